@@ -1,0 +1,221 @@
+//! The activity: one JSON object with open ends, kept verbatim; typed views of what the host itself routes on.
+//!
+//! Rules of the wire: `protocol/activity.md` §1 and §2. Absent, `null` and `""` count as the same.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+/// A JSON object, members in the order in which they arrived.
+pub type Object = Map<String, Value>;
+
+/// An incoming activity: validated, and still the text that arrived.
+#[derive(Debug, Clone)]
+pub struct Activity {
+    text: Arc<str>,
+    object: Object,
+}
+
+/// Why a body is not an activity. Each message is fit for the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActivityError {
+    /// The body is no JSON, no object, or nested deeper than 128 levels.
+    Syntax(String),
+    /// A member that every activity needs is missing or empty.
+    Missing(&'static str),
+    /// A known member has a JSON type that the protocol does not give it.
+    WrongType {
+        /// The member, as a dotted path.
+        member: &'static str,
+        /// What the protocol wants there.
+        wanted: &'static str,
+    },
+    /// An id is longer than [`ID_BYTES_MAX`].
+    TooLong(&'static str),
+}
+
+/// The longest id that the host accepts, in bytes. Real ids stay below 300.
+pub const ID_BYTES_MAX: usize = 1024;
+
+/// Known members whose JSON type is checked, with that type (`protocol/activity.md` §2).
+const STRINGS: &[&str] = &[
+    "type", "id", "timestamp", "localTimestamp", "localTimezone", "serviceUrl", "channelId", "replyToId",
+    "deliveryMode", "text", "textFormat", "locale", "speak", "inputHint", "summary", "attachmentLayout", "valueType",
+    "expiration", "importance", "topicName", "action", "code", "name", "label",
+];
+const OBJECTS: &[&str] = &["from", "recipient", "conversation", "suggestedActions", "semanticAction", "relatesTo"];
+const ARRAYS: &[&str] = &[
+    "entities", "attachments", "membersAdded", "membersRemoved", "reactionsAdded", "reactionsRemoved", "listenFor",
+    "textHighlights",
+];
+
+impl Activity {
+    /// Reads and validates an incoming activity.
+    pub fn parse(text: &str) -> Result<Self, ActivityError> {
+        let object: Object = serde_json::from_str(text).map_err(|error| ActivityError::Syntax(error.to_string()))?;
+        check_types(&object)?;
+        let activity = Self { text: text.into(), object };
+        if activity.kind().is_empty() {
+            return Err(ActivityError::Missing("type"));
+        }
+        if activity.conversation_id().is_empty() {
+            return Err(ActivityError::Missing("conversation.id"));
+        }
+        for (member, value) in [
+            ("id", activity.id()),
+            ("conversation.id", activity.conversation_id()),
+            ("channelId", activity.channel_id()),
+            ("from.id", activity.account("from")),
+            ("recipient.id", activity.account("recipient")),
+        ] {
+            if value.len() > ID_BYTES_MAX {
+                return Err(ActivityError::TooLong(member));
+            }
+        }
+        Ok(activity)
+    }
+
+    /// Makes an activity of an object that the host built, with the same checks.
+    pub fn from_object(object: &Object) -> Result<Self, ActivityError> {
+        let text = serde_json::to_string(object).map_err(|error| ActivityError::Syntax(error.to_string()))?;
+        Self::parse(&text)
+    }
+
+    /// The JSON text as it arrived.
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// The whole object.
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// Returns a string member, or `""` where it is absent, null or empty.
+    pub fn str(&self, member: &str) -> &str {
+        self.object.get(member).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// `type`.
+    pub fn kind(&self) -> &str {
+        self.str("type")
+    }
+
+    /// `id`, or `""`.
+    pub fn id(&self) -> &str {
+        self.str("id")
+    }
+
+    /// `channelId`, or `""`.
+    pub fn channel_id(&self) -> &str {
+        self.str("channelId")
+    }
+
+    /// `serviceUrl`, or `""`.
+    pub fn service_url(&self) -> &str {
+        self.str("serviceUrl")
+    }
+
+    /// `conversation.id`; never empty.
+    pub fn conversation_id(&self) -> &str {
+        self.account("conversation")
+    }
+
+    /// The `id` inside an account member such as `from`, or `""`.
+    pub fn account(&self, member: &str) -> &str {
+        self.object.get(member).and_then(|account| account.get("id")).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// `deliveryMode` as the host acts on it.
+    pub fn delivery_mode(&self) -> DeliveryMode {
+        match self.str("deliveryMode") {
+            "expectReplies" => DeliveryMode::ExpectReplies,
+            _ => DeliveryMode::Normal,
+        }
+    }
+}
+
+/// How the answers of a turn leave (`protocol/activity.md` §9; unknown values count as normal).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryMode {
+    /// Through the channel.
+    Normal,
+    /// In the HTTP answer, all together.
+    ExpectReplies,
+}
+
+fn check_types(object: &Object) -> Result<(), ActivityError> {
+    let checks: [(&'static [&'static str], &'static str, fn(&Value) -> bool); 3] = [
+        (STRINGS, "a string", Value::is_string),
+        (OBJECTS, "an object", Value::is_object),
+        (ARRAYS, "an array", Value::is_array),
+    ];
+    for (members, wanted, is) in checks {
+        for &member in members {
+            if object.get(member).is_some_and(|value| !value.is_null() && !is(value)) {
+                return Err(ActivityError::WrongType { member, wanted });
+            }
+        }
+    }
+    for (member, path) in [("from", "from.id"), ("recipient", "recipient.id"), ("conversation", "conversation.id")] {
+        let id = object.get(member).and_then(|account| account.get("id"));
+        if id.is_some_and(|id| !id.is_null() && !id.is_string()) {
+            return Err(ActivityError::WrongType { member: path, wanted: "a string" });
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for ActivityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(why) => write!(f, "the body is not one JSON object: {why}"),
+            Self::Missing(member) => write!(f, "the activity has no `{member}`"),
+            Self::WrongType { member, wanted } => write!(f, "`{member}` must be {wanted}"),
+            Self::TooLong(member) => write!(f, "`{member}` is longer than {ID_BYTES_MAX} bytes"),
+        }
+    }
+}
+
+impl std::error::Error for ActivityError {}
+
+/// One instance of a channel. Conversations of different instances never meet, whatever ids they use.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ChannelInstance {
+    /// A channel on the wire, named by its `channelId`.
+    Wire(Arc<str>),
+    /// The host's own Direct Line endpoint. No activity from the wire can name it.
+    LocalDirectLine,
+}
+
+impl fmt::Display for ChannelInstance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wire(id) => f.write_str(id),
+            Self::LocalDirectLine => f.write_str("directline#local"),
+        }
+    }
+}
+
+/// What every key of a conversation begins with: bot, channel instance, conversation id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ConversationKey {
+    /// The configured name of the bot.
+    pub bot: Arc<str>,
+    /// The channel instance.
+    pub channel: ChannelInstance,
+    /// `conversation.id`.
+    pub conversation: Arc<str>,
+}
+
+/// An accepted activity on its way into a turn, whatever it came through.
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    /// Queue, de-duplication and outbox key.
+    pub key: ConversationKey,
+    /// The activity, verbatim.
+    pub activity: Arc<Activity>,
+    /// The id of the request that brought it, for logs.
+    pub request_id: Arc<str>,
+}

@@ -1,0 +1,70 @@
+//! Where activities leave: one narrow trait, one implementation per kind of peer.
+
+pub mod connector;
+pub mod directline;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::activity::{ConversationKey, Object};
+
+/// Where a conversation is reached.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// The conversation.
+    pub conversation: ConversationKey,
+    /// `serviceUrl` of the activity that opened or continued it.
+    pub service_url: Arc<str>,
+}
+
+/// A peer that takes activities. Calls for one conversation come one after the other; the implementation need not order.
+#[async_trait]
+pub trait Channel: Send + Sync {
+    /// Delivers a new activity and returns the channel's id, empty where it gives none. All ids in it are the channel's.
+    async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError>;
+
+    /// Replaces the activity with the channel's id `id`.
+    async fn update(&self, to: &Address, id: &str, activity: &Object) -> Result<(), ChannelError>;
+
+    /// Deletes the activity with the channel's id `id`.
+    async fn delete(&self, to: &Address, id: &str) -> Result<(), ChannelError>;
+}
+
+/// Why a channel did not take an activity. The texts are for operators: no activity content, no secrets.
+#[derive(Debug, Clone)]
+pub enum ChannelError {
+    /// The channel said no, and would say no again.
+    Refused {
+        /// HTTP status, where there is one.
+        status: Option<u16>,
+        /// What it said, shortened.
+        why: String,
+    },
+    /// It certainly was not delivered; trying again is safe.
+    NotDelivered {
+        /// What happened.
+        why: String,
+        /// When the channel asked to try again.
+        retry_after: Option<Duration>,
+    },
+    /// It may have been delivered (timeout, 5xx after the body was sent): trying again may duplicate it.
+    Ambiguous {
+        /// What happened.
+        why: String,
+    },
+}
+
+impl std::fmt::Display for ChannelError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused { status: Some(status), why } => write!(f, "refused with {status}: {why}"),
+            Self::Refused { status: None, why } => write!(f, "refused: {why}"),
+            Self::NotDelivered { why, .. } => write!(f, "not delivered: {why}"),
+            Self::Ambiguous { why } => write!(f, "perhaps delivered: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ChannelError {}

@@ -1,0 +1,1 @@
+//! The connector: REST calls at `serviceUrl` (`protocol/http.md` §2).

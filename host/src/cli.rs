@@ -1,0 +1,1 @@
+//! Command line: arguments, help texts, and one file per command.

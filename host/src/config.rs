@@ -1,0 +1,171 @@
+//! `turntable.toml`: what was typed, checked whole, and turned into what it means.
+//!
+//! Nothing else reads configuration. [`load`] reports every problem at once, each with its line.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::plugin::Limits;
+
+/// A validated configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// `[server]`
+    pub server: Server,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[runtime]`
+    pub runtime: Runtime,
+    /// `[channel]`
+    pub channel: Channel,
+    /// `[bots.NAME]`, by name.
+    pub bots: BTreeMap<String, BotSpec>,
+    /// The bot of `POST /api/messages`; `server.default-bot`, or the only bot.
+    pub default_bot: Option<String>,
+}
+
+/// The public listener and what it accepts.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// `listen`, default `127.0.0.1:3978`.
+    pub listen: SocketAddr,
+    /// `mode`: `development` serves the chat page and hands out Direct Line tokens; default `production`.
+    pub development: bool,
+    /// `allow-anonymous-remote`, default false: serve bots without an app id on a listener that is not loopback.
+    pub allow_anonymous_remote: bool,
+    /// `host-names`: further names by which clients may address this listener, besides its own address and `localhost`.
+    pub host_names: Vec<String>,
+    /// `allowed-origins`: web origins that may use Direct Line, besides the page's own.
+    pub allowed_origins: Vec<String>,
+    /// `body-bytes-max`, default 512 KiB. Larger bodies answer 413.
+    pub body_bytes_max: usize,
+    /// `upload-bytes-max`, default 4 MiB for each Direct Line upload.
+    pub upload_bytes_max: usize,
+    /// `acknowledge-ms`, default 5,000: after that a normal activity is answered 202 while its turn goes on.
+    pub acknowledge_after: Duration,
+    /// `invoke-deadline-ms`, default 9,000: after that an invoke is answered 504.
+    pub invoke_deadline: Duration,
+    /// `expect-replies-deadline-ms`, default 14,000: after that expectReplies is answered 504.
+    pub expect_replies_deadline: Duration,
+    /// `shutdown-grace-ms`, default 10,000: how long accepted turns may go on after a stop signal.
+    pub shutdown_grace: Duration,
+    /// `turns-queued-per-conversation-max`, default 32; beyond it 429.
+    pub turns_queued_per_conversation_max: usize,
+    /// `turns-queued-max`, default 4,096 over all conversations; beyond it 429.
+    pub turns_queued_max: usize,
+}
+
+/// The admin listener.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// `listen`, default `127.0.0.1:3979`; must be loopback. `listen = "off"` turns the admin API off.
+    pub listen: Option<SocketAddr>,
+    /// `token-file`, default `admin-token` in the data folder. Created with mode 0600 when absent.
+    pub token_file: PathBuf,
+}
+
+/// What all plugins share.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    /// `data-dir`, default `.turntable` beside the configuration: deployed components, keys.
+    pub data_dir: PathBuf,
+    /// `cache-dir`, default `cache` in the data folder: compiled code. Hosts may share it.
+    pub cache_dir: PathBuf,
+    /// `allocator`: `auto` (pooling where the machine can), `pooling` or `on-demand`; default `auto`.
+    pub allocator: Allocator,
+    /// `instances-max`, default 256: guests alive at once in the whole host.
+    pub instances_max: u32,
+    /// `instances-per-bot-max`, default half of `instances-max`.
+    pub instances_per_bot_max: u32,
+    /// `workers`, default one per core: threads that run guests.
+    pub workers: usize,
+    /// `component-bytes-max`, default 64 MiB. Larger components are refused.
+    pub component_bytes_max: u64,
+    /// `compile-memory-bytes-max`, default 2 GiB for one compilation.
+    pub compile_memory_bytes_max: u64,
+    /// `compile-ms`, default 120,000 of wall time for one compilation; CPU time is bounded alike.
+    pub compile_timeout: Duration,
+    /// `watch`, default true: reload a bot when one of its files changes.
+    pub watch: bool,
+}
+
+/// How instances get their memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allocator {
+    /// Pooling if a probe at start succeeds, else on-demand.
+    Auto,
+    /// Pooling, or no start.
+    Pooling,
+    /// A mapping per instance.
+    OnDemand,
+}
+
+/// How activities leave the host.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// `connector-origins`: where unauthenticated replies may go. Default: the usual loopback ports of the Emulator and
+    /// the Agents Playground (`http://localhost:56150`, …) on any loopback name. `http://127.0.0.1:*` allows any port.
+    pub connector_origins: Vec<String>,
+    /// `send-timeout-ms`, default 10,000 for one call to the connector.
+    pub send_timeout: Duration,
+    /// `send-attempts-max`, default 3, only where the channel certainly did not take the activity.
+    pub send_attempts_max: u32,
+    /// `outbox-rows-max`, default 10,000 undelivered sends over all conversations.
+    pub outbox_rows_max: usize,
+    /// `dead-letters-max`, default 1,000; the oldest go first.
+    pub dead_letters_max: usize,
+    /// `redelivery-marks-max`, default 100,000 remembered activities; the oldest go first.
+    pub redelivery_marks_max: usize,
+    /// `id-map-entries-max`, default 100,000 remembered ids of sent activities; the oldest go first.
+    pub id_map_entries_max: usize,
+}
+
+/// One bot as configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BotSpec {
+    /// `[bots.NAME]`
+    pub name: Arc<str>,
+    /// `title`, shown in the chat page; default the name.
+    pub title: String,
+    /// `app-id`. A bot with one answers 401 until token validation exists.
+    pub app_id: Option<String>,
+    /// `enabled`, default true.
+    pub enabled: bool,
+    /// `typing-indicator`, default false: send `typing` when a message turn starts.
+    pub typing_indicator: bool,
+    /// `error-text`: what the user reads when a message turn failed. Default in English, says nothing internal.
+    pub error_text: String,
+    /// `[[bots.NAME.plugins]]`, in order.
+    pub plugins: Vec<PluginSpec>,
+}
+
+/// One plugin of one bot as configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginSpec {
+    /// `name`, unique within the bot; default the file's stem.
+    pub name: Arc<str>,
+    /// `component`: path of the component, relative to the configuration.
+    pub component: PathBuf,
+    /// `settings`: what `config` gives the guest.
+    pub settings: BTreeMap<String, Value>,
+    /// `on-failure`, default `fail-turn`.
+    pub on_failure: OnFailure,
+    /// `[bots.NAME.limits]`, overridden by `limits` of the plugin, over the defaults.
+    pub limits: Limits,
+}
+
+/// What a plugin's trap, fault or exhausted limit does to the turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// `fail-turn`: nothing of the turn becomes real but one error reply.
+    FailTurn,
+    /// `continue`: what this call staged is undone, and the next handler runs.
+    Continue,
+}

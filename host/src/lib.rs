@@ -1,0 +1,24 @@
+//! Turntable: a WebAssembly plugin host for bots that speak the Activity protocol.
+//!
+//! The modules in the order in which data meets them; `ARCHITECTURE.md` has the map and the invariants.
+
+pub mod config;
+
+pub mod app;
+pub mod http;
+
+pub mod activity;
+pub mod turn;
+
+pub mod registry;
+
+pub mod plugin;
+
+pub mod delivery;
+
+pub mod channel;
+
+pub mod storage;
+
+pub mod cli;
+pub mod telemetry;

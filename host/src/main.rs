@@ -1,0 +1,2 @@
+//! The `turntable` binary.
+fn main() {}

@@ -1,0 +1,54 @@
+//! The bounds of one plugin in one turn: names, units, defaults.
+
+use std::time::Duration;
+
+/// Bounds of one plugin. Every one of them is named in the error that it causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// `cpu-ms`, default 200: CPU time of the plugin in one turn.
+    pub cpu: Duration,
+    /// `wall-ms`, default 8,000: time of one call, host calls and sleeps included.
+    pub wall: Duration,
+    /// `memory-bytes`, default 128 MiB: all linear memories of the instance together.
+    pub memory_bytes: usize,
+    /// `table-elements`, default 100,000: all tables of the instance together.
+    pub table_elements: usize,
+    /// `host-calls`, default 1,000: calls of this contract's imports in one turn.
+    pub host_calls: u32,
+    /// `host-call-bytes`, default 4 MiB: bytes that one host call or result may carry out of the guest.
+    pub host_call_bytes: usize,
+    /// `sends-per-turn`, default 50: activities sent, updated and deleted.
+    pub sends_per_turn: u32,
+    /// `bytes-per-send`, default 256 KiB: JSON text of one activity or invoke answer.
+    pub bytes_per_send: usize,
+    /// `log-lines-per-turn`, default 200; further lines are counted and dropped.
+    pub log_lines_per_turn: u32,
+    /// `output-bytes`, default 64 KiB: kept tail of stdout and stderr, each.
+    pub output_bytes: usize,
+    /// `component-handles`, default 10,000: live resource handles.
+    pub component_handles: usize,
+    /// `resources`, default 4,096: entries of the host's resource table.
+    pub resources: usize,
+    /// `random-bytes`, default 64 KiB for one call.
+    pub random_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cpu: Duration::from_millis(200),
+            wall: Duration::from_millis(8_000),
+            memory_bytes: 128 << 20,
+            table_elements: 100_000,
+            host_calls: 1_000,
+            host_call_bytes: 4 << 20,
+            sends_per_turn: 50,
+            bytes_per_send: 256 << 10,
+            log_lines_per_turn: 200,
+            output_bytes: 64 << 10,
+            component_handles: 10_000,
+            resources: 4_096,
+            random_bytes: 64 << 10,
+        }
+    }
+}

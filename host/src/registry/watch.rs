@@ -1,0 +1,1 @@
+//! File changes become coalesced reload requests; no knowledge of Wasm.

@@ -1,0 +1,1 @@
+//! The bounded in-memory store. A restart loses it.

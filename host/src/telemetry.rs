@@ -1,0 +1,1 @@
+//! Log subscriber, metric names and outcome labels, each defined once.
