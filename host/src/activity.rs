@@ -40,13 +40,40 @@ pub const ID_BYTES_MAX: usize = 1024;
 
 /// Known members whose JSON type is checked, with that type (`protocol/activity.md` §2).
 const STRINGS: &[&str] = &[
-    "type", "id", "timestamp", "localTimestamp", "localTimezone", "serviceUrl", "channelId", "replyToId",
-    "deliveryMode", "text", "textFormat", "locale", "speak", "inputHint", "summary", "attachmentLayout", "valueType",
-    "expiration", "importance", "topicName", "action", "code", "name", "label",
+    "type",
+    "id",
+    "timestamp",
+    "localTimestamp",
+    "localTimezone",
+    "serviceUrl",
+    "channelId",
+    "replyToId",
+    "deliveryMode",
+    "text",
+    "textFormat",
+    "locale",
+    "speak",
+    "inputHint",
+    "summary",
+    "attachmentLayout",
+    "valueType",
+    "expiration",
+    "importance",
+    "topicName",
+    "action",
+    "code",
+    "name",
+    "label",
 ];
 const OBJECTS: &[&str] = &["from", "recipient", "conversation", "suggestedActions", "semanticAction", "relatesTo"];
 const ARRAYS: &[&str] = &[
-    "entities", "attachments", "membersAdded", "membersRemoved", "reactionsAdded", "reactionsRemoved", "listenFor",
+    "entities",
+    "attachments",
+    "membersAdded",
+    "membersRemoved",
+    "reactionsAdded",
+    "reactionsRemoved",
+    "listenFor",
     "textHighlights",
 ];
 
@@ -54,7 +81,7 @@ impl Activity {
     /// Reads and validates an incoming activity.
     pub fn parse(text: &str) -> Result<Self, ActivityError> {
         let object: Object = serde_json::from_str(text).map_err(|error| ActivityError::Syntax(error.to_string()))?;
-        check_types(&object)?;
+        Self::check_types(&object)?;
         let activity = Self { text: text.into(), object };
         if activity.kind().is_empty() {
             return Err(ActivityError::Missing("type"));
@@ -145,26 +172,30 @@ pub enum DeliveryMode {
     ExpectReplies,
 }
 
-fn check_types(object: &Object) -> Result<(), ActivityError> {
-    let checks: [(&'static [&'static str], &'static str, fn(&Value) -> bool); 3] = [
-        (STRINGS, "a string", Value::is_string),
-        (OBJECTS, "an object", Value::is_object),
-        (ARRAYS, "an array", Value::is_array),
-    ];
-    for (members, wanted, is) in checks {
-        for &member in members {
-            if object.get(member).is_some_and(|value| !value.is_null() && !is(value)) {
-                return Err(ActivityError::WrongType { member, wanted });
+impl Activity {
+    /// Checks the JSON types of the members that the protocol names.
+    pub(crate) fn check_types(object: &Object) -> Result<(), ActivityError> {
+        let checks: [(&'static [&'static str], &'static str, fn(&Value) -> bool); 3] = [
+            (STRINGS, "a string", Value::is_string),
+            (OBJECTS, "an object", Value::is_object),
+            (ARRAYS, "an array", Value::is_array),
+        ];
+        for (members, wanted, is) in checks {
+            for &member in members {
+                if object.get(member).is_some_and(|value| !value.is_null() && !is(value)) {
+                    return Err(ActivityError::WrongType { member, wanted });
+                }
             }
         }
-    }
-    for (member, path) in [("from", "from.id"), ("recipient", "recipient.id"), ("conversation", "conversation.id")] {
-        let id = object.get(member).and_then(|account| account.get("id"));
-        if id.is_some_and(|id| !id.is_null() && !id.is_string()) {
-            return Err(ActivityError::WrongType { member: path, wanted: "a string" });
+        for (member, path) in [("from", "from.id"), ("recipient", "recipient.id"), ("conversation", "conversation.id")]
+        {
+            let id = object.get(member).and_then(|account| account.get("id"));
+            if id.is_some_and(|id| !id.is_null() && !id.is_string()) {
+                return Err(ActivityError::WrongType { member: path, wanted: "a string" });
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 impl fmt::Display for ActivityError {

@@ -1,18 +1,36 @@
-//! The only constructor: a [`Config`] becomes a running [`App`].
+//! The only constructor: a [`Config`] becomes a running host, and stops gracefully.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Handle, Runtime as Tokio};
+use tokio::sync::watch;
+
+use crate::channel::connector::Connector;
 use crate::channel::directline::DirectLine;
 use crate::config::Config;
 use crate::delivery::Deliveries;
-use crate::registry::Registry;
+use crate::http;
+use crate::plugin;
+use crate::registry::{Registry, watch as file_watch};
 use crate::storage::Storage;
-use crate::turn::Turns;
+use crate::storage::memory::MemoryStorage;
+use crate::telemetry;
+use crate::turn::{Services, Turns};
 
 /// The parts of a running host, as the HTTP edge sees them.
 pub struct App {
     /// The configuration it was built from.
     pub config: Arc<Config>,
+    /// Where the public listener is bound.
+    pub public: SocketAddr,
+    /// Where the admin listener is bound.
+    pub admin: Option<SocketAddr>,
     /// Bots, their generations and their status.
     pub registry: Arc<Registry>,
     /// The one entry of every activity.
@@ -23,4 +41,167 @@ pub struct App {
     pub deliveries: Arc<Deliveries>,
     /// The local Direct Line channel.
     pub directline: Arc<DirectLine>,
+    /// The plugin runtime.
+    pub plugins: Arc<plugin::Runtime>,
+}
+
+/// How `serve` behaves besides the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct ServeOptions {
+    /// Where to write the bound addresses as JSON once the host is ready: `{"public":"…","admin":"…"}`.
+    pub ports_file: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Ports {
+    public: SocketAddr,
+    admin: Option<SocketAddr>,
+}
+
+/// Serves until SIGINT or SIGTERM, then finishes accepted turns within the grace period. A second signal ends it at once.
+pub fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
+    let guests = runtime("turntable-guest", config.runtime.workers)?;
+    // Transport has its own threads: no guest, however busy, keeps a request from being read or answered.
+    let transport = runtime("turntable-io", config.runtime.workers.clamp(1, 4))?;
+    let result = transport.block_on(run(config, options, guests.handle().clone()));
+    guests.shutdown_timeout(Duration::from_millis(100));
+    transport.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+fn runtime(name: &'static str, threads: usize) -> anyhow::Result<Tokio> {
+    let built = Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name(name).enable_all().build();
+    built.with_context(|| format!("cannot start the threads of {name}"))
+}
+
+async fn run(config: Config, options: ServeOptions, guests: Handle) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let metrics = telemetry::install_metrics()?;
+    let public = bind(config.server.listen, "server.listen").await?;
+    let admin = match config.admin.listen {
+        Some(address) => Some(bind(address, "admin.listen").await?),
+        None => None,
+    };
+    let addresses = (public.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
+    let app = build(config.clone(), addresses, guests)?;
+    app.registry.load_all().await;
+    let _watch = match config.runtime.watch {
+        true => Some(file_watch::start(&config, app.registry.clone(), &Handle::current())?),
+        false => None,
+    };
+
+    let (stop, stopped) = watch::channel(false);
+    let mut servers = vec![tokio::spawn(http::serve(public, http::public_router(app.clone()), stopping(&stopped)))];
+    if let Some(listener) = admin {
+        let token = http::admin::load_or_create_token(&config.admin.token_file)?;
+        let router = http::admin_router(app.clone(), token, metrics);
+        servers.push(tokio::spawn(http::serve(listener, router, stopping(&stopped))));
+    }
+    announce(&app, &options)?;
+
+    let signal = signal().await?;
+    tracing::info!(
+        signal,
+        grace_ms = u64::try_from(config.server.shutdown_grace.as_millis()).unwrap_or(u64::MAX),
+        running = app.turns.running(),
+        "stopping: accepting nothing more, finishing accepted turns"
+    );
+    stop_gracefully(&app, stop, servers).await;
+    Ok(())
+}
+
+fn build(
+    config: Arc<Config>,
+    (public, admin): (SocketAddr, Option<SocketAddr>),
+    guests: Handle,
+) -> anyhow::Result<Arc<App>> {
+    let plugins = plugin::Runtime::new(&config.runtime).context("the plugin runtime does not start")?;
+    let registry = Arc::new(Registry::new(&config, plugins.clone())?);
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new(&config.channel));
+    let directline = Arc::new(DirectLine::new(&config, public));
+    let own = std::iter::once(public).chain(admin).collect();
+    let connector = Arc::new(Connector::new(&config.channel, own)?);
+    let deliveries =
+        Arc::new(Deliveries::new(&config.channel, storage.clone(), directline.clone(), connector, Handle::current()));
+    let services = Services { storage: storage.clone(), deliveries: deliveries.clone(), plugins: plugins.clone() };
+    let turns = Arc::new(Turns::new(&config.server, &config.runtime, services, registry.clone(), guests));
+    Ok(Arc::new(App { config, public, admin, registry, turns, storage, deliveries, directline, plugins }))
+}
+
+async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} ({key})"))
+}
+
+fn stopping(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut stopped = stopped.clone();
+    async move {
+        // A dropped sender means that the host is being torn down, which stops the server too.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    }
+}
+
+/// Says what serves and where to look.
+fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
+    for bot in app.registry.bots() {
+        let status = bot.status();
+        let failure = status.last_failure.map(|failure| failure.problems.join("; "));
+        match (status.generation, failure) {
+            (Some(generation), _) => {
+                let plugins: Vec<_> = status.plugins.iter().filter_map(|plugin| plugin.describes.clone()).collect();
+                tracing::info!(bot = status.name, generation, plugins = plugins.join(", "), "bot ready");
+            }
+            (None, failure) => {
+                tracing::error!(bot = status.name, problems = failure.unwrap_or_default(), "bot not loaded");
+            }
+        }
+    }
+    tracing::info!(public = %app.public, admin = ?app.admin, pooling = app.plugins.pooling, "listening");
+    if let Some(path) = &options.ports_file {
+        let ports = serde_json::to_vec(&Ports { public: app.public, admin: app.admin })?;
+        let temporary = path.with_extension("tmp");
+        std::fs::write(&temporary, ports)
+            .and_then(|()| std::fs::rename(&temporary, path))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if app.config.server.development {
+        crate::cli::say(&format!("\n  Talk to your bots:  http://{}/\n", app.public));
+    }
+    Ok(())
+}
+
+async fn signal() -> anyhow::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// Finishes turns first, then deliveries, then the answers that are being written; all within the grace period.
+async fn stop_gracefully(app: &App, stop: watch::Sender<bool>, servers: Vec<tokio::task::JoinHandle<()>>) {
+    let deadline = tokio::time::Instant::now() + app.config.server.shutdown_grace;
+    let accepted = app.turns.running();
+    let turns = tokio::time::timeout_at(deadline, app.turns.stop());
+    tokio::select! {
+        _ = turns => {}
+        Ok(name) = signal() => tracing::warn!(signal = name, "second signal, not waiting for turns"),
+    }
+    let cut = app.turns.running();
+    stop.send_replace(true);
+    let report = app.deliveries.drain(deadline).await;
+    for server in servers {
+        let _ = tokio::time::timeout_at(deadline, server).await;
+    }
+    if cut == 0 && report.left == 0 {
+        tracing::info!(finished = accepted, delivered = report.delivered, "stopped: every accepted turn has ended");
+    } else {
+        tracing::error!(
+            cut,
+            undelivered = report.left,
+            finished = accepted.saturating_sub(cut),
+            "stopped: the grace period ended first; what was cut is lost with this process"
+        );
+    }
 }

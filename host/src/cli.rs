@@ -1,1 +1,6 @@
-//! Command line: arguments, help texts, and one file per command.
+//! stub
+#![allow(missing_docs)]
+pub fn say(_: &str) {}
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

@@ -169,3 +169,13 @@ pub enum OnFailure {
     /// `continue`: what this call staged is undone, and the next handler runs.
     Continue,
 }
+#[derive(Debug)]
+pub struct Problems;
+impl std::fmt::Display for Problems {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}
+pub fn load(_: &std::path::Path) -> Result<Config, Problems> {
+    Err(Problems)
+}

@@ -1,2 +1,5 @@
-//! The `turntable` binary.
-fn main() {}
+//! The `turntable` binary: see `turntable --help`.
+
+fn main() -> std::process::ExitCode {
+    turntable::cli::main()
+}

@@ -1,24 +1,339 @@
 //! Plugins at run time: the only module that knows wasmtime.
 //!
 //! [`Runtime`] turns bytes into [`Code`] (checked, compiled, pre-linked; one per digest), a [`Plugin`] is code with one
-//! bot's settings and limits, and an instance of it lives for one turn.
+//! bot's settings and limits, and an [`Instance`] of it lives for one turn.
 
 pub mod aot;
+mod bindings;
 pub mod compile;
+mod cpu;
 pub mod engine;
-pub mod limits;
+mod imports;
+mod instance;
+mod limits;
 pub mod manifest;
+mod memory;
+mod output;
 pub mod preflight;
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
-pub use limits::Limits;
-pub use manifest::Manifest;
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
 
-/// One component of one bot, ready to serve.
+use self::compile::Compiler;
+pub use self::compile::LoadError;
+use self::imports::GuestState;
+pub use self::instance::Instance;
+pub use self::limits::Limits;
+pub use self::manifest::Manifest;
+use self::preflight::Preflight;
+use crate::config;
+
+/// What all plugins of a host share: engine, linker, compiler, permits.
+pub struct Runtime {
+    engine: Engine,
+    /// Whether instances come from the pool.
+    pub pooling: bool,
+    linker: Linker<GuestState>,
+    compiler: Compiler,
+    /// One for every worker but one (`design.md` §5, Fair CPU).
+    slow_permits: Arc<Semaphore>,
+    slow_share: usize,
+    /// Loaded code by digest, for as long as a plugin uses it.
+    codes: Mutex<HashMap<Arc<str>, Weak<Code>>>,
+    _ticker: engine::Ticker,
+}
+
+/// One component, checked, compiled and pre-linked.
+pub struct Code {
+    /// `sha256:` and 64 hexadecimal digits.
+    pub digest: Arc<str>,
+    /// Size of the component in bytes.
+    pub bytes: u64,
+    /// What it imports and exports.
+    pub preflight: Arc<Preflight>,
+    pre: bindings::PluginPre<GuestState>,
+}
+
+/// One component of one bot in one generation, ready to serve.
 pub struct Plugin {
+    /// Name of the bot.
+    pub bot: Arc<str>,
     /// Name in the configuration.
     pub name: Arc<str>,
     /// `sha256:` and 64 hexadecimal digits.
     pub digest: Arc<str>,
+    /// The code, shared with every plugin of the same digest.
+    pub code: Arc<Code>,
+    /// What `describe` returned.
+    pub manifest: Manifest,
+    /// Settings as JSON text.
+    settings: BTreeMap<String, String>,
+    /// Its bounds.
+    pub limits: Limits,
+    slow_share: Arc<Semaphore>,
 }
+
+/// What a guest is told about its turn (`types.wit`, `turn-meta`).
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// The turn.
+    pub turn_id: Arc<str>,
+    /// The bot.
+    pub bot: Arc<str>,
+    /// `activity.channelId`.
+    pub channel_id: Arc<str>,
+    /// `activity.conversation.id`.
+    pub conversation_id: Arc<str>,
+    /// `activity.type`.
+    pub kind: Arc<str>,
+    /// `activity` or `route:NAME`.
+    pub trigger: String,
+    /// `activity.locale`.
+    pub locale: Option<Arc<str>>,
+    /// The host id of the message that the activity answers.
+    pub replies_to: Option<Arc<str>>,
+}
+
+/// What a handler says about the rest of the turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// The next handler runs.
+    Next,
+    /// No further handler runs.
+    Handled,
+}
+
+/// A refusal as a guest sees it, or as a guest returns it (`types.wit`, `fault`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// `denied`, `quota`, `deadline`, `conflict`, `invalid`, `unavailable`, `internal`, or a guest's own.
+    pub code: Cow<'static, str>,
+    /// One sentence.
+    pub message: String,
+    /// When trying again makes sense.
+    pub retry_after_ms: Option<u32>,
+    /// More for the log.
+    pub detail: Option<String>,
+}
+
+/// How a call of a guest ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It returned.
+    Done(Flow),
+    /// It did not, or returned a fault.
+    Failed(Failure),
+}
+
+/// Why a call failed: the guest said so, the guest broke, the guest reached a bound, or the host failed.
+#[derive(Debug, Clone)]
+pub enum Failure {
+    /// The guest returned a fault.
+    Fault(Fault),
+    /// The guest trapped, aborted or exited.
+    Trap {
+        /// What wasmtime says of it.
+        what: String,
+        /// Wasm backtrace, innermost frame first.
+        backtrace: Option<String>,
+    },
+    /// `cpu-ms` is used up.
+    CpuBudget {
+        /// The limit.
+        limit: Duration,
+    },
+    /// `wall-ms` is over.
+    WallClock {
+        /// The limit.
+        limit: Duration,
+    },
+    /// `memory-bytes` or `table-elements` is reached, and the guest did not survive that.
+    Memory {
+        /// The limit's configuration key.
+        key: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// `host-calls` is reached.
+    HostCalls {
+        /// The limit.
+        limit: u32,
+    },
+    /// The host could not run the guest.
+    Host(String),
+}
+
+/// A finished call.
+#[derive(Debug)]
+pub struct Call {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Time of the call without instantiation.
+    pub duration: Duration,
+    /// CPU time of the call.
+    pub cpu: Duration,
+    /// CPU time of the plugin in this turn so far.
+    pub cpu_in_turn: Duration,
+    /// Tail of the guest's stderr.
+    pub stderr: String,
+    /// Its first log lines.
+    pub logs: Vec<String>,
+}
+
+impl Outcome {
+    /// The label of this outcome in logs and metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Done(Flow::Handled) => "handled",
+            Self::Done(Flow::Next) => "passed-on",
+            Self::Failed(failure) => failure.label(),
+        }
+    }
+}
+
+impl Failure {
+    /// The label of this failure in logs and metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Fault(_) => "guest-fault",
+            Self::Trap { .. } => "trap",
+            Self::CpuBudget { .. } => "cpu-budget",
+            Self::WallClock { .. } => "wall-clock",
+            Self::Memory { .. } => "memory",
+            Self::HostCalls { .. } => "host-call-limit",
+            Self::Host(_) => "host-failure",
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fault(fault) => write!(f, "fault {}: {}", fault.code, fault.message),
+            Self::Trap { what, .. } => write!(f, "trap: {what}"),
+            Self::CpuBudget { limit } => {
+                write!(f, "the CPU budget of the turn is used up: cpu-ms ({})", limit.as_millis())
+            }
+            Self::WallClock { limit } => write!(f, "the call took longer than wall-ms ({})", limit.as_millis()),
+            Self::Memory { key, limit } => write!(f, "the guest needs more than {key} ({limit})"),
+            Self::HostCalls { limit } => write!(f, "the guest made more than host-calls ({limit})"),
+            Self::Host(why) => write!(f, "the host could not run the guest: {why}"),
+        }
+    }
+}
+
+impl Runtime {
+    /// Starts the runtime: engine, epoch ticker, compiler.
+    pub fn new(settings: &config::Runtime) -> anyhow::Result<Arc<Self>> {
+        let built = engine::build(settings.allocator, settings.instances_max)?;
+        let mut linker = Linker::new(&built.engine);
+        imports::link(&mut linker)?;
+        let slow = settings.workers.saturating_sub(1).max(1);
+        Ok(Arc::new(Self {
+            _ticker: engine::Ticker::start(&built.engine)?,
+            compiler: Compiler::new(settings)?,
+            linker,
+            pooling: built.pooling,
+            engine: built.engine,
+            slow_permits: Arc::new(Semaphore::new(slow)),
+            slow_share: slow.div_ceil(2),
+            codes: Mutex::default(),
+        }))
+    }
+
+    /// A bot's share of the permits for slow guests.
+    pub fn slow_share(&self) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(self.slow_share))
+    }
+
+    /// Turns the bytes of a component into code. Code of a digest that is in use is shared, not loaded again.
+    pub async fn load(&self, component: Bytes) -> Result<Arc<Code>, LoadError> {
+        let digest: Arc<str> = compile::digest(&component).into();
+        if let Some(code) = self.shared(&digest) {
+            return Ok(code);
+        }
+        let bytes = component.len() as u64;
+        let (preflight, component) = self.compiler.obtain(&self.engine, component).await?;
+        let unfit = |error: wasmtime::Error| LoadError::Unfit(vec![format!("{error:#}")]);
+        let pre = self.linker.instantiate_pre(&component).map_err(unfit)?;
+        let pre = bindings::PluginPre::new(pre).map_err(unfit)?;
+        let code = Arc::new(Code { digest: digest.clone(), bytes, preflight, pre });
+        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        codes.retain(|_, code| code.strong_count() > 0);
+        codes.insert(digest, Arc::downgrade(&code));
+        Ok(code)
+    }
+
+    fn shared(&self, digest: &str) -> Option<Arc<Code>> {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner).get(digest)?.upgrade()
+    }
+
+    /// Makes a plugin of code: instantiates it, calls `describe`, checks the manifest and the settings against it.
+    pub async fn probe(
+        &self,
+        bot: &Arc<str>,
+        code: Arc<Code>,
+        spec: &config::PluginSpec,
+        slow_share: Arc<Semaphore>,
+    ) -> Result<Plugin, LoadError> {
+        let mut plugin = Arc::new(Plugin {
+            bot: bot.clone(),
+            name: spec.name.clone(),
+            digest: code.digest.clone(),
+            code,
+            manifest: Manifest::default(),
+            settings: spec.settings.iter().map(|(key, value)| (key.clone(), value.to_string())).collect(),
+            limits: spec.limits.clone(),
+            slow_share,
+        });
+        let described = async {
+            let mut instance = Instance::new(self, &plugin, &"".into(), Duration::ZERO).await?;
+            let described = instance.describe().await;
+            Ok((described?,))
+        };
+        let text = match described.await {
+            Ok((text,)) => text,
+            Err(failure) => return Err(unfit_describe(&failure)),
+        };
+        let manifest = Manifest::parse(&text).map_err(LoadError::Unfit)?;
+        let problems = manifest.check_settings(&spec.settings);
+        if !problems.is_empty() {
+            return Err(LoadError::Unfit(problems));
+        }
+        match Arc::get_mut(&mut plugin) {
+            Some(plugin) => plugin.manifest = manifest,
+            None => return Err(LoadError::Host(anyhow::anyhow!("the probe's instance outlived its call"))),
+        }
+        Arc::into_inner(plugin)
+            .ok_or_else(|| LoadError::Host(anyhow::anyhow!("the probe's instance outlived its call")))
+    }
+}
+
+fn unfit_describe(failure: &Failure) -> LoadError {
+    match failure {
+        Failure::Host(why) => LoadError::Host(anyhow::anyhow!("describe: {why}")),
+        Failure::Trap { what, backtrace } => {
+            let backtrace = backtrace.as_deref().map(|text| format!("\n{text}")).unwrap_or_default();
+            LoadError::Unfit(vec![format!("describe: trap: {what}{backtrace}")])
+        }
+        other => LoadError::Unfit(vec![format!("describe: {other}")]),
+    }
+}
+
+impl Plugin {
+    /// The plugin's settings as given by the operator, as JSON text.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+}
+
+/// Settings that a guest sees, as JSON values.
+pub type Settings = BTreeMap<String, Value>;

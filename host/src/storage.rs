@@ -169,14 +169,21 @@ pub trait Storage: Send + Sync {
 
     /// Returns the channel's id of a host id: `None` if this conversation never had it or it is forgotten, an empty
     /// string while it is undelivered or the channel gave none.
-    async fn channel_id(&self, conversation: &ConversationKey, host_id: &str) -> Result<Option<Arc<str>>, StorageError>;
+    async fn channel_id(&self, conversation: &ConversationKey, host_id: &str)
+    -> Result<Option<Arc<str>>, StorageError>;
 
     /// Returns the host id of a channel's id, where this host delivered it.
-    async fn host_id(&self, conversation: &ConversationKey, channel_id: &str) -> Result<Option<Arc<str>>, StorageError>;
+    async fn host_id(&self, conversation: &ConversationKey, channel_id: &str)
+    -> Result<Option<Arc<str>>, StorageError>;
 
     /// Returns the dead letters of a bot, newest first.
     async fn dead_letters(&self, bot: &str) -> Result<Vec<DeadLetter>, StorageError>;
 
     /// Returns the number of undelivered rows, for metrics and for shutdown.
     async fn outbox_depth(&self) -> Result<u64, StorageError>;
+}
+impl RedeliveryKey {
+    pub fn of(_: &crate::activity::Inbound) -> Option<Self> {
+        None
+    }
 }

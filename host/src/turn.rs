@@ -1,20 +1,114 @@
 //! The turn: one incoming activity handled, with all that it caused.
+//!
+//! [`Turns::accept`] takes an activity from any origin, [`Turns::run_turn`] owns its flow from the generation that
+//! serves it to the answer, and [`Staging`] is the one door for what it sends.
+
+mod instances;
+pub mod middleware;
+mod queue;
+mod record;
+pub mod routes;
+mod staging;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
-use tokio::sync::{broadcast, oneshot};
+use serde_json::json;
+use tokio::sync::{broadcast, oneshot, watch};
+use ulid::Ulid;
 
-use crate::activity::Inbound;
+use self::instances::{Instances, Slots};
+use self::middleware::{Middleware, Next};
+use self::queue::Queues;
+use self::record::Records;
+pub use self::record::{CallRecord, TurnRecord};
+pub use self::staging::Staging;
+use crate::activity::{DeliveryMode, Inbound};
+use crate::channel::Address;
+use crate::config::{self, OnFailure};
+use crate::delivery::Deliveries;
+use crate::plugin::{Failure, Flow, Meta, Outcome, Runtime};
+use crate::registry::{Bot, Generation, Registry};
 pub use crate::storage::Answer;
+use crate::storage::{Accepted, OutboxAction, RedeliveryKey, Storage, StorageError, TurnCommit};
+use crate::telemetry;
 
 /// The one entry of every activity, whatever it came through.
-pub struct Turns {}
+pub struct Turns {
+    services: Arc<Services>,
+    registry: Arc<Registry>,
+    queues: Queues,
+    /// Where turns run.
+    runtime: tokio::runtime::Handle,
+    middleware: Vec<Box<dyn Middleware>>,
+    slots: Slots,
+    records: Records,
+    stopping: AtomicBool,
+    /// Accepted turns that have not ended.
+    running: watch::Sender<usize>,
+}
+
+/// The parts of the host that turns use.
+pub struct Services {
+    /// What outlives a turn.
+    pub storage: Arc<dyn Storage>,
+    /// Where what they send leaves.
+    pub deliveries: Arc<Deliveries>,
+    /// Where plugins run.
+    pub plugins: Arc<Runtime>,
+}
+
+/// What does not change during a turn.
+pub struct TurnContext {
+    pub(crate) turn_id: Arc<str>,
+    pub(crate) inbound: Inbound,
+    pub(crate) services: Arc<Services>,
+    /// The mark that the commit leaves. None: the activity has no id.
+    mark: Option<RedeliveryKey>,
+}
+
+/// A turn that runs.
+pub struct Turn {
+    context: Arc<TurnContext>,
+    generation: Arc<Generation>,
+    /// In the store of a guest while that guest runs.
+    staging: Option<Box<Staging>>,
+    instances: Instances,
+    calls: Vec<CallRecord>,
+    ended: Ended,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Completed,
+    Failed,
+    HostFailure,
+}
+
+/// Why a turn did not complete.
+#[derive(Debug)]
+pub enum TurnError {
+    /// A plugin failed, and its configuration says that this fails the turn.
+    Plugin {
+        /// The plugin.
+        plugin: Arc<str>,
+        /// How.
+        failure: Failure,
+    },
+    /// No instance slots became free in time.
+    Busy,
+    /// The store did not take the turn.
+    Storage(StorageError),
+    /// The host could not run a guest.
+    Host(String),
+}
 
 /// An accepted activity: its turn runs, or waits for its place in the conversation, whatever becomes of the caller.
 #[derive(Debug)]
 pub struct Ticket {
-    /// The turn; for a redelivery, a fresh id that no turn has.
+    /// The turn; for a redelivery, an id that no turn has.
     pub turn_id: Arc<str>,
     /// The answer. Dropped without one only if the host is torn down.
     pub answer: oneshot::Receiver<Answer>,
@@ -37,72 +131,369 @@ pub enum Refusal {
     Storage(String),
 }
 
-/// What a turn did, for the log, the chat page and the admin API. No activity text.
-#[derive(Debug, Clone, Serialize)]
-pub struct TurnRecord {
-    /// The turn.
-    pub turn_id: Arc<str>,
-    /// The bot.
-    pub bot: Arc<str>,
-    /// The generation that served it.
-    pub generation: u64,
-    /// Channel instance and conversation.
-    pub channel: String,
-    /// `conversation.id`.
-    pub conversation: Arc<str>,
-    /// `id` of the activity, or empty.
-    pub activity_id: String,
-    /// `type` of the activity.
-    pub kind: String,
-    /// When it started, milliseconds since 1970.
-    pub started_ms: u64,
-    /// From its start (not its arrival) to its commit, in microseconds.
-    pub duration_us: u64,
-    /// Time in the queue, in microseconds.
-    pub queued_us: u64,
-    /// `completed`, `failed` or `host-failure`.
-    pub outcome: &'static str,
-    /// HTTP status of the answer.
-    pub status: u16,
-    /// Each call of a plugin, in order.
-    pub calls: Vec<CallRecord>,
-    /// Host ids of what it staged, in order.
-    pub sent: Vec<Arc<str>>,
-}
-
-/// One call of a plugin within a turn.
-#[derive(Debug, Clone, Serialize)]
-pub struct CallRecord {
-    /// The plugin.
-    pub plugin: Arc<str>,
-    /// `sha256:…` of its component.
-    pub digest: Arc<str>,
-    /// `activity` or `route:NAME`.
-    pub trigger: String,
-    /// Outcome label, see `plugin::Outcome`.
-    pub outcome: &'static str,
-    /// Time of the call in microseconds, instantiation included.
-    pub duration_us: u64,
-    /// CPU time in microseconds.
-    pub cpu_us: u64,
-    /// What went wrong, for the bot's author.
-    pub error: Option<String>,
-    /// Wasm backtrace of a trap.
-    pub backtrace: Option<String>,
-    /// Tail of the guest's stderr, where something went wrong.
-    pub stderr: Option<String>,
-    /// Log lines that the guest wrote, as `level message key=value`, at most 50.
-    pub logs: Vec<String>,
-}
+/// How long a turn waits for instance slots before it gives up as a failure of the host.
+const SLOT_WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl Turns {
+    /// Makes the entry. Turns run on `runtime`.
+    pub fn new(
+        server: &config::Server,
+        plugins: &config::Runtime,
+        services: Services,
+        registry: Arc<Registry>,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
+        Self {
+            queues: Queues::new(runtime.clone(), server.turns_queued_per_conversation_max, server.turns_queued_max),
+            runtime,
+            services: Arc::new(services),
+            registry,
+            middleware: middleware::built_in(),
+            slots: Slots::new(plugins.instances_max, plugins.instances_per_bot_max),
+            records: Records::new(),
+            stopping: AtomicBool::new(false),
+            running: watch::Sender::new(0),
+        }
+    }
+
     /// Accepts an activity. It is queued behind the other turns of its conversation.
-    pub async fn accept(&self, _inbound: Inbound) -> Result<Ticket, Refusal> {
-        todo!()
+    ///
+    /// A redelivery is not queued: its ticket yields the answer of the first run, at once or when that run ends.
+    pub async fn accept(self: &Arc<Self>, inbound: Inbound) -> Result<Ticket, Refusal> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Refusal::ShuttingDown);
+        }
+        let bot = self.registry.bot(&inbound.key.bot).ok_or(Refusal::UnknownBot)?;
+        if !bot.is_enabled() {
+            return Err(Refusal::Disabled);
+        }
+        if bot.generation().is_none() {
+            return Err(Refusal::NoGeneration);
+        }
+        let turn_id: Arc<str> = Ulid::new().to_string().into();
+        let mark = RedeliveryKey::of(&inbound);
+        if let Some(key) = &mark {
+            match self.services.storage.accept(key).await {
+                Ok(Accepted::New) => {}
+                Ok(Accepted::Running(running)) => return Ok(self.ticket_of_first_run(turn_id, running)),
+                Ok(Accepted::Duplicate(answer)) => return Ok(ready(turn_id, answer)),
+                Err(error) => return Err(Refusal::Storage(error.to_string())),
+            }
+        }
+        self.enqueue(bot, inbound, turn_id, mark).await
+    }
+
+    async fn enqueue(
+        self: &Arc<Self>,
+        bot: Arc<Bot>,
+        inbound: Inbound,
+        turn_id: Arc<str>,
+        mark: Option<RedeliveryKey>,
+    ) -> Result<Ticket, Refusal> {
+        let context = Arc::new(TurnContext {
+            turn_id: turn_id.clone(),
+            inbound,
+            services: self.services.clone(),
+            mark: mark.clone(),
+        });
+        let (sender, answer) = oneshot::channel();
+        let guard = Running::start(&self.running);
+        let (turns, key, queued) = (self.clone(), context.inbound.key.clone(), Instant::now());
+        let job = async move {
+            let answer = turns.run_turn(&bot, context, queued.elapsed()).await;
+            // Nobody may be waiting any more: the turn is detached from its request.
+            let _ = sender.send(answer);
+            drop(guard);
+        };
+        match self.queues.push(&key, job) {
+            Ok(()) => Ok(Ticket { turn_id, answer }),
+            Err(bound) => {
+                if let Some(key) = &mark {
+                    self.services.storage.release(key).await;
+                }
+                Err(Refusal::QueueFull(bound))
+            }
+        }
+    }
+
+    /// Runs one turn, from whatever origin, to its answer.
+    async fn run_turn(&self, bot: &Arc<Bot>, context: Arc<TurnContext>, queued: Duration) -> Answer {
+        let started = Instant::now();
+        let Some(generation) = bot.generation() else {
+            self.give_up(&context).await;
+            return unavailable();
+        };
+        let mut turn = Turn {
+            staging: Some(Box::new(Staging::new(context.clone()))),
+            instances: Instances::new(self.slots.clone(), generation.plugins.len()),
+            context,
+            generation,
+            calls: Vec::new(),
+            ended: Ended::Completed,
+        };
+        let result = Next::new(&self.middleware).run(&mut turn).await;
+        turn.instances.drop_all();
+        let answer = match result {
+            Ok(()) => turn.commit().await,
+            Err(error) => Err(error),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                turn.ended = Ended::HostFailure;
+                tracing::error!(bot = %bot.name(), turn = %turn.context.turn_id, %error, "turn failed in the host");
+                // After a flush the mark stands: a second run would send again what was flushed.
+                if !turn.staging.as_ref().is_some_and(|staging| staging.flushed()) {
+                    self.give_up(&turn.context).await;
+                }
+                unavailable()
+            }
+        };
+        telemetry::turn_ended(bot.name(), turn.ended.label(), started.elapsed());
+        self.records.push(turn.record(&answer, started.elapsed(), queued));
+        answer
+    }
+
+    /// Leaves no mark, so that a redelivery runs again.
+    async fn give_up(&self, context: &TurnContext) {
+        if let Some(key) = &context.mark {
+            self.services.storage.release(key).await;
+        }
+    }
+
+    fn ticket_of_first_run(&self, turn_id: Arc<str>, mut running: watch::Receiver<Option<Answer>>) -> Ticket {
+        let (sender, answer) = oneshot::channel();
+        self.runtime.spawn(async move {
+            let first = running.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
+            // Released without an answer: the first run failed in the host, and so does this delivery of it.
+            let _ = sender.send(first.unwrap_or_else(unavailable));
+        });
+        Ticket { turn_id, answer }
     }
 
     /// Records of turns as they end. A receiver that lags loses the oldest.
     pub fn records(&self) -> broadcast::Receiver<Arc<TurnRecord>> {
-        todo!()
+        self.records.subscribe()
+    }
+
+    /// The newest records of a bot, newest first.
+    pub fn recent(&self, bot: &str) -> Vec<Arc<TurnRecord>> {
+        self.records.recent(bot)
+    }
+
+    /// Turns accepted and not ended.
+    pub fn running(&self) -> usize {
+        *self.running.borrow()
+    }
+
+    /// Turns waiting or running, as the queues count them.
+    pub fn queue_depth(&self) -> usize {
+        self.queues.depth()
+    }
+
+    /// Accepts nothing more, and waits until every accepted turn has ended. The caller bounds the wait.
+    pub async fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        // The sender lives in self, so the channel cannot close.
+        let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
     }
 }
+
+/// Counts a turn from its acceptance to its end.
+struct Running(watch::Sender<usize>);
+
+impl Running {
+    fn start(running: &watch::Sender<usize>) -> Self {
+        running.send_modify(|running| *running += 1);
+        Self(running.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| *running -= 1);
+    }
+}
+
+fn ready(turn_id: Arc<str>, answer: Answer) -> Ticket {
+    let (sender, receiver) = oneshot::channel();
+    let _ = sender.send(answer);
+    Ticket { turn_id, answer: receiver }
+}
+
+fn unavailable() -> Answer {
+    let body = json!({"error": {"code": "ServiceUnavailable", "message": "The bot could not be run. Try again."}});
+    Answer { status: 503, body: Some(body.to_string().into()) }
+}
+
+impl TurnContext {
+    pub(crate) fn address(&self) -> Address {
+        Address { conversation: self.inbound.key.clone(), service_url: self.inbound.activity.service_url().into() }
+    }
+
+    /// What a guest is told about the turn.
+    async fn meta(&self, trigger: String) -> Meta {
+        let inbound = &self.inbound;
+        let activity = &inbound.activity;
+        let reply_to = activity.str("replyToId");
+        let replies_to = match reply_to {
+            "" => None,
+            // A store that does not answer costs the guest this one fact, not the turn.
+            id => self.services.storage.host_id(&inbound.key, id).await.ok().flatten(),
+        };
+        Meta {
+            turn_id: self.turn_id.clone(),
+            bot: inbound.key.bot.clone(),
+            channel_id: activity.channel_id().into(),
+            conversation_id: inbound.key.conversation.clone(),
+            kind: activity.kind().into(),
+            trigger,
+            locale: Some(activity.str("locale")).filter(|locale| !locale.is_empty()).map(Into::into),
+            replies_to,
+        }
+    }
+
+    /// Makes actions and mark real, and wakes the delivery lane.
+    async fn commit(&self, outbox: Vec<OutboxAction>, answer: Answer) -> Result<(), StorageError> {
+        let sends = !outbox.is_empty();
+        let commit = TurnCommit {
+            conversation: self.inbound.key.clone(),
+            service_url: self.inbound.activity.service_url().into(),
+            turn_id: self.turn_id.clone(),
+            outbox,
+            mark: self.mark.clone().map(|key| (key, answer)),
+        };
+        self.services.storage.commit(commit).await?;
+        if sends {
+            self.services.deliveries.wake(&self.inbound.key);
+        }
+        Ok(())
+    }
+}
+
+impl Turn {
+    /// The innermost step: routes of global handlers, then activity handlers in order, until one says `handled`.
+    async fn dispatch(&mut self) -> Result<(), TurnError> {
+        let generation = self.generation.clone();
+        let activity = self.context.inbound.activity.clone();
+        let matches = generation.routes.matches(&generation.plugins, &activity);
+        let mut calls: Vec<(usize, String)> =
+            matches.into_iter().map(|found| (found.plugin, format!("route:{}", found.name))).collect();
+        for (position, plugin) in generation.plugins.iter().enumerate() {
+            if plugin.manifest.handles(activity.kind()) {
+                calls.push((position, "activity".to_owned()));
+            }
+        }
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let mut needed: Vec<usize> = calls.iter().map(|(position, _)| *position).collect();
+        needed.sort_unstable();
+        needed.dedup();
+        self.instances.reserve(&self.context.inbound.key.bot, needed.len(), SLOT_WAIT_MAX).await?;
+        for (position, trigger) in calls {
+            if self.call(position, trigger).await? == Flow::Handled {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls one plugin. The call is a savepoint: its failure undoes what it staged.
+    async fn call(&mut self, position: usize, trigger: String) -> Result<Flow, TurnError> {
+        let generation = self.generation.clone();
+        let (Some(plugin), Some(spec)) = (generation.plugins.get(position), generation.spec.plugins.get(position))
+        else {
+            return Ok(Flow::Next);
+        };
+        let Some(staging) = self.staging.take() else {
+            return Err(TurnError::Host("the turn's staging is gone".into()));
+        };
+        let savepoint = staging.savepoint();
+        let meta = self.context.meta(trigger).await;
+        let activity = self.context.inbound.activity.text().clone();
+        let (mut staging, record, outcome) =
+            self.instances.call(&self.context.services.plugins, position, plugin, staging, &meta, &activity).await;
+        telemetry::plugin_called(&plugin.bot, &plugin.name, outcome.label(), record.duration(), record.cpu());
+        self.calls.push(record);
+        let result = match outcome {
+            Outcome::Done(flow) => Ok(flow),
+            Outcome::Failed(failure) => {
+                staging.roll_back(savepoint);
+                match (spec.on_failure, failure) {
+                    (_, Failure::Host(why)) => Err(TurnError::Host(why)),
+                    (OnFailure::Continue, _) => Ok(Flow::Next),
+                    (OnFailure::FailTurn, failure) => Err(TurnError::Plugin { plugin: plugin.name.clone(), failure }),
+                }
+            }
+        };
+        self.staging = Some(staging);
+        result
+    }
+
+    /// Makes the turn real and returns its answer.
+    async fn commit(&mut self) -> Result<Answer, TurnError> {
+        let Some(staging) = &mut self.staging else {
+            return Err(TurnError::Host("the turn's staging is gone".into()));
+        };
+        let mut actions = staging.take_actions();
+        let activity = &self.context.inbound.activity;
+        let mut answer = match (activity.kind(), self.ended) {
+            ("invoke", Ended::Completed) => staging.response().cloned().unwrap_or(Answer { status: 501, body: None }),
+            ("invoke", _) => error_answer(),
+            _ => Answer { status: 200, body: None },
+        };
+        if activity.delivery_mode() == DeliveryMode::ExpectReplies {
+            answer = with_replies(answer, &mut actions);
+        }
+        self.context.commit(actions, answer.clone()).await.map_err(TurnError::Storage)?;
+        Ok(answer)
+    }
+}
+
+fn error_answer() -> Answer {
+    let body = json!({"error": {"code": "BotError", "message": "The bot failed to handle the activity."}});
+    Answer { status: 500, body: Some(body.to_string().into()) }
+}
+
+/// Moves the sends into the HTTP answer; updates and deletes still go through the channel (`protocol/http.md` §1.3).
+fn with_replies(answer: Answer, actions: &mut Vec<OutboxAction>) -> Answer {
+    let mut activities = Vec::new();
+    actions.retain_mut(|action| match action {
+        OutboxAction::Send { activity, .. } => {
+            activities.push(std::mem::take(activity));
+            false
+        }
+        _ => true,
+    });
+    let mut body = json!({ "activities": activities });
+    // A body that an invoke answered with was checked to be JSON when it was set.
+    if let Some(invoke) = answer.body.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
+        let invoke: serde_json::Value = invoke;
+        body["body"] = invoke;
+    }
+    Answer { status: answer.status, body: Some(body.to_string().into()) }
+}
+
+impl Ended {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::HostFailure => "host-failure",
+        }
+    }
+}
+
+impl std::fmt::Display for TurnError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Plugin { plugin, failure } => write!(f, "plugin {plugin}: {failure}"),
+            Self::Busy => write!(f, "no instance slot became free within {} s", SLOT_WAIT_MAX.as_secs()),
+            Self::Storage(error) => error.fmt(f),
+            Self::Host(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for TurnError {}

@@ -1,4 +1,8 @@
-//! The local Direct Line channel: conversations, their histories, and who listens.
-
-/// All local conversations.
+//! stub
+#![allow(missing_docs)]
 pub struct DirectLine {}
+impl DirectLine {
+    pub fn new(_: &crate::config::Config, _: std::net::SocketAddr) -> Self {
+        Self {}
+    }
+}

@@ -1,0 +1,86 @@
+//! CPU time of guests: measured per plugin and turn, bounded, and shared fairly (`design.md` §5, Fair CPU).
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Counts the CPU time that one future takes, poll by poll. Time spent waiting costs nothing.
+#[derive(Default)]
+pub(super) struct Meter {
+    used_ns: AtomicU64,
+    /// Thread time at the start of the poll that is going on.
+    poll_start_ns: AtomicU64,
+}
+
+impl Meter {
+    pub(super) fn starting_at(used: Duration) -> Self {
+        Self { used_ns: AtomicU64::new(nanoseconds(used)), poll_start_ns: AtomicU64::new(0) }
+    }
+
+    /// Time used by the polls that have ended.
+    pub(super) fn used(&self) -> Duration {
+        Duration::from_nanos(self.used_ns.load(Ordering::Relaxed))
+    }
+
+    /// Time used, the poll that is going on included. Only for the thread that polls.
+    pub(super) fn used_within_poll(&self) -> Duration {
+        let poll = thread_time_ns().saturating_sub(self.poll_start_ns.load(Ordering::Relaxed));
+        self.used() + Duration::from_nanos(poll)
+    }
+
+    pub(super) async fn measure<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            let start = thread_time_ns();
+            self.poll_start_ns.store(start, Ordering::Relaxed);
+            let poll = future.as_mut().poll(context);
+            self.used_ns.fetch_add(thread_time_ns().saturating_sub(start), Ordering::Relaxed);
+            poll
+        })
+        .await
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Thread time, not wall time: a guest does not pay for the threads that its host competes with.
+fn thread_time_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// Who may go on after the first tick. A guest that used one tick holds a permit while it computes, so that one worker
+/// at least is always free for guests that need less than a tick.
+pub(super) struct SlowLane {
+    host: Arc<Semaphore>,
+    /// The bot's share: one bot's spinning guests queue behind each other before they queue with those of others.
+    bot: Arc<Semaphore>,
+    held: Mutex<Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>>,
+}
+
+impl SlowLane {
+    pub(super) fn new(host: Arc<Semaphore>, bot: Arc<Semaphore>) -> Self {
+        Self { host, bot, held: Mutex::new(None) }
+    }
+
+    /// Gives the permit back, and waits for its turn again. Both queues are fair, so slow guests alternate.
+    pub(super) async fn take_turn(&self) {
+        self.leave();
+        // Neither semaphore is ever closed; should it be, the guest goes on without a permit.
+        let Ok(bot) = self.bot.clone().acquire_owned().await else { return };
+        let Ok(host) = self.host.clone().acquire_owned().await else { return };
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((bot, host));
+    }
+
+    /// Gives the permit back: at each host call, and when the call ends.
+    pub(super) fn leave(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}

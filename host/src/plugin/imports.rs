@@ -1,0 +1,318 @@
+//! What a guest can reach: the state of one store, the imports of the contract, WASI with nothing in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+use super::bindings::turntable::bot as wit;
+use super::cpu::{Meter, SlowLane};
+use super::memory::MemoryLimiter;
+use super::output::Tail;
+use super::{Fault, Plugin};
+use crate::turn::Staging;
+
+/// Everything that one store holds.
+pub(super) struct GuestState {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: RefuseHttp,
+    table: ResourceTable,
+    pub(super) limiter: MemoryLimiter,
+    pub(super) meter: Arc<Meter>,
+    pub(super) slow: Arc<SlowLane>,
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) turn_id: Arc<str>,
+    /// The turn, while a call of it runs. None in `describe`.
+    pub(super) staging: Option<Box<Staging>>,
+    pub(super) stdout: Tail,
+    pub(super) stderr: Tail,
+    host_calls: u32,
+    log_lines: u32,
+    /// The first log lines, for the turn's record.
+    pub(super) logs: Vec<String>,
+}
+
+/// Why the host ended a guest, found again at the bottom of the error that wasmtime returns.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stopped {
+    CpuBudget,
+    HostCalls,
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::CpuBudget => "the CPU budget is used up",
+            Self::HostCalls => "the limit of host calls is reached",
+        })
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// Log lines kept for the turn's record, and how long one may be.
+const RECORDED_LINES_MAX: usize = 50;
+const LOG_LINE_BYTES_MAX: usize = 4 << 10;
+const LOG_FIELDS_MAX: usize = 16;
+
+impl GuestState {
+    /// Makes the state of a store for one plugin. `deterministic` fixes clock and random, for `describe`.
+    pub(super) fn new(plugin: Arc<Plugin>, turn_id: Arc<str>, meter: Arc<Meter>, slow: Arc<SlowLane>) -> Self {
+        let deterministic = turn_id.is_empty();
+        let limits = &plugin.limits;
+        let (stdout, stderr) = (Tail::new(limits.output_bytes), Tail::new(limits.output_bytes));
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(stdout.clone()).stderr(stderr.clone()).max_random_size(limits.random_bytes);
+        if deterministic {
+            wasi.wall_clock(FixedClock).monotonic_clock(FixedClock).insecure_random_seed(0);
+            wasi.secure_random(wasmtime_wasi::Deterministic::new(vec![0]))
+                .insecure_random(wasmtime_wasi::Deterministic::new(vec![0]));
+        }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.resources);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(64 << 10);
+        Self {
+            wasi: wasi.build(),
+            http,
+            hooks: RefuseHttp,
+            table,
+            limiter: MemoryLimiter::new(limits.memory_bytes, limits.table_elements),
+            meter,
+            slow,
+            turn_id,
+            staging: None,
+            stdout,
+            stderr,
+            host_calls: 0,
+            log_lines: 0,
+            logs: Vec::new(),
+            plugin,
+        }
+    }
+
+    /// Counts a call of the contract's imports. Over the limit it ends the guest.
+    fn enter(&mut self) -> anyhow::Result<()> {
+        self.slow.leave();
+        if self.host_calls >= self.plugin.limits.host_calls {
+            return Err(Stopped::HostCalls.into());
+        }
+        self.host_calls += 1;
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<(&mut Staging, &Plugin), wit::types::Fault> {
+        match &mut self.staging {
+            Some(staging) => Ok((staging, &self.plugin)),
+            None => Err(Fault::new("denied", "there is no turn in `describe`").into()),
+        }
+    }
+}
+
+/// Builds the linker: the contract and all of WASI 0.2. Denial happens at run time, through empty contexts, because
+/// JavaScript and Python components import sockets and files even where they never use them.
+pub(super) fn link(linker: &mut Linker<GuestState>) -> anyhow::Result<()> {
+    // One by one: the world's own function wants the `@unstable` interfaces implemented too.
+    wit::turn::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::config::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    Ok(())
+}
+
+impl wit::types::Host for GuestState {}
+
+impl wit::turn::Host for GuestState {
+    async fn reply(&mut self, activity: String) -> anyhow::Result<Result<String, wit::types::Fault>> {
+        self.send_as(&activity, true).await
+    }
+
+    async fn send(&mut self, activity: String) -> anyhow::Result<Result<String, wit::types::Fault>> {
+        self.send_as(&activity, false).await
+    }
+
+    async fn update(&mut self, id: String, activity: String) -> anyhow::Result<Result<(), wit::types::Fault>> {
+        self.enter()?;
+        Ok(match self.turn() {
+            Ok((staging, plugin)) => staging.update(&id, &activity, &plugin.limits).await.map_err(Into::into),
+            Err(fault) => Err(fault),
+        })
+    }
+
+    async fn delete(&mut self, id: String) -> anyhow::Result<Result<(), wit::types::Fault>> {
+        self.enter()?;
+        Ok(match self.turn() {
+            Ok((staging, plugin)) => staging.delete(&id, &plugin.limits).await.map_err(Into::into),
+            Err(fault) => Err(fault),
+        })
+    }
+
+    async fn flush(&mut self) -> anyhow::Result<Result<(), wit::types::Fault>> {
+        self.enter()?;
+        Ok(match self.turn() {
+            Ok((staging, _)) => staging.flush().await.map_err(Into::into),
+            Err(fault) => Err(fault),
+        })
+    }
+
+    async fn respond(&mut self, status: u32, body: Option<String>) -> anyhow::Result<Result<(), wit::types::Fault>> {
+        self.enter()?;
+        Ok(match self.turn() {
+            Ok((staging, plugin)) => staging.respond(status, body.as_deref(), &plugin.limits).map_err(Into::into),
+            Err(fault) => Err(fault),
+        })
+    }
+}
+
+impl GuestState {
+    async fn send_as(&mut self, activity: &str, threaded: bool) -> anyhow::Result<Result<String, wit::types::Fault>> {
+        self.enter()?;
+        Ok(match self.turn() {
+            Ok((staging, plugin)) => match staging.send(activity, threaded, &plugin.limits).await {
+                Ok(id) => Ok(id.to_string()),
+                Err(fault) => Err(fault.into()),
+            },
+            Err(fault) => Err(fault),
+        })
+    }
+}
+
+impl wit::config::Host for GuestState {
+    fn get(&mut self, key: String) -> anyhow::Result<Option<String>> {
+        self.enter()?;
+        Ok(self.plugin.settings.get(&key).cloned())
+    }
+
+    fn keys(&mut self) -> anyhow::Result<Vec<String>> {
+        self.enter()?;
+        Ok(self.plugin.settings.keys().cloned().collect())
+    }
+}
+
+impl wit::log::Host for GuestState {
+    fn write(&mut self, level: String, message: String, fields: Vec<(String, String)>) -> anyhow::Result<()> {
+        self.enter()?;
+        self.log_lines += 1;
+        let limit = self.plugin.limits.log_lines_per_turn;
+        if self.log_lines > limit {
+            if self.log_lines == limit + 1 {
+                self.log_line("warn", &format!("further lines are dropped: log-lines-per-turn ({limit})"));
+            }
+            return Ok(());
+        }
+        let mut line = message;
+        for (name, value) in fields.iter().take(LOG_FIELDS_MAX) {
+            line.push_str(&format!(" {name}={value}"));
+            if line.len() > LOG_LINE_BYTES_MAX {
+                break;
+            }
+        }
+        self.log_line(&level, truncate(&line, LOG_LINE_BYTES_MAX));
+        Ok(())
+    }
+}
+
+impl GuestState {
+    fn log_line(&mut self, level: &str, line: &str) {
+        let (bot, plugin, digest, turn) = (&self.plugin.bot, &self.plugin.name, &self.plugin.digest, &self.turn_id);
+        macro_rules! emit {
+            ($level:ident) => {
+                tracing::$level!(target: "guest", %bot, %plugin, %digest, %turn, line, "guest log")
+            };
+        }
+        match level {
+            "error" => emit!(error),
+            "warn" => emit!(warn),
+            "debug" => emit!(debug),
+            "trace" => emit!(trace),
+            _ => emit!(info),
+        }
+        if self.logs.len() < RECORDED_LINES_MAX {
+            self.logs.push(format!("{level} {line}"));
+        }
+    }
+}
+
+/// Cuts a text at a character boundary.
+pub(super) fn truncate(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+impl From<Fault> for wit::types::Fault {
+    fn from(fault: Fault) -> Self {
+        Self {
+            code: fault.code.into(),
+            message: fault.message,
+            retry_after_ms: fault.retry_after_ms,
+            detail: fault.detail,
+        }
+    }
+}
+
+impl From<wit::types::Fault> for Fault {
+    fn from(fault: wit::types::Fault) -> Self {
+        Self {
+            code: truncate(&fault.code, 64).to_owned().into(),
+            message: truncate(&fault.message, 4 << 10).to_owned(),
+            retry_after_ms: fault.retry_after_ms,
+            detail: fault.detail.map(|detail| truncate(&detail, 16 << 10).to_owned()),
+        }
+    }
+}
+
+impl WasiView for GuestState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for GuestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, hooks: &mut self.hooks, table: &mut self.table }
+    }
+}
+
+/// Outbound HTTP needs a grant, and this release has none to give.
+struct RefuseHttp;
+
+type HttpExchange = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>);
+
+impl WasiHttpHooks for RefuseHttp {
+    fn send_request(
+        &mut self,
+        _request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _fut: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
+    ) -> Box<dyn Future<Output = Result<HttpExchange, HttpError>> + Send> {
+        Box::new(async { Err(HttpError::HttpRequestDenied) })
+    }
+}
+
+/// The clock of `describe`: a manifest does not depend on when it is asked for.
+struct FixedClock;
+
+impl wasmtime_wasi::HostWallClock for FixedClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl wasmtime_wasi::HostMonotonicClock for FixedClock {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
+}

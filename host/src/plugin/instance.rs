@@ -1,0 +1,228 @@
+//! One instance of a plugin: made at its first call in a turn, dropped at the turn's end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
+
+use super::bindings::{self, turntable::bot::types as wit};
+use super::cpu::{Meter, SlowLane};
+use super::imports::{GuestState, Stopped, truncate};
+use super::{Call, Failure, Fault, Flow, Meta, Outcome, Plugin, Runtime};
+use crate::turn::Staging;
+
+/// A store with one instance of one plugin in it.
+pub struct Instance {
+    store: Store<GuestState>,
+    exports: bindings::Plugin,
+}
+
+/// How much of a backtrace or of stderr goes into a record.
+const REPORT_BYTES_MAX: usize = 8 << 10;
+
+impl Instance {
+    /// Instantiates a plugin for one turn. `cpu_used` is what earlier instances of it used in this turn.
+    pub(crate) async fn new(
+        runtime: &Runtime,
+        plugin: &Arc<Plugin>,
+        turn_id: &Arc<str>,
+        cpu_used: Duration,
+    ) -> Result<Self, Failure> {
+        let mut store = store(runtime, plugin, turn_id, cpu_used);
+        let meter = store.data().meter.clone();
+        // Instantiation runs guest code too (start functions), so it is bounded like a call.
+        let started = bounded(&mut store, plugin.limits.wall, &meter, async |store| {
+            plugin.code.pre.instantiate_async(store).await
+        })
+        .await;
+        match started {
+            Ok(exports) => Ok(Self { store, exports }),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Calls `describe`.
+    pub(super) async fn describe(&mut self) -> Result<String, Failure> {
+        let (meter, wall) = (self.store.data().meter.clone(), self.store.data().plugin.limits.wall);
+        let handler = self.exports.turntable_bot_bot_handler();
+        bounded(&mut self.store, wall, &meter, async |store| handler.call_describe(store).await).await
+    }
+
+    /// Calls `on-activity`. The staging moves into the store for the call and comes back in any case.
+    pub(crate) async fn on_activity(
+        &mut self,
+        staging: Box<Staging>,
+        meta: &Meta,
+        activity: &str,
+    ) -> (Box<Staging>, Call) {
+        let started = Instant::now();
+        let data = self.store.data_mut();
+        data.staging = Some(staging);
+        let (meter, wall) = (data.meter.clone(), data.plugin.limits.wall);
+        let cpu_before = meter.used();
+        let budget = data.plugin.limits.cpu.saturating_sub(cpu_before);
+        let meta = meta.to_wit(&data.plugin.name, budget);
+        let handler = self.exports.turntable_bot_bot_handler();
+        let result = bounded(&mut self.store, wall, &meter, async |store| {
+            handler.call_on_activity(store, &meta, activity).await
+        })
+        .await;
+        let data = self.store.data_mut();
+        let logs = std::mem::take(&mut data.logs);
+        log_output(data, "stdout", &data.stdout.take());
+        let stderr = data.stderr.take();
+        log_output(data, "stderr", &stderr);
+        let outcome = match result {
+            Ok(Ok(wit::Flow::Handled)) => Outcome::Done(Flow::Handled),
+            Ok(Ok(wit::Flow::Next)) => Outcome::Done(Flow::Next),
+            Ok(Err(fault)) => Outcome::Failed(Failure::Fault(fault.into())),
+            Err(failure) => Outcome::Failed(failure),
+        };
+        let call = Call {
+            outcome,
+            duration: started.elapsed(),
+            cpu: meter.used().saturating_sub(cpu_before),
+            cpu_in_turn: meter.used(),
+            stderr: tail(&stderr, REPORT_BYTES_MAX).to_owned(),
+            logs,
+        };
+        // The staging was put there above and nothing takes it but this.
+        let staging = data.staging.take();
+        match staging {
+            Some(staging) => (staging, call),
+            None => unreachable!("the store keeps the staging during a call"),
+        }
+    }
+}
+
+fn store(runtime: &Runtime, plugin: &Arc<Plugin>, turn_id: &Arc<str>, cpu_used: Duration) -> Store<GuestState> {
+    let meter = Arc::new(Meter::starting_at(cpu_used));
+    let slow = Arc::new(SlowLane::new(runtime.slow_permits.clone(), plugin.slow_share.clone()));
+    let state = GuestState::new(plugin.clone(), turn_id.clone(), meter, slow);
+    let mut store = Store::new(&runtime.engine, state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(plugin.limits.host_call_bytes);
+    store.set_max_component_handles(plugin.limits.component_handles);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(on_tick);
+    store
+}
+
+/// Runs in the guest's thread when a tick passed while the guest computed.
+fn on_tick(context: StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDeadline> {
+    let state = context.data();
+    let used = state.meter.used_within_poll();
+    if used >= state.plugin.limits.cpu {
+        return Err(Stopped::CpuBudget.into());
+    }
+    if used < super::engine::TICK {
+        return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+    }
+    let slow = state.slow.clone();
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(async move { slow.take_turn().await })))
+}
+
+/// Runs guest code under all bounds, and says in our terms how it failed.
+async fn bounded<T>(
+    store: &mut Store<GuestState>,
+    wall: Duration,
+    meter: &Meter,
+    call: impl AsyncFnOnce(&mut Store<GuestState>) -> wasmtime::Result<T>,
+) -> Result<T, Failure> {
+    let result = tokio::time::timeout(wall, meter.measure(call(store))).await;
+    store.data().slow.leave();
+    match result {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(classify(store, &error)),
+        Err(_) => Err(Failure::WallClock { limit: wall }),
+    }
+}
+
+fn classify(store: &Store<GuestState>, error: &wasmtime::Error) -> Failure {
+    let limits = &store.data().plugin.limits;
+    match error.downcast_ref::<Stopped>() {
+        Some(Stopped::CpuBudget) => return Failure::CpuBudget { limit: limits.cpu },
+        Some(Stopped::HostCalls) => return Failure::HostCalls { limit: limits.host_calls },
+        None => {}
+    }
+    if let Some(key) = store.data().limiter.refused() {
+        let limit = if key == "memory-bytes" { limits.memory_bytes } else { limits.table_elements };
+        return Failure::Memory { key, limit };
+    }
+    let trap = error.downcast_ref::<Trap>();
+    let exit = error.downcast_ref::<wasmtime_wasi::I32Exit>();
+    let backtrace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string);
+    let what = match (trap, exit) {
+        (_, Some(exit)) => format!("the guest exited with status {}", exit.0),
+        (Some(trap), _) => trap.to_string(),
+        _ if backtrace.is_some() => format!("{}", error.root_cause()),
+        _ if is_host_call_bytes(error) => {
+            format!("a host call carried more than host-call-bytes ({})", limits.host_call_bytes)
+        }
+        _ => return Failure::Host(format!("{error:#}")),
+    };
+    let backtrace = backtrace.map(|text| truncate(&text, REPORT_BYTES_MAX).to_owned());
+    Failure::Trap { what, backtrace }
+}
+
+/// wasmtime has no type for this error; the fixture `huge-fault` notices when its text changes.
+fn is_host_call_bytes(error: &wasmtime::Error) -> bool {
+    format!("{error:#}").contains("fuel allocated for hostcalls has been exhausted")
+}
+
+fn log_output(state: &GuestState, stream: &'static str, text: &str) {
+    if !text.is_empty() {
+        let plugin = &state.plugin;
+        tracing::info!(target: "guest", bot = %plugin.bot, plugin = %plugin.name, digest = %plugin.digest,
+            turn = %state.turn_id, stream, text, "guest output");
+    }
+}
+
+/// The last bytes of a text, cut at a character boundary.
+fn tail(text: &str, bytes_max: usize) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(bytes_max))..]
+}
+
+impl Meta {
+    fn to_wit(&self, plugin: &str, budget: Duration) -> wit::TurnMeta {
+        let mut extra = vec![("plugin".to_owned(), plugin.to_owned()), ("random-seed".to_owned(), random_seed())];
+        if let Some(id) = &self.replies_to {
+            extra.push(("replies-to".to_owned(), id.to_string()));
+        }
+        wit::TurnMeta {
+            turn_id: self.turn_id.to_string(),
+            bot_id: self.bot.to_string(),
+            channel_id: self.channel_id.to_string(),
+            conversation_id: self.conversation_id.to_string(),
+            kind: self.kind.to_string(),
+            trigger: self.trigger.clone(),
+            locale: self.locale.as_deref().map(ToOwned::to_owned),
+            budget_ms: u32::try_from(budget.as_millis()).unwrap_or(u32::MAX),
+            extra,
+        }
+    }
+}
+
+fn random_seed() -> String {
+    let mut bytes = [0_u8; 16];
+    // A machine without entropy gives the seed 0; the guest then repeats itself, which is no reason to fail a turn.
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        tracing::error!(%error, "no random bytes for a guest's seed");
+    }
+    hex::encode(bytes)
+}
+
+impl Fault {
+    /// A fault with a code and a message.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), retry_after_ms: None, detail: None }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new("invalid", message)
+    }
+
+    pub(crate) fn quota(key: &str, limit: impl std::fmt::Display) -> Self {
+        Self::new("quota", format!("the limit {key} ({limit}) is reached"))
+    }
+}

@@ -1,0 +1,132 @@
+//! The instances of one turn, and the slots that bound how many there are in the host.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::record::microseconds;
+use super::{CallRecord, Staging, TurnError};
+use crate::plugin::{Failure, Instance, Meta, Outcome, Plugin, Runtime};
+
+/// Instance slots: of the host, and each bot's share of them. A cheap handle.
+#[derive(Clone)]
+pub(super) struct Slots {
+    host: Arc<Semaphore>,
+    per_bot_max: usize,
+    bots: Arc<Mutex<HashMap<Arc<str>, Arc<Semaphore>>>>,
+}
+
+impl Slots {
+    pub(super) fn new(host_max: u32, per_bot_max: u32) -> Self {
+        Self {
+            host: Arc::new(Semaphore::new(host_max as usize)),
+            per_bot_max: per_bot_max as usize,
+            bots: Arc::default(),
+        }
+    }
+
+    fn of_bot(&self, bot: &Arc<str>) -> Arc<Semaphore> {
+        let mut bots = self.bots.lock().unwrap_or_else(PoisonError::into_inner);
+        bots.entry(bot.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.per_bot_max))).clone()
+    }
+}
+
+/// The instances of one turn, by the plugin's position: made at first use, kept until the turn ends.
+pub(super) struct Instances {
+    slots: Slots,
+    live: Vec<Option<Instance>>,
+    cpu_used: Vec<Duration>,
+    permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+}
+
+impl Instances {
+    pub(super) fn new(slots: Slots, plugins: usize) -> Self {
+        let live = std::iter::repeat_with(|| None).take(plugins).collect();
+        Self { slots, live, cpu_used: vec![Duration::ZERO; plugins], permits: None }
+    }
+
+    /// Takes the slots of all instances that the turn may need at once: one by one, two turns could each hold what the
+    /// other waits for.
+    pub(super) async fn reserve(&mut self, bot: &Arc<str>, count: usize, wait_max: Duration) -> Result<(), TurnError> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let (of_bot, of_host) = (self.slots.of_bot(bot), self.slots.host.clone());
+        let both = async {
+            let bot = of_bot.acquire_many_owned(count).await.ok()?;
+            Some((bot, of_host.acquire_many_owned(count).await.ok()?))
+        };
+        match tokio::time::timeout(wait_max, both).await {
+            Ok(Some(permits)) => {
+                self.permits = Some(permits);
+                Ok(())
+            }
+            Ok(None) | Err(_) => Err(TurnError::Busy),
+        }
+    }
+
+    /// Drops all instances and gives their slots back.
+    pub(super) fn drop_all(&mut self) {
+        self.live.clear();
+        self.permits = None;
+    }
+
+    /// Calls a plugin in its instance of this turn. An instance that failed is never entered again.
+    pub(super) async fn call(
+        &mut self,
+        runtime: &Runtime,
+        position: usize,
+        plugin: &Arc<Plugin>,
+        staging: Box<Staging>,
+        meta: &Meta,
+        activity: &str,
+    ) -> (Box<Staging>, CallRecord, Outcome) {
+        let started = Instant::now();
+        let mut record = CallRecord {
+            plugin: plugin.name.clone(),
+            digest: plugin.digest.clone(),
+            trigger: meta.trigger.clone(),
+            outcome: "",
+            duration_us: 0,
+            cpu_us: 0,
+            error: None,
+            backtrace: None,
+            stderr: None,
+            logs: Vec::new(),
+        };
+        let cpu_used = self.cpu_used.get(position).copied().unwrap_or_default();
+        let instance = match self.live.get_mut(position).and_then(Option::take) {
+            Some(instance) => Ok(instance),
+            None => Instance::new(runtime, plugin, &meta.turn_id, cpu_used).await,
+        };
+        let (staging, outcome) = match instance {
+            Ok(mut instance) => {
+                let (staging, call) = instance.on_activity(staging, meta, activity).await;
+                record.cpu_us = microseconds(call.cpu);
+                record.logs = call.logs;
+                if let Some(used) = self.cpu_used.get_mut(position) {
+                    *used = call.cpu_in_turn;
+                }
+                let ended =
+                    matches!(call.outcome, Outcome::Failed(ref failure) if !matches!(failure, Failure::Fault(_)));
+                if matches!(call.outcome, Outcome::Failed(_)) && !call.stderr.is_empty() {
+                    record.stderr = Some(call.stderr);
+                }
+                if let (false, Some(slot)) = (ended, self.live.get_mut(position)) {
+                    *slot = Some(instance);
+                }
+                (staging, call.outcome)
+            }
+            Err(failure) => (staging, Outcome::Failed(failure)),
+        };
+        record.duration_us = microseconds(started.elapsed());
+        record.outcome = outcome.label();
+        if let Outcome::Failed(failure) = &outcome {
+            record.error = Some(failure.to_string());
+            if let Failure::Trap { backtrace, .. } = failure {
+                record.backtrace.clone_from(backtrace);
+            }
+        }
+        (staging, record, outcome)
+    }
+}

@@ -1,0 +1,120 @@
+//! Turn middleware: nested like Russian dolls, each layer with everything inside it as `next`.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use super::{Ended, Turn, TurnError};
+use crate::activity::Object;
+
+/// One layer around a turn.
+///
+/// `next` is taken by value: a layer runs the rest once, or not at all. What it does before is on the way in, what it
+/// does after is on the way out. It sees every origin of turns.
+#[async_trait]
+pub trait Middleware: Send + Sync {
+    /// Runs this layer.
+    async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError>;
+}
+
+/// The rest of the turn, as seen from one layer.
+pub struct Next<'a> {
+    rest: &'a [Box<dyn Middleware>],
+}
+
+impl<'a> Next<'a> {
+    pub(super) fn new(stack: &'a [Box<dyn Middleware>]) -> Self {
+        Self { rest: stack }
+    }
+
+    /// Runs the rest of the turn: the inner layers, then routes and handlers.
+    pub async fn run(self, turn: &mut Turn) -> Result<(), TurnError> {
+        match self.rest.split_first() {
+            Some((layer, rest)) => layer.on_turn(turn, Next { rest }).await,
+            None => turn.dispatch().await,
+        }
+    }
+}
+
+/// The host's own layers, outermost first.
+pub(super) fn built_in() -> Vec<Box<dyn Middleware>> {
+    vec![
+        // Sees what all others made of the turn.
+        Box::new(RequestLog),
+        // Turns a failure into one reply, so nothing inside has to.
+        Box::new(ErrorReply),
+        // Inside the error reply: a typing indicator that cannot be sent fails like any send.
+        Box::new(TypingIndicator),
+    ]
+}
+
+/// One log line per turn. No activity text.
+struct RequestLog;
+
+#[async_trait]
+impl Middleware for RequestLog {
+    async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError> {
+        let started = Instant::now();
+        let result = next.run(turn).await;
+        let inbound = &turn.context.inbound;
+        tracing::info!(
+            bot = %inbound.key.bot,
+            turn = %turn.context.turn_id,
+            request = %inbound.request_id,
+            channel = %inbound.key.channel,
+            kind = inbound.activity.kind(),
+            generation = turn.generation.number,
+            outcome = turn.ended.label(),
+            sends = turn.staging.as_ref().map_or(0, |staging| staging.sent().len()),
+            duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "turn"
+        );
+        result
+    }
+}
+
+/// Makes of a failed turn one reply that says nothing internal (`message` only), and a 500 of a failed invoke.
+struct ErrorReply;
+
+#[async_trait]
+impl Middleware for ErrorReply {
+    async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError> {
+        let Err(error) = next.run(turn).await else { return Ok(()) };
+        // A failure of the host is no failed turn: it is not marked, and the channel may send the activity again.
+        let TurnError::Plugin { plugin, failure } = error else { return Err(error) };
+        tracing::warn!(bot = %turn.context.inbound.key.bot, %plugin, turn = %turn.context.turn_id,
+            outcome = failure.label(), error = %failure, "turn failed");
+        turn.ended = Ended::Failed;
+        let text = turn.generation.spec.error_text.clone();
+        let is_message = turn.context.inbound.activity.kind() == "message";
+        let Some(staging) = &mut turn.staging else { return Ok(()) };
+        staging.clear();
+        if is_message && !text.is_empty() {
+            let reply = json!({"type": "message", "text": text, "inputHint": "acceptingInput"});
+            let reply: Object = reply.as_object().cloned().unwrap_or_default();
+            if let Err(fault) = staging.send_object(reply, true).await {
+                tracing::error!(error = %fault.message, "the error reply could not be staged");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends `typing` when a message turn starts, where the bot's configuration asks for it.
+struct TypingIndicator;
+
+#[async_trait]
+impl Middleware for TypingIndicator {
+    async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError> {
+        if turn.generation.spec.typing_indicator && turn.context.inbound.activity.kind() == "message" {
+            let typing: Object = json!({"type": "typing"}).as_object().cloned().unwrap_or_default();
+            if let Some(staging) = &mut turn.staging
+                && let Err(fault) = staging.send_object(typing, true).await
+            {
+                tracing::debug!(error = %fault.message, "no typing indicator");
+            }
+        }
+        next.run(turn).await
+    }
+}

@@ -1,0 +1,79 @@
+//! Routes: which global handlers want a message, matched without instantiating anything.
+
+use crate::activity::Activity;
+use crate::plugin::Plugin;
+use std::sync::Arc;
+
+/// One route of one plugin of a generation.
+#[derive(Debug, Clone)]
+struct Entry {
+    plugin: usize,
+    route: usize,
+    score: f64,
+    order: i64,
+}
+
+/// The routes of a generation, in the order in which they are tried.
+#[derive(Debug, Default)]
+pub struct Routes {
+    entries: Vec<Entry>,
+}
+
+/// A route that wants the message: the plugin's position and the route's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Match {
+    pub(super) plugin: usize,
+    pub(super) name: String,
+}
+
+impl Routes {
+    /// Sorts all routes: highest score first, then lowest order, then the order of the configuration.
+    pub fn new(plugins: &[Arc<Plugin>]) -> Self {
+        let mut entries = Vec::new();
+        for (position, plugin) in plugins.iter().enumerate() {
+            for (route, described) in plugin.manifest.routes.iter().enumerate() {
+                entries.push(Entry { plugin: position, route, score: described.score, order: described.order });
+            }
+        }
+        entries.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.order.cmp(&b.order)).then(a.plugin.cmp(&b.plugin)));
+        Self { entries }
+    }
+
+    /// Returns the routes that want this activity, best first, each plugin's best one only.
+    pub(super) fn matches(&self, plugins: &[Arc<Plugin>], activity: &Activity) -> Vec<Match> {
+        if activity.kind() != "message" || self.entries.is_empty() {
+            return Vec::new();
+        }
+        let text = spoken_text(activity);
+        let locale = activity.str("locale");
+        let mut found: Vec<Match> = Vec::new();
+        for entry in &self.entries {
+            let Some(route) = plugins.get(entry.plugin).and_then(|plugin| plugin.manifest.routes.get(entry.route))
+            else {
+                continue;
+            };
+            let new = !found.iter().any(|seen| seen.plugin == entry.plugin);
+            if new && route.matches(&text, locale) {
+                found.push(Match { plugin: entry.plugin, name: route.name.clone() });
+            }
+        }
+        found
+    }
+}
+
+/// The text without a mention of the bot and without space around it (`protocol/activity.md` §6, mention).
+fn spoken_text(activity: &Activity) -> String {
+    let mut text = activity.str("text").to_owned();
+    let bot = activity.account("recipient");
+    let entities = activity.object().get("entities").and_then(|entities| entities.as_array());
+    for entity in entities.into_iter().flatten() {
+        let string = |pointer: &str| entity.pointer(pointer).and_then(|value| value.as_str()).unwrap_or_default();
+        if string("/type").eq_ignore_ascii_case("mention") && !bot.is_empty() && string("/mentioned/id") == bot {
+            let mention = string("/text");
+            if !mention.is_empty() {
+                text = text.replace(mention, "");
+            }
+        }
+    }
+    text.trim().to_owned()
+}

@@ -1,0 +1,269 @@
+//! What a turn has done so far and nobody has seen: the one door for everything that a plugin sends.
+//!
+//! A plugin call is a savepoint: [`Staging::savepoint`] before it, [`Staging::roll_back`] after a failure.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use ulid::Ulid;
+
+use super::TurnContext;
+use crate::activity::{Activity, DeliveryMode, Object};
+use crate::plugin::{Fault, Limits};
+use crate::storage::{Answer, OutboxAction};
+
+/// Staged effects of one turn.
+pub struct Staging {
+    turn: Arc<TurnContext>,
+    actions: Vec<OutboxAction>,
+    response: Option<Answer>,
+    sends: u32,
+    /// How often the turn flushed: what was staged before a flush cannot be undone.
+    flushes: u32,
+    /// Host ids of everything staged or sent at once, for the turn's record.
+    sent: Vec<Arc<str>>,
+}
+
+/// What was staged at one moment.
+pub(super) struct Savepoint {
+    actions: Vec<OutboxAction>,
+    response: Option<Answer>,
+    flushes: u32,
+}
+
+/// Types that only the host puts into an outbox (`protocol/activity.md` §3).
+const HOST_TYPES: &[&str] = &["invokeResponse", "delay"];
+
+impl Staging {
+    pub(super) fn new(turn: Arc<TurnContext>) -> Self {
+        Self { turn, actions: Vec::new(), response: None, sends: 0, flushes: 0, sent: Vec::new() }
+    }
+
+    pub(super) fn savepoint(&self) -> Savepoint {
+        Savepoint { actions: self.actions.clone(), response: self.response.clone(), flushes: self.flushes }
+    }
+
+    /// Undoes what was staged since the savepoint. What was flushed meanwhile stays sent.
+    pub(super) fn roll_back(&mut self, savepoint: Savepoint) {
+        self.actions = if savepoint.flushes == self.flushes { savepoint.actions } else { Vec::new() };
+        self.response = savepoint.response;
+    }
+
+    /// Drops everything that is staged.
+    pub(super) fn clear(&mut self) {
+        self.actions.clear();
+        self.response = None;
+    }
+
+    pub(super) fn flushed(&self) -> bool {
+        self.flushes > 0
+    }
+
+    pub(super) fn sent(&self) -> &[Arc<str>] {
+        &self.sent
+    }
+
+    pub(super) fn response(&self) -> Option<&Answer> {
+        self.response.as_ref()
+    }
+
+    /// Takes the staged actions for the commit.
+    pub(super) fn take_actions(&mut self) -> Vec<OutboxAction> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Stages an activity, or sends it at once if it is ephemeral. `threaded` makes it a reply to the incoming activity.
+    pub(crate) async fn send(&mut self, text: &str, threaded: bool, limits: &Limits) -> Result<Arc<str>, Fault> {
+        let activity = self.admit(text, limits)?;
+        self.send_object(activity, threaded).await
+    }
+
+    /// The same for an activity that the host makes itself.
+    pub(super) async fn send_object(&mut self, mut activity: Object, threaded: bool) -> Result<Arc<str>, Fault> {
+        let turn = self.turn.clone();
+        let inbound = &turn.inbound.activity;
+        if string(&activity, "type") == "trace" && inbound.channel_id() != "emulator" {
+            return Ok("".into());
+        }
+        address(&mut activity, inbound, threaded);
+        let host_id: Arc<str> = format!("tt-{}", Ulid::new()).into();
+        if is_ephemeral(&activity) && inbound.delivery_mode() == DeliveryMode::Normal {
+            if stream_opens(&activity) {
+                self.flush().await?;
+            }
+            turn.services.deliveries.send_now(turn.address(), host_id.clone(), activity);
+        } else {
+            self.actions.push(OutboxAction::Send { host_id: host_id.clone(), activity });
+        }
+        self.sent.push(host_id.clone());
+        Ok(host_id)
+    }
+
+    /// Stages the replacement of an activity; one that is still staged is replaced in place.
+    pub(crate) async fn update(&mut self, id: &str, text: &str, limits: &Limits) -> Result<(), Fault> {
+        let mut activity = self.admit(text, limits)?;
+        address(&mut activity, &self.turn.inbound.activity, false);
+        if let Some(staged) = self.staged_mut(id) {
+            if let (false, Some(reply_to)) = (activity.contains_key("replyToId"), staged.get("replyToId")) {
+                activity.insert("replyToId".into(), reply_to.clone());
+            }
+            *staged = activity;
+            return Ok(());
+        }
+        let target = self.known(id).await?;
+        self.actions.push(OutboxAction::Update { target, activity });
+        Ok(())
+    }
+
+    /// Stages the deletion of an activity; one that is still staged is never sent.
+    pub(crate) async fn delete(&mut self, id: &str, limits: &Limits) -> Result<(), Fault> {
+        self.count(limits)?;
+        if self.staged_mut(id).is_some() {
+            self.actions.retain(|action| !matches!(action, OutboxAction::Send { host_id, .. } if **host_id == *id));
+            self.sent.retain(|sent| **sent != *id);
+            return Ok(());
+        }
+        let target = self.known(id).await?;
+        self.actions.push(OutboxAction::Delete { target });
+        Ok(())
+    }
+
+    /// Commits and delivers what is staged, and marks the activity as processed.
+    pub(crate) async fn flush(&mut self) -> Result<(), Fault> {
+        // Under expectReplies everything leaves in the one HTTP answer; there is nothing to deliver before it.
+        if self.turn.inbound.activity.delivery_mode() == DeliveryMode::ExpectReplies {
+            return Ok(());
+        }
+        let answer = Answer { status: 200, body: None };
+        self.turn.commit(self.actions.clone(), answer).await.map_err(|error| Fault {
+            retry_after_ms: Some(1_000),
+            ..Fault::new("unavailable", format!("nothing was flushed: {error}"))
+        })?;
+        self.actions.clear();
+        self.flushes += 1;
+        Ok(())
+    }
+
+    /// Sets the answer to an invoke.
+    pub(crate) fn respond(&mut self, status: u32, body: Option<&str>, limits: &Limits) -> Result<(), Fault> {
+        if self.turn.inbound.activity.kind() != "invoke" {
+            return Err(Fault::invalid("respond: this turn is no invoke, nobody waits for an answer"));
+        }
+        let Some(status) = u16::try_from(status).ok().filter(|status| (200..600).contains(status)) else {
+            return Err(Fault::invalid(format!("respond: status {status} is not within 200 to 599")));
+        };
+        if let Some(body) = body {
+            if body.len() > limits.bytes_per_send {
+                return Err(Fault::quota("bytes-per-send", limits.bytes_per_send));
+            }
+            if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(body) {
+                return Err(Fault::invalid(format!("respond: the body is not JSON: {error}")));
+            }
+        }
+        self.response = Some(Answer { status, body: body.map(Into::into) });
+        Ok(())
+    }
+
+    /// Reads a guest's activity and counts it.
+    fn admit(&mut self, text: &str, limits: &Limits) -> Result<Object, Fault> {
+        self.count(limits)?;
+        if text.len() > limits.bytes_per_send {
+            return Err(Fault::quota("bytes-per-send", limits.bytes_per_send));
+        }
+        let activity: Object = serde_json::from_str(text)
+            .map_err(|error| Fault::invalid(format!("the activity is not one JSON object: {error}")))?;
+        Activity::check_types(&activity).map_err(|error| Fault::invalid(error.to_string()))?;
+        match string(&activity, "type") {
+            "" => Err(Fault::invalid("the activity has no `type`")),
+            kind if HOST_TYPES.contains(&kind) => {
+                Err(Fault::invalid(format!("activities of type `{kind}` are made by the host only")))
+            }
+            _ => Ok(activity),
+        }
+    }
+
+    fn count(&mut self, limits: &Limits) -> Result<(), Fault> {
+        if self.sends >= limits.sends_per_turn {
+            return Err(Fault::quota("sends-per-turn", limits.sends_per_turn));
+        }
+        self.sends += 1;
+        Ok(())
+    }
+
+    /// The staged activity with that host id.
+    fn staged_mut(&mut self, id: &str) -> Option<&mut Object> {
+        self.actions.iter_mut().find_map(|action| match action {
+            OutboxAction::Send { host_id, activity } if **host_id == *id => Some(activity),
+            _ => None,
+        })
+    }
+
+    /// Checks the id of an update or delete: a host id must be one of this conversation, any other is the channel's.
+    async fn known(&self, id: &str) -> Result<Arc<str>, Fault> {
+        if id.is_empty() {
+            return Err(Fault::invalid("the id is empty"));
+        }
+        if id.starts_with("tt-") {
+            match self.turn.services.storage.channel_id(&self.turn.inbound.key, id).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(Fault::invalid(format!("this conversation has no activity `{id}`"))),
+                Err(error) => return Err(Fault::new("unavailable", error.to_string())),
+            }
+        }
+        Ok(id.into())
+    }
+}
+
+fn string<'a>(object: &'a Object, member: &str) -> &'a str {
+    object.get(member).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Fills in the reference of the conversation by the threading rules (`protocol/http.md` §2.3).
+fn address(activity: &mut Object, inbound: &Activity, threaded: bool) {
+    // A guest speaks in its own conversation and under its own name, whatever it writes.
+    for (member, source) in [
+        ("channelId", "channelId"),
+        ("serviceUrl", "serviceUrl"),
+        ("conversation", "conversation"),
+        ("from", "recipient"),
+    ] {
+        match inbound.object().get(source) {
+            Some(value) => activity.insert(member.into(), value.clone()),
+            None => activity.shift_remove(member),
+        };
+    }
+    for (member, source) in [("recipient", "from"), ("locale", "locale")] {
+        let absent = activity.get(member).is_none_or(|value| value.is_null() || value.as_str() == Some(""));
+        if let (true, Some(value)) = (absent, inbound.object().get(source)) {
+            activity.insert(member.into(), value.clone());
+        }
+    }
+    for member in ["id", "timestamp", "callerId"] {
+        activity.shift_remove(member);
+    }
+    if threaded && threads(inbound) && string(activity, "replyToId").is_empty() {
+        activity.insert("replyToId".into(), inbound.id().into());
+    }
+}
+
+/// Whether an answer names the activity that it answers.
+fn threads(inbound: &Activity) -> bool {
+    let welcome = inbound.kind() == "conversationUpdate" && matches!(inbound.channel_id(), "directline" | "webchat");
+    !inbound.id().is_empty() && !welcome
+}
+
+fn stream_info(activity: &Object) -> Option<&Value> {
+    let is_stream_info = |entity: &&Value| {
+        entity.get("type").and_then(Value::as_str).is_some_and(|kind| kind.eq_ignore_ascii_case("streaminfo"))
+    };
+    activity.get("entities").and_then(Value::as_array)?.iter().find(is_stream_info)
+}
+
+/// `typing` and the pieces of a stream leave at once and are no part of the transaction.
+fn is_ephemeral(activity: &Object) -> bool {
+    string(activity, "type") == "typing" || stream_info(activity).is_some()
+}
+
+fn stream_opens(activity: &Object) -> bool {
+    stream_info(activity).is_some_and(|info| info.get("streamId").is_none_or(Value::is_null))
+}
