@@ -1,0 +1,151 @@
+//! Invokes: activities whose sender waits for an answer.
+
+use serde_json::{Value, json};
+
+use crate::activity::wire::object;
+
+/// The answer to an invoke: an HTTP status and a JSON body, or none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InvokeResponse {
+    /// The HTTP status, 200 to 599.
+    pub status: u16,
+    /// The body.
+    pub body: Option<Value>,
+}
+
+/// The status of an invoke that nobody answered; the host gives it.
+pub const NOT_IMPLEMENTED: u16 = 501;
+
+const CARD: &str = "application/vnd.microsoft.card.adaptive";
+const MESSAGE: &str = "application/vnd.microsoft.activity.message";
+const ERROR: &str = "application/vnd.microsoft.error";
+const SEARCH: &str = "application/vnd.microsoft.search.searchResponse";
+
+object! {
+    /// The value of the invoke `adaptiveCard/action`: a user pressed `Action.Execute`.
+    AdaptiveCardAction {
+        /// The id of the action on the card.
+        id: Option<String> = "id",
+        /// The verb of the action.
+        verb: Option<String> = "verb",
+        /// What the action carries, with the inputs of the card.
+        data: Option<Value> = "data",
+    }
+}
+
+object! {
+    /// The value of the invoke `application/search`: a user types into a field that searches.
+    Search {
+        /// `search`, `searchAnswer` or `typeahead`.
+        kind: String = "kind",
+        /// What the user typed.
+        query_text: String = "queryText",
+        /// Which part of the results is wanted.
+        query_options: Option<QueryOptions> = "queryOptions",
+        /// Which of the bot's data is meant.
+        dataset: Option<String> = "dataset",
+    }
+}
+
+object! {
+    /// Which part of the results is wanted.
+    QueryOptions {
+        /// How many results to leave out.
+        skip: Option<u32> = "skip",
+        /// How many results to return at most.
+        top: Option<u32> = "top",
+    }
+}
+
+object! {
+    /// The value of the invoke `signin/tokenExchange`: single sign-on offers a token.
+    TokenExchange {
+        /// The id of the request.
+        id: Option<String> = "id",
+        /// The OAuth connection.
+        connection_name: Option<String> = "connectionName",
+        /// The token to exchange.
+        token: Option<String> = "token",
+    }
+}
+
+impl InvokeResponse {
+    /// Answers with a status alone.
+    pub fn status(status: u16) -> Self {
+        Self { status, body: None }
+    }
+
+    /// Answers 200 with a body.
+    pub fn ok(body: impl Into<Value>) -> Self {
+        Self { status: 200, body: Some(body.into()) }
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Value>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Answers an adaptive card action with the card that replaces the one pressed.
+    pub fn card(card: impl Into<Value>) -> Self {
+        Self::typed(200, CARD, card.into())
+    }
+
+    /// Answers an adaptive card action with a short text.
+    pub fn message(text: impl Into<String>) -> Self {
+        Self::typed(200, MESSAGE, Value::String(text.into()))
+    }
+
+    /// Answers a search with results, each a `value` and the `title` to show.
+    pub fn results<V: Into<String>, T: Into<String>>(results: impl IntoIterator<Item = (V, T)>) -> Self {
+        let results: Vec<Value> =
+            results.into_iter().map(|(value, title)| json!({ "value": value.into(), "title": title.into() })).collect();
+        Self::typed(200, SEARCH, json!({ "results": results }))
+    }
+
+    /// Answers with an error that the sender can read.
+    pub fn error(status: u16, code: &str, message: &str) -> Self {
+        Self::typed(status, ERROR, json!({ "code": code, "message": message }))
+    }
+
+    fn typed(status: u16, kind: &str, value: Value) -> Self {
+        Self { status, body: Some(json!({ "statusCode": status, "type": kind, "value": value })) }
+    }
+}
+
+impl AdaptiveCardAction {
+    /// Reads the value of the invoke, or returns the answer that says what is wrong with it.
+    pub(crate) fn read(value: Option<&Value>) -> Result<Self, InvokeResponse> {
+        let action = value
+            .and_then(|value| value.get("action"))
+            .and_then(Value::as_object)
+            .ok_or_else(|| InvokeResponse::error(400, "BadRequest", "the value has no object `action`"))?;
+        match action.get("type").and_then(Value::as_str) {
+            Some("Action.Execute") => Ok(Self::from_object(action.clone())),
+            other => {
+                let message = format!("the action type `{}` is not supported", other.unwrap_or_default());
+                Err(InvokeResponse::error(400, "NotSupported", &message))
+            }
+        }
+    }
+}
+
+impl Search {
+    /// Reads the value of the invoke, or returns the answer that says what is wrong with it. Teams leaves out `kind`.
+    pub(crate) fn read(value: Option<&Value>, channel: &str) -> Result<Self, InvokeResponse> {
+        let missing = |what| InvokeResponse::error(400, "BadRequest", &format!("the value has no {what}"));
+        let value = value.and_then(Value::as_object).ok_or_else(|| missing("object"))?;
+        let mut search = Self::from_object(value.clone());
+        if search.kind.is_empty() && channel == "msteams" {
+            "search".clone_into(&mut search.kind);
+        }
+        if search.kind.is_empty() {
+            return Err(missing("`kind`"));
+        }
+        if search.query_text.is_empty() {
+            return Err(missing("`queryText`"));
+        }
+        Ok(search)
+    }
+}

@@ -1,0 +1,258 @@
+//! What a plugin says about itself.
+
+use serde_json::{Map, Value, json};
+
+/// A plugin's manifest: what the host reads before the plugin serves.
+///
+/// Name and version are those of the Cargo package unless set. Everything else has the default of `manifest.schema.json`.
+///
+/// ```
+/// use turntable_sdk::prelude::*;
+/// use turntable_sdk::json;
+///
+/// let manifest = Manifest::new()
+///     .description("Answers a call for help")
+///     .activities([])
+///     .route(Route::new("help", "help|hilfe").score(0.9))
+///     .settings(json!({ "type": "object", "required": ["text"] }));
+/// # let _ = manifest;
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Manifest {
+    name: Option<String>,
+    version: Option<String>,
+    description: Option<String>,
+    activities: Option<Vec<String>>,
+    routes: Vec<Route>,
+    wants: Map<String, Value>,
+    settings: Option<Value>,
+}
+
+/// Messages that a plugin wants before dialogs and other plugins see them.
+///
+/// The host matches them, without running the plugin; [`Bot::on_route`](crate::Bot::on_route) gets those that match.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    name: String,
+    pattern: String,
+    locales: Vec<String>,
+    score: Option<f64>,
+    order: Option<i64>,
+    confirm: Option<String>,
+    after: Option<&'static str>,
+}
+
+impl Manifest {
+    /// Makes a manifest that leaves everything to the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the plugin's own name: lower-case letters, digits and hyphens, at most 64.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the plugin's version, at most 64 characters.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Sets one sentence for people, at most 1,024 characters.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Sets the activity types that the plugin handles; the host does not run it for others. Default: all. Empty: none,
+    /// the plugin lives from its routes.
+    #[must_use]
+    pub fn activities<const N: usize>(mut self, kinds: [&str; N]) -> Self {
+        self.activities = Some(kinds.map(str::to_owned).into());
+        self
+    }
+
+    /// Adds a route.
+    #[must_use]
+    pub fn route(mut self, route: Route) -> Self {
+        self.routes.push(route);
+        self
+    }
+
+    /// Asks for a grant, such as `state`; the operator gives it or does not.
+    #[must_use]
+    pub fn want(mut self, grant: impl Into<String>, details: impl Into<Value>) -> Self {
+        self.wants.insert(grant.into(), details.into());
+        self
+    }
+
+    /// Sets the JSON schema of the settings; the host refuses to load the plugin with settings that break it.
+    #[must_use]
+    pub fn settings(mut self, schema: impl Into<Value>) -> Self {
+        self.settings = Some(schema.into());
+        self
+    }
+
+    /// Tells whether the host runs the plugin for an ordinary activity of this type.
+    pub fn handles(&self, kind: &str) -> bool {
+        self.activities.as_ref().is_none_or(|kinds| kinds.iter().any(|known| known == kind || known == "*"))
+    }
+
+    /// Tells whether there is a route of this name.
+    pub fn has_route(&self, name: &str) -> bool {
+        self.routes.iter().any(|route| route.name == name)
+    }
+
+    /// Takes name and version of the Cargo package where none is set.
+    #[must_use]
+    pub(crate) fn of_package(mut self, name: &str, version: &str) -> Self {
+        self.name.get_or_insert_with(|| name.to_ascii_lowercase().replace('_', "-"));
+        self.version.get_or_insert_with(|| version.to_owned());
+        self
+    }
+
+    /// Writes the JSON that the contract asks for.
+    pub fn into_value(self) -> Value {
+        let mut object = Map::new();
+        let mut put = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                object.insert(key.to_owned(), value);
+            }
+        };
+        put("name", self.name.map(Value::from));
+        put("version", self.version.map(Value::from));
+        put("description", self.description.map(Value::from));
+        put("roles", Some(json!(["handler"])));
+        put("activities", self.activities.map(Value::from));
+        let routes: Vec<Value> = self.routes.into_iter().map(Route::into_value).collect();
+        put("routes", (!routes.is_empty()).then(|| routes.into()));
+        put("wants", (!self.wants.is_empty()).then(|| self.wants.into()));
+        put("settings", self.settings);
+        object.into()
+    }
+}
+
+impl Route {
+    /// Makes a route. `pattern` is a regular expression that must match the whole text of a message, ignoring case.
+    pub fn new(name: impl Into<String>, pattern: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            pattern: pattern.into(),
+            locales: Vec::new(),
+            score: None,
+            order: None,
+            confirm: None,
+            after: None,
+        }
+    }
+
+    /// Limits the route to languages, given as BCP-47 prefixes.
+    #[must_use]
+    pub fn locales<const N: usize>(mut self, locales: [&str; N]) -> Self {
+        self.locales = locales.map(str::to_owned).into();
+        self
+    }
+
+    /// Sets the score, 0 to 1; the highest is tried first. Default: 0.5.
+    #[must_use]
+    pub fn score(mut self, score: f64) -> Self {
+        self.score = Some(score);
+        self
+    }
+
+    /// Sets the order among equal scores; the lowest is tried first. Default: 0.
+    #[must_use]
+    pub fn order(mut self, order: i64) -> Self {
+        self.order = Some(order);
+        self
+    }
+
+    /// Sets a question that the host asks before the route interrupts a dialog.
+    #[must_use]
+    pub fn confirm(mut self, question: impl Into<String>) -> Self {
+        self.confirm = Some(question.into());
+        self
+    }
+
+    /// Leaves an interrupted dialog silent; by default it asks its question again.
+    #[must_use]
+    pub fn without_reprompt(mut self) -> Self {
+        self.after = Some("none");
+        self
+    }
+
+    fn into_value(self) -> Value {
+        let mut object = Map::new();
+        object.insert("name".to_owned(), self.name.into());
+        object.insert("pattern".to_owned(), self.pattern.into());
+        if !self.locales.is_empty() {
+            object.insert("locales".to_owned(), self.locales.into());
+        }
+        let optional = [
+            ("score", self.score.map(Value::from)),
+            ("order", self.order.map(Value::from)),
+            ("confirm", self.confirm.map(Value::from)),
+            ("after", self.after.map(Value::from)),
+        ];
+        for (key, value) in optional {
+            if let Some(value) = value {
+                object.insert(key.to_owned(), value);
+            }
+        }
+        object.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_manifest_is_the_package() {
+        let manifest = Manifest::new().of_package("My_Bot", "1.2.3").into_value();
+        assert_eq!(manifest, json!({ "name": "my-bot", "version": "1.2.3", "roles": ["handler"] }));
+    }
+
+    #[test]
+    fn every_member_stands_under_its_name_in_the_schema() {
+        let manifest = Manifest::new()
+            .name("help")
+            .version("2.0.0")
+            .description("Helps")
+            .activities(["message"])
+            .route(Route::new("help", "help").locales(["en"]).score(0.9).order(1).confirm("Really?").without_reprompt())
+            .want("state", json!(["user"]))
+            .settings(json!({ "type": "object" }))
+            .of_package("ignored", "0.0.0")
+            .into_value();
+        let expected = json!({
+            "name": "help", "version": "2.0.0", "description": "Helps", "roles": ["handler"],
+            "activities": ["message"],
+            "routes": [{ "name": "help", "pattern": "help", "locales": ["en"], "score": 0.9, "order": 1,
+                         "confirm": "Really?", "after": "none" }],
+            "wants": { "state": ["user"] },
+            "settings": { "type": "object" },
+        });
+        assert_eq!(manifest, expected);
+
+        let schema: Value = serde_json::from_str(include_str!("../../../wit/manifest.schema.json")).unwrap();
+        for key in manifest.as_object().unwrap().keys() {
+            assert!(schema["properties"][key].is_object(), "{key}");
+        }
+        for key in manifest["routes"][0].as_object().unwrap().keys() {
+            assert!(schema["properties"]["routes"]["items"]["properties"][key].is_object(), "{key}");
+        }
+    }
+
+    #[test]
+    fn no_activities_differ_from_all() {
+        assert!(Manifest::new().handles("message"));
+        assert!(!Manifest::new().activities([]).handles("message"));
+        assert!(Manifest::new().activities(["*"]).handles("event"));
+    }
+}

@@ -1,0 +1,125 @@
+//! How a crate becomes a plugin: the macro, and what it hands to the exports of the component.
+
+use crate::Bot;
+
+/// Makes a type the crate's bot. Stands once, at the top level of `lib.rs`.
+///
+/// The type implements [`Bot`] and [`Default`]: it is built anew for every turn, because what outlives a turn belongs to
+/// the host. Name and version of the Cargo package are the plugin's unless its manifest says otherwise.
+///
+/// ```
+/// use turntable_sdk::prelude::*;
+///
+/// #[derive(Default)]
+/// struct Echo;
+///
+/// impl Bot for Echo {
+///     fn on_message(&mut self, turn: &mut Turn) -> Result {
+///         turn.reply(format!("Echo: {}", turn.text()))?;
+///         Ok(Handled)
+///     }
+/// }
+///
+/// turntable_sdk::register!(Echo);
+/// # fn main() {}
+/// ```
+///
+/// A type that is no bot or has no `Default`, and a second registration, are compile errors. A crate *without* one is
+/// found when the component is linked: `undefined symbol: turntable_sdk::register!(YourBot)`. `cargo check` and native
+/// builds do not link a component and cannot notice it.
+#[macro_export]
+macro_rules! register {
+    ($bot:ty $(,)?) => {
+        #[doc(hidden)]
+        #[cfg_attr(target_family = "wasm", unsafe(export_name = "turntable_sdk::register!(YourBot)"))]
+        pub fn the_bot_is_registered_once() -> $crate::__private::Plugin {
+            $crate::__private::Plugin::of::<$bot>(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        }
+    };
+    () => {
+        compile_error!("name the type that implements `Bot`: `turntable_sdk::register!(YourBot);`");
+    };
+}
+
+/// A registered bot, its type erased.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Plugin {
+    /// Builds the bot's manifest as JSON text.
+    pub describe: fn(&str, &str) -> String,
+    #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "only a component has an entry point"))]
+    run: fn(&mut crate::Turn) -> crate::Result,
+    package: (&'static str, &'static str),
+}
+
+/// A type that can be built for each turn.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be built for each turn",
+    label = "this type has no `Default`",
+    note = "a bot is built anew for every turn: add `#[derive(Default)]` to `{Self}`, or implement `Default` for it"
+)]
+pub trait PerTurn: Sized {
+    fn build() -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Default> PerTurn for T {
+    fn build() -> Self {
+        Self::default()
+    }
+}
+
+impl Plugin {
+    /// Erases the type of the bot.
+    pub fn of<B: Bot + PerTurn>(name: &'static str, version: &'static str) -> Self {
+        Self {
+            describe: |name, version| B::build().manifest().of_package(name, version).into_value().to_string(),
+            run: |turn| crate::dispatch::run(&mut B::build(), turn),
+            package: (name, version),
+        }
+    }
+
+    /// Returns the manifest as JSON text.
+    pub fn manifest(&self) -> String {
+        (self.describe)(self.package.0, self.package.1)
+    }
+}
+
+#[cfg(target_family = "wasm")]
+mod component {
+    //! The exports of the component.
+    #![expect(unsafe_code, reason = "the registered bot is found by its symbol when the component is linked")]
+
+    use std::rc::Rc;
+
+    use super::Plugin;
+    use crate::bindings::exports::turntable::bot::bot_handler::{Fault, Flow, Guest, TurnMeta};
+    use crate::host::{Imports, fault_out, flow_out, meta_in};
+    use crate::{Activity, Turn};
+
+    unsafe extern "Rust" {
+        #[link_name = "turntable_sdk::register!(YourBot)"]
+        safe fn registered() -> Plugin;
+    }
+
+    struct Component;
+
+    impl Guest for Component {
+        fn describe() -> String {
+            registered().manifest()
+        }
+
+        fn on_activity(meta: TurnMeta, activity: String) -> Result<Flow, Fault> {
+            handle(meta, &activity).map(flow_out).map_err(fault_out)
+        }
+    }
+
+    fn handle(meta: TurnMeta, activity: &str) -> crate::Result {
+        let activity: Activity = serde_json::from_str(activity)?;
+        let mut turn = Turn::new(meta_in(meta), activity, Rc::new(Imports));
+        (registered().run)(&mut turn)
+    }
+
+    crate::bindings::export!(Component with_types_in crate::bindings);
+}
