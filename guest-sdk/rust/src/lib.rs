@@ -11,6 +11,8 @@ mod host;
 mod invoke;
 mod manifest;
 mod register;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 mod turn;
 
 pub use activity::{

@@ -1,4 +1,4 @@
-//! Says what it hears. Build it with `make plugins`; `make run` serves it.
+//! Says what it hears. The smallest whole plugin; the README of the SDK quotes it.
 
 use turntable_sdk::prelude::*;
 
@@ -13,3 +13,25 @@ impl Bot for Echo {
 }
 
 turntable_sdk::register!(Echo);
+
+#[cfg(test)]
+mod tests {
+    use turntable_sdk::testing::TestHost;
+
+    use super::*;
+
+    #[test]
+    fn it_says_what_it_hears() {
+        let host = TestHost::<Echo>::new();
+        host.says("hello").replies("Echo: hello").handled();
+        host.takes(Activity::new("message")).replies("Echo: ").handled();
+    }
+
+    #[test]
+    fn it_leaves_everything_else_to_others() {
+        let host = TestHost::<Echo>::new();
+        host.joins(["u2"]).silent().passes();
+        host.takes(Activity::new("typing")).silent().passes();
+        host.invokes("task/fetch", "x").silent().passes().responds(501);
+    }
+}

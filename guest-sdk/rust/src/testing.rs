@@ -1,0 +1,236 @@
+//! A host to test plugins against, without Wasm: `cargo test` runs the bot as native code.
+//!
+//! [`TestHost`] keeps the rules of the host that a plugin can notice: sends get ids and are filled in, a fault drops what
+//! was staged, only the activity types of the manifest reach the plugin, an unanswered invoke is a 501, and an activity
+//! that the host would refuse is refused. It does not match routes (say which one matched with [`TestHost::takes_route`]),
+//! deliver anything, or bound CPU and memory.
+//!
+//! ```
+//! use turntable_sdk::prelude::*;
+//! use turntable_sdk::testing::TestHost;
+//!
+//! #[derive(Default)]
+//! struct Echo;
+//!
+//! impl Bot for Echo {
+//!     fn on_message(&mut self, turn: &mut Turn) -> Result {
+//!         turn.reply(format!("Echo: {}", turn.text()))?;
+//!         Ok(Handled)
+//!     }
+//! }
+//!
+//! let host = TestHost::<Echo>::new();
+//! host.says("hello").replies("Echo: hello").handled();
+//! host.joins(["u2"]).silent().passes();
+//! ```
+
+mod answer;
+mod fake;
+
+pub use answer::{Answer, LogLine, Sent, SentAs};
+
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use crate::activity::{Activity, ChannelAccount, ConversationAccount};
+use crate::turn::{Host, Meta};
+use crate::{Bot, Fault, Flow, Turn, dispatch};
+use fake::{FakeHost, Script};
+
+/// One of the functions that the host offers; see [`TestHost::refuses`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// `Turn::reply`.
+    Reply,
+    /// `Turn::send`.
+    Send,
+    /// `Turn::update`.
+    Update,
+    /// `Turn::delete`.
+    Delete,
+    /// `Turn::flush`.
+    Flush,
+    /// `Turn::respond`.
+    Respond,
+}
+
+/// A host with one bot, one user and one conversation. Each activity is a turn with a bot built anew.
+#[derive(Debug, Clone)]
+pub struct TestHost<B> {
+    script: Script,
+    channel: String,
+    locale: Option<String>,
+    user: ChannelAccount,
+    bot: PhantomData<B>,
+}
+
+const BOT_ID: &str = "bot";
+const CONVERSATION_ID: &str = "conversation-1";
+
+impl<B: Bot + Default> Default for TestHost<B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<B: Bot + Default> TestHost<B> {
+    /// Makes a host without settings, on channel `test`, where user `user` (Ann) talks.
+    pub fn new() -> Self {
+        Self {
+            script: Script::default(),
+            channel: "test".to_owned(),
+            locale: None,
+            user: ChannelAccount::new("user").named("Ann"),
+            bot: PhantomData,
+        }
+    }
+
+    /// Sets one of the plugin's settings.
+    #[must_use]
+    pub fn setting(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.script.settings.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Sets the channel.
+    #[must_use]
+    pub fn channel(mut self, channel: &str) -> Self {
+        channel.clone_into(&mut self.channel);
+        self
+    }
+
+    /// Sets the user's language.
+    #[must_use]
+    pub fn locale(mut self, locale: &str) -> Self {
+        self.locale = Some(locale.to_owned());
+        self
+    }
+
+    /// Sets who talks.
+    #[must_use]
+    pub fn user(mut self, user: ChannelAccount) -> Self {
+        self.user = user;
+        self
+    }
+
+    /// Answers every call of this function with a fault.
+    #[must_use]
+    pub fn refuses(mut self, call: Call, fault: Fault) -> Self {
+        self.script.refusals.push((call, fault));
+        self
+    }
+
+    /// The user says something.
+    #[must_use = "a turn that nobody looks at tests nothing"]
+    pub fn says(&self, text: &str) -> Answer {
+        self.takes(Activity::message(text))
+    }
+
+    /// Members join, given by their ids. The bot's own id is `bot`.
+    #[must_use = "a turn that nobody looks at tests nothing"]
+    pub fn joins<const N: usize>(&self, ids: [&str; N]) -> Answer {
+        let members_added = ids.map(ChannelAccount::new).into();
+        self.takes(Activity { members_added, ..Activity::new("conversationUpdate") })
+    }
+
+    /// Members leave, given by their ids.
+    #[must_use = "a turn that nobody looks at tests nothing"]
+    pub fn leaves<const N: usize>(&self, ids: [&str; N]) -> Answer {
+        let members_removed = ids.map(ChannelAccount::new).into();
+        self.takes(Activity { members_removed, ..Activity::new("conversationUpdate") })
+    }
+
+    /// An event happens.
+    #[must_use = "a turn that nobody looks at tests nothing"]
+    pub fn event(&self, name: &str, value: impl Into<Value>) -> Answer {
+        self.takes(Activity::event(name, value))
+    }
+
+    /// Somebody invokes and waits for the answer.
+    #[must_use = "a turn that nobody looks at tests nothing"]
+    pub fn invokes(&self, name: &str, value: impl Into<Value>) -> Answer {
+        self.takes(Activity { kind: "invoke".to_owned(), ..Activity::event(name, value) })
+    }
+
+    /// Any activity arrives. What a channel would fill in is filled in where absent.
+    #[must_use = "a turn that nobody looks at tests nothing"]
+    pub fn takes(&self, activity: Activity) -> Answer {
+        if B::default().manifest().handles(&activity.kind) {
+            self.run("activity", activity)
+        } else {
+            Answer::not_called()
+        }
+    }
+
+    /// The user says something that a route of the manifest matched.
+    ///
+    /// # Panics
+    ///
+    /// Where the manifest has no such route.
+    #[must_use = "a turn that nobody looks at tests nothing"]
+    pub fn takes_route(&self, route: &str, text: &str) -> Answer {
+        assert!(B::default().manifest().has_route(route), "the manifest has no route `{route}`");
+        self.run(&format!("route:{route}"), Activity::message(text))
+    }
+
+    /// Returns the manifest as JSON; name and version are there only where the bot sets them.
+    pub fn manifest(&self) -> Value {
+        B::default().manifest().into_value()
+    }
+
+    fn run(&self, trigger: &str, activity: Activity) -> Answer {
+        // Once through text, as an activity crosses the contract.
+        let activity = Value::Object(self.filled_in(activity).into_object()).to_string();
+        let activity: Activity = match serde_json::from_str(&activity) {
+            Ok(activity) => activity,
+            Err(error) => return Answer::failed(error.into()),
+        };
+        let meta = Meta {
+            turn_id: "01TEST0TURN000000000000000".to_owned(),
+            bot_id: "test".to_owned(),
+            channel_id: activity.channel_id.clone().unwrap_or_default(),
+            conversation_id: activity.conversation.as_ref().map(|it| it.id.clone()).unwrap_or_default(),
+            kind: activity.kind.clone(),
+            trigger: trigger.to_owned(),
+            locale: activity.locale.clone(),
+            budget_ms: 100,
+            extra: vec![
+                ("plugin".to_owned(), "test".to_owned()),
+                ("random-seed".to_owned(), "00112233445566778899aabbccddeeff".to_owned()),
+            ],
+        };
+        let host = Rc::new(FakeHost::new(self.script.clone(), activity.clone()));
+        let mut turn = Turn::new(meta, activity, Rc::clone(&host) as Rc<dyn Host>);
+        let result = dispatch::run(&mut B::default(), &mut turn);
+        host.end(result)
+    }
+
+    fn filled_in(&self, mut activity: Activity) -> Activity {
+        activity.id.get_or_insert_with(|| "activity-1".to_owned());
+        activity.channel_id.get_or_insert_with(|| self.channel.clone());
+        activity.service_url.get_or_insert_with(|| "http://localhost/".to_owned());
+        activity.from.get_or_insert_with(|| self.user.clone());
+        activity.recipient.get_or_insert_with(|| ChannelAccount::new(BOT_ID).named("Bot"));
+        activity.conversation.get_or_insert_with(|| ConversationAccount::new(CONVERSATION_ID));
+        activity.locale = activity.locale.or_else(|| self.locale.clone());
+        activity
+    }
+}
+
+impl Answer {
+    /// What the host answers where the manifest does not list the type: the plugin is not called.
+    fn not_called() -> Self {
+        Self::new(Ok(Flow::Next))
+    }
+
+    fn failed(fault: Fault) -> Self {
+        Self::new(Err(fault))
+    }
+}
+
+/// Makes the value of an invoke `adaptiveCard/action` from the verb and data of an `Action.Execute`.
+pub fn action_execute(verb: &str, data: impl Into<Value>) -> Value {
+    json!({ "action": { "type": "Action.Execute", "verb": verb, "data": data.into() } })
+}

@@ -1,0 +1,124 @@
+//! What a turn did, and assertions on it that read like a conversation.
+
+use crate::invoke::InvokeResponse;
+use crate::{Activity, Flow, Result};
+
+/// What a turn did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// What the handlers returned.
+    pub result: Result,
+    /// What was sent, in order; after a fault only what was flushed.
+    pub sent: Vec<Sent>,
+    /// The answer to an invoke; 501 where the plugin gave none, 500 after a fault.
+    pub response: Option<InvokeResponse>,
+    /// Lines in the log, in order.
+    pub log: Vec<LogLine>,
+}
+
+/// One activity on its way to the channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// The host's id of it.
+    pub id: String,
+    /// Which function sent it.
+    pub sent_as: SentAs,
+    /// The activity as the host would send it; empty for a delete.
+    pub activity: Activity,
+}
+
+/// Which function sent an activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentAs {
+    /// `Turn::reply`.
+    Reply,
+    /// `Turn::send`.
+    Send,
+    /// `Turn::update`.
+    Update,
+    /// `Turn::delete`.
+    Delete,
+}
+
+/// One line in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// `trace`, `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    /// The constant text.
+    pub message: String,
+    /// Its variables.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Answer {
+    pub(super) fn new(result: Result) -> Self {
+        Self { result, sent: Vec::new(), response: None, log: Vec::new() }
+    }
+
+    /// Returns the texts of the messages that were sent, in order.
+    pub fn texts(&self) -> Vec<&str> {
+        self.messages().map(|activity| activity.text.as_deref().unwrap_or_default()).collect()
+    }
+
+    /// Returns the messages that were sent, in order.
+    pub fn messages(&self) -> impl Iterator<Item = &Activity> {
+        self.sent
+            .iter()
+            .filter(|sent| matches!(sent.sent_as, SentAs::Reply | SentAs::Send))
+            .map(|sent| &sent.activity)
+            .filter(|activity| activity.kind == "message")
+    }
+
+    /// Asserts that exactly one message was sent, with this text.
+    #[track_caller]
+    pub fn replies(self, text: &str) -> Self {
+        assert_eq!(self.texts(), [text], "what the plugin said; the turn was {:?}", self.result);
+        self
+    }
+
+    /// Asserts that nothing was sent.
+    #[track_caller]
+    pub fn silent(self) -> Self {
+        assert!(self.sent.is_empty(), "the plugin sent {:?}", self.sent);
+        self
+    }
+
+    /// Asserts that the handlers took the activity.
+    #[track_caller]
+    pub fn handled(self) -> Self {
+        assert_eq!(self.result, Ok(Flow::Handled));
+        self
+    }
+
+    /// Asserts that the handlers passed the activity on.
+    #[track_caller]
+    pub fn passes(self) -> Self {
+        assert_eq!(self.result, Ok(Flow::Next));
+        self
+    }
+
+    /// Asserts that the handlers failed with a fault of this code.
+    #[track_caller]
+    pub fn fails(self, code: &str) -> Self {
+        let found = self.result.as_ref().err().map(|fault| fault.code.as_str());
+        assert_eq!(found, Some(code), "the code of the fault; the turn was {:?}", self.result);
+        self
+    }
+
+    /// Asserts the status of the answer to an invoke.
+    #[track_caller]
+    pub fn responds(self, status: u16) -> Self {
+        let found = self.response.as_ref().map(|response| response.status);
+        assert_eq!(found, Some(status), "the answer was {:?}", self.response);
+        self
+    }
+
+    /// Asserts that a line with this message is in the log.
+    #[track_caller]
+    pub fn logs(self, message: &str) -> Self {
+        let found = self.log.iter().any(|line| line.message == message);
+        assert!(found, "`{message}` is not in the log: {:?}", self.log);
+        self
+    }
+}

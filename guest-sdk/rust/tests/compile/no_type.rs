@@ -1,0 +1,5 @@
+//! The registration names no type.
+
+turntable_sdk::register!();
+
+fn main() {}
