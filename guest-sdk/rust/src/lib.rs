@@ -1,4 +1,4 @@
-//! Turntable plugins in Rust.
+#![doc = include_str!("../README.md")]
 
 mod activity;
 #[cfg(target_family = "wasm")]
@@ -15,6 +15,7 @@ mod register;
 pub mod testing;
 mod turn;
 
+// Listed by hand: what is generated stays private, and nothing becomes public by accident.
 pub use activity::{
     Activity, Attachment, CardAction, CardImage, ChannelAccount, ConversationAccount, ConversationReference, Entity,
     HeroCard, Mention, MessageReaction, Object, SuggestedActions, TokenResponse,
