@@ -1,12 +1,64 @@
-//! stub
-#![allow(missing_docs)]
-use crate::app::App;
+//! The HTTP edge: the only module that knows axum.
+//!
+//! Two listeners, each with a router of its own: the public one takes activities and serves Direct Line, the admin one
+//! (module [`admin`]) is for operators. [`serve`] runs either.
+
+pub mod admin;
+pub mod body;
+pub mod error;
+pub mod guard;
+pub mod messages;
+pub mod request;
+mod serve;
+pub mod token;
+
 use std::sync::Arc;
-pub mod admin {
-    pub fn load_or_create_token(_: &std::path::Path) -> anyhow::Result<String> {
-        Ok("".into())
-    }
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderValue;
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
+use axum::middleware::from_fn_with_state;
+use tower::ServiceBuilder;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+pub use self::error::HttpError;
+pub use self::guard::Guard;
+pub use self::serve::serve;
+use self::token::Token;
+use crate::app::App;
+use crate::telemetry::PrometheusHandle;
+
+/// The routes of the public listener.
+pub fn public_router(app: Arc<App>) -> Router {
+    let server = &app.config.server;
+    let guard = Arc::new(Guard::new(app.public, &server.host_names, &server.allowed_origins));
+    let routes = messages::routes(app, &guard);
+    edge("public", guard, routes)
 }
-pub fn public_router(_: Arc<App>) {}
-pub fn admin_router(_: Arc<App>, _: String, _: crate::telemetry::PrometheusHandle) {}
-pub async fn serve(_: tokio::net::TcpListener, _: (), _: impl Future<Output = ()>) {}
+
+/// The routes of the admin listener, for callers who know the token.
+pub fn admin_router(app: Arc<App>, token: Token, metrics: PrometheusHandle) -> Router {
+    // No further names and no trusted origins: nobody but this machine's operator has business here.
+    let listen = app.admin.unwrap_or(app.public);
+    let guard = Arc::new(Guard::new(listen, &[], &[]));
+    let routes = admin::routes(app, &guard, token, metrics);
+    edge("admin", guard, routes)
+}
+
+/// Puts around routes what every request of a listener passes.
+fn edge(listener: &'static str, guard: Arc<Guard>, routes: Router) -> Router {
+    let layers = ServiceBuilder::new()
+        // The request id, its span, its metrics: first, so that refusals by the layers below have them too.
+        .layer(from_fn_with_state(listener, request::observe))
+        // No browser may take an answer for something else than its content type says.
+        .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        // Host: what is meant for another server is not looked at further.
+        .layer(from_fn_with_state(guard, guard::check_host))
+        // Body limits differ by route; `body::read` applies them, and names the bound that was exceeded.
+        .layer(DefaultBodyLimit::disable());
+    routes
+        .fallback(async || HttpError::not_found("there is no such route"))
+        .method_not_allowed_fallback(async || HttpError::method_not_allowed())
+        .layer(layers)
+}

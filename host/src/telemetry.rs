@@ -1,11 +1,252 @@
-//! stub
-#![allow(missing_docs)]
+//! Log subscriber, metric names and outcome labels, each defined once.
+//!
+//! Labels are of low cardinality: names from the configuration and the words below, never ids or texts of callers.
+
+use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-pub fn turn_ended(_: &str, _: &'static str, _: Duration) {}
-pub fn plugin_called(_: &str, _: &str, _: &'static str, _: Duration, _: Duration) {}
-pub fn load_failed(_: &str, _: &'static str) {}
-pub fn swapped(_: &str, _: &'static str, _: Duration) {}
-pub struct PrometheusHandle;
+
+use anyhow::Context;
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::PrometheusBuilder;
+pub use metrics_exporter_prometheus::PrometheusHandle;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+/// The level filter where nobody set one.
+pub const FILTER_DEFAULT: &str = "info";
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people; coloured on a terminal only.
+    Text,
+    /// One JSON object in each line.
+    Json,
+}
+
+impl LogFormat {
+    /// Text where stderr is a terminal, JSON where something else reads it.
+    pub fn of_stderr() -> Self {
+        if std::io::stderr().is_terminal() { Self::Text } else { Self::Json }
+    }
+}
+
+/// Sends logs to stderr. `filter` is a level such as `info`, or directives such as `info,turntable::http=debug`.
+///
+/// # Errors
+/// Where the filter cannot be read, or logs of this process go somewhere already.
+pub fn init(format: LogFormat, filter: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("`{filter}` is no log filter"))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_span_events(FmtSpan::NONE);
+    let installed = match format {
+        // Colours follow the convention of no-color.org besides the terminal.
+        LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+            builder.with_ansi(colours).with_target(false).try_init()
+        }
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+    };
+    installed.map_err(|error| anyhow::anyhow!("logs are set up already: {error}"))
+}
+
+/// Names of metrics. Units follow the name, as Prometheus has it.
+pub mod name {
+    /// Turns ended, by bot and outcome.
+    pub const TURNS: &str = "turntable_turns_total";
+    /// Duration of turns, by bot and outcome.
+    pub const TURN_SECONDS: &str = "turntable_turn_seconds";
+    /// Calls of plugins, by bot, plugin and outcome.
+    pub const PLUGIN_CALLS: &str = "turntable_plugin_calls_total";
+    /// Wall time of plugin calls, by bot, plugin and outcome.
+    pub const PLUGIN_CALL_SECONDS: &str = "turntable_plugin_call_seconds";
+    /// CPU time of plugin calls, by bot and plugin.
+    pub const PLUGIN_CPU_SECONDS: &str = "turntable_plugin_cpu_seconds";
+    /// Deliveries ended, by kind of channel and outcome.
+    pub const DELIVERIES: &str = "turntable_deliveries_total";
+    /// Duration of deliveries, retries included, by kind of channel and outcome.
+    pub const DELIVERY_SECONDS: &str = "turntable_delivery_seconds";
+    /// Generations swapped in, by bot and cause.
+    pub const SWAPS: &str = "turntable_swaps_total";
+    /// From request to swap, by cause.
+    pub const SWAP_SECONDS: &str = "turntable_swap_seconds";
+    /// Loads that left the old generation serving, by bot and cause.
+    pub const LOADS_FAILED: &str = "turntable_loads_failed_total";
+    /// HTTP requests answered, by listener, method, route and status.
+    pub const HTTP_REQUESTS: &str = "turntable_http_requests_total";
+    /// Time to the head of the answer, by listener and route.
+    pub const HTTP_REQUEST_SECONDS: &str = "turntable_http_request_seconds";
+    /// Turns accepted and not ended.
+    pub const TURNS_RUNNING: &str = "turntable_turns_running";
+    /// Turns waiting or running, as the queues count them.
+    pub const TURNS_QUEUED: &str = "turntable_turns_queued";
+    /// Undelivered sends.
+    pub const OUTBOX_ROWS: &str = "turntable_outbox_rows";
+    /// Enabled bots without a generation.
+    pub const BOTS_WAITING: &str = "turntable_bots_waiting";
+    /// Always 1; the version is its label.
+    pub const INFO: &str = "turntable_info";
+}
+
+/// Upper bounds of the histograms' buckets, in seconds: from a plugin's microseconds to the deadlines of channels.
+const BUCKETS_SECONDS: [f64; 19] = [
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
+];
+/// How often histograms are folded into their buckets; until then they keep every value.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+
+/// Starts counting and returns what renders the counts. Further calls in the same process return the same.
+///
+/// # Errors
+/// Where another recorder is installed, or no thread can be started.
 pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
-    Ok(PrometheusHandle)
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
+        return Ok(handle.clone());
+    }
+    let handle = PrometheusBuilder::new().set_buckets(&BUCKETS_SECONDS)?.install_recorder()?;
+    let upkeep = handle.clone();
+    // A thread of its own, as no runtime lives as long as the recorder does.
+    std::thread::Builder::new().name("turntable-metrics".into()).spawn(move || {
+        loop {
+            std::thread::sleep(UPKEEP_EVERY);
+            upkeep.run_upkeep();
+        }
+    })?;
+    describe();
+    gauge!(name::INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    *installed = Some(handle.clone());
+    Ok(handle)
+}
+
+fn describe() {
+    describe_counter!(name::TURNS, "Turns ended, by bot and outcome");
+    describe_histogram!(name::TURN_SECONDS, Unit::Seconds, "From a turn's start to its commit");
+    describe_counter!(name::PLUGIN_CALLS, "Calls of plugins, by outcome");
+    describe_histogram!(name::PLUGIN_CALL_SECONDS, Unit::Seconds, "Wall time of a plugin call, instantiation included");
+    describe_histogram!(name::PLUGIN_CPU_SECONDS, Unit::Seconds, "CPU time of a plugin call");
+    describe_counter!(name::DELIVERIES, "Deliveries to channels ended, by outcome");
+    describe_histogram!(name::DELIVERY_SECONDS, Unit::Seconds, "Duration of a delivery, retries included");
+    describe_counter!(name::SWAPS, "Generations swapped in, by cause");
+    describe_histogram!(name::SWAP_SECONDS, Unit::Seconds, "From the request of a swap to the swap");
+    describe_counter!(name::LOADS_FAILED, "Loads that left the old generation serving");
+    describe_counter!(name::HTTP_REQUESTS, "HTTP requests answered");
+    describe_histogram!(name::HTTP_REQUEST_SECONDS, Unit::Seconds, "Time to the head of an HTTP answer");
+    describe_gauge!(name::TURNS_RUNNING, "Turns accepted and not ended");
+    describe_gauge!(name::TURNS_QUEUED, "Turns waiting or running, as the queues count them");
+    describe_gauge!(name::OUTBOX_ROWS, "Sends not delivered yet");
+    describe_gauge!(name::BOTS_WAITING, "Enabled bots without a generation");
+    describe_gauge!(name::INFO, "Version of this host");
+}
+
+/// A turn ended. `outcome`: `completed`, `failed` or `host-failure`.
+pub fn turn_ended(bot: &str, outcome: &'static str, duration: Duration) {
+    counter!(name::TURNS, "bot" => bot.to_owned(), "outcome" => outcome).increment(1);
+    histogram!(name::TURN_SECONDS, "bot" => bot.to_owned(), "outcome" => outcome).record(duration);
+}
+
+/// A call of a plugin ended. `outcome` is the label of a `plugin::Outcome`.
+pub fn plugin_called(bot: &str, plugin: &str, outcome: &'static str, duration: Duration, cpu: Duration) {
+    let (bot, plugin) = (bot.to_owned(), plugin.to_owned());
+    counter!(name::PLUGIN_CALLS, "bot" => bot.clone(), "plugin" => plugin.clone(), "outcome" => outcome).increment(1);
+    histogram!(name::PLUGIN_CALL_SECONDS, "bot" => bot.clone(), "plugin" => plugin.clone(), "outcome" => outcome)
+        .record(duration);
+    histogram!(name::PLUGIN_CPU_SECONDS, "bot" => bot, "plugin" => plugin).record(cpu);
+}
+
+/// A delivery ended. `kind`: `connector` or `directline`; `outcome`: `delivered`, `refused`, `undelivered` or `ambiguous`.
+pub fn delivery_ended(kind: &'static str, outcome: &'static str, duration: Duration) {
+    counter!(name::DELIVERIES, "kind" => kind, "outcome" => outcome).increment(1);
+    histogram!(name::DELIVERY_SECONDS, "kind" => kind, "outcome" => outcome).record(duration);
+}
+
+/// A generation replaced another. `cause`: `start`, `watch`, `reload`, `deploy` or `rollback`.
+pub fn swapped(bot: &str, cause: &'static str, duration: Duration) {
+    counter!(name::SWAPS, "bot" => bot.to_owned(), "cause" => cause).increment(1);
+    histogram!(name::SWAP_SECONDS, "cause" => cause).record(duration);
+}
+
+/// A load failed, for the same causes.
+pub fn load_failed(bot: &str, cause: &'static str) {
+    counter!(name::LOADS_FAILED, "bot" => bot.to_owned(), "cause" => cause).increment(1);
+}
+
+/// An HTTP request was answered. `route` is the template that matched, not the path.
+pub fn request_ended(listener: &'static str, method: &'static str, route: &str, status: u16, duration: Duration) {
+    let (route, status) = (route.to_owned(), status.to_string());
+    counter!(
+        name::HTTP_REQUESTS,
+        "listener" => listener, "method" => method, "route" => route.clone(), "status" => status
+    )
+    .increment(1);
+    histogram!(name::HTTP_REQUEST_SECONDS, "listener" => listener, "route" => route).record(duration);
+}
+
+/// What is looked up when somebody asks, not counted as it happens.
+#[derive(Debug, Clone, Copy)]
+pub struct Gauges {
+    /// Turns accepted and not ended.
+    pub turns_running: usize,
+    /// Turns waiting or running.
+    pub turns_queued: usize,
+    /// Undelivered sends.
+    pub outbox_rows: u64,
+    /// Enabled bots without a generation.
+    pub bots_waiting: usize,
+}
+
+/// Sets the gauges, before they are rendered.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating point; these counts stay far below 2^53")]
+pub fn gauges(now: Gauges) {
+    gauge!(name::TURNS_RUNNING).set(now.turns_running as f64);
+    gauge!(name::TURNS_QUEUED).set(now.turns_queued as f64);
+    gauge!(name::OUTBOX_ROWS).set(now.outbox_rows as f64);
+    gauge!(name::BOTS_WAITING).set(now.bots_waiting as f64);
+}
+
+/// A duration in whole microseconds, as logs and records have it.
+pub fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_rendered_under_its_name() {
+        let handle = install_metrics().unwrap();
+        install_metrics().expect("a second call returns the same");
+        turn_ended("telemetry-test", "completed", Duration::from_micros(300));
+        plugin_called("telemetry-test", "echo", "handled", Duration::from_micros(40), Duration::from_micros(20));
+        delivery_ended("connector", "delivered", Duration::from_millis(3));
+        swapped("telemetry-test", "deploy", Duration::from_millis(4));
+        load_failed("telemetry-test", "watch");
+        request_ended("public", "POST", "/api/messages", 200, Duration::from_micros(500));
+        gauges(Gauges { turns_running: 3, turns_queued: 4, outbox_rows: 5, bots_waiting: 6 });
+        let text = handle.render();
+        for line in [
+            r#"turntable_turns_total{bot="telemetry-test",outcome="completed"} 1"#,
+            r#"turntable_turn_seconds_bucket{bot="telemetry-test",outcome="completed",le="0.0005"} 1"#,
+            r#"turntable_turn_seconds_bucket{bot="telemetry-test",outcome="completed",le="0.00025"} 0"#,
+            r#"turntable_plugin_calls_total{bot="telemetry-test",plugin="echo",outcome="handled"} 1"#,
+            r#"turntable_plugin_cpu_seconds_count{bot="telemetry-test",plugin="echo"} 1"#,
+            r#"turntable_deliveries_total{kind="connector",outcome="delivered"} 1"#,
+            r#"turntable_swaps_total{bot="telemetry-test",cause="deploy"} 1"#,
+            r#"turntable_loads_failed_total{bot="telemetry-test",cause="watch"} 1"#,
+            r#"turntable_http_requests_total{listener="public",method="POST",route="/api/messages",status="200"} 1"#,
+            "turntable_turns_running 3",
+            "turntable_turns_queued 4",
+            "turntable_outbox_rows 5",
+            "turntable_bots_waiting 6",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
+        }
+    }
 }

@@ -1,0 +1,273 @@
+//! The operator's door: its own loopback listener, every `/v1` route behind a bearer token.
+//!
+//! | route | token | answer |
+//! | --- | --- | --- |
+//! | `GET /healthz` | no | 200 `{"status":"ok"}`: the process answers |
+//! | `GET /readyz` | no | 200 where every enabled bot has a generation, else 503; `{"ready":…,"waiting":[bot, …]}` |
+//! | `GET /metrics` | yes | Prometheus text |
+//! | `GET /v1/bots` | yes | `{"bots":[BotStatus, …]}` |
+//! | `GET /v1/bots/{bot}` | yes | `BotStatus` |
+//! | `PUT /v1/bots/{bot}/plugins/{plugin}` | yes | body: a component; `Swap`, or 422 `Unfit` with `problems` |
+//! | `POST /v1/bots/{bot}/reload` | yes | `Swap`, or 422 `Unfit` with `problems` |
+//! | `POST /v1/bots/{bot}/rollback` | yes | `Swap`, or 409 where there is nothing to roll back to |
+//! | `POST /v1/bots/{bot}/enable`, `…/disable` | yes | `BotStatus` |
+//! | `GET /v1/bots/{bot}/turns` | yes | `{"turns":[TurnRecord, …]}`, newest first |
+//! | `GET /v1/bots/{bot}/dead-letters` | yes | `{"dead_letters":[…]}`, newest first, without activity text |
+//!
+//! The probes need no token, as those who call them (systemd, a supervisor) keep no secrets; they name bots and say
+//! nothing else. Metrics count what users do, so they need one. The token goes into `Authorization: Bearer`, never into
+//! a URL. Requests of web pages are refused: no page has business here.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::body;
+use super::error::{HttpError, code};
+use super::guard::{self, Guard};
+pub use super::token::{Token, load as load_token, load_or_create as load_or_create_token};
+use crate::app::App;
+use crate::registry::{Bot, BotStatus, Swap};
+use crate::storage::{DeadLetter, OutboxAction};
+use crate::telemetry::{self, PrometheusHandle};
+
+/// Components that are uploaded at once: each is held in memory whole.
+const UPLOADS_MAX: usize = 2;
+
+struct Admin {
+    app: Arc<App>,
+    metrics: PrometheusHandle,
+    uploads: Semaphore,
+}
+
+/// The routes of this module.
+pub fn routes(app: Arc<App>, guard: &Arc<Guard>, token: Token, metrics: PrometheusHandle) -> Router {
+    let admin = Arc::new(Admin { app, metrics, uploads: Semaphore::new(UPLOADS_MAX) });
+    let open = Router::new().route("/healthz", get(healthy)).route("/readyz", get(ready));
+    let closed = Router::new()
+        .route("/metrics", get(metrics_text))
+        .route("/v1/bots", get(bots))
+        .route("/v1/bots/{bot}", get(bot))
+        .route("/v1/bots/{bot}/plugins/{plugin}", put(deploy))
+        .route("/v1/bots/{bot}/reload", post(reload))
+        .route("/v1/bots/{bot}/rollback", post(roll_back))
+        .route("/v1/bots/{bot}/enable", post(enable))
+        .route("/v1/bots/{bot}/disable", post(disable))
+        .route("/v1/bots/{bot}/turns", get(turns))
+        .route("/v1/bots/{bot}/dead-letters", get(dead_letters))
+        .route_layer(from_fn_with_state(Arc::new(token), require_token));
+    open.merge(closed).with_state(admin).route_layer(from_fn_with_state(guard.clone(), guard::check_origin))
+}
+
+/// Middleware: refuses with 401 whoever does not present the token.
+async fn require_token(State(token): State<Arc<Token>>, request: Request, next: Next) -> Result<Response, HttpError> {
+    let presented = bearer(request.headers()).ok_or_else(HttpError::unauthorized)?;
+    if !token.matches(presented) {
+        return Err(HttpError::unauthorized().detail("a wrong admin token was presented"));
+    }
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+async fn healthy() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    let waiting = admin.waiting();
+    let status = if waiting.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": waiting.is_empty(), "waiting": waiting }))).into_response()
+}
+
+async fn metrics_text(State(admin): State<Arc<Admin>>) -> Result<Response, HttpError> {
+    let app = &admin.app;
+    telemetry::gauges(telemetry::Gauges {
+        turns_running: app.turns.running(),
+        turns_queued: app.turns.queue_depth(),
+        outbox_rows: app.storage.outbox_depth().await?,
+        bots_waiting: admin.waiting().len(),
+    });
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    Ok(([(CONTENT_TYPE, text)], admin.metrics.render()).into_response())
+}
+
+async fn bots(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    let bots: Vec<BotStatus> = admin.app.registry.bots().iter().map(|bot| bot.status()).collect();
+    Json(json!({ "bots": bots }))
+}
+
+async fn bot(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Result<Json<BotStatus>, HttpError> {
+    Ok(Json(admin.bot(&name)?.status()))
+}
+
+async fn deploy(
+    State(admin): State<Arc<Admin>>,
+    Path((bot, plugin)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<Swap>, HttpError> {
+    admin.bot(&bot)?;
+    let Ok(_upload) = admin.uploads.try_acquire() else {
+        let message = "too many components are being uploaded; try again later";
+        return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message).retry_after_default());
+    };
+    let bytes_max = usize::try_from(admin.app.config.runtime.component_bytes_max).unwrap_or(usize::MAX);
+    let component = body::read(request, bytes_max, "runtime.component-bytes-max").await?;
+    let app = admin.app.clone();
+    detached(async move { app.registry.deploy(&bot, &plugin, component).await }).await
+}
+
+async fn reload(State(admin): State<Arc<Admin>>, Path(bot): Path<String>) -> Result<Json<Swap>, HttpError> {
+    let app = admin.app.clone();
+    detached(async move { app.registry.reload(&bot, "reload").await }).await
+}
+
+async fn roll_back(State(admin): State<Arc<Admin>>, Path(bot): Path<String>) -> Result<Json<Swap>, HttpError> {
+    let app = admin.app.clone();
+    detached(async move { app.registry.roll_back(&bot).await }).await
+}
+
+async fn enable(State(admin): State<Arc<Admin>>, Path(bot): Path<String>) -> Result<Json<BotStatus>, HttpError> {
+    admin.switch(&bot, true)
+}
+
+async fn disable(State(admin): State<Arc<Admin>>, Path(bot): Path<String>) -> Result<Json<BotStatus>, HttpError> {
+    admin.switch(&bot, false)
+}
+
+async fn turns(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Result<Json<Value>, HttpError> {
+    let bot = admin.bot(&name)?;
+    let turns = admin.app.turns.recent(bot.name());
+    let turns: Vec<_> = turns.iter().map(AsRef::as_ref).collect();
+    Ok(Json(json!({ "turns": turns })))
+}
+
+async fn dead_letters(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Result<Json<Value>, HttpError> {
+    let bot = admin.bot(&name)?;
+    let letters = admin.app.storage.dead_letters(bot.name()).await?;
+    let letters: Vec<_> = letters.iter().map(Letter::of).collect();
+    Ok(Json(json!({ "dead_letters": letters })))
+}
+
+/// Runs an operation to its end, also where the caller hangs up: half a deployment would be worse than a late one.
+async fn detached<E>(operation: impl Future<Output = Result<Swap, E>> + Send + 'static) -> Result<Json<Swap>, HttpError>
+where
+    E: Into<HttpError> + Send + 'static,
+{
+    match tokio::spawn(operation).await {
+        Ok(swap) => swap.map(Json).map_err(Into::into),
+        Err(error) => Err(HttpError::internal(error)),
+    }
+}
+
+impl Admin {
+    fn bot(&self, name: &str) -> Result<Arc<Bot>, HttpError> {
+        self.app.registry.bot(name).ok_or_else(|| HttpError::bot_not_found(name))
+    }
+
+    fn switch(&self, name: &str, enabled: bool) -> Result<Json<BotStatus>, HttpError> {
+        self.app.registry.set_enabled(name, enabled)?;
+        Ok(Json(self.bot(name)?.status()))
+    }
+
+    /// Enabled bots without a generation.
+    fn waiting(&self) -> Vec<Arc<str>> {
+        let bots = self.app.registry.bots();
+        let waiting = bots.iter().filter(|bot| bot.is_enabled() && bot.generation().is_none());
+        waiting.map(|bot| bot.name().clone()).collect()
+    }
+}
+
+/// A dead letter as operators see it: what it was and why it died, not what it said.
+#[derive(Debug, Serialize)]
+struct Letter<'a> {
+    bot: &'a str,
+    channel: String,
+    conversation: &'a str,
+    service_url: &'a str,
+    turn_id: &'a str,
+    sequence: u64,
+    /// `send`, `update` or `delete`.
+    action: &'static str,
+    /// Host id of a send; target of an update or delete.
+    id: &'a str,
+    /// `type` of the activity; absent for a delete.
+    kind: Option<&'a str>,
+    why: &'a str,
+    /// Milliseconds since 1970.
+    at_ms: u64,
+}
+
+impl<'a> Letter<'a> {
+    fn of(letter: &'a DeadLetter) -> Self {
+        let row = &letter.row;
+        let (action, id, activity) = match &row.action {
+            OutboxAction::Send { host_id, activity } => ("send", host_id, Some(activity)),
+            OutboxAction::Update { target, activity } => ("update", target, Some(activity)),
+            OutboxAction::Delete { target } => ("delete", target, None),
+        };
+        Self {
+            bot: &row.conversation.bot,
+            channel: row.conversation.channel.to_string(),
+            conversation: &row.conversation.conversation,
+            service_url: &row.service_url,
+            turn_id: &row.turn_id,
+            sequence: row.sequence,
+            action,
+            id,
+            kind: activity.and_then(|activity| activity.get("type")).and_then(Value::as_str),
+            why: &letter.why,
+            at_ms: letter.at_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn status(headers: &[(&str, &str)]) -> u16 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let token = Arc::new(load_token(&path).unwrap());
+        let router = Router::new().route("/", get(async || "ok")).route_layer(from_fn_with_state(token, require_token));
+        let mut request = Request::builder().uri("/?token=0123456789abcdef0123456789abcdef");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn only_the_token_in_the_header_opens() {
+        let right = "Bearer 0123456789abcdef0123456789abcdef";
+        assert_eq!(status(&[("authorization", right)]).await, 200);
+        assert_eq!(status(&[("authorization", &right.replace("Bearer", "bearer"))]).await, 200);
+        assert_eq!(status(&[]).await, 401, "the one in the URL does not count");
+        for wrong in ["", "Bearer", "Bearer ", "Basic 0123456789abcdef0123456789abcdef", &right[..right.len() - 1]] {
+            assert_eq!(status(&[("authorization", wrong)]).await, 401, "{wrong:?}");
+        }
+        assert_eq!(status(&[("authorization", right), ("authorization", right)]).await, 401, "two are ambiguous");
+    }
+}

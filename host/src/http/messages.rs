@@ -1,0 +1,185 @@
+//! Activities from channels: `POST /api/messages` for the default bot, `POST /api/bots/{bot}/messages` for any.
+//!
+//! | answer | when |
+//! | --- | --- |
+//! | 200, empty | the turn is over; also a turn that failed, as the user got its error reply |
+//! | 202, empty | the turn lasts longer than `server.acknowledge-ms`, and goes on |
+//! | status and body of the bot | `invoke` (501 where no plugin answered it) |
+//! | 200 `{"activities":[…]}` | `deliveryMode: expectReplies` |
+//! | 400 `BadSyntax` | the body is not one JSON object in UTF-8, or nested deeper than 128 levels |
+//! | 400 `MissingProperty` | no `type`, no `conversation.id`, or no `serviceUrl` where answers go to one |
+//! | 400 `BadArgument` | a known member of the wrong type, an id that is too long |
+//! | 401 | the bot has an app id: token validation does not exist yet |
+//! | 403, 415, 421 | see [`guard`](super::guard) |
+//! | 404 | no such bot, or no default bot |
+//! | 413 | the body is larger than `server.body-bytes-max` |
+//! | 429 with `Retry-After` | a queue is full |
+//! | 503 | the bot is disabled; with `Retry-After`: it has no working generation, or the host is stopping |
+//! | 504 | an `invoke` or `expectReplies` did not end within its deadline; the turn goes on |
+//!
+//! `serviceUrl` may be missing only where the answer does not need it (`invoke`, `expectReplies`). Other SDKs accept such
+//! an activity, fail with its first reply and answer 500 (`protocol/observed.md`); here the sender learns it at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Extension, Router};
+use tokio::time::timeout;
+
+use super::error::HttpError;
+use super::guard::{self, Guard};
+use super::request::RequestId;
+use super::{body, error};
+use crate::activity::{Activity, ChannelInstance, ConversationKey, DeliveryMode, Inbound};
+use crate::app::App;
+use crate::config;
+use crate::registry::Bot;
+use crate::turn::{Answer, Ticket};
+
+/// Names the turn that answered, to be looked up in the admin API.
+const X_TURN_ID: HeaderName = HeaderName::from_static("x-turn-id");
+
+/// The routes of this module.
+pub fn routes(app: Arc<App>, guard: &Arc<Guard>) -> Router {
+    Router::new()
+        .route("/api/messages", post(post_to_default_bot))
+        .route("/api/bots/{bot}/messages", post(post_to_bot))
+        .with_state(app)
+        // A form cannot send JSON, so a page needs a preflight, which no route here grants.
+        .route_layer(from_fn(guard::require_json))
+        // Nobody proves who they are here, so pages of strangers stay out.
+        .route_layer(from_fn_with_state(guard.clone(), guard::check_origin))
+}
+
+async fn post_to_default_bot(
+    State(app): State<Arc<App>>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+) -> Result<Response, HttpError> {
+    let bot = app.registry.default_bot().ok_or_else(|| {
+        let message = "there is no default bot; post to `/api/bots/{bot}/messages`, or set `server.default-bot`";
+        HttpError::new(StatusCode::NOT_FOUND, error::code::BOT_NOT_FOUND, message)
+    })?;
+    take(&app, &bot, id, request).await
+}
+
+async fn post_to_bot(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+) -> Result<Response, HttpError> {
+    let bot = app.registry.bot(&name).ok_or_else(|| HttpError::bot_not_found(&name))?;
+    take(&app, &bot, id, request).await
+}
+
+/// The whole path of one activity, from its bytes to its answer.
+async fn take(app: &Arc<App>, bot: &Bot, id: RequestId, request: Request) -> Result<Response, HttpError> {
+    authorize(app, bot)?;
+    let server = &app.config.server;
+    let bytes = body::read(request, server.body_bytes_max, "server.body-bytes-max").await?;
+    let activity = parse(&bytes)?;
+    let wait = Wait::of(&activity, server);
+    let key = ConversationKey {
+        bot: bot.name().clone(),
+        channel: ChannelInstance::Wire(activity.channel_id().into()),
+        conversation: activity.conversation_id().into(),
+    };
+    let inbound = Inbound { key, activity: Arc::new(activity), request_id: id.0 };
+    let ticket = accept(app, inbound).await?;
+    wait.answer(ticket).await
+}
+
+/// Whether the caller may talk to the bot.
+fn authorize(app: &App, bot: &Bot) -> Result<(), HttpError> {
+    if bot.app_id().is_some() {
+        return Err(HttpError::unauthorized());
+    }
+    // Checked at start too; but a reload may have taken the app id away since.
+    if !app.public.ip().is_loopback() && !app.config.server.allow_anonymous_remote {
+        return Err(HttpError::unauthorized().detail("the bot has no app id and the listener is not loopback"));
+    }
+    Ok(())
+}
+
+fn parse(bytes: &[u8]) -> Result<Activity, HttpError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| HttpError::bad_syntax("the body is not UTF-8"))?;
+    let activity = Activity::parse(text)?;
+    if activity.service_url().is_empty() && !is_answered_in_place(&activity) {
+        return Err(HttpError::missing_property(
+            "the activity has no `serviceUrl`, so replies could not go anywhere; \
+             send one, or set `deliveryMode` to `expectReplies` to get them in the answer",
+        ));
+    }
+    Ok(activity)
+}
+
+fn is_answered_in_place(activity: &Activity) -> bool {
+    activity.kind() == "invoke" || activity.delivery_mode() == DeliveryMode::ExpectReplies
+}
+
+/// Hands the activity over. What happens then is no longer this request's.
+async fn accept(app: &Arc<App>, inbound: Inbound) -> Result<Ticket, HttpError> {
+    let turns = app.turns.clone();
+    // In a task of its own: a caller who hangs up between the claim of the activity and its place in the queue would
+    // leave a claim without a turn, and every redelivery would wait for that.
+    let accepted = tokio::spawn(async move { turns.accept(inbound).await }).await;
+    Ok(accepted.map_err(HttpError::internal)??)
+}
+
+/// How long the caller waits for the turn, and what it is told after that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// Then it is acknowledged: the channel needs no more than that.
+    Acknowledge(Duration),
+    /// Then it fails: the channel needs the body.
+    Deadline(Duration),
+}
+
+impl Wait {
+    fn of(activity: &Activity, server: &config::Server) -> Self {
+        match (activity.kind(), activity.delivery_mode()) {
+            ("invoke", _) => Self::Deadline(server.invoke_deadline),
+            (_, DeliveryMode::ExpectReplies) => Self::Deadline(server.expect_replies_deadline),
+            (_, DeliveryMode::Normal) => Self::Acknowledge(server.acknowledge_after),
+        }
+    }
+
+    async fn answer(self, ticket: Ticket) -> Result<Response, HttpError> {
+        let (Self::Acknowledge(limit) | Self::Deadline(limit)) = self;
+        let mut response = match (timeout(limit, ticket.answer).await, self) {
+            (Ok(Ok(answer)), _) => respond(answer)?,
+            (Ok(Err(_)), _) => return Err(HttpError::unavailable("the host is shutting down")),
+            (Err(_), Self::Acknowledge(_)) => StatusCode::ACCEPTED.into_response(),
+            (Err(_), Self::Deadline(limit)) => {
+                let message = format!("the bot did not answer within {} ms", limit.as_millis());
+                return Err(HttpError::deadline(message).detail(format_args!("turn {}", ticket.turn_id)));
+            }
+        };
+        if let Ok(value) = HeaderValue::from_str(&ticket.turn_id) {
+            response.headers_mut().insert(X_TURN_ID, value);
+        }
+        Ok(response)
+    }
+}
+
+fn respond(answer: Answer) -> Result<Response, HttpError> {
+    let status = StatusCode::from_u16(answer.status)
+        .ok()
+        .filter(|status| !status.is_informational())
+        .ok_or_else(|| HttpError::internal(format_args!("a turn ended with status {}", answer.status)))?;
+    Ok(match answer.body {
+        Some(body) => {
+            let json = HeaderValue::from_static("application/json; charset=utf-8");
+            (status, [(CONTENT_TYPE, json)], Body::from(body.as_bytes().to_vec())).into_response()
+        }
+        None => status.into_response(),
+    })
+}
