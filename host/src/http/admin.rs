@@ -5,14 +5,14 @@
 //! | `GET /healthz` | no | 200 `{"status":"ok"}`: the process answers |
 //! | `GET /readyz` | no | 200 where every enabled bot has a generation, else 503; `{"ready":…,"waiting":[bot, …]}` |
 //! | `GET /metrics` | yes | Prometheus text |
-//! | `GET /v1/bots` | yes | `{"bots":[BotStatus, …]}` |
+//! | `GET /v1/bots` | yes | `[BotStatus, …]`, by name |
 //! | `GET /v1/bots/{bot}` | yes | `BotStatus` |
 //! | `PUT /v1/bots/{bot}/plugins/{plugin}` | yes | body: a component; `Swap`, or 422 `Unfit` with `problems` |
 //! | `POST /v1/bots/{bot}/reload` | yes | `Swap`, or 422 `Unfit` with `problems` |
 //! | `POST /v1/bots/{bot}/rollback` | yes | `Swap`, or 409 where there is nothing to roll back to |
 //! | `POST /v1/bots/{bot}/enable`, `…/disable` | yes | `BotStatus` |
-//! | `GET /v1/bots/{bot}/turns` | yes | `{"turns":[TurnRecord, …]}`, newest first |
-//! | `GET /v1/bots/{bot}/dead-letters` | yes | `{"dead_letters":[…]}`, newest first, without activity text |
+//! | `GET /v1/bots/{bot}/turns` | yes | `[TurnRecord, …]`, newest first |
+//! | `GET /v1/bots/{bot}/dead-letters` | yes | `[{…}, …]`, newest first, without activity text |
 //!
 //! The probes need no token, as those who call them (systemd, a supervisor) keep no secrets; they name bots and say
 //! nothing else. Metrics count what users do, so they need one. The token goes into `Authorization: Bearer`, never into
@@ -108,9 +108,8 @@ async fn metrics_text(State(admin): State<Arc<Admin>>) -> Result<Response, HttpE
     Ok(([(CONTENT_TYPE, text)], admin.metrics.render()).into_response())
 }
 
-async fn bots(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    let bots: Vec<BotStatus> = admin.app.registry.bots().iter().map(|bot| bot.status()).collect();
-    Json(json!({ "bots": bots }))
+async fn bots(State(admin): State<Arc<Admin>>) -> Json<Vec<BotStatus>> {
+    Json(admin.app.registry.bots().iter().map(|bot| bot.status()).collect())
 }
 
 async fn bot(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Result<Json<BotStatus>, HttpError> {
@@ -155,14 +154,14 @@ async fn turns(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Res
     let bot = admin.bot(&name)?;
     let turns = admin.app.turns.recent(bot.name());
     let turns: Vec<_> = turns.iter().map(AsRef::as_ref).collect();
-    Ok(Json(json!({ "turns": turns })))
+    Ok(Json(json!(turns)))
 }
 
 async fn dead_letters(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Result<Json<Value>, HttpError> {
     let bot = admin.bot(&name)?;
     let letters = admin.app.storage.dead_letters(bot.name()).await?;
     let letters: Vec<_> = letters.iter().map(Letter::of).collect();
-    Ok(Json(json!({ "dead_letters": letters })))
+    Ok(Json(json!(letters)))
 }
 
 /// Runs an operation to its end, also where the caller hangs up: half a deployment would be worse than a late one.

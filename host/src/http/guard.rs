@@ -52,7 +52,8 @@ impl Guard {
     /// Makes the guard of a listener. `host_names` are names without a port, `allowed_origins` are origins such as
     /// `https://example.org`; both compare without regard to case.
     pub fn new(listen: SocketAddr, host_names: &[String], allowed_origins: &[String]) -> Self {
-        let fold = |texts: &[String]| texts.iter().map(|text| text.trim_end_matches('/').to_ascii_lowercase()).collect();
+        let fold =
+            |texts: &[String]| texts.iter().map(|text| text.trim_end_matches('/').to_ascii_lowercase()).collect();
         Self { listen, host_names: fold(host_names), allowed_origins: fold(allowed_origins) }
     }
 
@@ -69,7 +70,8 @@ impl Guard {
         if authorities.iter().all(|authority| self.is_name(authority.host(), local)) {
             return Ok(());
         }
-        let message = "the Host of the request is not a name of this server; add it to `server.host-names` if it should be";
+        let message =
+            "the Host of the request is not a name of this server; add it to `server.host-names` if it should be";
         Err(HttpError::new(StatusCode::MISDIRECTED_REQUEST, code::MISDIRECTED, message))
     }
 

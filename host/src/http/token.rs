@@ -102,7 +102,10 @@ fn read(path: &Path) -> anyhow::Result<Token> {
         text.len() as u64 <= TOKEN_BYTES_MAX && token.len() >= TOKEN_CHARS_MIN,
         "it must hold {TOKEN_CHARS_MIN} to {TOKEN_BYTES_MAX} characters; delete it to have a new one made"
     );
-    ensure!(token.bytes().all(|byte| byte.is_ascii_graphic()), "the token must be one line of visible ASCII characters");
+    ensure!(
+        token.bytes().all(|byte| byte.is_ascii_graphic()),
+        "the token must be one line of visible ASCII characters"
+    );
     Ok(Token(token.to_owned()))
 }
 
