@@ -3,14 +3,18 @@
 //! One trait, shaped for several owners from the start (`design.md` §8). The embedded implementation of this release is
 //! [`memory`]: bounded, and lost with the process. State, leases and timers join the trait together with their users.
 
+#[cfg(test)]
+pub(crate) mod conformance;
 pub mod memory;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::activity::{ConversationKey, Object};
+use crate::activity::{ConversationKey, Inbound, Object};
 
 /// Identifies one delivery of one activity: a redelivery has the same key (`design.md` §2, Redelivery).
 ///
@@ -25,6 +29,34 @@ pub struct RedeliveryKey {
     pub id: Arc<str>,
     /// SHA-256 of the body without timestamps, for the types that carry the id of *another* activity.
     pub body: Option<[u8; 32]>,
+}
+
+/// Types whose `id` names another activity: two edits of one message share it and are no redelivery of each other.
+const BODY_TELLS_APART: &[&str] = &["messageUpdate", "messageDelete", "messageReaction"];
+
+impl RedeliveryKey {
+    /// Returns the key of an incoming activity, or `None` where it has no id.
+    pub fn of(inbound: &Inbound) -> Option<Self> {
+        let activity = &inbound.activity;
+        let body = BODY_TELLS_APART.contains(&activity.kind()).then(|| body_hash(activity.object()));
+        (!activity.id().is_empty()).then(|| Self {
+            conversation: inbound.key.clone(),
+            kind: activity.kind().into(),
+            id: activity.id().into(),
+            body,
+        })
+    }
+}
+
+/// Hashes what the activity says, whatever the order of its members and the time at which it was delivered.
+fn body_hash(activity: &Object) -> [u8; 32] {
+    let mut body = activity.clone();
+    for member in ["timestamp", "localTimestamp"] {
+        body.shift_remove(member);
+    }
+    let mut body = Value::Object(body);
+    body.sort_all_objects();
+    Sha256::digest(body.to_string()).into()
 }
 
 /// The HTTP answer of a turn, stored for redeliveries.
@@ -100,6 +132,9 @@ pub struct TurnCommit {
     /// The mark that the activity is processed, and its answer. A flush marks with the answer the turn would give now;
     /// the commit at the end replaces it.
     pub mark: Option<(RedeliveryKey, Answer)>,
+    /// Whether the turn ends with this commit. After a flush (`false`) the activity counts as processed, but redeliveries
+    /// go on waiting for the answer of the end.
+    pub ends_turn: bool,
 }
 
 /// How the delivery of a row ended.
@@ -154,21 +189,34 @@ pub trait Storage: Send + Sync {
     /// Claims an activity for its first run, or says how far that run is. Called once per delivery, before queueing.
     async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError>;
 
-    /// Gives up a claim without a mark, after a failure of the host: a redelivery shall run again.
+    /// Ends a claim whose run failed in the host. Without a mark the claim is forgotten and a redelivery runs again; with
+    /// the mark of a flush the activity stays processed, and its answer is the one of the flush. Waiting redeliveries
+    /// learn it either way. Without a claim nothing happens.
     async fn release(&self, key: &RedeliveryKey);
 
-    /// Makes a turn real. After `Ok`, every row will be delivered or become a dead letter.
+    /// Makes a turn real. After `Ok`, every row will be delivered or become a dead letter, and every host id in it is
+    /// known to `channel_id`. After `Full` nothing has changed, and the claim of the activity still stands.
     async fn commit(&self, commit: TurnCommit) -> Result<(), StorageError>;
 
-    /// Returns the oldest undelivered row of a conversation. The caller is its only deliverer, and calls
-    /// `note_delivery` before it claims again.
+    /// Returns the oldest undelivered row of a conversation, the same one until `note_delivery` has ended it. Each
+    /// conversation has one deliverer at a time.
     async fn claim_outbox(&self, conversation: &ConversationKey) -> Result<Option<OutboxRow>, StorageError>;
 
-    /// Ends a claimed row, and maps its host id to the channel's.
+    /// Ends a claimed row: it leaves the outbox, and a delivered send maps its host id and the channel's to each other.
+    /// A row that was ended before changes nothing.
     async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError>;
 
+    /// Maps the ids of an activity that left at once, without an outbox row. `channel_id` is empty where the channel
+    /// gave none.
+    async fn map_id(
+        &self,
+        conversation: &ConversationKey,
+        host_id: &Arc<str>,
+        channel_id: &Arc<str>,
+    ) -> Result<(), StorageError>;
+
     /// Returns the channel's id of a host id: `None` if this conversation never had it or it is forgotten, an empty
-    /// string while it is undelivered or the channel gave none.
+    /// string while it is undelivered, could not be delivered, or the channel gave none.
     async fn channel_id(&self, conversation: &ConversationKey, host_id: &str)
     -> Result<Option<Arc<str>>, StorageError>;
 
@@ -181,9 +229,4 @@ pub trait Storage: Send + Sync {
 
     /// Returns the number of undelivered rows, for metrics and for shutdown.
     async fn outbox_depth(&self) -> Result<u64, StorageError>;
-}
-impl RedeliveryKey {
-    pub fn of(_: &crate::activity::Inbound) -> Option<Self> {
-        None
-    }
 }

@@ -243,9 +243,7 @@ impl Turns {
                 turn.ended = Ended::HostFailure;
                 tracing::error!(bot = %bot.name(), turn = %turn.context.turn_id, %error, "turn failed in the host");
                 // After a flush the mark stands: a second run would send again what was flushed.
-                if !turn.staging.as_ref().is_some_and(|staging| staging.flushed()) {
-                    self.give_up(&turn.context).await;
-                }
+                self.give_up(&turn.context).await;
                 unavailable()
             }
         };
@@ -254,7 +252,7 @@ impl Turns {
         answer
     }
 
-    /// Leaves no mark, so that a redelivery runs again.
+    /// Leaves no mark but the one of a flush, so that a redelivery runs again.
     async fn give_up(&self, context: &TurnContext) {
         if let Some(key) = &context.mark {
             self.services.storage.release(key).await;
@@ -353,19 +351,20 @@ impl TurnContext {
         }
     }
 
-    /// Makes actions and mark real, and wakes the delivery lane.
-    async fn commit(&self, outbox: Vec<OutboxAction>, answer: Answer) -> Result<(), StorageError> {
-        let sends = !outbox.is_empty();
+    /// Makes actions and mark real, and wakes the delivery lane. `ends_turn` is false for a flush.
+    async fn commit(&self, outbox: Vec<OutboxAction>, answer: Answer, ends_turn: bool) -> Result<(), StorageError> {
+        let sends = outbox.len();
         let commit = TurnCommit {
             conversation: self.inbound.key.clone(),
             service_url: self.inbound.activity.service_url().into(),
             turn_id: self.turn_id.clone(),
             outbox,
             mark: self.mark.clone().map(|key| (key, answer)),
+            ends_turn,
         };
         self.services.storage.commit(commit).await?;
-        if sends {
-            self.services.deliveries.wake(&self.inbound.key);
+        if sends > 0 {
+            self.services.deliveries.wake(&self.inbound.key, sends);
         }
         Ok(())
     }
@@ -446,7 +445,7 @@ impl Turn {
         if activity.delivery_mode() == DeliveryMode::ExpectReplies {
             answer = with_replies(answer, &mut actions);
         }
-        self.context.commit(actions, answer.clone()).await.map_err(TurnError::Storage)?;
+        self.context.commit(actions, answer.clone(), true).await.map_err(TurnError::Storage)?;
         Ok(answer)
     }
 }

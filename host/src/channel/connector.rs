@@ -1,8 +1,129 @@
-//! stub
-#![allow(missing_docs)]
-pub struct Connector {}
+//! The connector's REST API as a client: activities leave to the `serviceUrl` of the activity that caused them.
+//!
+//! Facts: `protocol/http.md` §2. This release sends no credentials, so it talks to configured loopback origins only.
+
+mod origin;
+mod reply;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, Method, redirect, retry};
+use serde_json::Value;
+use url::Url;
+
+use super::{Address, Channel, ChannelError};
+use crate::activity::Object;
+use crate::config;
+use origin::{Loopback, Origins};
+
+/// Sends activities to connectors on the wire.
+pub struct Connector {
+    client: Client,
+    origins: Origins,
+}
+
+/// The longest wait for a connection. Below the whole call's time, so that a peer that cannot be reached is told apart
+/// from one that took the activity and is silent.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(3);
+
+/// Shorter than servers usually keep an idle connection (5 s in Node): a connection that the peer closes just while it is
+/// used again would leave it open whether the activity arrived.
+const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(2);
+
+/// Everything but the unreserved characters of RFC 3986.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 impl Connector {
-    pub fn new(_: &crate::config::Channel, _: Vec<std::net::SocketAddr>) -> anyhow::Result<Self> {
-        Ok(Self {})
+    /// Makes a client that may reach `channel.connector-origins`, but none of `own`, the host's listeners.
+    ///
+    /// Fails if an origin is malformed or not on loopback.
+    pub fn new(channel: &config::Channel, own: Vec<SocketAddr>) -> anyhow::Result<Self> {
+        let client = Client::builder()
+            .user_agent(concat!("Turntable/", env!("CARGO_PKG_VERSION"), " (Activity protocol connector)"))
+            // A redirect could lead anywhere, and would turn a POST into a GET.
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .no_proxy()
+            .dns_resolver(Arc::new(Loopback))
+            .connect_timeout(CONNECT_TIMEOUT_MAX.min(channel.send_timeout / 2))
+            .timeout(channel.send_timeout)
+            .pool_idle_timeout(IDLE_CONNECTION_MAX)
+            .build()
+            .context("the HTTP client of the connector cannot be made")?;
+        Ok(Self { client, origins: Origins::new(&channel.connector_origins, own)? })
     }
+
+    async fn call(
+        &self,
+        method: Method,
+        to: &Address,
+        activity_id: &str,
+        activity: Option<&Object>,
+    ) -> Result<Arc<str>, ChannelError> {
+        let url = self.url(to, activity_id)?;
+        let mut request = self.client.request(method, url);
+        // The header routes calls in some deployments; an id that no header can carry goes without.
+        if let Ok(conversation) = HeaderValue::from_str(&to.conversation.conversation) {
+            request = request.header("x-ms-conversation-id", conversation);
+        }
+        if let Some(activity) = activity {
+            let body = serde_json::to_vec(activity).map_err(|error| refused(format!("not serializable: {error}")))?;
+            request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
+        }
+        match request.send().await {
+            Ok(response) => reply::read(response).await,
+            Err(error) => Err(reply::failure(&error)),
+        }
+    }
+
+    /// Returns where a call goes; an empty `activity_id` means the list of activities.
+    fn url(&self, to: &Address, activity_id: &str) -> Result<Url, ChannelError> {
+        let base = self.origins.admit(&to.service_url).map_err(refused)?;
+        let mut text = base.as_str().trim_end_matches('/').to_owned();
+        let conversation: &str = &to.conversation.conversation;
+        for segment in ["v3", "conversations", conversation, "activities", activity_id] {
+            // URL parsers take these for steps in the path even when percent-encoded, so no request can carry them.
+            if matches!(segment, "." | "..") {
+                return Err(refused(format!("the id \"{segment}\" cannot stand in a URL")));
+            }
+            if !segment.is_empty() {
+                text.push('/');
+                text.extend(utf8_percent_encode(segment, SEGMENT));
+            }
+        }
+        Url::parse(&text).map_err(|error| refused(format!("serviceUrl makes no URL: {error}")))
+    }
+}
+
+#[async_trait]
+impl Channel for Connector {
+    async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError> {
+        let reply_to = activity.get("replyToId").and_then(Value::as_str).unwrap_or_default();
+        self.call(Method::POST, to, reply_to, Some(activity)).await
+    }
+
+    async fn update(&self, to: &Address, id: &str, activity: &Object) -> Result<(), ChannelError> {
+        self.call(Method::PUT, to, named(id)?, Some(activity)).await.map(drop)
+    }
+
+    async fn delete(&self, to: &Address, id: &str) -> Result<(), ChannelError> {
+        self.call(Method::DELETE, to, named(id)?, None).await.map(drop)
+    }
+}
+
+/// Checks that an update or delete names an activity: without one it would be a call on the whole conversation.
+fn named(id: &str) -> Result<&str, ChannelError> {
+    if id.is_empty() { Err(refused("the id of the activity is empty".to_owned())) } else { Ok(id) }
+}
+
+fn refused(why: String) -> ChannelError {
+    ChannelError::Refused { status: None, why }
 }

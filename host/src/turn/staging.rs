@@ -55,10 +55,6 @@ impl Staging {
         self.response = None;
     }
 
-    pub(super) fn flushed(&self) -> bool {
-        self.flushes > 0
-    }
-
     pub(super) fn sent(&self) -> &[Arc<str>] {
         &self.sent
     }
@@ -90,6 +86,11 @@ impl Staging {
         if is_ephemeral(&activity) && inbound.delivery_mode() == DeliveryMode::Normal {
             if stream_opens(&activity) {
                 self.flush().await?;
+            }
+            if stream_info(&activity).is_some() {
+                // Known from now on, so that the guest can update what it streamed; the channel's id follows.
+                let known = turn.services.storage.map_id(&turn.inbound.key, &host_id, &"".into()).await;
+                known.map_err(|error| Fault::new("unavailable", error.to_string()))?;
             }
             turn.services.deliveries.send_now(turn.address(), host_id.clone(), activity);
         } else {
@@ -135,7 +136,7 @@ impl Staging {
             return Ok(());
         }
         let answer = Answer { status: 200, body: None };
-        self.turn.commit(self.actions.clone(), answer).await.map_err(|error| Fault {
+        self.turn.commit(self.actions.clone(), answer, false).await.map_err(|error| Fault {
             retry_after_ms: Some(1_000),
             ..Fault::new("unavailable", format!("nothing was flushed: {error}"))
         })?;

@@ -1,0 +1,132 @@
+//! What a connector's answer means: delivered, refused, not delivered, or perhaps delivered.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+
+use crate::activity::ID_BYTES_MAX;
+use crate::channel::ChannelError;
+
+/// What is read of an answer; a `{"id"}` is far smaller.
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+/// What an error keeps of an answer.
+const WHY_CHARS_MAX: usize = 300;
+/// Headers by which the channel's operators find a call again.
+const CORRELATION: [&str; 2] = ["x-correlating-operationid", "x-ms-request-id"];
+
+/// Reads the answer of a call. Success yields the channel's id, empty where it gave none.
+pub(super) async fn read(response: Response) -> Result<Arc<str>, ChannelError> {
+    let status = response.status();
+    let headers = response.headers().clone();
+    let body = read_bounded(response).await;
+    if status.is_success() {
+        // The status line said it: whatever follows it, the activity was taken.
+        return Ok(id(&body));
+    }
+    let why = describe(status, &headers, &body);
+    Err(match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::PRECONDITION_FAILED => {
+            ChannelError::NotDelivered { why, retry_after: retry_after(&headers, SystemTime::now()) }
+        }
+        // The channel gave up waiting, after it may have read everything.
+        StatusCode::REQUEST_TIMEOUT => ChannelError::Ambiguous { why },
+        status if status.is_server_error() => ChannelError::Ambiguous { why },
+        status => ChannelError::Refused { status: Some(status.as_u16()), why },
+    })
+}
+
+/// Says what a call without an answer means.
+pub(super) fn failure(error: &reqwest::Error) -> ChannelError {
+    let why = clean(&causes(error));
+    if error.is_builder() {
+        ChannelError::Refused { status: None, why }
+    } else if error.is_connect() {
+        ChannelError::NotDelivered { why, retry_after: None }
+    } else {
+        ChannelError::Ambiguous { why }
+    }
+}
+
+/// Reads at most [`RESPONSE_BYTES_MAX`]; what comes later, or breaks off, is missing.
+async fn read_bounded(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = RESPONSE_BYTES_MAX - body.len();
+        body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if body.len() == RESPONSE_BYTES_MAX {
+            break;
+        }
+    }
+    body
+}
+
+/// Returns the `id` of a success; empty bodies, `null` and text that is no JSON are seen in the wild and have none.
+fn id(body: &[u8]) -> Arc<str> {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    let id = value.get("id").and_then(Value::as_str).unwrap_or_default();
+    if id.len() > ID_BYTES_MAX { "".into() } else { id.into() }
+}
+
+fn describe(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
+    let mut why = status.to_string();
+    let said = clean(&error_text(body));
+    if !said.is_empty() {
+        let _ = write!(why, ": {said}");
+    }
+    if let Some(location) = headers.get(LOCATION) {
+        let _ = write!(why, "; redirects to {} are not followed", clean(&String::from_utf8_lossy(location.as_bytes())));
+    }
+    for name in CORRELATION {
+        if let Some(value) = headers.get(name) {
+            let _ = write!(why, "; {name} {}", clean(&String::from_utf8_lossy(value.as_bytes())));
+        }
+    }
+    why
+}
+
+/// Returns `code: message` of the protocol's error body, and any other body as it is.
+fn error_text(body: &[u8]) -> String {
+    let error = serde_json::from_slice::<Value>(body).ok().and_then(|value| value.get("error").cloned());
+    let member = |name: &str| Some(error.as_ref()?.get(name)?.as_str()?.to_owned());
+    match (member("code"), member("message")) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => String::from_utf8_lossy(body).into_owned(),
+    }
+}
+
+/// Makes foreign text fit for one log line.
+fn clean(text: &str) -> String {
+    let shortened = text.trim().chars().take(WHY_CHARS_MAX);
+    shortened.map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn causes(error: &reqwest::Error) -> String {
+    // The URL names the conversation, and says nothing that the log line does not.
+    let mut text = match error {
+        error if error.is_connect() => "cannot connect".to_owned(),
+        error if error.is_timeout() => "no answer in time (channel.send-timeout-ms)".to_owned(),
+        _ => "the connection broke before an answer".to_owned(),
+    };
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Reads `Retry-After`: seconds or a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}

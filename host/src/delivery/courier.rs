@@ -1,0 +1,236 @@
+//! Takes one thing after the other to its channel: resolves ids, tries again where that is safe, notes how it ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use serde_json::Value;
+
+use super::ids::{self, Stream};
+use super::slots::Slots;
+use crate::activity::{ChannelInstance, ConversationKey, Object};
+use crate::channel::{Address, Channel, ChannelError};
+use crate::storage::{Delivery, OutboxAction, OutboxRow, Storage, StorageError};
+
+/// Waits between attempts, where the channel does not say how long: about 1, 4, 16, 20, 20 … seconds, with jitter.
+const BACK_OFF_MIN: Duration = Duration::from_secs(1);
+const BACK_OFF_FACTOR: f32 = 4.0;
+const BACK_OFF_MAX: Duration = Duration::from_secs(20);
+/// The longest wait that a channel's `Retry-After` can ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// An activity that leaves at once.
+pub(super) struct Ephemeral {
+    pub(super) to: Address,
+    pub(super) host_id: Arc<str>,
+    pub(super) activity: Object,
+}
+
+pub(super) struct Courier {
+    send_attempts_max: u32,
+    storage: Arc<dyn Storage>,
+    direct_line: Arc<dyn Channel>,
+    connector: Arc<dyn Channel>,
+    slots: Slots,
+    delivered: AtomicU64,
+}
+
+/// A row as the channel is asked for it: all ids are the channel's.
+enum Call {
+    Send(Object),
+    Update(Arc<str>, Object),
+    Delete(Arc<str>),
+}
+
+impl Courier {
+    pub(super) fn new(
+        send_attempts_max: u32,
+        storage: Arc<dyn Storage>,
+        direct_line: Arc<dyn Channel>,
+        connector: Arc<dyn Channel>,
+    ) -> Self {
+        let (slots, delivered) = (Slots::new(), AtomicU64::new(0));
+        Self { send_attempts_max, storage, direct_line, connector, slots, delivered }
+    }
+
+    /// Rows delivered since the start.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn outbox_depth(&self) -> u64 {
+        stored("outbox_depth", || self.storage.outbox_depth()).await.unwrap_or_default()
+    }
+
+    /// Delivers the oldest rows of a conversation, up to `rows`. A row that fails for good does not hold up the next.
+    pub(super) async fn deliver_rows(&self, conversation: &ConversationKey, rows: usize) {
+        for _ in 0..rows {
+            let claimed = stored("claim_outbox", || self.storage.claim_outbox(conversation)).await;
+            let Some(row) = claimed.flatten() else { return };
+            let delivery = self.deliver(&row).await;
+            stored("note_delivery", || self.storage.note_delivery(&row, delivery.clone())).await;
+        }
+    }
+
+    async fn deliver(&self, row: &OutboxRow) -> Delivery {
+        let to = Address { conversation: row.conversation.clone(), service_url: row.service_url.clone() };
+        let (outcome, why) = match self.call_of(row).await {
+            Ok(call) => match self.persist(&to, &call).await {
+                Ok(channel_id) => {
+                    self.delivered.fetch_add(1, Ordering::Relaxed);
+                    count(&row.conversation, "delivered");
+                    return Delivery::Done { channel_id };
+                }
+                Err(error) => (outcome_of(&error), error.to_string()),
+            },
+            Err(why) => ("refused", why),
+        };
+        count(&row.conversation, outcome);
+        tracing::warn!(
+            bot = %row.conversation.bot,
+            channel = %row.conversation.channel,
+            conversation = %row.conversation.conversation,
+            turn = %row.turn_id,
+            outcome,
+            why,
+            "not delivered, kept as a dead letter"
+        );
+        Delivery::Dead { why }
+    }
+
+    /// Sends what has no row. What could not be sent is lost, and said so.
+    pub(super) async fn deliver_now(&self, ephemeral: Ephemeral) {
+        let Ephemeral { to, host_id, mut activity } = ephemeral;
+        let conversation = &to.conversation;
+        let is_message = kind(&activity) == "message";
+        let stream = ids::resolve(&*self.storage, conversation, &mut activity).await;
+        if stream == Stream::Unknown && !is_message {
+            tracing::debug!(bot = %conversation.bot, "a piece of a stream is dropped: its start has no id of the channel");
+            return;
+        }
+        let call = Call::Send(activity);
+        let sent = if is_message { self.persist(&to, &call).await } else { self.attempt(&to, &call).await };
+        match (sent, stream) {
+            (Ok(_), Stream::None) => {}
+            (Ok(channel_id), stream) => {
+                // Channels answer later pieces without an id: all of a stream is one activity to them.
+                let channel_id = match stream {
+                    Stream::Of(stream_id) if channel_id.is_empty() => stream_id,
+                    _ => channel_id,
+                };
+                stored("map_id", || self.storage.map_id(conversation, &host_id, &channel_id)).await;
+            }
+            (Err(error), _) if is_message => {
+                count(conversation, outcome_of(&error));
+                tracing::warn!(
+                    bot = %conversation.bot,
+                    conversation = %conversation.conversation,
+                    %error,
+                    "the last message of a stream was not delivered"
+                );
+            }
+            (Err(error), _) => {
+                tracing::debug!(bot = %conversation.bot, %error, "an ephemeral activity was not delivered")
+            }
+        }
+    }
+
+    /// Resolves a row's ids, or says why the channel cannot be asked for it.
+    async fn call_of(&self, row: &OutboxRow) -> Result<Call, String> {
+        let conversation = &row.conversation;
+        match &row.action {
+            OutboxAction::Send { activity, .. } => {
+                let mut activity = activity.clone();
+                ids::resolve(&*self.storage, conversation, &mut activity).await;
+                Ok(Call::Send(activity))
+            }
+            OutboxAction::Update { target, activity } => {
+                let mut activity = activity.clone();
+                ids::resolve(&*self.storage, conversation, &mut activity).await;
+                let id = ids::target(&*self.storage, conversation, target).await?;
+                activity.insert("id".to_owned(), Value::from(&*id));
+                Ok(Call::Update(id, activity))
+            }
+            OutboxAction::Delete { target } => {
+                Ok(Call::Delete(ids::target(&*self.storage, conversation, target).await?))
+            }
+        }
+    }
+
+    /// Tries until the channel decides, where it certainly did not take the activity.
+    async fn persist(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
+        let retries = self.send_attempts_max.saturating_sub(1);
+        let back_off = ExponentialBuilder::default()
+            .with_min_delay(BACK_OFF_MIN)
+            .with_factor(BACK_OFF_FACTOR)
+            .with_max_delay(BACK_OFF_MAX)
+            .with_jitter()
+            .with_max_times(usize::try_from(retries).unwrap_or(usize::MAX));
+        (|| self.attempt(to, call))
+            .retry(back_off)
+            .sleep(tokio::time::sleep)
+            .when(|error| matches!(error, ChannelError::NotDelivered { .. }))
+            .adjust(|error, delay| match error {
+                ChannelError::NotDelivered { retry_after: Some(after), .. } => {
+                    delay.map(|_| RETRY_AFTER_MAX.min(*after))
+                }
+                _ => delay,
+            })
+            .notify(
+                |error, delay| tracing::debug!(bot = %to.conversation.bot, %error, ?delay, "delivery is tried again"),
+            )
+            .await
+    }
+
+    async fn attempt(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
+        let (channel, _slot) = match to.conversation.channel {
+            ChannelInstance::LocalDirectLine => (&self.direct_line, None),
+            ChannelInstance::Wire(_) => (&self.connector, Some(self.slots.acquire(&to.service_url).await)),
+        };
+        match call {
+            Call::Send(activity) => channel.send(to, activity).await,
+            Call::Update(id, activity) => channel.update(to, id, activity).await.map(|()| "".into()),
+            Call::Delete(id) => channel.delete(to, id).await.map(|()| "".into()),
+        }
+    }
+}
+
+impl Ephemeral {
+    /// Whether a later activity makes up for it: not so for the start of a stream, which gives it its id, nor for its end.
+    pub(super) fn can_be_missed(&self) -> bool {
+        kind(&self.activity) == "typing" && !ids::opens_stream(&self.activity)
+    }
+}
+
+fn kind(activity: &Object) -> &str {
+    activity.get("type").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The label of a failed delivery.
+fn outcome_of(error: &ChannelError) -> &'static str {
+    match error {
+        ChannelError::Refused { .. } => "refused",
+        ChannelError::NotDelivered { .. } => "unreachable",
+        ChannelError::Ambiguous { .. } => "ambiguous",
+    }
+}
+
+fn count(conversation: &ConversationKey, outcome: &'static str) {
+    metrics::counter!("turntable_deliveries_total", "bot" => conversation.bot.to_string(), "outcome" => outcome)
+        .increment(1);
+}
+
+/// Asks the store until it answers: a lane that went on without it would lose or repeat a row.
+async fn stored<T, F: Future<Output = Result<T, StorageError>>>(
+    operation: &'static str,
+    ask: impl FnMut() -> F,
+) -> Option<T> {
+    let back_off =
+        ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_delay(BACK_OFF_MAX);
+    ask.retry(back_off.without_max_times())
+        .sleep(tokio::time::sleep)
+        .notify(|error, _| tracing::error!(operation, %error, "the store does not answer, deliveries wait"))
+        .await
+        .ok()
+}

@@ -1,0 +1,103 @@
+//! Host ids become the channel's, at the moment of delivery.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::activity::{ConversationKey, Object};
+use crate::storage::Storage;
+
+/// The stream that an activity belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stream {
+    /// It is no piece of a stream.
+    None,
+    /// It opens one.
+    Opens,
+    /// It continues the stream with this id of the channel.
+    Of(Arc<str>),
+    /// It continues a stream that the channel has given no id. The activity has lost its stream members.
+    Unknown,
+}
+
+/// Replaces the host ids in `replyToId` and in the stream's members. A reply to what never reached the channel becomes an
+/// activity of its own, and so does the last message of a stream that never started.
+pub(super) async fn resolve(storage: &dyn Storage, conversation: &ConversationKey, activity: &mut Object) -> Stream {
+    if let Some(reply_to) = activity.get("replyToId").and_then(Value::as_str).map(str::to_owned) {
+        match channel_id(storage, conversation, &reply_to).await {
+            Some(id) => activity.insert("replyToId".to_owned(), Value::from(&*id)),
+            None => activity.shift_remove("replyToId"),
+        };
+    }
+    let Some(info) = stream_info(activity) else { return Stream::None };
+    let Some(stream_id) = stream_id(info).map(str::to_owned) else { return Stream::Opens };
+    let resolved = channel_id(storage, conversation, &stream_id).await;
+    rewrite_stream(activity, resolved.as_deref());
+    resolved.map_or(Stream::Unknown, Stream::Of)
+}
+
+/// Returns the channel's id of what an update or delete names, or says why there is none.
+pub(super) async fn target(
+    storage: &dyn Storage,
+    conversation: &ConversationKey,
+    id: &str,
+) -> Result<Arc<str>, String> {
+    let why = || format!("`{id}` has no id of the channel: it was not delivered, or the channel gave none");
+    channel_id(storage, conversation, id).await.ok_or_else(why)
+}
+
+/// Whether the activity is the first piece of a stream.
+pub(super) fn opens_stream(activity: &Object) -> bool {
+    stream_info(activity).is_some_and(|info| stream_id(info).is_none())
+}
+
+/// Returns the channel's id of either kind of id, or `None` where it has none.
+async fn channel_id(storage: &dyn Storage, conversation: &ConversationKey, id: &str) -> Option<Arc<str>> {
+    if !id.starts_with("tt-") {
+        return Some(id.into());
+    }
+    let found = match storage.channel_id(conversation, id).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::error!(%error, "the store does not answer, an id stays unresolved");
+            None
+        }
+    };
+    found.filter(|id| !id.is_empty())
+}
+
+fn is_stream_info(entity: &Value) -> bool {
+    entity.get("type").and_then(Value::as_str).is_some_and(|kind| kind.eq_ignore_ascii_case("streaminfo"))
+}
+
+fn stream_info(activity: &Object) -> Option<&Value> {
+    activity.get("entities").and_then(Value::as_array)?.iter().find(|entity| is_stream_info(entity))
+}
+
+fn stream_id(info: &Value) -> Option<&str> {
+    info.get("streamId").and_then(Value::as_str).filter(|id| !id.is_empty())
+}
+
+/// Sets the stream's id in the entity, and in `channelData` where Web Chat's form of it stands; without an id, takes out
+/// what says that the activity is a piece of a stream.
+fn rewrite_stream(activity: &mut Object, id: Option<&str>) {
+    if let Some(Value::Array(entities)) = activity.get_mut("entities") {
+        match id {
+            Some(id) => {
+                for info in entities.iter_mut().filter(|entity| is_stream_info(entity)) {
+                    info["streamId"] = id.into();
+                }
+            }
+            None => entities.retain(|entity| !is_stream_info(entity)),
+        }
+    }
+    if let Some(Value::Object(data)) = activity.get_mut("channelData") {
+        match id {
+            Some(id) if data.contains_key("streamId") => {
+                data.insert("streamId".to_owned(), id.into());
+            }
+            Some(_) => {}
+            None => data.retain(|member, _| !matches!(&**member, "streamId" | "streamType" | "streamSequence")),
+        }
+    }
+}
