@@ -2,18 +2,31 @@
 //!
 //! Nothing else reads configuration. [`load`] reports every problem at once, each with its line.
 
+mod bots;
+mod problem;
+mod read;
+mod sections;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use serde_json::Value;
 
+pub use problem::{Problem, Problems};
+pub use read::load;
+
 use crate::plugin::Limits;
 
 /// A validated configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file it came from.
     pub path: PathBuf,
@@ -31,8 +44,11 @@ pub struct Config {
     pub default_bot: Option<String>,
 }
 
+/// What the user reads when a message turn failed and the bot has no `error-text`.
+pub const ERROR_TEXT: &str = "Sorry, something went wrong on my side. Please try again.";
+
 /// The public listener and what it accepts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// `listen`, default `127.0.0.1:3978`.
     pub listen: SocketAddr,
@@ -63,7 +79,7 @@ pub struct Server {
 }
 
 /// The admin listener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Admin {
     /// `listen`, default `127.0.0.1:3979`; must be loopback. `listen = "off"` turns the admin API off.
     pub listen: Option<SocketAddr>,
@@ -72,7 +88,7 @@ pub struct Admin {
 }
 
 /// What all plugins share.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Runtime {
     /// `data-dir`, default `.turntable` beside the configuration: deployed components, keys.
     pub data_dir: PathBuf,
@@ -108,10 +124,10 @@ pub enum Allocator {
 }
 
 /// How activities leave the host.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
-    /// `connector-origins`: where unauthenticated replies may go. Default: the usual loopback ports of the Emulator and
-    /// the Agents Playground (`http://localhost:56150`, …) on any loopback name. `http://127.0.0.1:*` allows any port.
+    /// `connector-origins`: where unauthenticated replies may go, on loopback. Default: the port of the Agents Playground,
+    /// `http://localhost:56150`. The Emulator takes another port at each start: `http://localhost:*` allows any port.
     pub connector_origins: Vec<String>,
     /// `send-timeout-ms`, default 10,000 for one call to the connector.
     pub send_timeout: Duration,
@@ -169,13 +185,80 @@ pub enum OnFailure {
     /// `continue`: what this call staged is undone, and the next handler runs.
     Continue,
 }
-#[derive(Debug)]
-pub struct Problems;
-impl std::fmt::Display for Problems {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3978)),
+            development: false,
+            allow_anonymous_remote: false,
+            host_names: Vec::new(),
+            allowed_origins: Vec::new(),
+            body_bytes_max: 512 << 10,
+            upload_bytes_max: 4 << 20,
+            acknowledge_after: Duration::from_millis(5_000),
+            invoke_deadline: Duration::from_millis(9_000),
+            expect_replies_deadline: Duration::from_millis(14_000),
+            shutdown_grace: Duration::from_millis(10_000),
+            turns_queued_per_conversation_max: 32,
+            turns_queued_max: 4_096,
+        }
     }
 }
-pub fn load(_: &std::path::Path) -> Result<Config, Problems> {
-    Err(Problems)
+
+/// With paths relative to the current folder.
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 3979))),
+            token_file: PathBuf::from(".turntable/admin-token"),
+        }
+    }
+}
+
+/// With paths relative to the current folder.
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from(".turntable"),
+            cache_dir: PathBuf::from(".turntable/cache"),
+            allocator: Allocator::Auto,
+            instances_max: 256,
+            instances_per_bot_max: 128,
+            workers: available_parallelism().map_or(1, std::num::NonZero::get),
+            component_bytes_max: 64 << 20,
+            compile_memory_bytes_max: 2 << 30,
+            compile_timeout: Duration::from_millis(120_000),
+            watch: true,
+        }
+    }
+}
+
+impl Default for Channel {
+    fn default() -> Self {
+        Self {
+            connector_origins: vec!["http://localhost:56150".to_owned()],
+            send_timeout: Duration::from_millis(10_000),
+            send_attempts_max: 3,
+            outbox_rows_max: 10_000,
+            dead_letters_max: 1_000,
+            redelivery_marks_max: 100_000,
+            id_map_entries_max: 100_000,
+        }
+    }
+}
+
+impl BotSpec {
+    /// Returns a bot without plugins, everything else at its default.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            title: name.to_owned(),
+            app_id: None,
+            enabled: true,
+            typing_indicator: false,
+            error_text: ERROR_TEXT.to_owned(),
+            plugins: Vec::new(),
+        }
+    }
 }

@@ -1,0 +1,277 @@
+//! `[bots.NAME]` and what is inside: plugins, settings, limits.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use serde_json::{Map, Number, Value};
+use toml::de::DeValue;
+
+use super::read::beside;
+use super::sections::first_set;
+use super::table::{Found, Node, Table, described};
+use super::text::{is_name, shown_bytes};
+use super::{BotSpec, OnFailure, PluginSpec, Runtime};
+use crate::plugin::Limits;
+
+/// The longest `title` and `error-text`, in bytes.
+const TEXT_BYTES_MAX: usize = 4_096;
+
+/// Reads all bots. The keys of the table are their names.
+pub(super) fn read(table: &mut Table<'_>, folder: &Path, runtime: &Runtime) -> BTreeMap<String, BotSpec> {
+    let mut bots = BTreeMap::new();
+    for (name, span, node) in table.names() {
+        if !is_name(name) {
+            table.problem(span.clone(), bad_name("bot", name));
+        }
+        match node.get_ref() {
+            DeValue::Table(entries) => {
+                let path = format!("bots.{name}");
+                let bot = bot(name, Table::new(&path, entries, span, table.found()), folder, runtime);
+                bots.insert(name.to_owned(), bot);
+            }
+            other => table.problem(span, format!("`bots.{name}` must be a table, not {}", described(other))),
+        }
+    }
+    bots
+}
+
+fn bot(name: &str, mut table: Table<'_>, folder: &Path, runtime: &Runtime) -> BotSpec {
+    let mut bot = BotSpec::new(name);
+    text(&mut table, "title", &mut bot.title);
+    let mut app_id = String::new();
+    text(&mut table, "app-id", &mut app_id);
+    bot.app_id = Some(app_id).filter(|id| !id.is_empty());
+    table.bool("enabled", &mut bot.enabled);
+    table.bool("typing-indicator", &mut bot.typing_indicator);
+    text(&mut table, "error-text", &mut bot.error_text);
+    let bot_limits = limits(table.table("limits"), &Limits::default());
+    if let Some(nodes) = table.array("plugins", "an array of tables [[plugins]]") {
+        if nodes.is_empty() {
+            table.problem(table.span_of("plugins"), format!("bot \"{name}\" has no plugins, so it would never answer"));
+        }
+        for (index, node) in nodes.into_iter().enumerate() {
+            let path = format!("bots.{name}.plugins[{index}]");
+            match node.get_ref() {
+                DeValue::Table(entries) => {
+                    let section = Table::new(&path, entries, node.span(), table.found());
+                    bot.plugins.extend(plugin(section, folder, runtime, &bot_limits, &bot.plugins));
+                }
+                other => table.problem(node.span(), format!("`{path}` must be a table, not {}", described(other))),
+            }
+        }
+    } else if !table.has("plugins") {
+        table.problem(
+            table.span(),
+            format!("bot \"{name}\" has no plugins: add [[bots.{name}.plugins]] with `component`"),
+        );
+    }
+    if bot.plugins.len() > runtime.instances_per_bot_max as usize {
+        table.problem(
+            table.span(),
+            format!(
+                "bot \"{name}\" has {} plugins, but `runtime.instances-per-bot-max` is {}: a turn needs an instance of each at once",
+                bot.plugins.len(),
+                runtime.instances_per_bot_max
+            ),
+        );
+    }
+    table.finish();
+    bot
+}
+
+fn plugin(
+    mut table: Table<'_>,
+    folder: &Path,
+    runtime: &Runtime,
+    bot_limits: &Limits,
+    earlier: &[PluginSpec],
+) -> Option<PluginSpec> {
+    let component = table.string("component").filter(|(path, span)| {
+        let given = !path.is_empty();
+        if !given {
+            table
+                .problem(span.clone(), format!("`{}` is empty; give the path of a component", table.path("component")));
+        }
+        given
+    });
+    if component.is_none() && !table.has("component") {
+        table.problem(table.span(), format!("`{}` is missing: the path of a component", table.path("component")));
+    }
+    let path = component.as_ref().map(|(text, _)| beside(folder, text));
+    if let (Some(path), Some((_, span))) = (&path, &component)
+        && let Err(why) = check_component(path, runtime.component_bytes_max)
+    {
+        table.problem(span.clone(), format!("component {} {why}", path.display()));
+    }
+    let name = plugin_name(&mut table, path.as_deref(), earlier);
+    let settings = settings(&mut table);
+    let mut on_failure = OnFailure::FailTurn;
+    let choices = [("fail-turn", OnFailure::FailTurn), ("continue", OnFailure::Continue)];
+    table.choice("on-failure", &mut on_failure, &choices);
+    let limits = limits(table.table("limits"), bot_limits);
+    table.finish();
+    Some(PluginSpec { name: name?.into(), component: path?, settings, on_failure, limits })
+}
+
+/// Returns `name`, or the component's file stem.
+fn plugin_name(table: &mut Table<'_>, component: Option<&Path>, earlier: &[PluginSpec]) -> Option<String> {
+    let typed = table.string("name");
+    if typed.is_none() && table.has("name") {
+        return None;
+    }
+    let (name, span) = match &typed {
+        Some((name, span)) => ((*name).to_owned(), span.clone()),
+        None => (component?.file_stem()?.to_string_lossy().into_owned(), table.span_of("component")),
+    };
+    if !is_name(&name) {
+        let hint = if typed.is_some() { "" } else { "; it comes from the file name, give the plugin a `name`" };
+        table.problem(span, format!("{}{hint}", bad_name("plugin", &name)));
+        return None;
+    }
+    if earlier.iter().any(|plugin| *plugin.name == *name) {
+        table.problem(span, format!("the bot already has a plugin \"{name}\"; give this one another `name`"));
+        return None;
+    }
+    Some(name)
+}
+
+fn check_component(path: &Path, bytes_max: u64) -> Result<(), String> {
+    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+        _ => format!("cannot be reached: {error}"),
+    })?;
+    if !metadata.is_file() {
+        return Err("is not a regular file".to_owned());
+    }
+    if metadata.len() > bytes_max {
+        let (is, max) = (shown_bytes(metadata.len()), shown_bytes(bytes_max));
+        return Err(format!("is {is}, more than `runtime.component-bytes-max` ({max})"));
+    }
+    File::open(path).map(drop).map_err(|error| format!("cannot be read: {error}"))
+}
+
+fn settings(table: &mut Table<'_>) -> BTreeMap<String, Value> {
+    let settings = table.table("settings");
+    let mut values = BTreeMap::new();
+    for (key, _, node) in settings.names() {
+        if let Some(value) = json(node, &settings.path(key), settings.found()) {
+            values.insert(key.to_owned(), value);
+        }
+    }
+    values
+}
+
+/// Returns a TOML value as JSON; dates and times become strings as written (RFC 3339). Numbers that JSON has no form
+/// for are problems.
+fn json(node: Node<'_>, path: &str, found: &Found) -> Option<Value> {
+    match node.get_ref() {
+        DeValue::String(text) => Some(Value::String(text.to_string())),
+        DeValue::Boolean(value) => Some(Value::Bool(*value)),
+        DeValue::Datetime(time) => Some(Value::String(time.to_string())),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Some(Value::Number(number.into())),
+            Err(_) => {
+                found.add(node.span(), format!("`{path}` does not fit into 64 bits"));
+                None
+            }
+        },
+        DeValue::Float(number) => match number.as_str().parse().ok().and_then(Number::from_f64) {
+            Some(number) => Some(Value::Number(number)),
+            None => {
+                found.add(
+                    node.span(),
+                    format!("`{path}` must be finite: JSON, in which plugins read it, has no such number"),
+                );
+                None
+            }
+        },
+        DeValue::Array(nodes) => {
+            nodes.iter().enumerate().map(|(index, node)| json(node, &format!("{path}[{index}]"), found)).collect()
+        }
+        DeValue::Table(entries) => {
+            let mut object = Map::new();
+            for (key, node) in entries.iter() {
+                object.insert(key.get_ref().to_string(), json(node, &format!("{path}.{}", key.get_ref()), found)?);
+            }
+            Some(Value::Object(object))
+        }
+    }
+}
+
+/// Reads a `limits` table over the limits that hold without it.
+fn limits(mut table: Table<'_>, base: &Limits) -> Limits {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    let mut limits = base.clone();
+    let problems_before = table.found().count();
+    table.millis("cpu-ms", &mut limits.cpu, 1..=60_000);
+    table.millis("wall-ms", &mut limits.wall, 1..=600_000);
+    table.bytes("memory-bytes", &mut limits.memory_bytes, 64 * KIB..=4_096 * MIB);
+    table.number("table-elements", &mut limits.table_elements, 1..=10_000_000);
+    table.number("host-calls", &mut limits.host_calls, 1..=1_000_000);
+    table.bytes("host-call-bytes", &mut limits.host_call_bytes, KIB..=64 * MIB);
+    table.number("sends-per-turn", &mut limits.sends_per_turn, 1..=10_000);
+    table.bytes("bytes-per-send", &mut limits.bytes_per_send, KIB..=64 * MIB);
+    table.number("log-lines-per-turn", &mut limits.log_lines_per_turn, 0..=100_000);
+    table.bytes("output-bytes", &mut limits.output_bytes, 0..=16 * MIB);
+    table.number("component-handles", &mut limits.component_handles, 16..=1_000_000);
+    table.number("resources", &mut limits.resources, 16..=1_000_000);
+    table.bytes("random-bytes", &mut limits.random_bytes, 0..=16 * MIB);
+    if table.found().count() == problems_before {
+        check_relations(&table, &limits);
+    }
+    table.finish();
+    limits
+}
+
+/// Reports limits that contradict each other, where this table sets one of them.
+fn check_relations(table: &Table<'_>, limits: &Limits) {
+    let report = |keys: [&str; 2], message: String| {
+        if keys.iter().any(|key| table.has(key)) {
+            table.problem(first_set(table, &keys), message);
+        }
+    };
+    let millis = |duration: std::time::Duration| duration.as_millis();
+    if limits.wall < limits.cpu {
+        let message = format!(
+            "`wall-ms` ({}) is below `cpu-ms` ({}): a call would end before it may use its CPU time",
+            millis(limits.wall),
+            millis(limits.cpu)
+        );
+        report(["wall-ms", "cpu-ms"], message);
+    }
+    if limits.bytes_per_send > limits.host_call_bytes {
+        let message = format!(
+            "`bytes-per-send` ({}) is above `host-call-bytes` ({}): a send of that size could not leave the guest",
+            shown_bytes(limits.bytes_per_send as u64),
+            shown_bytes(limits.host_call_bytes as u64)
+        );
+        report(["bytes-per-send", "host-call-bytes"], message);
+    }
+    if limits.sends_per_turn > limits.host_calls {
+        let message = format!(
+            "`sends-per-turn` ({}) is above `host-calls` ({}): each send is a host call",
+            limits.sends_per_turn, limits.host_calls
+        );
+        report(["sends-per-turn", "host-calls"], message);
+    }
+}
+
+/// Reads a text that must not be empty when it is given.
+fn text(table: &mut Table<'_>, key: &'static str, slot: &mut String) {
+    let Some((text, span)) = table.string(key) else { return };
+    let path = table.path(key);
+    if text.trim().is_empty() {
+        table.problem(span, format!("`{path}` is empty; leave it out for the default"));
+    } else if text.len() > TEXT_BYTES_MAX {
+        table.problem(span, format!("`{path}` is longer than {TEXT_BYTES_MAX} bytes"));
+    } else {
+        *slot = text.to_owned();
+    }
+}
+
+fn bad_name(what: &str, name: &str) -> String {
+    let name: String = name.chars().take(80).collect();
+    format!("\"{name}\" is no {what} name: 1 to 64 of a-z, 0-9 and -, not beginning with -")
+}

@@ -1,0 +1,118 @@
+//! From the text of a file to a checked [`Config`].
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::table::{Found, Table};
+use super::text::nearest;
+use super::{BotSpec, Config, Problems, Runtime, Server, bots, sections};
+
+/// The largest configuration that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Loads a configuration and checks all of it, the component files it names included.
+///
+/// Relative paths in it count from its folder. Nothing is created, bound or started. On failure every problem is
+/// reported, each with its place; while the file has syntax errors, only these, since a half-read file would seem to
+/// lack what it has.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    let text = read(path).map_err(|why| Problems::of_file(path, why))?;
+    let (document, errors) = DeTable::parse_recoverable(&text);
+    if !errors.is_empty() {
+        let found =
+            errors.iter().map(|error| (error.span().unwrap_or(0..0), syntax_message(error.message()))).collect();
+        return Err(Problems::locate(path, &text, found));
+    }
+    let found = Found::default();
+    let root = Table::new("", document.get_ref(), 0..0, &found);
+    let config = config(path, root);
+    if found.is_empty() { Ok(config) } else { Err(Problems::locate(path, &text, found.into_list())) }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let wrong = |error: std::io::Error| format!("cannot read the configuration: {error}");
+    let file = File::open(path).map_err(wrong)?;
+    if !file.metadata().map_err(wrong)?.is_file() {
+        return Err("the configuration is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(wrong)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("the configuration is larger than {FILE_BYTES_MAX} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|error| format!("the configuration is not UTF-8: {error}"))
+}
+
+fn syntax_message(message: &str) -> String {
+    format!("syntax: {}", message.replace('\n', " "))
+}
+
+/// Reads the whole document. What it returns is used only if nothing is wrong.
+fn config(path: &Path, mut root: Table<'_>) -> Config {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut server_table = root.table("server");
+    let server = sections::server(&mut server_table);
+    let default_bot_key = server_table.string("default-bot");
+    let runtime = sections::runtime(root.table("runtime"), folder);
+    let admin =
+        sections::admin(root.table("admin"), folder, &runtime.data_dir, &server, server_table.span_of("listen"));
+    let channel = sections::channel(root.table("channel"));
+    let mut bots_table = root.table("bots");
+    let bots = bots::read(&mut bots_table, folder, &runtime);
+    if bots_table.names().next().is_none() {
+        bots_table
+            .problem(bots_table.span(), "no bots: add a table [bots.NAME] with at least one [[bots.NAME.plugins]]");
+    }
+    let configured: Vec<&str> = bots_table.names().map(|(name, ..)| name).collect();
+    if let Some((name, span)) = &default_bot_key
+        && !configured.contains(name)
+    {
+        let hint = nearest(name, configured.iter().copied()).map(|near| format!("; did you mean \"{near}\"?"));
+        server_table.problem(
+            span.clone(),
+            format!("`server.default-bot` names no bot: \"{name}\"{}", hint.unwrap_or_default()),
+        );
+    }
+    check_anonymous(&server, &bots, &bots_table);
+    server_table.finish();
+    root.finish();
+    let only_bot = || bots.keys().next().filter(|_| bots.len() == 1).cloned();
+    let default_bot = default_bot_key.map(|(name, _)| name.to_owned()).or_else(only_bot);
+    Config { path: path.to_owned(), server, admin, runtime, channel, bots, default_bot }
+}
+
+/// Reports bots that anyone on the network could talk to without proving who they are.
+fn check_anonymous(server: &Server, bots: &BTreeMap<String, BotSpec>, table: &Table<'_>) {
+    if server.listen.ip().is_loopback() || server.allow_anonymous_remote {
+        return;
+    }
+    for (name, span, _) in table.names() {
+        if bots.get(name).is_some_and(|bot| bot.app_id.is_none()) {
+            table.problem(
+                span,
+                format!(
+                    "bot \"{name}\" has no `app-id` and the host listens on {}: anyone who reaches it could speak as any \
+                     user. Listen on loopback, or set `server.allow-anonymous-remote = true` to accept that",
+                    server.listen
+                ),
+            );
+        }
+    }
+}
+
+/// Returns the path as seen from the folder of the configuration.
+pub(super) fn beside(folder: &Path, path: &str) -> PathBuf {
+    folder.join(path)
+}
+
+impl Runtime {
+    /// Returns the defaults of a configuration in this folder.
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        let defaults = Self::default();
+        Self { data_dir: folder.join(&defaults.data_dir), cache_dir: folder.join(&defaults.cache_dir), ..defaults }
+    }
+}

@@ -1,0 +1,179 @@
+//! The sections that every host has: `[server]`, `[admin]`, `[runtime]`, `[channel]`.
+
+use std::net::SocketAddr;
+use std::ops::{Range, RangeInclusive};
+use std::path::Path;
+
+use super::read::beside;
+use super::table::Table;
+use super::text::{addresses_overlap, connector_origin, host_name, origin};
+use super::{Admin, Allocator, Channel, Runtime, Server};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Every waiting time that can be set lies in here, in milliseconds.
+const WAIT_MS: RangeInclusive<u64> = 1..=600_000;
+
+/// Reads `[server]`, but not `default-bot`, which needs the bots.
+pub(super) fn server(table: &mut Table<'_>) -> Server {
+    let mut server = Server::default();
+    if let Some((text, span)) = table.string("listen") {
+        match listen_address(text) {
+            Ok(address) => server.listen = address,
+            Err(why) => table.problem(span, format!("`server.listen`: {why}")),
+        }
+    }
+    table.choice("mode", &mut server.development, &[("development", true), ("production", false)]);
+    table.bool("allow-anonymous-remote", &mut server.allow_anonymous_remote);
+    each(table, "host-names", &mut server.host_names, host_name);
+    each(table, "allowed-origins", &mut server.allowed_origins, origin);
+    table.bytes("body-bytes-max", &mut server.body_bytes_max, KIB..=64 * MIB);
+    table.bytes("upload-bytes-max", &mut server.upload_bytes_max, KIB..=256 * MIB);
+    table.millis("acknowledge-ms", &mut server.acknowledge_after, WAIT_MS);
+    table.millis("invoke-deadline-ms", &mut server.invoke_deadline, WAIT_MS);
+    table.millis("expect-replies-deadline-ms", &mut server.expect_replies_deadline, WAIT_MS);
+    table.millis("shutdown-grace-ms", &mut server.shutdown_grace, 0..=*WAIT_MS.end());
+    table.number("turns-queued-per-conversation-max", &mut server.turns_queued_per_conversation_max, 1..=10_000);
+    table.number("turns-queued-max", &mut server.turns_queued_max, 1..=1_000_000);
+    let (per_conversation, all) = (server.turns_queued_per_conversation_max, server.turns_queued_max);
+    if per_conversation > all {
+        let span = first_set(table, &["turns-queued-per-conversation-max", "turns-queued-max"]);
+        let message = format!(
+            "`server.turns-queued-per-conversation-max` ({per_conversation}) is above `server.turns-queued-max` ({all}), so it can never be reached"
+        );
+        table.problem(span, message);
+    }
+    server
+}
+
+/// Reads `[admin]`; `public_span` is where the public listener's address stands.
+pub(super) fn admin(
+    mut table: Table<'_>,
+    folder: &Path,
+    data_dir: &Path,
+    server: &Server,
+    public_span: Range<usize>,
+) -> Admin {
+    let mut admin = Admin { token_file: data_dir.join("admin-token"), ..Admin::default() };
+    let typed = table.string("listen");
+    match typed.clone() {
+        Some(("off", _)) => admin.listen = None,
+        Some((text, span)) => match listen_address(text) {
+            Ok(address) if address.ip().is_loopback() => admin.listen = Some(address),
+            Ok(address) => table.problem(
+                span,
+                format!("`admin.listen` must be a loopback address such as \"127.0.0.1:3979\", or \"off\"; {address} can be reached from elsewhere"),
+            ),
+            Err(why) => table.problem(span, format!("`admin.listen`: {why}, or write \"off\"")),
+        },
+        None => {}
+    }
+    if let Some(address) = admin.listen
+        && address.port() != 0
+        && address.port() == server.listen.port()
+        && addresses_overlap(address.ip(), server.listen.ip())
+    {
+        let span = typed.map_or(public_span, |(_, span)| span);
+        table.problem(
+            span,
+            format!(
+                "`server.listen` ({}) and `admin.listen` ({address}) are the same address; give one another port",
+                server.listen
+            ),
+        );
+    }
+    if let Some((text, _)) = path_string(&mut table, "token-file") {
+        admin.token_file = beside(folder, text);
+    }
+    table.finish();
+    admin
+}
+
+/// Reads `[runtime]`.
+pub(super) fn runtime(mut table: Table<'_>, folder: &Path) -> Runtime {
+    let mut runtime = Runtime::in_folder(folder);
+    if let Some((text, _)) = path_string(&mut table, "data-dir") {
+        runtime.data_dir = beside(folder, text);
+        runtime.cache_dir = runtime.data_dir.join("cache");
+    }
+    if let Some((text, _)) = path_string(&mut table, "cache-dir") {
+        runtime.cache_dir = beside(folder, text);
+    }
+    let allocators = [("auto", Allocator::Auto), ("pooling", Allocator::Pooling), ("on-demand", Allocator::OnDemand)];
+    table.choice("allocator", &mut runtime.allocator, &allocators);
+    table.number("instances-max", &mut runtime.instances_max, 1..=10_000);
+    runtime.instances_per_bot_max = (runtime.instances_max / 2).max(1);
+    table.number("instances-per-bot-max", &mut runtime.instances_per_bot_max, 1..=10_000);
+    if runtime.instances_per_bot_max > runtime.instances_max {
+        let message = format!(
+            "`runtime.instances-per-bot-max` ({}) is above `runtime.instances-max` ({}), so it can never be reached",
+            runtime.instances_per_bot_max, runtime.instances_max
+        );
+        table.problem(table.span_of("instances-per-bot-max"), message);
+    }
+    table.number("workers", &mut runtime.workers, 1..=1_024);
+    table.bytes("component-bytes-max", &mut runtime.component_bytes_max, KIB..=GIB);
+    table.bytes("compile-memory-bytes-max", &mut runtime.compile_memory_bytes_max, 128 * MIB..=64 * GIB);
+    table.millis("compile-ms", &mut runtime.compile_timeout, 1_000..=3_600_000);
+    table.bool("watch", &mut runtime.watch);
+    table.finish();
+    runtime
+}
+
+/// Reads `[channel]`.
+pub(super) fn channel(mut table: Table<'_>) -> Channel {
+    let mut channel = Channel::default();
+    each(&mut table, "connector-origins", &mut channel.connector_origins, connector_origin);
+    table.millis("send-timeout-ms", &mut channel.send_timeout, WAIT_MS);
+    table.number("send-attempts-max", &mut channel.send_attempts_max, 1..=20);
+    table.number("outbox-rows-max", &mut channel.outbox_rows_max, 1..=1_000_000);
+    table.number("dead-letters-max", &mut channel.dead_letters_max, 0..=1_000_000);
+    table.number("redelivery-marks-max", &mut channel.redelivery_marks_max, 1..=10_000_000);
+    table.number("id-map-entries-max", &mut channel.id_map_entries_max, 1..=10_000_000);
+    table.finish();
+    channel
+}
+
+/// Reads an array of strings through a check that returns each in its canonical form, or what is wrong with it.
+fn each(
+    table: &mut Table<'_>,
+    key: &'static str,
+    slot: &mut Vec<String>,
+    check: impl Fn(&str) -> Result<String, String>,
+) {
+    let Some(strings) = table.strings(key) else { return };
+    slot.clear();
+    for (text, span) in strings {
+        match check(text) {
+            Ok(canonical) => slot.push(canonical),
+            Err(why) => table.problem(span, format!("`{}`: {why}", table.path(key))),
+        }
+    }
+}
+
+/// Returns a string that is a path; an empty one is a problem.
+fn path_string<'t>(table: &mut Table<'t>, key: &'static str) -> Option<(&'t str, Range<usize>)> {
+    let (text, span) = table.string(key)?;
+    if text.is_empty() {
+        table.problem(span, format!("`{}` is empty; give a path, relative to the configuration", table.path(key)));
+        return None;
+    }
+    Some((text, span))
+}
+
+/// Returns the place of the first of these keys that is set.
+pub(super) fn first_set(table: &Table<'_>, keys: &[&str]) -> Range<usize> {
+    keys.iter().find(|key| table.has(key)).map_or_else(|| table.span(), |key| table.span_of(key))
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let named = || match text.strip_prefix("localhost:") {
+        Some(port) => format!("write \"127.0.0.1:{port}\" instead of \"{text}\""),
+        None => {
+            format!("\"{text}\" is no address; write IP address and port such as \"127.0.0.1:3978\" or \"[::1]:3978\"")
+        }
+    };
+    text.parse().map_err(|_| named())
+}

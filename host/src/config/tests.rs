@@ -1,0 +1,197 @@
+//! Whole configurations in, whole configurations or whole lists of problems out.
+
+use std::fs;
+use std::path::PathBuf;
+
+use similar_asserts::assert_eq;
+use tempfile::TempDir;
+
+use super::*;
+
+const REFERENCE: &str = include_str!("../../../plugins/turntable.toml");
+
+/// A folder laid out like the repository: the configuration in `plugins`, components beside it.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("plugins")).unwrap();
+        fs::create_dir_all(folder.path().join("target/components")).unwrap();
+        for name in ["help", "welcome", "echo", "not_a_name"] {
+            fs::write(folder.path().join(format!("target/components/{name}.wasm")), b"\0asm").unwrap();
+        }
+        Self(folder)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("plugins/turntable.toml")
+    }
+
+    fn load(&self, text: &str) -> Result<Config, Problems> {
+        fs::write(self.path(), text).unwrap();
+        load(&self.path())
+    }
+
+    /// Returns the problems without the path, one per line.
+    fn problems(&self, text: &str) -> String {
+        let problems = self.load(text).expect_err("a problem");
+        let folder = format!("{}/", self.0.path().display());
+        problems.to_string().replace(&folder, "").replace("plugins/turntable.toml:", "")
+    }
+}
+
+/// Returns the reference with every commented default switched on.
+fn reference_with_defaults() -> String {
+    let uncommented = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|char: char| char.is_ascii_lowercase()) => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    REFERENCE.lines().map(uncommented).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_reference_is_valid_and_its_commented_defaults_are_the_defaults() {
+    let folder = Folder::new();
+    let terse = folder.load(REFERENCE).unwrap();
+    let explicit = folder.load(&reference_with_defaults()).unwrap();
+    assert_eq!(format!("{terse:#?}"), format!("{explicit:#?}"));
+    assert!(terse.server.development);
+    assert_eq!(terse.default_bot.as_deref(), Some("demo"));
+    let plugins: Vec<&str> = terse.bots["demo"].plugins.iter().map(|plugin| &*plugin.name).collect();
+    assert_eq!(plugins, ["help", "welcome", "echo"]);
+}
+
+/// An unknown key in each table makes the loader list the keys it knows there; each must stand in the reference.
+#[test]
+fn the_reference_shows_every_key() {
+    let with_unknown: String = reference_with_defaults()
+        .lines()
+        .flat_map(|line| if line.starts_with('[') { vec![line, "qqqqqqqqqqqq = 0"] } else { vec![line] })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let problems = Folder::new().problems(&with_unknown);
+    let mut listed = 0;
+    for known in
+        problems.lines().filter_map(|line| line.split_once("known here: ")).flat_map(|(_, keys)| keys.split(", "))
+    {
+        let shown = [format!("#{known} = "), format!("\n{known} = "), format!("\n# {known} = "), format!(".{known}]")];
+        assert!(shown.iter().any(|form| REFERENCE.contains(form)), "`{known}` is missing in the reference");
+        listed += 1;
+    }
+    assert!(listed > 60, "the loader listed only {listed} keys:\n{problems}");
+}
+
+#[test]
+fn everything_that_can_be_set_is_read() {
+    let config = Folder::new()
+        .load(
+            r#"
+            [server]
+            listen = "[::1]:0"
+            host-names = ["Bots.Example.org"]
+            allowed-origins = ["https://example.org"]
+            body-bytes-max = 2048
+            acknowledge-ms = 1
+            [admin]
+            listen = "off"
+            token-file = "secret"
+            [runtime]
+            data-dir = "data"
+            instances-max = 10
+            allocator = "on-demand"
+            component-bytes-max = "1 MiB"
+            [channel]
+            connector-origins = ["http://localhost:*"]
+            [bots.one]
+            app-id = "id"
+            limits = { cpu-ms = 50, memory-bytes = "32 MiB" }
+            [[bots.one.plugins]]
+            component = "../target/components/not_a_name.wasm"
+            name = "good-name"
+            on-failure = "continue"
+            limits.cpu-ms = 70
+            [bots.one.plugins.settings]
+            text = "ä"
+            list = [1, 2.5, true, 0x10]
+            at = 2026-11-20T20:00:00Z
+            nested.deep = { a = 1 }
+            "#,
+        )
+        .unwrap();
+    assert_eq!(config.default_bot.as_deref(), Some("one"));
+    assert_eq!(config.server.host_names, ["bots.example.org"]);
+    assert_eq!(config.server.body_bytes_max, 2048);
+    assert_eq!(config.admin.listen, None);
+    assert!(config.admin.token_file.ends_with("plugins/secret"));
+    assert!(config.runtime.cache_dir.ends_with("plugins/data/cache"));
+    assert_eq!(config.runtime.instances_per_bot_max, 5);
+    assert_eq!(config.runtime.component_bytes_max, 1 << 20);
+    let plugin = &config.bots["one"].plugins[0];
+    assert_eq!(plugin.limits.cpu, Duration::from_millis(70));
+    assert_eq!(plugin.limits.memory_bytes, 32 << 20);
+    assert_eq!(plugin.on_failure, OnFailure::Continue);
+    assert_eq!(
+        serde_json::to_value(&plugin.settings).unwrap(),
+        serde_json::json!({
+            "at": "2026-11-20T20:00:00Z", "list": [1, 2.5, true, 16], "nested": {"deep": {"a": 1}}, "text": "ä"
+        })
+    );
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place() {
+    let problems = Folder::new().problems(include_str!("../../../tests/data/config/wrong.toml"));
+    assert_eq!(problems, include_str!("../../../tests/data/config/wrong.problems").trim_end());
+}
+
+#[test]
+fn all_syntax_errors_are_reported_and_only_these() {
+    let problems = Folder::new().problems("[server\nlisten = \n[bots.x]\nnonsense = 1\ntitle = 'open\n");
+    for line in ["1:", "2:", "5:"] {
+        assert!(problems.lines().any(|problem| problem.starts_with(line)), "line {line} in:\n{problems}");
+    }
+    assert!(problems.lines().all(|problem| problem.contains("syntax: ")), "{problems}");
+}
+
+/// Small configurations with one problem each; the fragment is what makes it wrong.
+#[test]
+fn single_problems() {
+    let bot = "[[bots.a.plugins]]\ncomponent = '../target/components/echo.wasm'\n";
+    let cases = [
+        ("", "1:1: no bots: add a table [bots.NAME] with at least one [[bots.NAME.plugins]]"),
+        (
+            "[server]\nlisten = '0.0.0.0:80'\n",
+            "3:3: bot \"a\" has no `app-id` and the host listens on 0.0.0.0:80: anyone who reaches it could speak as any \
+             user. Listen on loopback, or set `server.allow-anonymous-remote = true` to accept that",
+        ),
+        (
+            "[server]\nlisten = 'localhost:80'\n",
+            "2:10: `server.listen`: write \"127.0.0.1:80\" instead of \"localhost:80\"",
+        ),
+        (
+            "[admin]\nlisten = '127.0.0.1:3978'\n",
+            "2:10: `server.listen` (127.0.0.1:3978) and `admin.listen` (127.0.0.1:3978) are the same address; give one another port",
+        ),
+        ("[server]\ndefault-bot = 'b'\n", "2:15: `server.default-bot` names no bot: \"b\""),
+        (
+            "[runtime]\ninstances-max = 3\ninstances-per-bot-max = 4\n",
+            "3:25: `runtime.instances-per-bot-max` (4) is above `runtime.instances-max` (3), so it can never be reached",
+        ),
+    ];
+    for (wrong, problem) in cases {
+        let text = if wrong.is_empty() { String::new() } else { format!("{wrong}{bot}") };
+        assert_eq!(Folder::new().problems(&text), problem);
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_problems_of_the_file() {
+    let folder = Folder::new();
+    let missing = load(&folder.path()).unwrap_err().to_string();
+    assert!(missing.ends_with("turntable.toml: cannot read the configuration: No such file or directory (os error 2)"));
+    let no_file = load(folder.0.path()).unwrap_err().to_string();
+    assert!(no_file.ends_with("the configuration is not a regular file"), "{no_file}");
+    fs::write(folder.path(), b"a = \"\xff\"").unwrap();
+    assert!(load(&folder.path()).unwrap_err().to_string().contains("not UTF-8"));
+}
