@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use problem::{Problem, Problems};
-pub use read::load;
+pub use read::{Overrides, load, load_with};
 
 use crate::plugin::Limits;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -20,6 +21,20 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 /// reported, each with its place; while the file has syntax errors, only these, since a half-read file would seem to
 /// lack what it has.
 pub fn load(path: &Path) -> Result<Config, Problems> {
+    load_with(path, Overrides::default())
+}
+
+/// What the command line sets over the configuration.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Overrides {
+    /// The address of the public listener.
+    pub listen: Option<SocketAddr>,
+    /// Development mode, whatever `server.mode` says.
+    pub development: bool,
+}
+
+/// Loads a configuration as [`load`] does, with these settings in place of its own; checked together with the rest.
+pub fn load_with(path: &Path, overrides: Overrides) -> Result<Config, Problems> {
     let text = read(path).map_err(|why| Problems::of_file(path, why))?;
     let (document, errors) = DeTable::parse_recoverable(&text);
     if !errors.is_empty() {
@@ -29,7 +44,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
     }
     let found = Found::default();
     let root = Table::new("", document.get_ref(), 0..0, &found);
-    let config = config(path, root);
+    let config = config(path, root, overrides);
     if found.is_empty() { Ok(config) } else { Err(Problems::locate(path, &text, found.into_list())) }
 }
 
@@ -52,10 +67,12 @@ fn syntax_message(message: &str) -> String {
 }
 
 /// Reads the whole document. What it returns is used only if nothing is wrong.
-fn config(path: &Path, mut root: Table<'_>) -> Config {
+fn config(path: &Path, mut root: Table<'_>, overrides: Overrides) -> Config {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut server_table = root.table("server");
-    let server = sections::server(&mut server_table);
+    let mut server = sections::server(&mut server_table);
+    server.listen = overrides.listen.unwrap_or(server.listen);
+    server.development |= overrides.development;
     let default_bot_key = server_table.string("default-bot");
     let runtime = sections::runtime(root.table("runtime"), folder);
     let admin =
