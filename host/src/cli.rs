@@ -1,6 +1,94 @@
-//! stub
-#![allow(missing_docs)]
-pub fn say(_: &str) {}
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! Command line: arguments, help texts, and one file per command.
+
+mod admin;
+mod bots;
+mod chat;
+mod check;
+mod deploy;
+mod serve;
+mod terminal;
+
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::terminal::Terminal;
+
+/// Host bots whose logic is sandboxed WebAssembly, swapped while they talk
+#[derive(Debug, Parser)]
+#[command(name = "turntable", version, max_term_width = 100, arg_required_else_help = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
 }
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 failed, 2 wrong usage. Colours appear on a terminal only and respect NO_COLOR.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Check(check::Args),
+    Chat(chat::Args),
+    Bots(bots::Args),
+    Deploy(deploy::DeployArgs),
+    Rollback(deploy::RollbackArgs),
+    Reload(deploy::ReloadArgs),
+    Enable(deploy::EnableArgs),
+    Disable(deploy::DisableArgs),
+}
+
+/// Runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 wrong usage.
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        // Whoever read our output has seen enough; that is no failure.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints a line to stdout for a person; a closed stdout is no reason to stop.
+pub fn say(text: &str) {
+    let _ = Terminal::stdout().line(text);
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Chat(args) => wait_for(chat::run(args)),
+        Command::Bots(args) => wait_for(bots::run(args)),
+        Command::Deploy(args) => wait_for(deploy::deploy(args)),
+        Command::Rollback(args) => wait_for(deploy::roll_back(args)),
+        Command::Reload(args) => wait_for(deploy::reload(args)),
+        Command::Enable(args) => wait_for(deploy::enable(args)),
+        Command::Disable(args) => wait_for(deploy::disable(args)),
+    }
+}
+
+/// Runs a command that talks to a host; one thread is enough for it.
+fn wait_for(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(command);
+    // A thread that waits for a line from the terminal must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// Prints a line to stderr; a closed stderr is no reason to panic.
+fn complain(text: &str) {
+    use io::Write;
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests;

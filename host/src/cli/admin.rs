@@ -1,0 +1,170 @@
+//! A client of the admin API of a running host.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use reqwest::{Client, Method, Response};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::terminal::printable;
+use crate::config;
+use crate::registry::{BotStatus, Swap};
+
+/// How long a call may take: a deployment compiles, and the configuration bounds that with two minutes by default.
+const CALL_TIMEOUT: Duration = Duration::from_secs(300);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How to find the admin API.
+#[derive(Debug, clap::Args)]
+pub(super) struct AdminArgs {
+    /// Configuration of the running host, for the address and the token of its admin API; not read where both are given
+    #[arg(long, value_name = "FILE", default_value = "turntable.toml")]
+    config: PathBuf,
+    /// Address of the admin API [default: `admin.listen` of the configuration]
+    #[arg(long, env = "TURNTABLE_ADMIN_URL", value_name = "URL")]
+    admin_url: Option<String>,
+    /// File with the token of the admin API [default: `admin.token-file` of the configuration]
+    #[arg(long, env = "TURNTABLE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// Why the host did not do it, as it said.
+#[derive(Debug, Deserialize)]
+pub(super) struct Refused {
+    /// The machine's word for it.
+    pub(super) code: String,
+    /// The human's words.
+    pub(super) message: String,
+    /// Every problem, where it found several.
+    #[serde(default)]
+    pub(super) problems: Vec<String>,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", printable(&self.message), printable(&self.code))?;
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  - {}", printable(problem)))
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The admin API of one host.
+pub(super) struct Admin {
+    client: Client,
+    base: Url,
+    token: String,
+}
+
+impl Admin {
+    /// Finds address and token; connects to nothing yet.
+    pub(super) fn find(args: &AdminArgs) -> anyhow::Result<Self> {
+        let (url, token_file) = match (&args.admin_url, &args.token_file) {
+            (Some(url), Some(file)) => (url.clone(), file.clone()),
+            (url, file) => {
+                let (configured_url, configured_file) = configured(&args.config)?;
+                let url = url.clone().or(configured_url);
+                (url.with_context(|| unknown_address(&args.config))?, file.clone().unwrap_or(configured_file))
+            }
+        };
+        let base = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base = base.with_context(|| format!("`{url}` is no URL such as http://127.0.0.1:3979"))?;
+        let token = fs::read_to_string(&token_file).with_context(|| {
+            format!("cannot read the admin token {}; the host creates it when it starts", token_file.display())
+        })?;
+        Ok(Self { client: client()?, base, token: token.trim().to_owned() })
+    }
+
+    /// Returns all bots.
+    pub(super) async fn bots(&self) -> anyhow::Result<Vec<BotStatus>> {
+        self.call(Method::GET, &["bots"], None).await
+    }
+
+    /// Returns one bot.
+    pub(super) async fn bot(&self, bot: &str) -> anyhow::Result<BotStatus> {
+        self.call(Method::GET, &["bots", bot], None).await
+    }
+
+    /// Swaps a component for these bytes.
+    pub(super) async fn deploy(&self, bot: &str, plugin: &str, component: Vec<u8>) -> anyhow::Result<Swap> {
+        self.call(Method::PUT, &["bots", bot, "plugins", plugin], Some(component)).await
+    }
+
+    /// Calls `reload` or `rollback` of a bot.
+    pub(super) async fn swap(&self, bot: &str, action: &str) -> anyhow::Result<Swap> {
+        self.call(Method::POST, &["bots", bot, action], None).await
+    }
+
+    /// Enables or disables a bot.
+    pub(super) async fn set_enabled(&self, bot: &str, enabled: bool) -> anyhow::Result<BotStatus> {
+        self.call(Method::POST, &["bots", bot, if enabled { "enable" } else { "disable" }], None).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<Vec<u8>>,
+    ) -> anyhow::Result<T> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| anyhow!("{} cannot have a path", self.base))?
+            .pop_if_empty()
+            .push("v1")
+            .extend(path);
+        let mut request = self.client.request(method, url).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.header(reqwest::header::CONTENT_TYPE, "application/wasm").body(body);
+        }
+        let response = request.send().await.with_context(|| {
+            format!("cannot reach the admin API at {}; does the host run, with `admin.listen` set?", self.base)
+        })?;
+        answer(response).await
+    }
+}
+
+/// Returns an HTTP client for hosts nearby: no proxy, no redirects, nothing without a time limit.
+pub(super) fn client() -> anyhow::Result<Client> {
+    Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(CALL_TIMEOUT)
+        .build()
+        .context("cannot make an HTTP client")
+}
+
+/// Returns the JSON of a response, or the host's error as [`Refused`].
+pub(super) async fn answer<T: DeserializeOwned>(response: Response) -> anyhow::Result<T> {
+    #[derive(Deserialize)]
+    struct Failure {
+        error: Refused,
+    }
+    let (status, url) = (response.status(), response.url().clone());
+    let body = response.bytes().await.with_context(|| format!("the answer of {url} broke off"))?;
+    if status.is_success() {
+        return serde_json::from_slice(&body)
+            .with_context(|| format!("{url} answered {status} with something unexpected"));
+    }
+    match serde_json::from_slice::<Failure>(&body) {
+        Ok(failure) => Err(failure.error.into()),
+        Err(_) => bail!("{url} answered {status}"),
+    }
+}
+
+/// Returns the admin URL, if it is known before the host has started, and the token file.
+fn configured(path: &Path) -> anyhow::Result<(Option<String>, PathBuf)> {
+    let config = config::load(path).map_err(|problems| {
+        anyhow!("{problems}\ncannot learn from it how to reach the host; name its configuration with --config, or give --admin-url and --token-file")
+    })?;
+    let url = config.admin.listen.filter(|address| address.port() != 0).map(|address| format!("http://{address}"));
+    Ok((url, config.admin.token_file))
+}
+
+fn unknown_address(config: &Path) -> String {
+    format!("{} has no fixed `admin.listen`; give --admin-url", config.display())
+}

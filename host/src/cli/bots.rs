@@ -1,0 +1,161 @@
+//! `turntable bots`: what a running host serves.
+
+use std::process::ExitCode;
+
+use super::admin::{Admin, AdminArgs};
+use super::terminal::{Style, Terminal, aligned, printable};
+use crate::registry::BotStatus;
+
+/// Show the bots of a running host: state, generation, plugins, and why a load failed
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Show this bot only, with digest and size of each plugin
+    #[arg(value_name = "BOT")]
+    bot: Option<String>,
+    /// Print what the admin API says, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let admin = Admin::find(&args.admin)?;
+    let terminal = Terminal::stdout();
+    match args.bot {
+        Some(name) => {
+            let bot = admin.bot(&name).await?;
+            terminal.line(if args.json { serde_json::to_string_pretty(&bot)? } else { detail(&bot, terminal) })?;
+        }
+        None => {
+            let bots = admin.bots().await?;
+            terminal.line(if args.json { serde_json::to_string_pretty(&bots)? } else { overview(&bots, terminal) })?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn overview(bots: &[BotStatus], terminal: Terminal) -> String {
+    let header = ["BOT", "STATE", "GENERATION", "SINCE", "PLUGINS"].map(ToOwned::to_owned).to_vec();
+    let rows = bots.iter().map(|bot| {
+        let plugins: Vec<&str> = bot.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+        vec![
+            bot.name.clone(),
+            state(bot).to_owned(),
+            bot.generation.map_or_else(|| "-".to_owned(), |generation| generation.to_string()),
+            bot.serving_since.as_deref().map_or("-", to_seconds).to_owned(),
+            plugins.join(", "),
+        ]
+    });
+    let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+    let mut lines: Vec<String> = aligned(&rows);
+    lines[0] = terminal.paint(Style::Strong, &lines[0]);
+    lines.extend(bots.iter().flat_map(|bot| failure(bot, terminal)));
+    lines.join("\n")
+}
+
+fn detail(bot: &BotStatus, terminal: Terminal) -> String {
+    let mut lines = vec![format!("{}  {}", terminal.paint(Style::Strong, &bot.name), printable(&bot.title))];
+    let style = if state(bot) == "serving" { Style::Good } else { Style::Bad };
+    let mut state = terminal.paint(style, state(bot));
+    if let (Some(generation), Some(since)) = (bot.generation, &bot.serving_since) {
+        state.push_str(&format!(", generation {generation} since {}", to_seconds(since)));
+    }
+    if let Some(previous) = bot.previous_generation {
+        state.push_str(&format!(", generation {previous} kept for a rollback"));
+    }
+    lines.push(state);
+    let rows: Vec<Vec<String>> = bot
+        .plugins
+        .iter()
+        .map(|plugin| {
+            vec![
+                format!("  {}", plugin.name),
+                plugin.describes.as_deref().map_or_else(|| "-".to_owned(), printable),
+                plugin.digest.clone().unwrap_or_else(|| "not loaded".to_owned()),
+                plugin.bytes.map_or_else(String::new, |bytes| format!("{bytes} bytes")),
+                format!("from {}", plugin.source),
+            ]
+        })
+        .collect();
+    lines.extend(aligned(&rows));
+    lines.extend(failure(bot, terminal));
+    lines.join("\n")
+}
+
+fn state(bot: &BotStatus) -> &'static str {
+    match (bot.enabled, bot.generation) {
+        (false, _) => "disabled",
+        (true, Some(_)) => "serving",
+        (true, None) => "not loaded",
+    }
+}
+
+/// Returns lines about the newest load that failed, none where it did not.
+fn failure(bot: &BotStatus, terminal: Terminal) -> Vec<String> {
+    let Some(failure) = &bot.last_failure else { return Vec::new() };
+    let title = format!("{}: load ({}) failed at {}", bot.name, failure.cause, to_seconds(&failure.at));
+    let problems = failure.problems.iter().map(|problem| format!("  - {}", printable(problem)));
+    std::iter::once(terminal.paint(Style::Bad, title)).chain(problems).collect()
+}
+
+/// Returns an RFC 3339 time without the fraction of its second.
+fn to_seconds(time: &str) -> &str {
+    time.find('.').map_or(time, |dot| &time[..dot])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use similar_asserts::assert_eq;
+
+    use super::*;
+
+    fn bots() -> Vec<BotStatus> {
+        serde_json::from_value(json!([
+            {
+                "name": "demo", "title": "Demo", "enabled": true, "generation": 3, "previous_generation": 2,
+                "serving_since": "2026-11-20T20:00:00.123Z", "last_failure": {
+                    "at": "2026-11-20T20:01:00Z", "cause": "watch", "problems": ["echo: imports wasi:nn", "help: traps"]
+                },
+                "plugins": [
+                    { "name": "help", "digest": "sha256:aa", "describes": "help 0.1.0", "bytes": 90000, "since": null, "source": "file" },
+                    { "name": "echo", "digest": "sha256:bb", "describes": "echo 0.1.0", "bytes": 80, "since": null, "source": "deploy" }
+                ]
+            },
+            {
+                "name": "b", "title": "B", "enabled": false, "generation": null, "previous_generation": null,
+                "serving_since": null, "last_failure": null,
+                "plugins": [ { "name": "echo", "digest": null, "describes": null, "bytes": null, "since": null, "source": "file" } ]
+            }
+        ]))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_overview_aligns_bots_and_lists_failures() {
+        let expected = "\
+BOT   STATE     GENERATION  SINCE                PLUGINS
+demo  serving   3           2026-11-20T20:00:00  help, echo
+b     disabled  -           -                    echo
+demo: load (watch) failed at 2026-11-20T20:01:00Z
+  - echo: imports wasi:nn
+  - help: traps";
+        assert_eq!(overview(&bots(), Terminal::plain()), expected);
+    }
+
+    #[test]
+    fn the_detail_shows_each_plugin() {
+        let expected = "\
+demo  Demo
+serving, generation 3 since 2026-11-20T20:00:00, generation 2 kept for a rollback
+  help  help 0.1.0  sha256:aa  90000 bytes  from file
+  echo  echo 0.1.0  sha256:bb  80 bytes     from deploy
+demo: load (watch) failed at 2026-11-20T20:01:00Z
+  - echo: imports wasi:nn
+  - help: traps";
+        assert_eq!(detail(&bots()[0], Terminal::plain()), expected);
+        assert_eq!(detail(&bots()[1], Terminal::plain()), "b  B\ndisabled\n  echo  -  not loaded    from file");
+    }
+}

@@ -1,0 +1,121 @@
+//! `turntable chat`: talks to a bot of a running host in development mode, over the local Direct Line channel.
+
+mod conversation;
+mod render;
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval_at};
+
+use self::conversation::Conversation;
+use self::render::rendered;
+use super::terminal::{Style, Terminal};
+
+/// How often a conversation is looked at while nobody types.
+const POLL: Duration = Duration::from_millis(500);
+/// Lines from a pipe that are read ahead of the bot.
+const LINES_AHEAD: usize = 16;
+
+/// Talk to a bot of a running host in development mode
+///
+/// Sends each line as a message and prints what the bot answers: text, cards as text, suggested actions in brackets.
+/// Works with piped input too: sends a line, waits for the replies of its turn, goes on, and ends with the input.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Address of the host
+    #[arg(long, env = "TURNTABLE_URL", value_name = "URL", default_value = "http://127.0.0.1:3978")]
+    url: String,
+    /// Bot to talk to [default: the host's default bot]
+    #[arg(long, value_name = "BOT")]
+    bot: Option<String>,
+    /// Name to talk as; the user's id is made of it
+    #[arg(long, value_name = "NAME", default_value = "you")]
+    user: String,
+}
+
+/// Runs the command; returns at the end of the input.
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let interactive = io::stdin().is_terminal();
+    let screen = Screen { terminal: Terminal::stdout(), prompt: interactive && io::stdout().is_terminal() };
+    let mut conversation = Conversation::start(&args.url, args.bot.as_deref(), &args.user).await?;
+    screen.show(&conversation.settle(None).await?)?;
+    screen.prompt()?;
+    let mut lines = stdin_lines();
+    let mut ticks = interval_at(Instant::now() + POLL, POLL);
+    loop {
+        tokio::select! {
+            line = lines.recv() => {
+                let Some(line) = line else { break };
+                let line = line?;
+                if !line.trim().is_empty() {
+                    let sent = conversation.say(&line).await?;
+                    screen.show(&conversation.settle(Some(&sent)).await?)?;
+                }
+                screen.prompt()?;
+            }
+            // What a bot says unasked appears while the user thinks; a pipe sees it with the next replies.
+            _ = ticks.tick(), if interactive => {
+                let news = conversation.poll().await?;
+                if !news.is_empty() {
+                    screen.show_unasked(&news)?;
+                    screen.prompt()?;
+                }
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the lines of stdin as they are typed. A thread reads them: a terminal cannot be waited for otherwise.
+fn stdin_lines() -> mpsc::Receiver<io::Result<String>> {
+    let (sender, receiver) = mpsc::channel(LINES_AHEAD);
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines() {
+            if sender.blocking_send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// What the user sees.
+struct Screen {
+    terminal: Terminal,
+    prompt: bool,
+}
+
+impl Screen {
+    fn prompt(&self) -> io::Result<()> {
+        if self.prompt {
+            let mut stdout = io::stdout().lock();
+            write!(stdout, "{} ", self.terminal.paint(Style::Dim, ">"))?;
+            stdout.flush()?;
+        }
+        Ok(())
+    }
+
+    fn show(&self, activities: &[serde_json::Value]) -> io::Result<()> {
+        activities.iter().flat_map(rendered).try_for_each(|line| self.terminal.line(self.painted(&line)))
+    }
+
+    /// Shows activities on lines of their own, after a prompt that is already there.
+    fn show_unasked(&self, activities: &[serde_json::Value]) -> io::Result<()> {
+        if self.prompt {
+            self.terminal.line("")?;
+        }
+        self.show(activities)
+    }
+
+    fn painted(&self, line: &render::Line) -> String {
+        match line {
+            render::Line::Said(text) => self.terminal.paint(Style::Strong, text),
+            render::Line::Card(text) => format!("  {text}"),
+            render::Line::Actions(text) | render::Line::Note(text) => self.terminal.paint(Style::Dim, text),
+        }
+    }
+}

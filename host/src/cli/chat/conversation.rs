@@ -1,0 +1,141 @@
+//! A Direct Line conversation seen from its client, by polling.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use reqwest::{Client, Method, RequestBuilder};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use url::Url;
+
+use crate::cli::admin::{answer, client};
+
+/// Between two looks while replies are awaited.
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+/// Replies of a turn are stored together; this long after the newest one nothing more is expected of it.
+const QUIET: Duration = Duration::from_millis(150);
+/// How long a bot may stay silent after its turn before it counts as having nothing to say.
+const SILENT: Duration = Duration::from_millis(750);
+/// The longest wait for replies that keep coming.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
+
+/// One conversation of one user with one bot.
+pub(super) struct Conversation {
+    client: Client,
+    base: Url,
+    id: String,
+    token: String,
+    user: Value,
+    watermark: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    #[serde(rename = "conversationId")]
+    conversation_id: String,
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct Posted {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct ActivitySet {
+    activities: Vec<Value>,
+    watermark: Option<String>,
+}
+
+impl Conversation {
+    /// Gets a token for the bot and opens a conversation.
+    pub(super) async fn start(url: &str, bot: Option<&str>, user: &str) -> anyhow::Result<Self> {
+        let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base = base.with_context(|| format!("`{url}` is no URL such as http://127.0.0.1:3978"))?;
+        let user = json!({ "id": format!("dl_{user}"), "name": user });
+        let mut conversation =
+            Self { client: client()?, base, id: String::new(), token: String::new(), user, watermark: None };
+        let mut wish = json!({ "user": conversation.user });
+        if let Some(bot) = bot {
+            wish["bot"] = bot.into();
+        }
+        let started: Started = conversation
+            .call(Method::POST, &["tokens", "generate"], Some(&wish))
+            .await
+            .context("cannot get a Direct Line token; the host hands them out in development mode only")?;
+        conversation.token = started.token;
+        let wish = json!({ "user": conversation.user });
+        let started: Started = conversation.call(Method::POST, &["conversations"], Some(&wish)).await?;
+        conversation.id = started.conversation_id;
+        conversation.token = started.token;
+        Ok(conversation)
+    }
+
+    /// Sends a message and returns its id once the bot has taken it.
+    pub(super) async fn say(&self, text: &str) -> anyhow::Result<String> {
+        let activity = json!({ "type": "message", "from": self.user, "text": text });
+        let posted: Posted =
+            self.call(Method::POST, &["conversations", &self.id, "activities"], Some(&activity)).await?;
+        Ok(posted.id)
+    }
+
+    /// Returns what the bot said since the last look.
+    pub(super) async fn poll(&mut self) -> anyhow::Result<Vec<Value>> {
+        let set: ActivitySet = self.call(Method::GET, &["conversations", &self.id, "activities"], None).await?;
+        // A set without a watermark does not move ours.
+        self.watermark = set.watermark.or(self.watermark.take());
+        let own = self.user["id"].clone();
+        Ok(set.activities.into_iter().filter(|activity| activity["from"]["id"] != own).collect())
+    }
+
+    /// Returns what the bot says until it falls quiet; `sent` is the id of the message that it answers.
+    pub(super) async fn settle(&mut self, sent: Option<&str>) -> anyhow::Result<Vec<Value>> {
+        let start = Instant::now();
+        let (mut heard, mut newest, mut answered) = (Vec::new(), start, sent.is_none());
+        loop {
+            let news = self.poll().await?;
+            if !news.is_empty() {
+                newest = Instant::now();
+            }
+            answered |= news.iter().any(|activity| activity["replyToId"].as_str() == sent);
+            heard.extend(news);
+            let patience = if answered { QUIET } else { SILENT };
+            if newest.elapsed() > patience || start.elapsed() > SETTLE_MAX {
+                return Ok(heard);
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+    ) -> anyhow::Result<T> {
+        let mut request = self.request(method, path)?;
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.with_context(|| format!("cannot reach the host at {}", self.base))?;
+        answer(response).await
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> anyhow::Result<RequestBuilder> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| anyhow!("{} cannot have a path", self.base))?
+            .pop_if_empty()
+            .extend(["v3", "directline"])
+            .extend(path);
+        if let Some(watermark) = &self.watermark
+            && method == Method::GET
+        {
+            url.query_pairs_mut().append_pair("watermark", watermark);
+        }
+        let request = self.client.request(method, url);
+        Ok(if self.token.is_empty() { request } else { request.bearer_auth(&self.token) })
+    }
+}

@@ -1,0 +1,214 @@
+//! Commands that change what a running host serves.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::admin::{Admin, AdminArgs};
+use super::terminal::{Style, Terminal, aligned};
+use crate::registry::Swap;
+
+/// Swap one component of a bot of a running host
+///
+/// The host checks, compiles and probes the component while the old one serves. Turns in flight end on the old one, the
+/// next turn runs on the new one. A component that is not fit to serve changes nothing, and every problem is listed.
+#[derive(Debug, clap::Args)]
+pub(super) struct DeployArgs {
+    /// Bot to change
+    #[arg(value_name = "BOT")]
+    bot: String,
+    /// Plugin of the bot to swap
+    #[arg(value_name = "PLUGIN")]
+    plugin: String,
+    /// Component to deploy
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print the swap as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// Swap a bot of a running host back to its previous generation; a second time swaps forward again
+#[derive(Debug, clap::Args)]
+pub(super) struct RollbackArgs {
+    #[command(flatten)]
+    swap: SwapArgs,
+}
+
+/// Read a bot's section of the configuration and its components again, and swap if anything changed
+#[derive(Debug, clap::Args)]
+pub(super) struct ReloadArgs {
+    #[command(flatten)]
+    swap: SwapArgs,
+}
+
+/// Let a disabled bot of a running host answer again
+#[derive(Debug, clap::Args)]
+pub(super) struct EnableArgs {
+    #[command(flatten)]
+    switch: SwitchArgs,
+}
+
+/// Let a bot of a running host answer 503; turns already accepted go on
+#[derive(Debug, clap::Args)]
+pub(super) struct DisableArgs {
+    #[command(flatten)]
+    switch: SwitchArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct SwapArgs {
+    /// Bot to change
+    #[arg(value_name = "BOT")]
+    bot: String,
+    /// Print the swap as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct SwitchArgs {
+    /// Bot to change
+    #[arg(value_name = "BOT")]
+    bot: String,
+    /// Print the bot's status as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// Runs `deploy`.
+pub(super) async fn deploy(args: DeployArgs) -> anyhow::Result<ExitCode> {
+    let component =
+        std::fs::read(&args.file).with_context(|| format!("cannot read the component {}", args.file.display()))?;
+    let admin = Admin::find(&args.admin)?;
+    let swap = admin
+        .deploy(&args.bot, &args.plugin, component)
+        .await
+        .with_context(|| format!("{} was not deployed; what served before goes on serving", args.file.display()))?;
+    report(&admin, &swap, args.json).await
+}
+
+/// Runs `rollback`.
+pub(super) async fn roll_back(args: RollbackArgs) -> anyhow::Result<ExitCode> {
+    swap(args.swap, "rollback").await
+}
+
+/// Runs `reload`.
+pub(super) async fn reload(args: ReloadArgs) -> anyhow::Result<ExitCode> {
+    swap(args.swap, "reload").await
+}
+
+/// Runs `enable`.
+pub(super) async fn enable(args: EnableArgs) -> anyhow::Result<ExitCode> {
+    switch(args.switch, true).await
+}
+
+/// Runs `disable`.
+pub(super) async fn disable(args: DisableArgs) -> anyhow::Result<ExitCode> {
+    switch(args.switch, false).await
+}
+
+async fn swap(args: SwapArgs, action: &str) -> anyhow::Result<ExitCode> {
+    let admin = Admin::find(&args.admin)?;
+    let failed = || format!("{action} of {} failed; what served before goes on serving", args.bot);
+    let swap = admin.swap(&args.bot, action).await.with_context(failed)?;
+    report(&admin, &swap, args.json).await
+}
+
+async fn switch(args: SwitchArgs, enabled: bool) -> anyhow::Result<ExitCode> {
+    let status = Admin::find(&args.admin)?.set_enabled(&args.bot, enabled).await?;
+    let terminal = Terminal::stdout();
+    if args.json {
+        terminal.line(serde_json::to_string_pretty(&status)?)?;
+    } else {
+        let state = if status.enabled { "enabled" } else { "disabled: activities answer 503" };
+        terminal.line(format!("{}: {state}", status.name))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn report(admin: &Admin, swap: &Swap, json: bool) -> anyhow::Result<ExitCode> {
+    let terminal = Terminal::stdout();
+    if json {
+        terminal.line(serde_json::to_string_pretty(swap)?)?;
+    } else {
+        let status = admin.bot(&swap.bot).await?;
+        let names: Vec<&str> = status.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+        terminal.line(described(swap, &names, terminal))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns a swap in words: old and new generation, and old and new digest of each plugin that changed.
+fn described(swap: &Swap, names: &[&str], terminal: Terminal) -> String {
+    if swap.from == Some(swap.to) {
+        return format!("{}: nothing changed, generation {} goes on serving", swap.bot, swap.to);
+    }
+    let from = swap.from.map_or_else(|| "none".to_owned(), |from| from.to_string());
+    let title = format!("{}: generation {from} → {} in {:.1} ms", swap.bot, swap.to, swap.duration_ms);
+    let rows: Vec<Vec<String>> = swap
+        .digests
+        .iter()
+        .enumerate()
+        .map(|(index, digest)| {
+            let name = names.get(index).map_or_else(|| format!("plugin {}", index + 1), |name| (*name).to_owned());
+            let change = match swap.from_digests.get(index) {
+                Some(before) if before == digest => format!("{} unchanged", short(digest)),
+                Some(before) => format!("{} → {}", short(before), short(digest)),
+                None => format!("new {}", short(digest)),
+            };
+            vec![format!("  {name}"), change]
+        })
+        .collect();
+    std::iter::once(terminal.paint(Style::Good, title)).chain(aligned(&rows)).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns enough of a digest to tell it from others.
+fn short(digest: &str) -> &str {
+    const SHOWN: usize = "sha256:".len() + 12;
+    digest.get(..SHOWN).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use similar_asserts::assert_eq;
+
+    use super::*;
+
+    fn swap_from(from: Option<u64>, to: u64) -> Swap {
+        Swap {
+            bot: "demo".to_owned(),
+            from,
+            to,
+            from_digests: from
+                .map_or_else(Vec::new, |_| vec!["sha256:1111111111112222".to_owned(), "sha256:5".to_owned()]),
+            digests: vec!["sha256:3333333333334444".to_owned(), "sha256:5".to_owned()],
+            duration_ms: 3.25,
+        }
+    }
+
+    #[test]
+    fn a_swap_is_told_with_old_and_new() {
+        let cases = [
+            (
+                swap_from(Some(3), 4),
+                "demo: generation 3 → 4 in 3.2 ms\n  help  sha256:111111111111 → sha256:333333333333\n  echo  sha256:5 unchanged",
+            ),
+            (
+                swap_from(None, 1),
+                "demo: generation none → 1 in 3.2 ms\n  help  new sha256:333333333333\n  echo  new sha256:5",
+            ),
+            (swap_from(Some(4), 4), "demo: nothing changed, generation 4 goes on serving"),
+        ];
+        for (swap, text) in cases {
+            assert_eq!(described(&swap, &["help", "echo"], Terminal::plain()), text);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `turntable serve`: the host itself.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use super::complain;
+use crate::app::{self, ServeOptions};
+use crate::config::{self, Overrides};
+use crate::telemetry;
+
+/// Serve the bots of a configuration until SIGINT or SIGTERM
+///
+/// The configuration is checked whole before a port is bound. After a stop signal nothing more is accepted, and accepted
+/// turns are finished within `server.shutdown-grace-ms`; a second signal ends that wait.
+///
+/// TURNTABLE_LOG sets what is logged: a level such as `info` (default), or directives such as `info,turntable::http=debug`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Configuration to serve
+    #[arg(default_value = "turntable.toml", value_name = "CONFIG")]
+    config: PathBuf,
+    /// Listen here instead of at `server.listen` of the configuration; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Use development mode whatever `server.mode` says: chat page at `/`, Direct Line tokens for anyone
+    #[arg(long)]
+    dev: bool,
+    /// Choose how log lines on stderr look [default: text on a terminal, else json]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Write the bound addresses to this file as JSON once the host is ready
+    #[arg(long, value_name = "PATH")]
+    ports_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl From<LogFormat> for telemetry::LogFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+/// Runs the command; returns when the host has stopped.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let overrides = Overrides { listen: args.listen, development: args.dev };
+    let config = match config::load_with(&args.config, overrides) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&problems.to_string());
+            complain("error: the configuration is not usable, so nothing was started");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    telemetry::init(args.log_format.map_or_else(telemetry::LogFormat::of_stderr, Into::into))?;
+    app::serve(config, ServeOptions { ports_file: args.ports_file.clone(), ..ServeOptions::default() })?;
+    Ok(ExitCode::SUCCESS)
+}

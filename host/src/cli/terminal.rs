@@ -1,0 +1,92 @@
+//! Output: text to stdout without a panic when nobody reads it, colours on a terminal only.
+
+use std::env;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+/// Where a command prints its result.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terminal {
+    colours: bool,
+}
+
+/// How a piece of text is meant.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Style {
+    /// What the eye shall find.
+    Strong,
+    /// All is well.
+    Good,
+    /// Something is wrong.
+    Bad,
+    /// Of less importance.
+    Dim,
+}
+
+impl Terminal {
+    /// Returns stdout: coloured if it is a terminal and `NO_COLOR` is unset or empty.
+    pub(super) fn stdout() -> Self {
+        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { colours: io::stdout().is_terminal() && !refused }
+    }
+
+    /// Returns stdout without colours.
+    #[cfg(test)]
+    pub(super) fn plain() -> Self {
+        Self { colours: false }
+    }
+
+    /// Writes one line. Fails with `BrokenPipe` where the reader is gone; `cli::main` ends quietly then.
+    pub(super) fn line(self, text: impl Display) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{text}")?;
+        stdout.flush()
+    }
+
+    /// Returns the text in a style, or as it is where there are no colours.
+    pub(super) fn paint(self, style: Style, text: impl Display) -> String {
+        let code = match style {
+            Style::Strong => "1",
+            Style::Good => "32",
+            Style::Bad => "31",
+            Style::Dim => "2",
+        };
+        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
+    }
+}
+
+/// Returns a text from elsewhere without the control characters that a terminal would obey; line breaks and tabs stay.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control() || matches!(char, '\n' | '\t')).collect()
+}
+
+/// Returns rows with their columns aligned, two spaces apart, without spaces at line ends. Styles must not be inside.
+pub(super) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    rows.iter()
+        .map(|row| {
+            let cells = row.iter().enumerate().map(|(column, cell)| {
+                let missing = width(column).unwrap_or(0) - cell.chars().count();
+                format!("{cell}{}", " ".repeat(missing))
+            });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let row = |cells: [&str; 3]| cells.map(ToOwned::to_owned).to_vec();
+        let rows = [row(["BOT", "STATE", "SINCE"]), row(["echo", "ok", ""])];
+        assert_eq!(aligned(&rows), ["BOT   STATE  SINCE", "echo  ok"]);
+    }
+
+    #[test]
+    fn texts_from_elsewhere_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\x1b[31mb\x07\r\n\tc\u{9b}d"), "a[31mb\n\tcd");
+    }
+}
