@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use super::complain;
 use crate::app::{self, ServeOptions};
 use crate::config::{self, Overrides};
-use crate::telemetry;
+use crate::telemetry::{self, FILTER_DEFAULT};
 
 /// Serve the bots of a configuration until SIGINT or SIGTERM
 ///
@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// Choose how log lines on stderr look [default: text on a terminal, else json]
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
+    /// Log from this level on, or by directives such as `info,turntable::http=debug`
+    #[arg(long, env = "TURNTABLE_LOG", value_name = "FILTER", default_value = FILTER_DEFAULT)]
+    log: String,
     /// Write the bound addresses to this file as JSON once the host is ready
     #[arg(long, value_name = "PATH")]
     ports_file: Option<PathBuf>,
@@ -62,7 +65,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    telemetry::init(args.log_format.map_or_else(telemetry::LogFormat::of_stderr, Into::into))?;
+    telemetry::init(args.log_format.map_or_else(telemetry::LogFormat::of_stderr, Into::into), &args.log)?;
     app::serve(config, ServeOptions { ports_file: args.ports_file.clone(), ..ServeOptions::default() })?;
     Ok(ExitCode::SUCCESS)
 }
