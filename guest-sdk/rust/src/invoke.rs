@@ -110,7 +110,9 @@ impl InvokeResponse {
     }
 
     fn typed(status: u16, kind: &str, value: Value) -> Self {
-        Self { status, body: Some(json!({ "statusCode": status, "type": kind, "value": value })) }
+        let mut body = json!({ "statusCode": status, "type": kind });
+        body["value"] = value;
+        Self { status, body: Some(body) }
     }
 }
 

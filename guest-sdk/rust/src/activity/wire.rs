@@ -70,12 +70,10 @@ impl Wire for Value {
 }
 
 impl Member for String {
-    #[inline(never)]
     fn take(object: &mut Object, key: &str) -> Self {
         <Option<Self> as Member>::take(object, key).unwrap_or_default()
     }
 
-    #[inline(never)]
     fn put(self, object: &mut Object, key: &str) {
         if !self.is_empty() {
             object.insert(key.to_owned(), Value::String(self));
@@ -84,7 +82,6 @@ impl Member for String {
 }
 
 impl<T: Wire> Member for Option<T> {
-    #[inline(never)]
     fn take(object: &mut Object, key: &str) -> Self {
         match T::read(object.shift_remove(key)?) {
             Ok(member) => Some(member),
@@ -95,7 +92,6 @@ impl<T: Wire> Member for Option<T> {
         }
     }
 
-    #[inline(never)]
     fn put(self, object: &mut Object, key: &str) {
         if let Some(member) = self {
             object.insert(key.to_owned(), member.write());
@@ -104,7 +100,6 @@ impl<T: Wire> Member for Option<T> {
 }
 
 impl<T: Wire> Member for Vec<T> {
-    #[inline(never)]
     fn take(object: &mut Object, key: &str) -> Self {
         let Some(Value::Array(values)) = object.get_mut(key) else { return Self::new() };
         if values.is_empty() {
@@ -129,7 +124,6 @@ impl<T: Wire> Member for Vec<T> {
         members
     }
 
-    #[inline(never)]
     fn put(self, object: &mut Object, key: &str) {
         if !self.is_empty() {
             object.insert(key.to_owned(), Value::Array(self.into_iter().map(T::write).collect()));
@@ -150,7 +144,6 @@ macro_rules! object {
 
         impl $name {
             /// Reads the JSON object; what has no typed member goes to `extra`.
-            #[inline(never)]
             pub fn from_object(mut object: $crate::activity::wire::Object) -> Self {
                 Self {
                     $($member: $crate::activity::wire::Member::take(&mut object, $key),)*
@@ -159,7 +152,6 @@ macro_rules! object {
             }
 
             /// Writes the JSON object; typed members win over those of the same name in `extra`.
-            #[inline(never)]
             pub fn into_object(self) -> $crate::activity::wire::Object {
                 let mut object = $crate::activity::wire::Object::new();
                 $($crate::activity::wire::Member::put(self.$member, &mut object, $key);)*
