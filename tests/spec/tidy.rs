@@ -1,0 +1,125 @@
+//! The rules of the repository that no compiler checks: who names which library, and what the contract promises.
+
+use std::path::{Path, PathBuf};
+
+use wit_parser::{Resolve, Stability};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// All Rust sources below a folder, with their paths relative to it.
+fn sources(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
+                found.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found
+}
+
+/// The source without its unit tests and comments: rules bind what ships.
+fn shipped(source: &str) -> String {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn libraries_stay_in_their_modules() {
+    let rules: &[(&str, &[&str])] = &[
+        ("axum", &["http.rs", "http/"]),
+        ("wasmtime", &["plugin.rs", "plugin/"]),
+        ("wit_parser", &["plugin/"]),
+        ("reqwest", &["channel/", "cli/"]),
+        ("toml_edit", &["config.rs", "config/"]),
+        ("notify", &["registry/watch.rs"]),
+        ("clap", &["cli.rs", "cli/"]),
+    ];
+    let mut broken = Vec::new();
+    for (path, source) in sources(&root().join("host/src")) {
+        let code = shipped(&source);
+        for (library, allowed) in rules {
+            let named = code.contains(&format!("{library}::")) || code.contains(&format!("use {library};"));
+            if named && !allowed.iter().any(|prefix| path.starts_with(prefix)) {
+                broken.push(format!("host/src/{path} names {library}; only {} may", allowed.join(", ")));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_item_of_the_contract_is_documented_and_gated() {
+    let mut resolve = Resolve { all_features: true, ..Resolve::default() };
+    resolve.push_dir(root().join("wit")).unwrap();
+    let mut problems = Vec::new();
+    for (_, interface) in &resolve.interfaces {
+        let name = interface.name.clone().unwrap_or_default();
+        let mut check = |item: &str, docs: &wit_parser::Docs, stability: &Stability| {
+            if docs.contents.as_deref().unwrap_or_default().is_empty() {
+                problems.push(format!("{item} has no doc comment"));
+            }
+            if matches!(stability, Stability::Unknown) {
+                problems.push(format!("{item} has neither @since nor @unstable"));
+            }
+        };
+        check(&name, &interface.docs, &interface.stability);
+        for function in interface.functions.values() {
+            check(&format!("{name}.{}", function.name), &function.docs, &function.stability);
+        }
+        for id in interface.types.values() {
+            let item = &resolve.types[*id];
+            // `use types.{fault}` makes an alias that needs no doc of its own.
+            if !matches!(item.kind, wit_parser::TypeDefKind::Type(_)) {
+                check(&format!("{name}.{}", item.name.clone().unwrap_or_default()), &item.docs, &item.stability);
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// The stable part of the contract, printed without comments, equals the golden copy. A difference that only adds an
+/// imported function or interface is a new golden file; anything else breaks components in the field.
+#[test]
+fn the_stable_contract_is_the_golden_one() {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(root().join("wit")).unwrap();
+    let mut printer = wit_component::WitPrinter::default();
+    printer.emit_docs(false);
+    printer.print(&resolve, package, &[]).unwrap();
+    let printed = printer.output.to_string();
+    let golden = root().join("tests/data/contract-0.1.0.wit");
+    if std::env::var_os("TURNTABLE_WRITE_GOLDEN").is_some() {
+        std::fs::write(&golden, &printed).unwrap();
+    }
+    let expected = std::fs::read_to_string(&golden).unwrap();
+    assert!(
+        printed == expected,
+        "the contract differs from tests/data/contract-0.1.0.wit; read the rules in wit/types.wit, then run the test \
+         with TURNTABLE_WRITE_GOLDEN=1\n--- printed ---\n{printed}"
+    );
+}
+
+#[test]
+fn the_tree_holds_what_it_should() {
+    let wanted = [
+        "Cargo.lock", "Cargo.toml", "LICENSE", "Makefile", "README.md", "guest-sdk", "host", "plugins", "tests", "wit",
+    ];
+    // What git ignores or owns is not part of the tree.
+    let ignored = ["target", "node_modules"];
+    let mut found: Vec<String> = std::fs::read_dir(root())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with('.') && !ignored.contains(&name.as_str()))
+        .collect();
+    found.sort();
+    assert_eq!(found, wanted);
+}
