@@ -21,6 +21,7 @@ use crate::registry::{Registry, watch as file_watch};
 use crate::storage::Storage;
 use crate::storage::memory::MemoryStorage;
 use crate::telemetry;
+use crate::turn::middleware::Middleware;
 use crate::turn::{Services, Turns};
 
 /// The parts of a running host, as the HTTP edge sees them.
@@ -46,8 +47,10 @@ pub struct App {
 }
 
 /// How `serve` behaves besides the configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct ServeOptions {
+    /// Native middleware of a program that embeds the host, outermost first; it runs inside the host's own layers.
+    pub middleware: Vec<Box<dyn Middleware>>,
     /// Where to write the bound addresses as JSON once the host is ready: `{"public":"…","admin":"…"}`.
     pub ports_file: Option<PathBuf>,
 }
@@ -74,7 +77,7 @@ fn runtime(name: &'static str, threads: usize) -> anyhow::Result<Tokio> {
     built.with_context(|| format!("cannot start the threads of {name}"))
 }
 
-async fn run(config: Config, options: ServeOptions, guests: Handle) -> anyhow::Result<()> {
+async fn run(config: Config, mut options: ServeOptions, guests: Handle) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let metrics = telemetry::install_metrics()?;
     let public = bind(config.server.listen, "server.listen").await?;
@@ -83,7 +86,7 @@ async fn run(config: Config, options: ServeOptions, guests: Handle) -> anyhow::R
         None => None,
     };
     let addresses = (public.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
-    let app = build(config.clone(), addresses, guests)?;
+    let app = build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests)?;
     app.registry.load_all().await;
     let _watch = match config.runtime.watch {
         true => Some(file_watch::start(&config, app.registry.clone(), &Handle::current())?),
@@ -113,6 +116,7 @@ async fn run(config: Config, options: ServeOptions, guests: Handle) -> anyhow::R
 fn build(
     config: Arc<Config>,
     (public, admin): (SocketAddr, Option<SocketAddr>),
+    middleware: Vec<Box<dyn Middleware>>,
     guests: Handle,
 ) -> anyhow::Result<Arc<App>> {
     let plugins = plugin::Runtime::new(&config.runtime).context("the plugin runtime does not start")?;
@@ -124,7 +128,7 @@ fn build(
     let deliveries =
         Arc::new(Deliveries::new(&config.channel, storage.clone(), directline.clone(), connector, Handle::current()));
     let services = Services { storage: storage.clone(), deliveries: deliveries.clone(), plugins: plugins.clone() };
-    let turns = Arc::new(Turns::new(&config.server, &config.runtime, services, registry.clone(), guests));
+    let turns = Arc::new(Turns::new(&config.server, &config.runtime, services, registry.clone(), middleware, guests));
     Ok(Arc::new(App { config, public, admin, registry, turns, storage, deliveries, directline, plugins }))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Ended, Turn, TurnError};
 use crate::activity::Object;
@@ -88,13 +88,13 @@ impl Middleware for ErrorReply {
         turn.ended = Ended::Failed;
         let text = turn.generation.spec.error_text.clone();
         let is_message = turn.context.inbound.activity.kind() == "message";
-        let Some(staging) = &mut turn.staging else { return Ok(()) };
-        staging.clear();
+        if let Some(staging) = &mut turn.staging {
+            staging.clear();
+        }
         if is_message && !text.is_empty() {
             let reply = json!({"type": "message", "text": text, "inputHint": "acceptingInput"});
-            let reply: Object = reply.as_object().cloned().unwrap_or_default();
-            if let Err(fault) = staging.send_object(reply, true).await {
-                tracing::error!(error = %fault.message, "the error reply could not be staged");
+            if let Err(error) = turn.send(object(&reply), true).await {
+                tracing::error!(%error, "the error reply could not be staged");
             }
         }
         Ok(())
@@ -108,13 +108,14 @@ struct TypingIndicator;
 impl Middleware for TypingIndicator {
     async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError> {
         if turn.generation.spec.typing_indicator && turn.context.inbound.activity.kind() == "message" {
-            let typing: Object = json!({"type": "typing"}).as_object().cloned().unwrap_or_default();
-            if let Some(staging) = &mut turn.staging
-                && let Err(fault) = staging.send_object(typing, true).await
-            {
-                tracing::debug!(error = %fault.message, "no typing indicator");
+            if let Err(error) = turn.send(object(&json!({"type": "typing"})), true).await {
+                tracing::debug!(%error, "no typing indicator");
             }
         }
         next.run(turn).await
     }
+}
+
+fn object(value: &Value) -> Object {
+    value.as_object().cloned().unwrap_or_default()
 }
