@@ -1,0 +1,59 @@
+# `make run` and `make test` do all set-up on a fresh machine. See README.md.
+
+PROFILE ?= dev
+CARGO ?= cargo
+profile_dir := $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+target_dir := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+turntable := $(target_dir)/$(profile_dir)/turntable
+
+plugins := echo welcome help
+rust_guests := portable-rust surface-rust hostile
+
+export TURNTABLE_COMPONENTS ?= $(CURDIR)/target/components
+export TURNTABLE_SKIPPED ?= $(CURDIR)/target/skipped.txt
+
+.PHONY: help run build plugins guests clients test check bench clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: build plugins ## Build everything, start the host with the example bots, print the URL to open
+	$(turntable) serve plugins/turntable.toml
+
+build: ## Build the host (PROFILE=release for an optimised one)
+	$(CARGO) build --locked --profile $(PROFILE) -p turntable
+
+plugins: ## Build the example plugins into target/components; a running host swaps them in
+	guest-sdk/toolchain.sh rust $(plugins)
+
+# A guest whose language is not on this machine is skipped aloud (exit status 3), and so are its tests.
+guests: ## Build every guest that the tests use
+	guest-sdk/toolchain.sh rust $(plugins) $(rust_guests)
+	guest-sdk/toolchain.sh js portable-js surface-js || [ $$? = 3 ]
+	guest-sdk/toolchain.sh python portable-python surface-python || [ $$? = 3 ]
+
+# The unmodified npm clients that the specs drive.
+clients:
+	@if command -v npm >/dev/null; then cd tests/clients && (cmp -s package-lock.json node_modules/.installed || \
+	    (npm ci --no-audit --no-fund --ignore-scripts && cp package-lock.json node_modules/.installed)); \
+	else echo "SKIPPED: npm clients: node and npm are not installed"; fi
+
+test: guests clients ## Build every guest and run every test
+	@rm -f $(TURNTABLE_SKIPPED)
+	$(CARGO) test --locked --workspace --exclude turntable-bench
+	@if [ -s $(TURNTABLE_SKIPPED) ]; then echo "These tests were skipped:"; cat $(TURNTABLE_SKIPPED); fi
+
+check: ## Format, clippy, rustdoc with warnings denied; dependency policy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -p turntable -p turntable-sdk
+	python3 .ci/dependencies.py
+
+bench: ## Measure; figures and method are in tests/bench/README.md
+	$(CARGO) build --locked --release -p turntable -p turntable-bench
+	guest-sdk/toolchain.sh rust $(plugins) hostile
+	guest-sdk/toolchain.sh js portable-js || [ $$? = 3 ]
+	$(target_dir)/release/turntable-bench all
+
+clean: ## Remove what was built here (the cache folder stays)
+	$(CARGO) clean

@@ -1,0 +1,207 @@
+#!/usr/bin/env bash
+# Finds or installs what guests are built with, and builds them into target/components/NAME.wasm.
+#
+#   guest-sdk/toolchain.sh rust PACKAGE...     Rust packages of this workspace
+#   guest-sdk/toolchain.sh js NAME...          tests/guests/js/NAME.js
+#   guest-sdk/toolchain.sh python NAME...      tests/guests/python/NAME.py
+#
+# Rust guests need Rust only: the installed target wasm32-wasip2, or rustup that can add it, or, on Debian, the
+# distribution's own Rust, which builds the standard library from source (as root through apt; otherwise the command is
+# printed and the script stops; it never calls sudo). Everything fetched is kept in a cache folder outside the clone,
+# $TURNTABLE_CACHE or ~/.cache/turntable, and may be deleted at any time.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${TURNTABLE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/turntable}
+components=$root/target/components
+target=wasm32-wasip2
+debian_packages="rustc-web cargo-web rust-web-src rust-web-llvm lld-22"
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "toolchain: $*"; exit 1; }
+
+# One invocation at a time: two would install and build into the same folders.
+lock() {
+    mkdir -p "$cache" "$components"
+    exec 9>"$cache/lock"
+    if command -v flock >/dev/null; then flock 9; fi
+}
+
+# Replaces a component only when its bytes differ, and atomically: a running host watches this folder.
+publish() {
+    local from=$1 to=$components/$2.wasm
+    if cmp -s "$from" "$to"; then say "unchanged  $2.wasm"; return; fi
+    cp "$from" "$to.tmp" && mv "$to.tmp" "$to"
+    say "built      $2.wasm ($(wc -c <"$to") bytes)"
+}
+
+# --- Rust ---------------------------------------------------------------------------------------------------------
+
+# Prints which way Rust guests are built here: `plain` (the target is installed) or `debian`.
+rust_way() {
+    local libdir
+    libdir=$(cd "$root" && rustc --print target-libdir --target $target 2>/dev/null || true)
+    if [ -n "$libdir" ] && [ -d "$libdir" ]; then echo plain; return; fi
+    if command -v rustup >/dev/null && (cd "$root" && timeout 300 rustup target add $target) >/dev/null 2>&1; then
+        echo plain; return
+    fi
+    [ -r /etc/debian_version ] || fail "rustup cannot add the target $target here; install it and try again: rustup target add $target"
+    echo debian
+}
+
+debian_rust() {
+    local missing=() package
+    for package in $debian_packages; do
+        [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    local install="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+    [ "$(id -u)" = 0 ] || fail "rustup cannot add the target $target here. As root, run this and try again: $install"
+    say "toolchain: installing ${missing[*]}"
+    (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}") \
+        >"$cache/apt.log" 2>&1 || { tail -n 20 "$cache/apt.log" >&2; fail "apt failed; the whole log is $cache/apt.log"; }
+}
+
+# The startup objects and libc of wasm32-wasip2 come from Debian's next release: downloaded and unpacked, not installed.
+debian_wasi() {
+    wasi=$cache/wasi/usr/lib/rustlib/$target/lib/self-contained
+    [ -e "$wasi/libc.a" ] && return
+    local work=$cache/wasi.tmp log=$cache/wasi.log
+    rm -rf "$work" && mkdir -p "$work/lists/partial" "$work/unpacked"
+    next_release_sources >"$work/next.sources"
+    [ -s "$work/next.sources" ] || fail "no Debian entry found among this machine's apt sources"
+    local apt=(-o "Dir::Etc::sourcelist=$work/next.sources" -o Dir::Etc::sourceparts=/dev/null
+        -o "Dir::State::Lists=$work/lists" -o APT::Sandbox::User=root)
+    say "toolchain: fetching the wasi libraries"
+    (cd "$work" && apt-get "${apt[@]}" update && apt-get "${apt[@]}" download libstd-rust-dev-wasm32) >"$log" 2>&1 ||
+        { tail -n 20 "$log" >&2; fail "the wasi libraries could not be fetched; the whole log is $log"; }
+    dpkg -x "$work"/libstd-rust-dev-wasm32_*.deb "$work/unpacked"
+    # The package also holds compiled standard libraries of another compiler, which only take room.
+    find "$work/unpacked" -name '*.rlib' -delete
+    rm -rf "$cache/wasi" && mv "$work/unpacked" "$cache/wasi" && rm -rf "$work"
+    [ -e "$wasi/libc.a" ] || fail "the package libstd-rust-dev-wasm32 has no libc.a any more"
+}
+
+# This machine's own Debian entries, with the suite's name changed. Third-party entries are left out.
+next_release_sources() {
+    python3 - <<'PY'
+import glob, re
+for path in ["/etc/apt/sources.list", *glob.glob("/etc/apt/sources.list.d/*")]:
+    try:
+        text = open(path, encoding="utf-8").read()
+    except OSError:
+        continue
+    if path.endswith(".sources"):
+        for stanza in re.split(r"\n\s*\n", text):
+            fields = dict(re.findall(r"^([A-Za-z-]+):\s*(.*)$", stanza, re.M))
+            suites = fields.get("Suites", "").split()
+            if "bookworm" in suites:
+                print(f"Types: deb\nURIs: {fields['URIs']}\nSuites: trixie\nComponents: main")
+                if "Signed-By" in fields:
+                    print(f"Signed-By: {fields['Signed-By']}")
+                print()
+    elif path.endswith(".list"):
+        for line in text.splitlines():
+            found = re.match(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+bookworm\s", line + " ")
+            if found:
+                print(f"Types: deb\nURIs: {found[1]}\nSuites: trixie\nComponents: main\n")
+PY
+}
+
+build_rust() {
+    local packages=() name
+    for name in "$@"; do packages+=(-p "$name"); done
+    local args=(build --locked --profile guest --target $target --target-dir "$root/target/guests" "${packages[@]}")
+    case $(rust_way) in
+    plain) (cd "$root" && cargo "${args[@]}") ;;
+    debian)
+        debian_rust
+        debian_wasi
+        (cd "$root" && env -u RUSTUP_TOOLCHAIN PATH="/usr/bin:$PATH" RUSTC_BOOTSTRAP=1 \
+            RUSTFLAGS="-L $wasi -C link-arg=--wasm-ld-path=/usr/bin/wasm-ld-22" \
+            /usr/bin/cargo "${args[@]}" -Zbuild-std=std,panic_abort)
+        ;;
+    esac
+    for name in "$@"; do publish "$root/target/guests/$target/guest/${name//-/_}.wasm" "$name"; done
+}
+
+# --- JavaScript ---------------------------------------------------------------------------------------------------
+
+# Exit status 3: the tool is not on this machine. The caller decides whether that is an error.
+absent() { say "toolchain: SKIPPED $1: $2"; exit 3; }
+
+node_tools() {
+    command -v npm >/dev/null || absent "JavaScript guests" "node and npm are not installed"
+    local key
+    key=$(sha256sum "$root/tests/guests/js/package-lock.json" | cut -c1-16)
+    tools=$cache/node-$key
+    [ -e "$tools/done" ] && return
+    rm -rf "$tools" && mkdir -p "$tools"
+    cp "$root"/tests/guests/js/package.json "$root"/tests/guests/js/package-lock.json "$root"/tests/guests/js/.npmrc "$tools/"
+    (cd "$tools" && npm ci --no-audit --no-fund) >"$cache/npm.log" 2>&1 ||
+        { tail -n 20 "$cache/npm.log" >&2; fail "npm failed; the whole log is $cache/npm.log"; }
+    touch "$tools/done"
+}
+
+# The JavaScript toolchain knows no feature gates: a guest that uses `@unstable` items gets a copy of wit/ without them.
+ungated_wit() {
+    local copy=$root/target/guests/wit-ungated
+    rm -rf "$copy" && mkdir -p "$copy"
+    local file
+    for file in "$root"/wit/*.wit; do sed -e '/^ *@unstable(/d' -e '/^ *@since(/d' "$file" >"$copy/$(basename "$file")"; done
+    echo "$copy"
+}
+
+build_js() {
+    node_tools
+    local name world wit out=$root/target/guests/js
+    mkdir -p "$out"
+    for name in "$@"; do
+        case $name in
+        surface-*) world=full-plugin wit=$(ungated_wit) ;;
+        *) world=plugin wit=$root/wit ;;
+        esac
+        "$tools/node_modules/.bin/componentize-qjs" --sync --wit "$wit" --world "$world" \
+            --js "$root/tests/guests/js/$name.js" --output "$out/$name.wasm" >&2
+        publish "$out/$name.wasm" "$name"
+    done
+}
+
+# --- Python -------------------------------------------------------------------------------------------------------
+
+python_tools() {
+    command -v python3 >/dev/null || absent "Python guests" "python3 is not installed"
+    python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+        absent "Python guests" "Python 3.10 or newer with venv is needed"
+    local key
+    key=$(sha256sum "$root/tests/guests/python/requirements.txt" | cut -c1-16)
+    tools=$cache/python-$key
+    [ -e "$tools/done" ] && return
+    rm -rf "$tools"
+    (python3 -m venv "$tools" && "$tools/bin/pip" install --quiet -r "$root/tests/guests/python/requirements.txt") \
+        >"$cache/pip.log" 2>&1 || { tail -n 20 "$cache/pip.log" >&2; fail "pip failed; the whole log is $cache/pip.log"; }
+    touch "$tools/done"
+}
+
+build_python() {
+    python_tools
+    local name out=$root/target/guests/python options
+    mkdir -p "$out"
+    for name in "$@"; do
+        case $name in
+        surface-*) options=(--all-features --world full-plugin) ;;
+        *) options=(--world plugin) ;;
+        esac
+        "$tools/bin/componentize-py" --quiet --wit-path "$root/wit" "${options[@]}" componentize \
+            --python-path "$root/tests/guests/python" --output "$out/$name.wasm" "${name//-/_}" >&2
+        publish "$out/$name.wasm" "$name"
+    done
+}
+
+command=${1:-}
+[ $# -ge 2 ] || fail "usage: toolchain.sh rust|js|python NAME..."
+shift
+case $command in
+rust | js | python) lock && "build_$command" "$@" ;;
+*) fail "unknown command $command; usage: toolchain.sh rust|js|python NAME..." ;;
+esac
