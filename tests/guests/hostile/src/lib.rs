@@ -1,0 +1,282 @@
+//! A guest that does whatever the text of its message tells it. Command → documented outcome:
+//!
+//! | text | what it does | outcome |
+//! | --- | --- | --- |
+//! | `trap` | replies, then panics | `trap`, with the panic on stderr; the reply is undone |
+//! | `abort` | aborts | `trap` |
+//! | `exit` | exits with status 3 | `trap` |
+//! | `recurse` | overflows its stack | `trap` |
+//! | `spin` | computes for ever | `cpu-budget` |
+//! | `burn N` | computes for N ms, then replies | `handled`, or `cpu-budget` |
+//! | `sleep` | sleeps for an hour in a host call | `wall-clock` |
+//! | `slow N` | replies, sleeps N ms, replies again | `handled`, or `wall-clock` |
+//! | `allocate` | allocates without end | `memory` |
+//! | `flood-sends` | sends until it is refused, then replies how far it came (and is refused) | `handled` |
+//! | `flood-logs` | logs without end | `host-call-limit` |
+//! | `flood-calls` | reads its config without end | `host-call-limit` |
+//! | `flood-output` | writes 4 MiB to stdout and stderr, then replies | `handled` |
+//! | `huge-reply` | replies with 1 MiB of text | `guest-fault`: it passes the refusal on |
+//! | `huge-call` | hands the host 8 MiB in one call | `trap` that names `host-call-bytes` |
+//! | `huge-fault` | returns a fault of 1 MiB | `guest-fault`, cut |
+//! | `invalid-json`, `no-type`, `bad-update`, `bad-respond`, `host-type` | asks for nonsense, replies with the fault's code | `handled` |
+//! | `flush-then-trap` | replies `kept`, flushes, replies `lost`, panics | `trap`; `kept` stays |
+//! | `send-and-fault` | replies, then returns a fault | `guest-fault`; the reply is undone |
+//! | `spoof` | replies as somebody else, elsewhere | `handled`; the host sets the reference |
+//! | `edit` | replies, updates the reply while it is staged | `handled`; one activity leaves |
+//! | `unsend` | replies `gone` and `stays`, deletes the first while it is staged | `handled` |
+//! | `env` | tries everything that WASI offers, replies with what it got | `handled`, nothing |
+//! | `random` | replies with a random number | `handled` |
+//! | `count` | counts calls in a global, replies with the count | `handled`, always 1 |
+//! | `generation` | replies with the marker in its binary | `handled` |
+//! | `next` | passes on | `passed-on` |
+//! | anything else | replies `ok: TEXT` | `handled` |
+//!
+//! An invoke is answered with status 200 and its own value; one named `silent` is not answered; one named `trap` traps.
+//! `describe` obeys the setting `describe`: `trap`, `spin`, `huge`, `not-json`, `no-name`, `bad-route`, `calls-turn`.
+
+use std::io::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+#[allow(missing_docs, clippy::all, reason = "generated")]
+mod bindings {
+    wit_bindgen::generate!({ path: "../../../wit", world: "plugin" });
+}
+
+use bindings::exports::turntable::bot::bot_handler::Guest;
+use bindings::turntable::bot::types::{Fault, Flow, TurnMeta};
+use bindings::turntable::bot::{config, log, turn};
+
+/// Specs make other generations of this guest by changing these digits in the built component.
+#[used]
+static MARKER: [u8; 15] = *b"GENERATION-0000";
+
+static CALLS: AtomicU32 = AtomicU32::new(0);
+
+struct Hostile;
+
+impl Guest for Hostile {
+    fn describe() -> String {
+        let wanted = config::get("describe").unwrap_or_default();
+        let manifest = json!({"name": "hostile", "version": "0.1.0"});
+        match wanted.trim_matches('"') {
+            "trap" => panic!("describe was told to trap"),
+            "spin" => spin(None),
+            "huge" => json!({"name": "hostile", "version": "0.1.0", "description": "x".repeat(1 << 20)}).to_string(),
+            "not-json" => "{not json".into(),
+            "no-name" => json!({"version": "0.1.0"}).to_string(),
+            "bad-route" => {
+                json!({"name": "hostile", "version": "0.1.0", "routes": [{"name": "r", "pattern": "("}]}).to_string()
+            }
+            "calls-turn" => {
+                let code = turn::reply(r#"{"type":"message"}"#).map_or_else(|fault| fault.code, |_| "allowed".into());
+                json!({"name": "hostile", "version": code}).to_string()
+            }
+            _ => manifest.to_string(),
+        }
+    }
+
+    fn on_activity(_meta: TurnMeta, activity: String) -> Result<Flow, Fault> {
+        let activity: Value = serde_json::from_str(&activity).map_err(|error| fault("invalid", &error.to_string()))?;
+        match activity["type"].as_str().unwrap_or_default() {
+            "message" => on_message(activity["text"].as_str().unwrap_or_default()),
+            "invoke" => on_invoke(&activity),
+            _ => Ok(Flow::Next),
+        }
+    }
+}
+
+fn on_invoke(activity: &Value) -> Result<Flow, Fault> {
+    match activity["name"].as_str().unwrap_or_default() {
+        "silent" => Ok(Flow::Handled),
+        "trap" => panic!("told to trap in an invoke"),
+        "sleep" => sleep(Duration::from_secs(3600)),
+        _ => {
+            turn::respond(200, Some(&activity["value"].to_string()))?;
+            Ok(Flow::Handled)
+        }
+    }
+}
+
+fn on_message(text: &str) -> Result<Flow, Fault> {
+    let (command, argument) = text.split_once(' ').unwrap_or((text, ""));
+    let milliseconds = Duration::from_millis(argument.parse().unwrap_or(0));
+    match command {
+        "trap" => {
+            say("lost")?;
+            panic!("told to trap")
+        }
+        "abort" => std::process::abort(),
+        "exit" => std::process::exit(3),
+        "recurse" => say(&recurse(1).to_string()),
+        "spin" => {
+            spin(None);
+            Ok(Flow::Handled)
+        }
+        "burn" => {
+            spin(Some(milliseconds));
+            say("burnt")
+        }
+        "sleep" => sleep(Duration::from_secs(3600)),
+        "slow" => {
+            say("first")?;
+            std::thread::sleep(milliseconds);
+            say("second")
+        }
+        "allocate" => allocate(),
+        "random" => say(&random().to_string()),
+        "count" => say(&(CALLS.fetch_add(1, Ordering::Relaxed) + 1).to_string()),
+        "generation" => say(&marker()),
+        "env" => say(&escape_attempts().join(", ")),
+        "next" => Ok(Flow::Next),
+        "edit" => {
+            let id = reply("before")?;
+            turn::update(&id, &message("after"))?;
+            Ok(Flow::Handled)
+        }
+        "unsend" => {
+            let id = reply("gone")?;
+            reply("stays")?;
+            turn::delete(&id)?;
+            Ok(Flow::Handled)
+        }
+        "flush-then-trap" => {
+            say("kept")?;
+            turn::flush()?;
+            say("lost")?;
+            panic!("told to trap after a flush")
+        }
+        "send-and-fault" => {
+            say("lost")?;
+            Err(fault("internal", "told to fail"))
+        }
+        _ => floods_and_nonsense(command, text),
+    }
+}
+
+fn floods_and_nonsense(command: &str, text: &str) -> Result<Flow, Fault> {
+    match command {
+        "flood-sends" => {
+            let mut sent = 0;
+            while reply(&format!("{sent}")).is_ok() {
+                sent += 1;
+            }
+            log::write("info", "flooded", &[("sent".into(), sent.to_string())]);
+            Ok(Flow::Handled)
+        }
+        "flood-logs" => loop {
+            log::write("info", &"x".repeat(1000), &[]);
+        },
+        "flood-calls" => loop {
+            config::get("nothing");
+        },
+        "flood-output" => {
+            let line = [b'x'; 1024];
+            for _ in 0..4096 {
+                let _ = std::io::stdout().write_all(&line);
+                let _ = std::io::stderr().write_all(&line);
+            }
+            say("flooded")
+        }
+        "huge-reply" => say(&"x".repeat(1 << 20)),
+        "huge-call" => say(&"x".repeat(8 << 20)),
+        "huge-fault" => Err(fault("internal", &"x".repeat(1 << 20))),
+        "invalid-json" => code_of(turn::reply("{not json")),
+        "no-type" => code_of(turn::reply("{}")),
+        "host-type" => code_of(turn::reply(r#"{"type":"invokeResponse"}"#)),
+        "bad-update" => code_of(turn::update("tt-unknown", &message("x"))),
+        "bad-respond" => code_of(turn::respond(99, None)),
+        "spoof" => {
+            let activity = json!({"type": "message", "text": "spoofed", "id": "x", "from": {"id": "ceo"},
+                "conversation": {"id": "elsewhere"}, "channelId": "elsewhere", "serviceUrl": "http://198.51.100.1/"});
+            turn::send(&activity.to_string())?;
+            Ok(Flow::Handled)
+        }
+        _ => say(&format!("ok: {text}")),
+    }
+}
+
+fn message(text: &str) -> String {
+    json!({"type": "message", "text": text}).to_string()
+}
+
+fn reply(text: &str) -> Result<String, Fault> {
+    turn::reply(&message(text))
+}
+
+fn say(text: &str) -> Result<Flow, Fault> {
+    reply(text)?;
+    Ok(Flow::Handled)
+}
+
+/// Replies with the code of the fault, or `accepted`.
+fn code_of<T>(result: Result<T, Fault>) -> Result<Flow, Fault> {
+    say(&result.map_or_else(|fault| fault.code, |_| "accepted".into()))
+}
+
+fn fault(code: &str, message: &str) -> Fault {
+    Fault { code: code.into(), message: message.into(), retry_after_ms: None, detail: None }
+}
+
+/// Computes until the time is over; without one, until the host ends it.
+fn spin(time: Option<Duration>) -> String {
+    let start = Instant::now();
+    let mut n = 0_u64;
+    loop {
+        for _ in 0..100_000 {
+            n = std::hint::black_box(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        }
+        if time.is_some_and(|time| start.elapsed() >= time) {
+            return n.to_string();
+        }
+    }
+}
+
+fn sleep(time: Duration) -> ! {
+    loop {
+        std::thread::sleep(time);
+    }
+}
+
+fn recurse(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 64]);
+    if depth == u64::MAX { 0 } else { recurse(depth + 1) + frame[(depth % 64) as usize] }
+}
+
+fn allocate() -> Result<Flow, Fault> {
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    loop {
+        kept.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+fn marker() -> String {
+    // Read byte by byte and volatile: the compiler must not keep a copy that the specs do not change.
+    MARKER.iter().map(|byte| char::from(unsafe { std::ptr::read_volatile(byte) })).collect()
+}
+
+/// Tries what a guest must not have, and says what it got.
+fn escape_attempts() -> Vec<String> {
+    let verdict = |name: &str, got: bool| format!("{name} {}", if got { "ALLOWED" } else { "denied" });
+    vec![
+        verdict("variables", std::env::vars().next().is_some()),
+        verdict("arguments", std::env::args().next().is_some()),
+        verdict("read", std::fs::read("/etc/passwd").is_ok()),
+        verdict("list", std::fs::read_dir("/").is_ok()),
+        verdict("write", std::fs::write("/tmp/hostile", b"x").is_ok()),
+        verdict("connect", std::net::TcpStream::connect("127.0.0.1:22").is_ok()),
+        verdict("listen", std::net::TcpListener::bind("127.0.0.1:0").is_ok()),
+        verdict("udp", std::net::UdpSocket::bind("127.0.0.1:0").is_ok()),
+        verdict("resolve", std::net::ToSocketAddrs::to_socket_addrs("localhost:80").is_ok()),
+        verdict("stdin", std::io::stdin().lines().next().is_some_and(|line| line.is_ok())),
+    ]
+}
+
+bindings::export!(Hostile with_types_in bindings);
