@@ -24,7 +24,7 @@ use self::queue::Queues;
 use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
 pub use self::staging::Staging;
-use crate::activity::{DeliveryMode, Inbound};
+use crate::activity::{DeliveryMode, Inbound, Object};
 use crate::channel::Address;
 use crate::config::{self, OnFailure};
 use crate::delivery::Deliveries;
@@ -135,12 +135,13 @@ pub enum Refusal {
 const SLOT_WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl Turns {
-    /// Makes the entry. Turns run on `runtime`.
+    /// Makes the entry. Turns run on `runtime`; `middleware` runs inside the host's own layers, outermost first.
     pub fn new(
         server: &config::Server,
         plugins: &config::Runtime,
         services: Services,
         registry: Arc<Registry>,
+        middleware: Vec<Box<dyn Middleware>>,
         runtime: tokio::runtime::Handle,
     ) -> Self {
         Self {
@@ -148,7 +149,7 @@ impl Turns {
             runtime,
             services: Arc::new(services),
             registry,
-            middleware: middleware::built_in(),
+            middleware: middleware::built_in().into_iter().chain(middleware).collect(),
             slots: Slots::new(plugins.instances_max, plugins.instances_per_bot_max),
             records: Records::new(),
             stopping: AtomicBool::new(false),
@@ -371,6 +372,19 @@ impl TurnContext {
 }
 
 impl Turn {
+    /// The incoming activity and where it came from.
+    pub fn inbound(&self) -> &Inbound {
+        &self.context.inbound
+    }
+
+    /// Stages an activity of native middleware, and returns its host id. `threaded` makes it a reply.
+    pub async fn send(&mut self, activity: Object, threaded: bool) -> Result<Arc<str>, TurnError> {
+        let Some(staging) = &mut self.staging else {
+            return Err(TurnError::Host("the turn's staging is gone".into()));
+        };
+        staging.send_object(activity, threaded).await.map_err(|fault| TurnError::Host(fault.message))
+    }
+
     /// The innermost step: routes of global handlers, then activity handlers in order, until one says `handled`.
     async fn dispatch(&mut self) -> Result<(), TurnError> {
         let generation = self.generation.clone();
