@@ -159,7 +159,6 @@ fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
             }
         }
     }
-    tracing::info!(public = %app.public, admin = ?app.admin, pooling = app.plugins.pooling, "listening");
     if let Some(path) = &options.ports_file {
         let ports = serde_json::to_vec(&Ports { public: app.public, admin: app.admin })?;
         let temporary = path.with_extension("tmp");
@@ -167,6 +166,7 @@ fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
             .and_then(|()| std::fs::rename(&temporary, path))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
+    tracing::info!(public = %app.public, admin = ?app.admin, pooling = app.plugins.pooling, "listening");
     if app.config.server.development {
         crate::cli::say(&format!("\n  Talk to your bots:  http://{}/\n", app.public));
     }
