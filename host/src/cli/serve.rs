@@ -15,8 +15,6 @@ use crate::telemetry::{self, FILTER_DEFAULT};
 ///
 /// The configuration is checked whole before a port is bound. After a stop signal nothing more is accepted, and accepted
 /// turns are finished within `server.shutdown-grace-ms`; a second signal ends that wait.
-///
-/// TURNTABLE_LOG sets what is logged: a level such as `info` (default), or directives such as `info,turntable::http=debug`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Configuration to serve

@@ -147,8 +147,8 @@ fn every_problem_is_reported_at_once_with_its_place() {
 
 #[test]
 fn all_syntax_errors_are_reported_and_only_these() {
-    let problems = Folder::new().problems("[server\nlisten = \n[bots.x]\nnonsense = 1\ntitle = 'open\n");
-    for line in ["1:", "2:", "5:"] {
+    let problems = Folder::new().problems("[server]\nlisten = \n[runtime\n[bots.x]\nnonsense = 1\ntitle = 'open\n");
+    for line in ["2:", "3:", "6:"] {
         assert!(problems.lines().any(|problem| problem.starts_with(line)), "line {line} in:\n{problems}");
     }
     assert!(problems.lines().all(|problem| problem.contains("syntax: ")), "{problems}");
@@ -162,7 +162,7 @@ fn single_problems() {
         ("", "1:1: no bots: add a table [bots.NAME] with at least one [[bots.NAME.plugins]]"),
         (
             "[server]\nlisten = '0.0.0.0:80'\n",
-            "3:3: bot \"a\" has no `app-id` and the host listens on 0.0.0.0:80: anyone who reaches it could speak as any \
+            "3:8: bot \"a\" has no `app-id` and the host listens on 0.0.0.0:80: anyone who reaches it could speak as any \
              user. Listen on loopback, or set `server.allow-anonymous-remote = true` to accept that",
         ),
         (

@@ -161,7 +161,6 @@ mod tests {
         let cases = [
             ("listn", Some("listen")),
             ("body_bytes_max", Some("body-bytes-max")),
-            ("body", Some("body-bytes-max")),
             ("wall", Some("wall-ms")),
             ("colour", None),
         ];
