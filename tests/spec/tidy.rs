@@ -111,7 +111,16 @@ fn the_stable_contract_is_the_golden_one() {
 #[test]
 fn the_tree_holds_what_it_should() {
     let wanted = [
-        "Cargo.lock", "Cargo.toml", "LICENSE", "Makefile", "README.md", "guest-sdk", "host", "plugins", "tests", "wit",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "Makefile",
+        "README.md",
+        "guest-sdk",
+        "host",
+        "plugins",
+        "tests",
+        "wit",
     ];
     // What git ignores or owns is not part of the tree.
     let ignored = ["target", "node_modules"];

@@ -1,0 +1,116 @@
+//! The command line as operators and scripts use it.
+
+use serde_json::Value;
+use similar_asserts::assert_eq;
+
+use crate::support::{Config, Host, turntable};
+
+/// Returns the arguments that lead to the admin API of a host.
+fn admin(host: &Host) -> Vec<String> {
+    let token_file = host.token_file().to_str().unwrap().to_owned();
+    vec!["--admin-url".to_owned(), host.admin_url(), "--token-file".to_owned(), token_file]
+}
+
+fn with_admin(host: &Host, args: &[&str]) -> Vec<String> {
+    args.iter().map(|arg| (*arg).to_owned()).chain(admin(host)).collect()
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_failure_with_1() {
+    let cases = [
+        (vec!["nonsense"], 2, "unrecognized subcommand 'nonsense'"),
+        (vec!["deploy", "bot"], 2, "required arguments were not provided"),
+        (vec!["check", "/nowhere/turntable.toml"], 1, ""),
+        (vec!["bots", "--config", "/nowhere/turntable.toml"], 1, "cannot learn from it how to reach the host"),
+        (
+            vec!["bots", "--admin-url", "ftp://x", "--token-file", "/nowhere"],
+            1,
+            "is no URL such as http://127.0.0.1:3979",
+        ),
+        (
+            vec!["bots", "--admin-url", "http://127.0.0.1:9", "--token-file", "/nowhere"],
+            1,
+            "cannot read the admin token /nowhere",
+        ),
+        (vec!["chat", "--url", "http://127.0.0.1:9"], 1, "cannot reach the host at http://127.0.0.1:9/"),
+    ];
+    for (args, code, said) in cases {
+        let ended = turntable(&args, "");
+        assert_eq!(ended.code, Some(code), "{args:?}: {ended:?}");
+        assert!(ended.stderr.contains(said), "{args:?}: {ended:?}");
+        assert!(!ended.stderr.contains("panicked"), "{args:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    use std::process::Stdio;
+    let mut child = crate::support::command::binary()
+        .args(["check", "/nowhere/turntable.toml"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bots_are_shown_deployed_rolled_back_and_switched() {
+    let config = Config::new().bot("demo", &["echo", "welcome"]);
+    let Some(host) = Host::start(config).await else { return };
+
+    let ended = turntable(&with_admin(&host, &["bots"]), "");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let lines: Vec<Vec<&str>> = ended.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["BOT", "STATE", "GENERATION", "SINCE", "PLUGINS"]);
+    assert_eq!(&lines[1][..3], ["demo", "serving", "1"]);
+
+    // Another component than the one that serves under this name.
+    let other = host.component("welcome");
+    let ended = turntable(&with_admin(&host, &["deploy", "demo", "echo", other.to_str().unwrap()]), "");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.starts_with("demo: generation 1 → 2 in "), "{}", ended.stdout);
+    assert!(ended.stdout.contains("\n  echo     sha256:"), "{}", ended.stdout);
+    assert!(ended.stdout.contains(" unchanged"), "{}", ended.stdout);
+
+    let ended = turntable(&with_admin(&host, &["rollback", "demo", "--json"]), "");
+    let swap: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(swap["bot"], "demo");
+    assert_eq!(swap["digests"][0] != swap["digests"][1], true, "the first component serves again: {swap}");
+
+    let ended = turntable(&with_admin(&host, &["disable", "demo"]), "");
+    assert_eq!(ended.stdout, "demo: disabled: activities answer 503\n");
+    let ended = turntable(&with_admin(&host, &["bots", "demo", "--json"]), "");
+    assert_eq!(serde_json::from_str::<Value>(&ended.stdout).unwrap()["enabled"], false);
+    let ended = turntable(&with_admin(&host, &["enable", "demo"]), "");
+    assert_eq!(ended.stdout, "demo: enabled\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_deployment_lists_every_problem_and_changes_nothing() {
+    let config = Config::new().bot("echo", &["echo"]);
+    let Some(host) = Host::start(config).await else { return };
+    let broken = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(broken.path(), "not a component").unwrap();
+    let ended = turntable(&with_admin(&host, &["deploy", "echo", "echo", broken.path().to_str().unwrap()]), "");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("was not deployed; what served before goes on serving"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\n  - "), "each problem has a line: {}", ended.stderr);
+    let ended = turntable(&with_admin(&host, &["deploy", "echo", "nothing", broken.path().to_str().unwrap()]), "");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    host.bot("echo").says("still there?").replies("Echo: still there?").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chat_answers_each_line_of_a_pipe() {
+    let config = Config::new().set("server.mode", "'development'").bot("echo", &["echo"]);
+    let Some(host) = Host::start(config).await else { return };
+    let ended = turntable(&["chat", "--url", &host.url(""), "--bot", "echo"], "one\n\ntwo\n");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.stdout, "Echo: one\nEcho: two\n");
+    let ended = turntable(&["chat", "--url", &host.url(""), "--bot", "nobody"], "one\n");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+}

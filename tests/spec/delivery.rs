@@ -1,0 +1,77 @@
+//! Connectors that misbehave: the turn stands, the conversation goes on, and what is lost is said.
+
+use serde_json::Value;
+
+use crate::support::{Behaviour, Config, Connector, Host, message};
+
+/// A host with short patience, a connector, and an activity that is answered there.
+async fn set_up() -> Option<(Host, Connector, Value)> {
+    let config = Config::new().set("channel.send-timeout-ms", "300").bot("echo", &["echo"]);
+    let host = Host::start(config).await?;
+    let connector = Connector::start().await;
+    let mut activity = message("first");
+    activity["serviceUrl"] = connector.service_url().into();
+    Some((host, connector, activity))
+}
+
+async fn say(host: &Host, activity: &mut Value, text: &str) {
+    activity["id"] = message("")["id"].clone(); // another one: the same would be a redelivery
+    activity["text"] = text.into();
+    let answer = host.post("echo", activity).await;
+    assert_eq!(answer.status, 200, "the turn succeeded whatever becomes of its replies: {answer:?}");
+}
+
+/// Refusals and ambiguous ends lose that reply into the dead letters, with a log line; the next one arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_cannot_be_delivered_is_reported_and_the_next_arrives() {
+    let Some((host, connector, mut activity)) = set_up().await else { return };
+    for behaviour in [Behaviour::Status(400), Behaviour::Status(403), Behaviour::Status(500), Behaviour::Stall] {
+        let shown = format!("{behaviour:?}");
+        let before = connector.calls_now().len();
+        connector.plan(behaviour);
+        say(&host, &mut activity, "lost").await;
+        connector.calls(before + 1).await;
+        say(&host, &mut activity, &format!("after {shown}")).await;
+        let calls = connector.calls(before + 2).await;
+        assert_eq!(calls[before].text(), "Echo: lost");
+        assert_eq!(calls[before + 1].text(), format!("Echo: after {shown}"));
+    }
+    host.logged("dead letter").await;
+}
+
+/// A reply that was certainly not taken is tried again, before anything later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_reply_is_sent_again_in_its_place() {
+    let Some((host, connector, mut activity)) = set_up().await else { return };
+    connector.plan(Behaviour::Throttle(0)).plan(Behaviour::Throttle(1));
+    say(&host, &mut activity, "one").await;
+    say(&host, &mut activity, "two").await;
+    let texts: Vec<String> = connector.calls(4).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["Echo: one", "Echo: one", "Echo: one", "Echo: two"]);
+}
+
+/// An answer without a usable id is an answer: the reply was taken, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_and_garbled_answers_count_as_taken() {
+    let Some((host, connector, mut activity)) = set_up().await else { return };
+    connector.plan(Behaviour::TakeWithoutId).plan(Behaviour::Garbage);
+    for text in ["one", "two", "three"] {
+        say(&host, &mut activity, text).await;
+    }
+    let texts: Vec<String> = connector.calls(3).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["Echo: one", "Echo: two", "Echo: three"]);
+}
+
+/// A connector that nobody configured gets nothing, and the operator reads why.
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_go_to_configured_origins_only() {
+    let config = Config::new().set("channel.connector-origins", "['http://127.0.0.1:1']").bot("echo", &["echo"]);
+    let Some(host) = Host::start(config).await else { return };
+    let connector = Connector::start().await;
+    let mut activity = message("hi");
+    activity["serviceUrl"] = connector.service_url().into();
+    let answer = host.post("echo", &activity).await;
+    assert!((200..500).contains(&answer.status), "{answer:?}");
+    host.logged("connector-origins").await;
+    assert!(connector.calls_now().is_empty());
+}

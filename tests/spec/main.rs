@@ -1,0 +1,26 @@
+//! Specs: they drive the built host from outside, through its ports, its files and its command line.
+//!
+//! One binary, so that everything is linked once. Each file is one subject; `support` starts hosts, plays channels and
+//! users. A spec that lacks something of this machine skips aloud, see `support::skip`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a spec fails by panicking")]
+
+mod support;
+
+mod cli;
+mod config;
+mod conversation;
+mod delivery;
+mod tidy;
+
+/// A file that is not listed above would never run.
+#[test]
+fn no_file_is_forgotten() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/spec");
+    let listed: Vec<&str> =
+        include_str!("main.rs").lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')).collect();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let module = name.strip_suffix(".rs").unwrap_or(&name);
+        assert!(module == "main" || listed.contains(&module), "`mod {module};` is missing in main.rs");
+    }
+}

@@ -1,0 +1,41 @@
+//! What specs stand on: hosts, connectors, conversations, components.
+
+pub(crate) mod channel;
+pub(crate) mod command;
+pub(crate) mod components;
+pub(crate) mod conversation;
+pub(crate) mod host;
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::time::Duration;
+
+pub(crate) use channel::{Behaviour, Connector};
+pub(crate) use command::turntable;
+pub(crate) use components::component;
+pub(crate) use conversation::message;
+pub(crate) use host::{Config, Host};
+
+/// How long a spec waits for something that must happen. It is no measurement: only a broken host lets it pass.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Says aloud that the running spec cannot run here, and why. `.ci/run` fails where any spec did.
+///
+/// The line goes to stderr past the capture of the test harness, and to the file named by `TURNTABLE_SKIPPED`.
+pub(crate) fn skip(why: &str) {
+    let thread = std::thread::current();
+    let line = format!("SKIPPED: {}: {why}\n", thread.name().unwrap_or("a spec"));
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("TURNTABLE_SKIPPED") {
+        let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        file.write_all(line.as_bytes()).unwrap();
+    }
+}
+
+/// Waits for something that must happen, and fails the spec where it does not.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} did not happen within {PATIENCE:?}"),
+    }
+}

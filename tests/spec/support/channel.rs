@@ -1,0 +1,129 @@
+//! A connector: the side of a channel that takes replies. A real HTTP server that records, and misbehaves on request.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::within;
+
+/// One call that the host made.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// The path as it was sent, ids still percent-encoded.
+    pub(crate) path: String,
+    /// The activity; null for a delete.
+    pub(crate) body: Value,
+}
+
+impl Call {
+    /// The text of the activity, or `""`.
+    pub(crate) fn text(&self) -> &str {
+        self.body["text"].as_str().unwrap_or_default()
+    }
+}
+
+/// How the connector takes one call. It records the call in every case.
+#[derive(Debug, Clone)]
+pub(crate) enum Behaviour {
+    /// 201 with an id.
+    Take,
+    /// 202 without a body, as the Agents Playground answers.
+    TakeWithoutId,
+    /// This status with an error body.
+    Status(u16),
+    /// 429 with `Retry-After` in seconds.
+    Throttle(u32),
+    /// 200 with a body that is no JSON.
+    Garbage,
+    /// Never answers.
+    Stall,
+}
+
+/// A connector on a port of its own. Stops with its last clone.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    shared: Arc<Shared>,
+    address: std::net::SocketAddr,
+}
+
+struct Shared {
+    calls: Mutex<Vec<Call>>,
+    count: watch::Sender<usize>,
+    /// How the next calls are taken; the rest as [`Behaviour::Take`].
+    plan: Mutex<VecDeque<Behaviour>>,
+}
+
+impl Connector {
+    /// Starts a connector on a free port of loopback.
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared { calls: Mutex::default(), count: watch::Sender::new(0), plan: Mutex::default() });
+        let router = Router::new().fallback(take).with_state(Arc::clone(&shared));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { shared, address }
+    }
+
+    /// What goes into `serviceUrl`.
+    pub(crate) fn service_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Plans how the next call is taken, after those planned before.
+    pub(crate) fn plan(&self, behaviour: Behaviour) -> &Self {
+        self.shared.plan.lock().unwrap().push_back(behaviour);
+        self
+    }
+
+    /// Waits until there are this many calls, and returns all.
+    pub(crate) async fn calls(&self, at_least: usize) -> Vec<Call> {
+        let mut count = self.shared.count.subscribe();
+        let enough = async { count.wait_for(|count| *count >= at_least).await.map(|_| ()) };
+        within(&format!("call {at_least} of the connector"), enough).await.unwrap();
+        self.shared.calls.lock().unwrap().clone()
+    }
+
+    /// Returns the calls so far.
+    pub(crate) fn calls_now(&self) -> Vec<Call> {
+        self.shared.calls.lock().unwrap().clone()
+    }
+}
+
+async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, 16 << 20).await.unwrap_or_default();
+    let call = Call {
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    };
+    let behaviour = shared.plan.lock().unwrap().pop_front().unwrap_or(Behaviour::Take);
+    let number = {
+        let mut calls = shared.calls.lock().unwrap();
+        calls.push(call);
+        calls.len()
+    };
+    shared.count.send_replace(number);
+    match behaviour {
+        Behaviour::Take => (StatusCode::CREATED, Json(json!({ "id": format!("channel-{number}") }))).into_response(),
+        Behaviour::TakeWithoutId => StatusCode::ACCEPTED.into_response(),
+        Behaviour::Status(status) => {
+            let status = StatusCode::from_u16(status).unwrap();
+            (status, Json(json!({ "error": { "code": "Planned", "message": "planned by the spec" } }))).into_response()
+        }
+        Behaviour::Throttle(seconds) => {
+            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
+        }
+        Behaviour::Garbage => (StatusCode::OK, Body::from("<html>not JSON")).into_response(),
+        Behaviour::Stall => std::future::pending().await,
+    }
+}

@@ -1,0 +1,43 @@
+//! Runs the command line to its end.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Returns the built `turntable` with an environment that no setting of this machine leaks into.
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_turntable"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TURNTABLE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs `turntable` with these arguments and this input to its end.
+pub(crate) fn turntable<A: AsRef<OsStr>>(args: &[A], input: &str) -> Ended {
+    let mut child = binary()
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the built binary starts");
+    // A command that reads nothing may be gone before its input is written.
+    let _ = child.stdin.take().expect("stdin is piped").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("the command ends");
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+    }
+}

@@ -1,0 +1,208 @@
+//! A host: the real binary with a configuration of its own, on free ports, gone with the value.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::conversation::{Answer, Conversation};
+use super::{command, component, within};
+
+/// The configuration of a host in the making.
+///
+/// It starts with free ports, connectors on any port of loopback, and a cache of compiled code that all specs share.
+pub(crate) struct Config {
+    folder: TempDir,
+    text: String,
+    bots: String,
+    complete: bool,
+}
+
+impl Config {
+    /// Returns a configuration without bots.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("components")).unwrap();
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
+        let text = format!(
+            "server.listen = '127.0.0.1:0'\nadmin.listen = '127.0.0.1:0'\nruntime.cache-dir = '{}'\n\
+             channel.connector-origins = ['http://127.0.0.1:*']\n",
+            cache.display()
+        );
+        Self { folder, text, bots: String::new(), complete: true }
+    }
+
+    /// Sets a key, such as `server.acknowledge-ms`, to a TOML value.
+    pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
+        let prefix = format!("{key} = ");
+        let kept: String =
+            self.text.lines().filter(|line| !line.starts_with(&prefix)).map(|line| format!("{line}\n")).collect();
+        self.text = format!("{kept}{prefix}{value}\n");
+        self
+    }
+
+    /// Adds a bot with these built components as its plugins. Where one is not built, the spec skips.
+    pub(crate) fn bot(mut self, name: &str, components: &[&str]) -> Self {
+        self.bots.push_str(&format!("[bots.{name}]\n"));
+        for component in components {
+            self = self.plugin(name, component, "");
+        }
+        self
+    }
+
+    /// Adds a plugin to the bot that was added last, with more TOML for it, such as `settings.text = "…"`.
+    pub(crate) fn plugin(mut self, bot: &str, name: &str, more: &str) -> Self {
+        let Some(built) = component(name) else {
+            self.complete = false;
+            return self;
+        };
+        fs::copy(built, self.folder.path().join(format!("components/{name}.wasm"))).unwrap();
+        self.bots.push_str(&format!("[[bots.{bot}.plugins]]\ncomponent = 'components/{name}.wasm'\n{more}\n"));
+        self
+    }
+}
+
+/// A running host.
+pub(crate) struct Host {
+    folder: TempDir,
+    child: Child,
+    log: Arc<Log>,
+    public: SocketAddr,
+    admin: SocketAddr,
+    client: reqwest::Client,
+}
+
+/// What the host wrote to stderr.
+struct Log {
+    lines: Mutex<Vec<String>>,
+    /// How many lines there are, and whether the stream has ended.
+    state: watch::Sender<(usize, bool)>,
+}
+
+#[derive(Deserialize)]
+struct Ports {
+    public: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Host {
+    /// Starts a host and waits until it listens. Returns none where a component is missing, which was said aloud then.
+    pub(crate) async fn start(config: Config) -> Option<Self> {
+        if !config.complete {
+            return None;
+        }
+        let file = config.folder.path().join("turntable.toml");
+        fs::write(&file, format!("{}\n{}", config.text, config.bots)).unwrap();
+        let ports_file = config.folder.path().join("ports.json");
+        let mut child = command::binary()
+            .args(["serve", "--log-format", "json", "--ports-file"])
+            .args([&ports_file, &file])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the built binary starts");
+        let log = Log::of(child.stderr.take().expect("stderr is piped"));
+        let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        // From here on dropping it kills the child and shows its log, also where it does not start.
+        let mut host = Self { folder: config.folder, child, log, public: unbound, admin: unbound, client };
+        host.logged("\"listening\"").await;
+        let ports: Ports = serde_json::from_slice(&fs::read(&ports_file).unwrap()).unwrap();
+        (host.public, host.admin) = (ports.public, ports.admin);
+        Some(host)
+    }
+
+    /// Returns a URL of the public listener.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.public)
+    }
+
+    /// Returns the address of the admin API.
+    pub(crate) fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    /// Returns the file with the admin token.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        self.folder.path().join(".turntable/admin-token")
+    }
+
+    /// Returns the path of the component as this host's configuration names it.
+    pub(crate) fn component(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("components/{name}.wasm"))
+    }
+
+    /// Starts a conversation with a bot; see [`Conversation`].
+    pub(crate) fn bot(&self, bot: &str) -> Conversation<'_> {
+        Conversation::new(self, bot)
+    }
+
+    /// Posts an activity to a bot and returns the answer.
+    pub(crate) async fn post(&self, bot: &str, activity: &Value) -> Answer {
+        let request = self.client.post(self.url(&format!("/api/bots/{bot}/messages"))).json(activity);
+        Answer::of(within("an answer", request.send()).await.unwrap()).await
+    }
+
+    /// Waits for a log line that contains the text, and returns it.
+    pub(crate) async fn logged(&self, text: &str) -> String {
+        let mut state = self.log.state.subscribe();
+        let find = async {
+            loop {
+                let (_, ended) = *state.borrow_and_update();
+                let found = self.log.lines.lock().unwrap().iter().find(|line| line.contains(text)).cloned();
+                if found.is_some() || ended {
+                    return found;
+                }
+                let _ = state.changed().await;
+            }
+        };
+        match within(&format!("a log line with {text}"), find).await {
+            Some(line) => line,
+            None => panic!("the host ended without a log line with {text}"),
+        }
+    }
+
+    /// Sends SIGTERM, waits for the end, and returns the exit status with the log.
+    pub(crate) async fn stop(mut self) -> (ExitStatus, Vec<String>) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let mut state = self.log.state.subscribe();
+        within("the end of the log", state.wait_for(|(_, ended)| *ended)).await.unwrap();
+        let status = self.child.wait().unwrap();
+        (status, self.log.lines.lock().unwrap().clone())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- log of the host ---\n{}\n---", self.log.lines.lock().unwrap().join("\n"));
+        }
+    }
+}
+
+impl Log {
+    fn of(stream: impl std::io::Read + Send + 'static) -> Arc<Self> {
+        let log = Arc::new(Self { lines: Mutex::default(), state: watch::Sender::new((0, false)) });
+        let reader = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                reader.lines.lock().unwrap().push(line);
+                reader.state.send_modify(|(count, _)| *count += 1);
+            }
+            reader.state.send_modify(|(_, ended)| *ended = true);
+        });
+        log
+    }
+}
