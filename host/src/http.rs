@@ -62,3 +62,54 @@ fn edge(listener: &'static str, guard: Arc<Guard>, routes: Router) -> Router {
         .method_not_allowed_fallback(async || HttpError::method_not_allowed())
         .layer(layers)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::response::Response;
+    use axum::routing::post;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn ask(method: &str, target: &str, host: &str) -> Response {
+        let guard = Arc::new(Guard::new("127.0.0.1:3978".parse().unwrap(), &[], &[]));
+        let router = edge("test", guard, Router::new().route("/x", post(async || "ok")));
+        let request = Request::builder().method(method).uri(target).header("host", host);
+        router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_answer_has_an_id_and_errors_have_the_body_of_the_protocol() {
+        for (method, target, host, status, code) in [
+            ("POST", "/x", "localhost", 200, None),
+            ("POST", "/y", "localhost", 404, Some("NotFound")),
+            ("GET", "/x", "localhost", 405, Some("MethodNotAllowed")),
+            ("POST", "/x", "evil.example", 421, Some("MisdirectedRequest")),
+            ("POST", "/y", "evil.example", 421, Some("MisdirectedRequest")),
+            ("GET", "/x", "evil.example", 421, Some("MisdirectedRequest")),
+        ] {
+            let case = format!("{method} {target} at {host}");
+            let response = ask(method, target, host).await;
+            assert_eq!(response.status().as_u16(), status, "{case}");
+            assert!(response.headers().contains_key("x-request-id"), "{case}");
+            assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{case}");
+            if let Some(code) = code {
+                let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+                let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!(body["error"]["code"], code, "{case}");
+                assert!(body["error"]["message"].is_string(), "{case}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_method_learns_the_right_ones() {
+        for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"] {
+            let response = ask(method, "/x", "localhost").await;
+            assert_eq!(response.status().as_u16(), 405, "{method}");
+            assert_eq!(response.headers()["allow"], "POST", "{method}");
+        }
+    }
+}

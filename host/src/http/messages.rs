@@ -183,3 +183,89 @@ fn respond(answer: Answer) -> Result<Response, HttpError> {
         None => status.into_response(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn code(body: &[u8]) -> Option<&'static str> {
+        parse(body).err().map(|error| {
+            assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+            error.code()
+        })
+    }
+
+    #[test]
+    fn what_is_no_activity_is_refused_with_its_reason() {
+        let deep = format!(r#"{{"type":"message","value":{}{}}}"#, "[".repeat(5_000), "]".repeat(5_000));
+        let conversation = r#""conversation":{"id":"c"}"#;
+        let service = r#""serviceUrl":"http://localhost:1/""#;
+        let cases = [
+            ("", Some("BadSyntax")),
+            ("null", Some("BadSyntax")),
+            ("[]", Some("BadSyntax")),
+            ("42", Some("BadSyntax")),
+            ("{\"type\":", Some("BadSyntax")),
+            (deep.as_str(), Some("BadSyntax")),
+            ("{}", Some("MissingProperty")),
+            (r#"{"type":7}"#, Some("BadArgument")),
+            (r#"{"type":"message"}"#, Some("MissingProperty")),
+            (&format!(r#"{{"type":"message",{service},"conversation":{{"id":""}}}}"#), Some("MissingProperty")),
+            (&format!(r#"{{"type":"message",{service},"conversation":"c"}}"#), Some("BadArgument")),
+            (&format!(r#"{{"type":"message",{conversation}}}"#), Some("MissingProperty")),
+            (&format!(r#"{{"type":"message",{conversation},{service}}}"#), None),
+            (&format!(r#"{{"type":"message",{conversation},"deliveryMode":"expectReplies"}}"#), None),
+            (&format!(r#"{{"type":"invoke",{conversation}}}"#), None),
+            (&format!(r#"{{"type":"fooBar",{conversation},{service},"unknown":[{{}}]}}"#), None),
+        ];
+        for (body, wanted) in cases {
+            assert_eq!(code(body.as_bytes()), wanted, "{}", &body[..body.len().min(80)]);
+        }
+        assert_eq!(code(b"{\"type\":\"\xff\"}"), Some("BadSyntax"), "not UTF-8");
+    }
+
+    fn ticket() -> (oneshot::Sender<Answer>, Ticket) {
+        let (sender, answer) = oneshot::channel();
+        (sender, Ticket { turn_id: "01TURN".into(), answer })
+    }
+
+    #[tokio::test]
+    async fn the_answer_of_the_turn_is_the_answer() {
+        let (sender, ticket) = ticket();
+        sender.send(Answer { status: 409, body: Some(r#"{"a":1}"#.into()) }).unwrap();
+        let response = Wait::Deadline(Duration::from_secs(5)).answer(ticket).await.unwrap();
+        assert_eq!(response.status().as_u16(), 409);
+        assert_eq!(response.headers()["content-type"], "application/json; charset=utf-8");
+        assert_eq!(response.headers()["x-turn-id"], "01TURN");
+        assert_eq!(axum::body::to_bytes(response.into_body(), 64).await.unwrap(), r#"{"a":1}"#);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_goes_on_is_acknowledged_or_given_up_by_its_caller() {
+        let (_running, goes_on) = ticket();
+        let response = Wait::Acknowledge(Duration::ZERO).answer(goes_on).await.unwrap();
+        assert_eq!(response.status().as_u16(), 202);
+        let (_running, goes_on) = ticket();
+        let error = Wait::Deadline(Duration::ZERO).answer(goes_on).await.unwrap_err();
+        assert_eq!(error.status().as_u16(), 504);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_is_torn_down_answers_503() {
+        let (sender, ticket) = ticket();
+        drop(sender);
+        let error = Wait::Acknowledge(Duration::from_secs(5)).answer(ticket).await.unwrap_err();
+        assert_eq!(error.status().as_u16(), 503);
+    }
+
+    #[test]
+    fn a_status_that_http_does_not_have_is_a_failure_of_the_host() {
+        for status in [0, 99, 101, 1000] {
+            let error = respond(Answer { status, body: None }).unwrap_err();
+            assert_eq!(error.status().as_u16(), 500, "{status}");
+        }
+        assert_eq!(respond(Answer { status: 501, body: None }).unwrap().status().as_u16(), 501);
+    }
+}

@@ -131,3 +131,111 @@ async fn silence(spoken: &AtomicBool) {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::WebSocketUpgrade;
+    use axum::extract::ws::Message;
+    use axum::response::Response;
+    use axum::routing::get;
+    use axum::{Extension, Router};
+    use futures_util::{SinkExt, StreamExt};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+    use tokio_tungstenite::tungstenite;
+
+    use super::*;
+
+    /// Returns the address of a running server, what stops it, and its end.
+    async fn start(router: Router) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let server = serve(listener, router, async move { stopped.await.unwrap_or_default() });
+        (address, stop, tokio::spawn(server))
+    }
+
+    /// Sends one request and reads one answer of known length.
+    async fn exchange(stream: &mut TcpStream, request: &str, answer_ends: &str) -> String {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let mut buffer = [0; 1024];
+        while !answer.ends_with(answer_ends) {
+            let read = stream.read(&mut buffer).await.unwrap();
+            assert!(read > 0, "closed after {answer:?}");
+            answer.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+        }
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_connection_serves_several_requests_and_knows_its_address() {
+        let handler = async |Extension(LocalAddress(local)): Extension<LocalAddress>| format!("{local}!");
+        let (address, _stop, _server) = start(Router::new().route("/", get(handler))).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        for _ in 0..2 {
+            let answer = exchange(&mut stream, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", "!").await;
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(&format!("{address}!")), "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn http_2_is_spoken_by_prior_knowledge() {
+        let (address, _stop, _server) = start(Router::new()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let empty_settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        stream.write_all(&empty_settings).await.unwrap();
+        let mut header = [0; 9];
+        stream.read_exact(&mut header).await.unwrap();
+        assert_eq!(header[3], 4, "the first frame is SETTINGS: {header:?}");
+    }
+
+    #[tokio::test]
+    async fn stopping_finishes_what_is_under_way_and_closes_what_is_idle() {
+        let (started, mut starts) = tokio::sync::mpsc::channel(1);
+        let gate = Arc::new(Semaphore::new(0));
+        let opened = gate.clone();
+        let slow = async move || {
+            started.send(()).await.unwrap();
+            opened.acquire().await.unwrap().forget();
+            "done"
+        };
+        let router = Router::new().route("/slow", get(slow)).route("/", get(async || "quick"));
+        let (address, stop, server) = start(router).await;
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        exchange(&mut idle, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", "quick").await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let caller = tokio::spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            exchange(&mut stream, "GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n", "done").await
+        });
+        starts.recv().await.unwrap();
+
+        stop.send(()).unwrap();
+        assert_eq!(idle.read(&mut [0; 1]).await.unwrap(), 0, "the idle connection is closed");
+        assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0, "and the one that never said anything");
+        assert!(!server.is_finished());
+        gate.add_permits(1);
+        assert!(caller.await.unwrap().starts_with("HTTP/1.1 200"));
+        server.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
+    }
+
+    #[tokio::test]
+    async fn a_connection_can_become_a_web_socket() {
+        async fn echo(upgrade: WebSocketUpgrade) -> Response {
+            upgrade.on_upgrade(async |mut socket| {
+                while let Some(Ok(Message::Text(text))) = socket.recv().await {
+                    socket.send(Message::Text(text)).await.unwrap();
+                }
+            })
+        }
+        let (address, _stop, _server) = start(Router::new().route("/socket", get(echo))).await;
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut socket, _) = tokio_tungstenite::client_async("ws://localhost/socket", stream).await.unwrap();
+        socket.send(tungstenite::Message::text("hi")).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap(), tungstenite::Message::text("hi"));
+    }
+}
