@@ -64,10 +64,8 @@ pub mod name {
     pub const PLUGIN_CALL_SECONDS: &str = "turntable_plugin_call_seconds";
     /// CPU time of plugin calls, by bot and plugin.
     pub const PLUGIN_CPU_SECONDS: &str = "turntable_plugin_cpu_seconds";
-    /// Deliveries ended, by kind of channel and outcome.
+    /// Deliveries ended, by bot and outcome.
     pub const DELIVERIES: &str = "turntable_deliveries_total";
-    /// Duration of deliveries, retries included, by kind of channel and outcome.
-    pub const DELIVERY_SECONDS: &str = "turntable_delivery_seconds";
     /// Generations swapped in, by bot and cause.
     pub const SWAPS: &str = "turntable_swaps_total";
     /// From request to swap, by cause.
@@ -131,7 +129,6 @@ fn describe() {
     describe_histogram!(name::PLUGIN_CALL_SECONDS, Unit::Seconds, "Wall time of a plugin call, instantiation included");
     describe_histogram!(name::PLUGIN_CPU_SECONDS, Unit::Seconds, "CPU time of a plugin call");
     describe_counter!(name::DELIVERIES, "Deliveries to channels ended, by outcome");
-    describe_histogram!(name::DELIVERY_SECONDS, Unit::Seconds, "Duration of a delivery, retries included");
     describe_counter!(name::SWAPS, "Generations swapped in, by cause");
     describe_histogram!(name::SWAP_SECONDS, Unit::Seconds, "From the request of a swap to the swap");
     describe_counter!(name::LOADS_FAILED, "Loads that left the old generation serving");
@@ -159,10 +156,9 @@ pub fn plugin_called(bot: &str, plugin: &str, outcome: &'static str, duration: D
     histogram!(name::PLUGIN_CPU_SECONDS, "bot" => bot, "plugin" => plugin).record(cpu);
 }
 
-/// A delivery ended. `kind`: `connector` or `directline`; `outcome`: `delivered`, `refused`, `undelivered` or `ambiguous`.
-pub fn delivery_ended(kind: &'static str, outcome: &'static str, duration: Duration) {
-    counter!(name::DELIVERIES, "kind" => kind, "outcome" => outcome).increment(1);
-    histogram!(name::DELIVERY_SECONDS, "kind" => kind, "outcome" => outcome).record(duration);
+/// A delivery ended. `outcome`: `delivered`, `refused`, `unreachable` or `ambiguous`.
+pub fn delivery_ended(bot: &str, outcome: &'static str) {
+    counter!(name::DELIVERIES, "bot" => bot.to_owned(), "outcome" => outcome).increment(1);
 }
 
 /// A generation replaced another. `cause`: `start`, `watch`, `reload`, `deploy` or `rollback`.
@@ -224,7 +220,7 @@ mod tests {
         install_metrics().expect("a second call returns the same");
         turn_ended("telemetry-test", "completed", Duration::from_micros(300));
         plugin_called("telemetry-test", "echo", "handled", Duration::from_micros(40), Duration::from_micros(20));
-        delivery_ended("connector", "delivered", Duration::from_millis(3));
+        delivery_ended("telemetry-test", "delivered");
         swapped("telemetry-test", "deploy", Duration::from_millis(4));
         load_failed("telemetry-test", "watch");
         request_ended("public", "POST", "/api/messages", 200, Duration::from_micros(500));
@@ -236,7 +232,7 @@ mod tests {
             r#"turntable_turn_seconds_bucket{bot="telemetry-test",outcome="completed",le="0.00025"} 0"#,
             r#"turntable_plugin_calls_total{bot="telemetry-test",plugin="echo",outcome="handled"} 1"#,
             r#"turntable_plugin_cpu_seconds_count{bot="telemetry-test",plugin="echo"} 1"#,
-            r#"turntable_deliveries_total{kind="connector",outcome="delivered"} 1"#,
+            r#"turntable_deliveries_total{bot="telemetry-test",outcome="delivered"} 1"#,
             r#"turntable_swaps_total{bot="telemetry-test",cause="deploy"} 1"#,
             r#"turntable_loads_failed_total{bot="telemetry-test",cause="watch"} 1"#,
             r#"turntable_http_requests_total{listener="public",method="POST",route="/api/messages",status="200"} 1"#,

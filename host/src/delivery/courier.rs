@@ -12,6 +12,7 @@ use super::slots::Slots;
 use crate::activity::{ChannelInstance, ConversationKey, Object};
 use crate::channel::{Address, Channel, ChannelError};
 use crate::storage::{Delivery, OutboxAction, OutboxRow, Storage, StorageError};
+use crate::telemetry;
 
 /// Waits between attempts, where the channel does not say how long: about 1, 4, 16, 20, 20 … seconds, with jitter.
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
@@ -79,14 +80,14 @@ impl Courier {
             Ok(call) => match self.persist(&to, &call).await {
                 Ok(channel_id) => {
                     self.delivered.fetch_add(1, Ordering::Relaxed);
-                    count(&row.conversation, "delivered");
+                    telemetry::delivery_ended(&row.conversation.bot, "delivered");
                     return Delivery::Done { channel_id };
                 }
                 Err(error) => (outcome_of(&error), error.to_string()),
             },
             Err(why) => ("refused", why),
         };
-        count(&row.conversation, outcome);
+        telemetry::delivery_ended(&row.conversation.bot, outcome);
         tracing::warn!(
             bot = %row.conversation.bot,
             channel = %row.conversation.channel,
@@ -122,7 +123,7 @@ impl Courier {
                 stored("map_id", || self.storage.map_id(conversation, &host_id, &channel_id)).await;
             }
             (Err(error), _) if is_message => {
-                count(conversation, outcome_of(&error));
+                telemetry::delivery_ended(&conversation.bot, outcome_of(&error));
                 tracing::warn!(
                     bot = %conversation.bot,
                     conversation = %conversation.conversation,
@@ -214,11 +215,6 @@ fn outcome_of(error: &ChannelError) -> &'static str {
         ChannelError::NotDelivered { .. } => "unreachable",
         ChannelError::Ambiguous { .. } => "ambiguous",
     }
-}
-
-fn count(conversation: &ConversationKey, outcome: &'static str) {
-    metrics::counter!("turntable_deliveries_total", "bot" => conversation.bot.to_string(), "outcome" => outcome)
-        .increment(1);
 }
 
 /// Asks the store until it answers: a lane that went on without it would lose or repeat a row.
