@@ -71,7 +71,7 @@ impl Guard {
             return Ok(());
         }
         let message =
-            "the Host of the request is not a name of this server; add it to `server.host-names` if it should be";
+            "the Host of the request is not a name of this listener; `server.host-names` adds names to the public one";
         Err(HttpError::new(StatusCode::MISDIRECTED_REQUEST, code::MISDIRECTED, message))
     }
 
