@@ -25,10 +25,10 @@ pub(super) struct AdminArgs {
     #[arg(long, value_name = "FILE", default_value = "turntable.toml")]
     config: PathBuf,
     /// Address of the admin API [default: `admin.listen` of the configuration]
-    #[arg(long, env = "TURNTABLE_ADMIN_URL", value_name = "URL")]
+    #[arg(long, env = "TURNTABLE_ADMIN_URL", hide_env_values = true, value_name = "URL")]
     admin_url: Option<String>,
     /// File with the token of the admin API [default: `admin.token-file` of the configuration]
-    #[arg(long, env = "TURNTABLE_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, env = "TURNTABLE_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 

@@ -27,7 +27,13 @@ const LINES_AHEAD: usize = 16;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Address of the host
-    #[arg(long, env = "TURNTABLE_URL", value_name = "URL", default_value = "http://127.0.0.1:3978")]
+    #[arg(
+        long,
+        env = "TURNTABLE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:3978"
+    )]
     url: String,
     /// Bot to talk to [default: the host's default bot]
     #[arg(long, value_name = "BOT")]

@@ -30,7 +30,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
     /// Log from this level on, or by directives such as `info,turntable::http=debug`
-    #[arg(long, env = "TURNTABLE_LOG", value_name = "FILTER", default_value = FILTER_DEFAULT)]
+    #[arg(long, env = "TURNTABLE_LOG", hide_env_values = true, value_name = "FILTER", default_value = FILTER_DEFAULT)]
     log: String,
     /// Write the bound addresses to this file as JSON once the host is ready
     #[arg(long, value_name = "PATH")]

@@ -47,7 +47,7 @@ impl Problems {
                 Problem { line, column, message, span }
             })
             .collect();
-        list.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+        list.sort_by_key(|problem| (problem.line, problem.column));
         list.dedup();
         Self { path: path.to_owned(), text: text.to_owned(), list }
     }

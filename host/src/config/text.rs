@@ -63,7 +63,7 @@ pub(super) fn connector_origin(text: &str) -> Result<String, String> {
         None => (text.to_owned(), false),
     };
     let url = parsed_origin(&with_port).map_err(|_| no_origin(text))?;
-    if !is_loopback(url.host()) {
+    if !is_loopback(url.host().as_ref()) {
         return Err(format!(
             "\"{text}\" is not on loopback: replies carry no credentials in this release and go to loopback only"
         ));
@@ -92,9 +92,9 @@ fn no_origin(text: &str) -> String {
     format!("\"{text}\" is no origin: write scheme, host and port only, such as \"http://localhost:8080\"")
 }
 
-fn is_loopback(host: Option<Host<&str>>) -> bool {
+fn is_loopback(host: Option<&Host<&str>>) -> bool {
     match host {
-        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Domain(name)) => *name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,

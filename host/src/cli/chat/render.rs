@@ -116,14 +116,14 @@ mod tests {
 
     use super::*;
 
-    fn shown(activity: Value) -> String {
+    fn shown(activity: &Value) -> String {
         let show = |line: &Line| match line {
             Line::Said(text) => format!("said {text}"),
             Line::Card(text) => format!("card {text}"),
             Line::Actions(text) => format!("actions {text}"),
             Line::Note(text) => format!("note {text}"),
         };
-        rendered(&activity).iter().map(show).collect::<Vec<_>>().join("\n")
+        rendered(activity).iter().map(show).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
             ),
         ];
         for (activity, lines) in cases {
-            assert_eq!(shown(activity), lines);
+            assert_eq!(shown(&activity), lines);
         }
     }
 }
