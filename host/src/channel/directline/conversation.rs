@@ -1,0 +1,235 @@
+//! One conversation of the local Direct Line.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::identity::{Account, Identity};
+use super::log::{Log, Stamp, StreamUsed, Subscription};
+use crate::activity::{Activity, ActivityError, ChannelInstance, ConversationKey, Inbound, Object};
+
+/// What a conversation is started with.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The configured name of the bot.
+    pub bot: Arc<str>,
+    /// The title of the bot, its name on this channel.
+    pub title: String,
+    /// The user, where the client says at the start who it is.
+    pub user: Option<Account>,
+    /// The locale of activities that have none, or empty.
+    pub locale: String,
+}
+
+/// A conversation: who takes part, what was said, who listens.
+pub struct Conversation {
+    identity: Identity,
+    user: Option<Account>,
+    /// Held while an activity comes in and while one leaves, so that their order is the same for bot and client.
+    gate: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    log: Log,
+    touched: Instant,
+    knows_bot: bool,
+    knows_user: bool,
+}
+
+/// The right to change what was said. Others wait.
+pub struct Door<'a> {
+    conversation: &'a Conversation,
+    _held: tokio::sync::MutexGuard<'a, ()>,
+}
+
+/// The notice to the bot that a member joined.
+pub struct Introduction {
+    /// For the turn.
+    pub inbound: Inbound,
+    is_bot: bool,
+}
+
+/// An activity of the user that has its place in the conversation.
+pub struct Stamped {
+    /// For the turn.
+    pub inbound: Inbound,
+    stamp: Stamp,
+}
+
+impl Stamped {
+    /// The id that the activity has on this channel.
+    pub fn id(&self) -> &str {
+        self.inbound.activity.id()
+    }
+}
+
+impl Conversation {
+    pub(super) fn new(start: Start, service_url: Arc<str>) -> Self {
+        let Start { id, bot, title, user, locale } = start;
+        let state = State { log: Log::new(), touched: Instant::now(), knows_bot: false, knows_user: false };
+        let identity = Identity { conversation: id, bot, title, locale, service_url };
+        Self { identity, user, gate: tokio::sync::Mutex::default(), state: Mutex::new(state) }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &Arc<str> {
+        &self.identity.conversation
+    }
+
+    /// The configured name of the bot.
+    pub fn bot(&self) -> &Arc<str> {
+        &self.identity.bot
+    }
+
+    /// Waits until nobody else changes what was said.
+    pub async fn enter(&self) -> Door<'_> {
+        Door { _held: self.gate.lock().await, conversation: self }
+    }
+
+    /// Returns the activity set that is newer than a watermark, as JSON text. Without one, all that is kept.
+    pub fn since(&self, watermark: Option<u64>) -> String {
+        self.state().log.since(watermark)
+    }
+
+    /// Issues the ticket of a stream. It is good for one connection, until a newer one is used.
+    pub fn issue_stream(&self) -> u64 {
+        self.state().log.issue_stream()
+    }
+
+    /// Opens the stream of a ticket; an older stream closes with the reason `collision`.
+    ///
+    /// # Errors
+    /// Where the ticket was used before.
+    pub fn subscribe(&self, ticket: u64, watermark: Option<u64>) -> Result<Subscription, StreamUsed> {
+        self.state().log.subscribe(ticket, watermark)
+    }
+
+    pub(super) fn touch(&self) {
+        self.state().touched = Instant::now();
+    }
+
+    pub(super) fn idle(&self) -> Duration {
+        self.state().touched.elapsed()
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.state().log.is_connected()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inbound(&self, activity: &Object, request_id: &Arc<str>) -> Result<Inbound, ActivityError> {
+        let key = ConversationKey {
+            bot: self.identity.bot.clone(),
+            channel: ChannelInstance::LocalDirectLine,
+            conversation: self.identity.conversation.clone(),
+        };
+        let activity = Arc::new(Activity::from_object(activity)?);
+        Ok(Inbound { key, activity, request_id: request_id.clone() })
+    }
+
+    fn activity_id(&self, stamp: &Stamp) -> String {
+        format!("{}|{:07}", self.identity.conversation, stamp.sequence)
+    }
+
+    /// The sequence number in an id of this conversation.
+    fn sequence_of(&self, id: &str) -> Option<u64> {
+        id.strip_prefix(&*self.identity.conversation)?.strip_prefix('|')?.parse().ok()
+    }
+}
+
+impl Door<'_> {
+    /// Returns the notices that the bot has not had yet: that it joined, then that the user did, once that is known.
+    /// Each counts as given when [`Door::introduced`] says so.
+    ///
+    /// # Errors
+    /// Where the user's id makes no valid activity.
+    pub fn introductions(
+        &self,
+        user: Option<&Account>,
+        request_id: &Arc<str>,
+    ) -> Result<Vec<Introduction>, ActivityError> {
+        let conversation = self.conversation;
+        let user = conversation.user.as_ref().or(user);
+        let mut introductions = Vec::with_capacity(2);
+        let mut state = conversation.state();
+        for (is_due, member) in [(!state.knows_bot, None), (!state.knows_user && user.is_some(), user)] {
+            if is_due {
+                let timestamp = state.log.stamp().timestamp;
+                let activity = conversation.identity.introduction(member, user, &timestamp);
+                let inbound = conversation.inbound(&activity, request_id)?;
+                introductions.push(Introduction { inbound, is_bot: member.is_none() });
+            }
+        }
+        Ok(introductions)
+    }
+
+    /// Notes that the bot has been given a notice.
+    pub fn introduced(&self, introduction: &Introduction) {
+        let mut state = self.conversation.state();
+        match introduction.is_bot {
+            true => state.knows_bot = true,
+            false => state.knows_user = true,
+        }
+    }
+
+    /// Gives an activity of the user its place. Nobody sees it before [`Door::echo`].
+    ///
+    /// # Errors
+    /// Where it is no valid activity.
+    pub fn stamp(&self, activity: Object, from: &Account, request_id: &Arc<str>) -> Result<Stamped, ActivityError> {
+        let conversation = self.conversation;
+        let stamp = conversation.state().log.stamp();
+        let id = conversation.activity_id(&stamp);
+        let activity = conversation.identity.inbound(activity, from, &id, &stamp.timestamp);
+        Ok(Stamped { inbound: conversation.inbound(&activity, request_id)?, stamp })
+    }
+
+    /// Shows the client its own activity. Types that are only for the bot (`typing`, `conversationUpdate`) it does not see.
+    pub fn echo(&self, stamped: Stamped) {
+        let activity = &stamped.inbound.activity;
+        if !matches!(activity.kind(), "typing" | "conversationUpdate") {
+            let text = Value::Object(Identity::echo(activity.object())).to_string();
+            self.conversation.state().log.append(stamped.stamp, text);
+        }
+    }
+
+    /// Appends what the bot sends, and returns its id. `typing` goes to the subscriber only.
+    pub(super) fn send(&self, activity: &Object) -> Arc<str> {
+        let conversation = self.conversation;
+        let mut state = conversation.state();
+        let stamp = state.log.stamp();
+        let id = conversation.activity_id(&stamp);
+        let activity = conversation.identity.outbound(activity, &id, &stamp.timestamp);
+        let is_typing = activity.get("type").and_then(Value::as_str) == Some("typing");
+        let text = Value::Object(activity).to_string();
+        match is_typing {
+            true => state.log.show(&text, None),
+            false => state.log.append(stamp, text),
+        }
+        id.into()
+    }
+
+    /// Replaces an activity. None: it is not in the history.
+    pub(super) fn update(&self, id: &str, activity: &Object) -> Option<()> {
+        let conversation = self.conversation;
+        let sequence = conversation.sequence_of(id)?;
+        let text = |timestamp: &str| Value::Object(conversation.identity.outbound(activity, id, timestamp)).to_string();
+        conversation.state().log.replace(sequence, text)
+    }
+
+    /// Puts the notice of its deletion in the place of an activity. None: it is not in the history.
+    pub(super) fn delete(&self, id: &str) -> Option<()> {
+        let conversation = self.conversation;
+        let sequence = conversation.sequence_of(id)?;
+        let text = |timestamp: &str| Value::Object(conversation.identity.deletion(id, timestamp)).to_string();
+        conversation.state().log.replace(sequence, text)
+    }
+}

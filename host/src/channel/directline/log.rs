@@ -1,0 +1,196 @@
+//! What was said in a conversation, bounded, and the one subscriber that hears it at once.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// Activities kept for pollers and reconnecting clients; the oldest go first.
+const ACTIVITIES_MAX: usize = 1_000;
+/// The same in bytes of JSON text. The newest activity is kept whatever its size.
+const BYTES_MAX: usize = 512 * 1024;
+/// Frames that may wait for a subscriber that reads slowly; then it is closed and comes back with its watermark.
+const FRAMES_MAX: usize = 256;
+
+/// Close reasons of the stream.
+const COLLISION: &str = "collision";
+const TOO_SLOW: &str = "the client reads too slowly";
+const FORGOTTEN: &str = "the conversation has ended";
+
+/// The history of a conversation. Sequence numbers count everything that happens, so ids have gaps.
+pub(super) struct Log {
+    next: u64,
+    last_ms: i64,
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    subscriber: Option<Subscriber>,
+    streams_issued: u64,
+    streams_used: u64,
+}
+
+struct Entry {
+    /// The sequence number in its id.
+    sequence: u64,
+    /// The number of its newest change: what watermarks compare with.
+    changed: u64,
+    timestamp: String,
+    text: String,
+}
+
+struct Subscriber {
+    frames: mpsc::Sender<String>,
+    why: Arc<OnceLock<&'static str>>,
+}
+
+/// A place in the sequence, and the time that goes with it.
+pub(super) struct Stamp {
+    pub(super) sequence: u64,
+    pub(super) timestamp: String,
+}
+
+/// The stream of one client.
+pub struct Subscription {
+    frames: mpsc::Receiver<String>,
+    why: Arc<OnceLock<&'static str>>,
+    backlog: Option<String>,
+}
+
+/// The ticket of a stream was used before, or a newer one was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamUsed;
+
+impl Log {
+    pub(super) fn new() -> Self {
+        Self {
+            next: 0,
+            last_ms: 0,
+            entries: VecDeque::new(),
+            bytes: 0,
+            subscriber: None,
+            streams_issued: 0,
+            streams_used: 0,
+        }
+    }
+
+    /// Takes the next place. Timestamps grow by at least 1 ms: clients sort by them.
+    pub(super) fn stamp(&mut self) -> Stamp {
+        self.last_ms = Timestamp::now().as_millisecond().max(self.last_ms + 1);
+        let timestamp = Timestamp::from_millisecond(self.last_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+        let sequence = self.next;
+        self.next += 1;
+        Stamp { sequence, timestamp: format!("{timestamp:.3}") }
+    }
+
+    /// Appends an activity and shows it to the subscriber.
+    pub(super) fn append(&mut self, stamp: Stamp, text: String) {
+        self.show(&text, Some(stamp.sequence));
+        self.bytes += text.len();
+        let Stamp { sequence, timestamp } = stamp;
+        self.entries.push_back(Entry { sequence, changed: sequence, timestamp, text });
+        self.trim();
+    }
+
+    /// Replaces an activity in its place; `text` is made from its timestamp. None: it is not in the history.
+    pub(super) fn replace(&mut self, sequence: u64, text: impl FnOnce(&str) -> String) -> Option<()> {
+        let place = self.entries.binary_search_by_key(&sequence, |entry| entry.sequence).ok()?;
+        let changed = self.next;
+        let entry = self.entries.get_mut(place)?;
+        let text = text(&entry.timestamp);
+        self.next += 1;
+        self.bytes = self.bytes - entry.text.len() + text.len();
+        entry.changed = changed;
+        entry.text.clone_from(&text);
+        self.show(&text, Some(changed));
+        self.trim();
+        Some(())
+    }
+
+    /// Shows the subscriber what is in no history: without one, it is lost.
+    pub(super) fn show(&mut self, text: &str, watermark: Option<u64>) {
+        let Some(subscriber) = &self.subscriber else { return };
+        match subscriber.frames.try_send(activity_set(&[text], watermark)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => self.close(TOO_SLOW),
+            Err(TrySendError::Closed(_)) => self.subscriber = None,
+        }
+    }
+
+    /// Returns the activity set of everything that is newer than the watermark.
+    pub(super) fn since(&self, watermark: Option<u64>) -> String {
+        let news = |entry: &&Entry| watermark.is_none_or(|watermark| entry.changed > watermark);
+        let newest = self.entries.iter().filter(news).map(|entry| entry.changed).max();
+        let texts: Vec<&str> = self.entries.iter().filter(news).map(|entry| entry.text.as_str()).collect();
+        activity_set(&texts, newest.or(watermark))
+    }
+
+    /// Issues the ticket of a stream, good for one connection.
+    pub(super) fn issue_stream(&mut self) -> u64 {
+        self.streams_issued += 1;
+        self.streams_issued
+    }
+
+    /// Makes a client the subscriber, in the place of any older one.
+    pub(super) fn subscribe(&mut self, ticket: u64, watermark: Option<u64>) -> Result<Subscription, StreamUsed> {
+        if ticket <= self.streams_used || ticket > self.streams_issued {
+            return Err(StreamUsed);
+        }
+        self.streams_used = ticket;
+        self.close(COLLISION);
+        let (sender, frames) = mpsc::channel(FRAMES_MAX);
+        let why = Arc::new(OnceLock::new());
+        self.subscriber = Some(Subscriber { frames: sender, why: why.clone() });
+        let is_news = |entry: &Entry| watermark.is_none_or(|watermark| entry.changed > watermark);
+        let backlog = self.entries.iter().any(is_news).then(|| self.since(watermark));
+        Ok(Subscription { frames, why, backlog })
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.subscriber.as_ref().is_some_and(|subscriber| !subscriber.frames.is_closed())
+    }
+
+    fn close(&mut self, reason: &'static str) {
+        if let Some(subscriber) = self.subscriber.take() {
+            // Nobody else sets it.
+            let _ = subscriber.why.set(reason);
+        }
+    }
+
+    fn trim(&mut self) {
+        while self.entries.len() > ACTIVITIES_MAX || (self.bytes > BYTES_MAX && self.entries.len() > 1) {
+            let Some(oldest) = self.entries.pop_front() else { return };
+            self.bytes -= oldest.text.len();
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.close(FORGOTTEN);
+    }
+}
+
+impl Subscription {
+    /// Returns the next frame, or `None` when the stream is over; [`Subscription::reason`] then says why.
+    pub async fn next(&mut self) -> Option<String> {
+        match self.backlog.take() {
+            Some(backlog) => Some(backlog),
+            None => self.frames.recv().await,
+        }
+    }
+
+    /// Why the stream is over.
+    pub fn reason(&self) -> &'static str {
+        self.why.get().copied().unwrap_or_default()
+    }
+}
+
+/// The texts are JSON already, so they are joined as text.
+fn activity_set(activities: &[&str], watermark: Option<u64>) -> String {
+    let activities = activities.join(",");
+    match watermark {
+        Some(watermark) => format!(r#"{{"activities":[{activities}],"watermark":"{watermark}"}}"#),
+        None => format!(r#"{{"activities":[{activities}]}}"#),
+    }
+}

@@ -1,0 +1,125 @@
+//! Files that clients uploaded, kept in memory for a day.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::DirectLine;
+
+/// How long a file is kept at most.
+const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of all files together, but at least four of the largest that may be uploaded; the oldest go first.
+const BYTES_MAX: usize = 64 << 20;
+/// Files kept at once; the oldest go first.
+const FILES_MAX: usize = 4_096;
+
+/// The uploaded files, by ids nobody guesses.
+pub struct Uploads {
+    bytes_max: usize,
+    files: Mutex<Files>,
+}
+
+#[derive(Default)]
+struct Files {
+    by_id: HashMap<String, Stored>,
+    /// Oldest first.
+    order: VecDeque<String>,
+    bytes: usize,
+}
+
+struct Stored {
+    upload: Arc<Upload>,
+    at: Instant,
+}
+
+/// One uploaded file.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// The name that the client gave it: a text to show, never a path.
+    pub name: String,
+    /// The media type that the client gave it.
+    pub content_type: String,
+    /// What is in it.
+    pub bytes: Bytes,
+}
+
+impl Uploads {
+    pub(super) fn new(upload_bytes_max: usize) -> Self {
+        Self { bytes_max: BYTES_MAX.max(upload_bytes_max.saturating_mul(4)), files: Mutex::default() }
+    }
+
+    /// Keeps a file and returns its id.
+    ///
+    /// # Errors
+    /// Where the system has no random bits.
+    pub fn put(&self, upload: Upload) -> anyhow::Result<String> {
+        let id = DirectLine::new_id()?;
+        let mut files = self.lock();
+        files.bytes += upload.bytes.len();
+        files.order.push_back(id.clone());
+        files.by_id.insert(id.clone(), Stored { upload: Arc::new(upload), at: Instant::now() });
+        files.trim(self.bytes_max);
+        Ok(id)
+    }
+
+    /// Returns the file of an id, if it is still there.
+    pub fn get(&self, id: &str) -> Option<Arc<Upload>> {
+        let mut files = self.lock();
+        files.trim(self.bytes_max);
+        files.by_id.get(id).map(|stored| stored.upload.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Files> {
+        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Files {
+    fn trim(&mut self, bytes_max: usize) {
+        while let Some(oldest) = self.order.front() {
+            let is_old = self.by_id.get(oldest).is_none_or(|stored| stored.at.elapsed() > LIFE_MAX);
+            if !is_old && self.bytes <= bytes_max && self.order.len() <= FILES_MAX {
+                return;
+            }
+            if let Some(stored) = self.by_id.remove(oldest) {
+                self.bytes -= stored.upload.bytes.len();
+            }
+            self.order.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upload(bytes: usize) -> Upload {
+        Upload { name: "a".into(), content_type: "image/png".into(), bytes: vec![0; bytes].into() }
+    }
+
+    #[test]
+    fn the_oldest_files_make_room() {
+        let uploads = Uploads::new(BYTES_MAX / 4);
+        let first = uploads.put(upload(BYTES_MAX / 2)).unwrap();
+        let second = uploads.put(upload(BYTES_MAX / 2)).unwrap();
+        assert!(uploads.get(&first).is_some() && uploads.get(&second).is_some());
+        let third = uploads.put(upload(1)).unwrap();
+        assert!(uploads.get(&first).is_none());
+        assert_eq!(uploads.get(&third).unwrap().bytes.len(), 1);
+        assert_eq!(third.len(), 32);
+    }
+
+    #[test]
+    fn there_is_a_bound_on_their_number_too() {
+        let uploads = Uploads::new(1);
+        let first = uploads.put(upload(0)).unwrap();
+        for _ in 0..FILES_MAX {
+            uploads.put(upload(0)).unwrap();
+        }
+        assert!(uploads.get(&first).is_none());
+        assert_eq!(uploads.lock().by_id.len(), FILES_MAX);
+    }
+}
