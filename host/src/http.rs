@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod directline;
 pub mod error;
 pub mod guard;
 pub mod messages;
@@ -33,7 +34,8 @@ use crate::telemetry::PrometheusHandle;
 pub fn public_router(app: Arc<App>) -> Router {
     let server = &app.config.server;
     let guard = Arc::new(Guard::new(app.public, &server.host_names, &server.allowed_origins));
-    let routes = messages::routes(app, &guard);
+    let local = directline::Local::new(app.clone());
+    let routes = messages::routes(app, &guard).merge(directline::routes(&local, &guard));
     edge("public", guard, routes)
 }
 

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-pub use self::conversation::{Conversation, Door, Introduction, Start, Stamped};
+pub use self::conversation::{Conversation, Door, Introduction, Stamped, Start};
 pub use self::identity::Account;
 pub use self::log::{StreamUsed, Subscription};
 pub use self::uploads::{Upload, Uploads};

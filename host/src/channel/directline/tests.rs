@@ -127,7 +127,10 @@ async fn updates_and_deletions_keep_place_id_and_time() {
     assert_eq!(news["activities"][0]["id"], *first);
     hub.delete(&to("C1"), &first).await.unwrap();
     let gone = set(&conversation.since(Some(2)));
-    assert_eq!((&gone["activities"][0]["type"], &gone["activities"][0]["id"]), (&json!("messageDelete"), &json!(*first)));
+    assert_eq!(
+        (&gone["activities"][0]["type"], &gone["activities"][0]["id"]),
+        (&json!("messageDelete"), &json!(*first))
+    );
     for id in ["C1|0000099", "C2|0000000", "nonsense"] {
         assert!(matches!(hub.delete(&to("C1"), id).await, Err(ChannelError::Refused { status: Some(404), .. })));
     }
