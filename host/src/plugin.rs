@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
@@ -276,15 +275,15 @@ impl Runtime {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).get(digest)?.upgrade()
     }
 
-    /// Makes a plugin of code: instantiates it, calls `describe`, checks the manifest and the settings against it.
-    pub async fn probe(
+    /// Asks code for its manifest, in an instance of its own with fixed clock and random.
+    pub async fn describe(
         &self,
         bot: &Arc<str>,
         code: Arc<Code>,
         spec: &config::PluginSpec,
         slow_share: Arc<Semaphore>,
     ) -> Result<Plugin, LoadError> {
-        let mut plugin = Arc::new(Plugin {
+        let plugin = Arc::new(Plugin {
             bot: bot.clone(),
             name: spec.name.clone(),
             digest: code.digest.clone(),
@@ -294,46 +293,43 @@ impl Runtime {
             limits: spec.limits.clone(),
             slow_share,
         });
-        let described = async {
-            let mut instance = Instance::new(self, &plugin, &"".into(), Duration::ZERO).await?;
-            let described = instance.describe().await;
-            Ok((described?,))
+        let described = match Instance::new(self, &plugin, &"".into(), Duration::ZERO).await {
+            Ok(mut instance) => instance.describe().await,
+            Err(failure) => Err((failure, String::new())),
         };
-        let text = match described.await {
-            Ok((text,)) => text,
-            Err(failure) => return Err(unfit_describe(&failure)),
-        };
+        let text = described.map_err(|(failure, stderr)| unfit_describe(&failure, &stderr))?;
         let manifest = Manifest::parse(&text).map_err(LoadError::Unfit)?;
-        let problems = manifest.check_settings(&spec.settings);
-        if !problems.is_empty() {
-            return Err(LoadError::Unfit(problems));
+        let plugin = Arc::into_inner(plugin)
+            .ok_or_else(|| LoadError::Host(anyhow::anyhow!("the instance of `describe` outlived its call")))?;
+        Ok(Plugin { manifest, ..plugin })
+    }
+
+    /// Makes a plugin of code: asks for its manifest and checks the settings against it.
+    pub async fn probe(
+        &self,
+        bot: &Arc<str>,
+        code: Arc<Code>,
+        spec: &config::PluginSpec,
+        slow_share: Arc<Semaphore>,
+    ) -> Result<Plugin, LoadError> {
+        let plugin = self.describe(bot, code, spec, slow_share).await?;
+        match plugin.manifest.check_settings(&spec.settings) {
+            problems if problems.is_empty() => Ok(plugin),
+            problems => Err(LoadError::Unfit(problems)),
         }
-        match Arc::get_mut(&mut plugin) {
-            Some(plugin) => plugin.manifest = manifest,
-            None => return Err(LoadError::Host(anyhow::anyhow!("the probe's instance outlived its call"))),
-        }
-        Arc::into_inner(plugin)
-            .ok_or_else(|| LoadError::Host(anyhow::anyhow!("the probe's instance outlived its call")))
     }
 }
 
-fn unfit_describe(failure: &Failure) -> LoadError {
-    match failure {
-        Failure::Host(why) => LoadError::Host(anyhow::anyhow!("describe: {why}")),
-        Failure::Trap { what, backtrace } => {
-            let backtrace = backtrace.as_deref().map(|text| format!("\n{text}")).unwrap_or_default();
-            LoadError::Unfit(vec![format!("describe: trap: {what}{backtrace}")])
-        }
-        other => LoadError::Unfit(vec![format!("describe: {other}")]),
+fn unfit_describe(failure: &Failure, stderr: &str) -> LoadError {
+    if let Failure::Host(why) = failure {
+        return LoadError::Host(anyhow::anyhow!("describe: {why}"));
     }
-}
-
-impl Plugin {
-    /// The plugin's settings as given by the operator, as JSON text.
-    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.settings.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    let mut problem = format!("describe: {failure}");
+    if let Failure::Trap { backtrace: Some(backtrace), .. } = failure {
+        problem.push_str(&format!("\n{backtrace}"));
     }
+    if !stderr.is_empty() {
+        problem.push_str(&format!("\nstderr: {}", stderr.trim_end()));
+    }
+    LoadError::Unfit(vec![problem])
 }
-
-/// Settings that a guest sees, as JSON values.
-pub type Settings = BTreeMap<String, Value>;

@@ -41,11 +41,15 @@ impl Instance {
         }
     }
 
-    /// Calls `describe`.
-    pub(super) async fn describe(&mut self) -> Result<String, Failure> {
+    /// Calls `describe`. The error comes with the tail of stderr.
+    pub(super) async fn describe(&mut self) -> Result<String, (Failure, String)> {
         let (meter, wall) = (self.store.data().meter.clone(), self.store.data().plugin.limits.wall);
         let handler = self.exports.turntable_bot_bot_handler();
-        bounded(&mut self.store, wall, &meter, async |store| handler.call_describe(store).await).await
+        let described = bounded(&mut self.store, wall, &meter, async |store| handler.call_describe(store).await).await;
+        described.map_err(|failure| {
+            let stderr = self.store.data().stderr.take();
+            (failure, tail(&stderr, REPORT_BYTES_MAX).to_owned())
+        })
     }
 
     /// Calls `on-activity`. The staging moves into the store for the call and comes back in any case.
