@@ -5,6 +5,7 @@ mod bots;
 mod chat;
 mod check;
 mod deploy;
+mod inspect;
 mod serve;
 mod terminal;
 
@@ -30,6 +31,7 @@ const EXIT_CODES: &str =
 enum Command {
     Serve(serve::Args),
     Check(check::Args),
+    Inspect(inspect::Args),
     Chat(chat::Args),
     Bots(bots::Args),
     Deploy(deploy::DeployArgs),
@@ -61,6 +63,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Inspect(args) => wait_for(inspect::run(args)),
         Command::Chat(args) => wait_for(chat::run(args)),
         Command::Bots(args) => wait_for(bots::run(args)),
         Command::Deploy(args) => wait_for(deploy::deploy(args)),

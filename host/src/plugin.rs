@@ -232,13 +232,22 @@ impl std::fmt::Display for Failure {
 impl Runtime {
     /// Starts the runtime: engine, epoch ticker, compiler.
     pub fn new(settings: &config::Runtime) -> anyhow::Result<Arc<Self>> {
+        Self::with(settings, Compiler::new(settings)?)
+    }
+
+    /// Starts a runtime that keeps nothing on disk, for tools that look at one component.
+    pub fn uncached(settings: &config::Runtime) -> anyhow::Result<Arc<Self>> {
+        Self::with(settings, Compiler::uncached(settings)?)
+    }
+
+    fn with(settings: &config::Runtime, compiler: Compiler) -> anyhow::Result<Arc<Self>> {
         let built = engine::build(settings.allocator, settings.instances_max)?;
         let mut linker = Linker::new(&built.engine);
         imports::link(&mut linker)?;
         let slow = settings.workers.saturating_sub(1).max(1);
         Ok(Arc::new(Self {
             _ticker: engine::Ticker::start(&built.engine)?,
-            compiler: Compiler::new(settings)?,
+            compiler,
             linker,
             pooling: built.pooling,
             engine: built.engine,
@@ -269,6 +278,11 @@ impl Runtime {
         codes.retain(|_, code| code.strong_count() > 0);
         codes.insert(digest, Arc::downgrade(&code));
         Ok(code)
+    }
+
+    /// Returns what a component imports and exports, whether or not it fits this host.
+    pub async fn read(&self, component: Bytes) -> Result<Preflight, LoadError> {
+        self.compiler.read(component).await
     }
 
     fn shared(&self, digest: &str) -> Option<Arc<Code>> {

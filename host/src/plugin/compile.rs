@@ -34,7 +34,8 @@ use crate::config;
 pub struct Compiler {
     /// This binary.
     program: PathBuf,
-    store: Store,
+    /// None: nothing is kept.
+    store: Option<Store>,
     component_bytes_max: u64,
     memory_bytes_max: u64,
     time_max: Duration,
@@ -62,6 +63,24 @@ enum Report {
     Unfit(Vec<String>),
     /// It was compiled; the code is on standard output.
     Compiled(Preflight),
+    /// It was read and not compiled, as asked.
+    Read(Preflight),
+}
+
+/// What the child is asked to do.
+#[derive(Clone, Copy)]
+enum Task {
+    Read,
+    Compile,
+}
+
+impl Task {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Compile => "compile",
+        }
+    }
 }
 
 /// The longest report that the host reads.
@@ -75,9 +94,15 @@ pub fn digest(component: &[u8]) -> String {
 impl Compiler {
     /// Makes the compiler; opens the store of compiled code.
     pub fn new(settings: &config::Runtime) -> anyhow::Result<Self> {
+        let store = Store::open(&settings.cache_dir, &settings.data_dir)?;
+        Ok(Self { store: Some(store), ..Self::uncached(settings)? })
+    }
+
+    /// Makes a compiler that keeps nothing on disk.
+    pub fn uncached(settings: &config::Runtime) -> anyhow::Result<Self> {
         Ok(Self {
             program: std::env::current_exe().context("cannot find this program's own path")?,
-            store: Store::open(&settings.cache_dir, &settings.data_dir)?,
+            store: None,
             component_bytes_max: settings.component_bytes_max,
             memory_bytes_max: settings.compile_memory_bytes_max,
             time_max: settings.compile_timeout,
@@ -97,24 +122,44 @@ impl Compiler {
             return Err(LoadError::Unfit(vec![why]));
         }
         let digest = digest(&component);
-        if let Some((preflight, code)) = self.store.get(engine, &digest).await {
+        if let Some(store) = &self.store
+            && let Some((preflight, code)) = store.get(engine, &digest).await
+        {
             return Ok((Arc::new(preflight), map(engine, &code)?));
         }
         let Ok(_turn) = self.one_at_a_time.acquire().await else {
             return Err(LoadError::Host(anyhow!("the compiler is closed")));
         };
-        let (preflight, code) = self.compile(component).await?;
+        let (preflight, code) = match self.run_worker(Task::Compile, component).await? {
+            (Report::Compiled(preflight), code) => (preflight, code),
+            (Report::Unfit(problems), _) => return Err(LoadError::Unfit(problems)),
+            (Report::Read(_), _) => return Err(LoadError::Host(anyhow!("the compile worker did not compile"))),
+        };
         let mapped = map(engine, &code)?;
-        self.store.put(engine, &digest, &preflight, code).await;
+        if let Some(store) = &self.store {
+            store.put(engine, &digest, &preflight, code).await;
+        }
         Ok((Arc::new(preflight), mapped))
     }
 
-    async fn compile(&self, component: Bytes) -> Result<(Preflight, File), LoadError> {
+    /// Returns what a component imports and exports, whether or not it fits this host.
+    pub async fn read(&self, component: Bytes) -> Result<Preflight, LoadError> {
+        if let Some(why) = preflight::refuse_by_name(&component) {
+            return Err(LoadError::Unfit(vec![why]));
+        }
+        match self.run_worker(Task::Read, component).await? {
+            (Report::Read(preflight) | Report::Compiled(preflight), _) => Ok(preflight),
+            (Report::Unfit(problems), _) => Err(LoadError::Unfit(problems)),
+        }
+    }
+
+    async fn run_worker(&self, task: Task, component: Bytes) -> Result<(Report, File), LoadError> {
         let input = memory_file("component", &component)?;
         let code = empty_memory_file("code")?;
         let mut command = Command::new(&self.program);
         command
-            .args([WORKER_COMMAND, &self.memory_bytes_max.to_string(), &self.time_max.as_secs().max(1).to_string()])
+            .arg(WORKER_COMMAND)
+            .args([task.name(), &self.memory_bytes_max.to_string(), &self.time_max.as_secs().max(1).to_string()])
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(input))
@@ -138,8 +183,7 @@ impl Compiler {
             }
         };
         match serde_json::from_slice(&report) {
-            Ok(Report::Unfit(problems)) => Err(LoadError::Unfit(problems)),
-            Ok(Report::Compiled(preflight)) if status.success() => Ok((preflight, seal(code)?)),
+            Ok(report) if status.success() => Ok((report, seal(code)?)),
             _ => Err(self.died(status, &report)),
         }
     }
@@ -215,7 +259,7 @@ fn seal(mut file: File) -> Result<File, LoadError> {
 
 // === the child ===
 
-/// Runs the compile worker: `compile-worker MEMORY-BYTES CPU-SECONDS`. Called before anything else in `main`.
+/// Runs the compile worker: `compile-worker compile|read MEMORY-BYTES CPU-SECONDS`. Called before anything else in `main`.
 pub fn worker(arguments: &[String]) -> ExitCode {
     match work(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -228,14 +272,15 @@ pub fn worker(arguments: &[String]) -> ExitCode {
 
 fn work(arguments: &[String]) -> anyhow::Result<()> {
     let number = |position: usize| arguments.get(position).and_then(|text| text.parse::<u64>().ok());
-    let (Some(memory), Some(seconds)) = (number(0), number(1)) else {
+    let (Some(task), Some(memory), Some(seconds)) = (arguments.first(), number(1), number(2)) else {
         return Err(anyhow!("{WORKER_COMMAND} is started by the host only"));
     };
     confine(memory, seconds)?;
     let mut component = Vec::new();
     std::io::stdin().read_to_end(&mut component)?;
-    let report = match compile(&component)? {
-        Ok((preflight, code)) => {
+    let report = match compile(&component, task == Task::Compile.name())? {
+        Ok((preflight, None)) => Report::Read(preflight),
+        Ok((preflight, Some(code))) => {
             let mut out = std::io::stdout().lock();
             out.write_all(&code)?;
             out.flush()?;
@@ -248,18 +293,21 @@ fn work(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 /// The inner error lists what makes the component unfit.
-fn compile(component: &[u8]) -> anyhow::Result<Result<(Preflight, Vec<u8>), Vec<String>>> {
+fn compile(component: &[u8], to_code: bool) -> anyhow::Result<Result<(Preflight, Option<Vec<u8>>), Vec<String>>> {
     let preflight = match preflight::read(component) {
         Ok(preflight) => preflight,
         Err(why) => return Ok(Err(vec![why])),
     };
+    if !to_code {
+        return Ok(Ok((preflight, None)));
+    }
     let problems = preflight.problems();
     if !problems.is_empty() {
         return Ok(Err(problems));
     }
     let engine = Engine::new(&super::engine::code_settings())?;
     match engine.precompile_component(component) {
-        Ok(code) => Ok(Ok((preflight, code))),
+        Ok(code) => Ok(Ok((preflight, Some(code)))),
         Err(error) => Ok(Err(vec![format!("the component does not compile: {error:#}")])),
     }
 }

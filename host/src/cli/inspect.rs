@@ -1,0 +1,160 @@
+//! `turntable inspect`: what a component is, before any bot runs it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use super::terminal::{Style, Terminal, printable};
+use crate::config::{Allocator, OnFailure, PluginSpec, Runtime as Settings};
+use crate::plugin::preflight::{Interface, Preflight};
+use crate::plugin::{Limits, LoadError, Manifest, Runtime, compile};
+
+/// Show what a component exports, imports and describes, and what it would lack on this host
+///
+/// Compiles it as the host does, in a confined child process, and asks it for its manifest with the settings given.
+/// Exits with 1 where the component is not fit to serve.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Component to inspect
+    #[arg(value_name = "PLUGIN.wasm")]
+    component: PathBuf,
+    /// Give the plugin a setting, as in --set text=\'"hello"\'; a value that is not JSON counts as text
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    settings: Vec<(String, Value)>,
+    /// Print one JSON object: `fit`, `digest`, `bytes`, `imports`, `exports`, `manifest`, `problems`
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found out.
+struct Findings {
+    digest: String,
+    bytes: usize,
+    preflight: Option<Preflight>,
+    manifest: Option<Manifest>,
+    problems: Vec<String>,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let component =
+        std::fs::read(&args.component).with_context(|| format!("cannot read {}", args.component.display()))?;
+    let findings = inspect(component, args.settings.into_iter().collect()).await?;
+    let terminal = Terminal::stdout();
+    terminal.line(if args.json { as_json(&findings)? } else { as_text(&findings, terminal) })?;
+    Ok(if findings.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn inspect(component: Vec<u8>, settings: BTreeMap<String, Value>) -> anyhow::Result<Findings> {
+    let runtime = Runtime::uncached(&Settings { allocator: Allocator::OnDemand, ..Settings::default() })?;
+    let mut findings = Findings {
+        digest: compile::digest(&component),
+        bytes: component.len(),
+        preflight: None,
+        manifest: None,
+        problems: Vec::new(),
+    };
+    let component = bytes::Bytes::from(component);
+    match runtime.read(component.clone()).await {
+        Ok(preflight) => {
+            findings.problems = preflight.problems();
+            findings.preflight = Some(preflight);
+        }
+        Err(error) => findings.problems = problems(error)?,
+    }
+    if findings.problems.is_empty() {
+        match describe(&runtime, component, settings).await {
+            Ok(manifest) => findings.manifest = Some(manifest),
+            Err(error) => findings.problems = problems(error)?,
+        }
+    }
+    Ok(findings)
+}
+
+async fn describe(
+    runtime: &Runtime,
+    component: bytes::Bytes,
+    settings: BTreeMap<String, Value>,
+) -> Result<Manifest, LoadError> {
+    let code = runtime.load(component).await?;
+    let spec = PluginSpec {
+        name: "inspected".into(),
+        component: PathBuf::new(),
+        settings,
+        on_failure: OnFailure::FailTurn,
+        limits: Limits::default(),
+    };
+    let plugin = runtime.describe(&"inspect".into(), code, &spec, runtime.slow_share()).await?;
+    Ok(plugin.manifest)
+}
+
+/// What is wrong with the component; a failure of this machine is an error of the command.
+fn problems(error: LoadError) -> anyhow::Result<Vec<String>> {
+    match error {
+        LoadError::Host(error) => Err(error),
+        error => Ok(error.problems()),
+    }
+}
+
+fn setting(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value))))
+}
+
+fn as_json(findings: &Findings) -> anyhow::Result<String> {
+    let manifest = findings.manifest.as_ref().map(|manifest| {
+        let routes: Vec<&str> = manifest.routes.iter().map(|route| route.name.as_str()).collect();
+        json!({
+            "name": manifest.name, "version": manifest.version, "roles": manifest.roles,
+            "activities": manifest.activities, "routes": routes, "wants": manifest.wants, "settings": manifest.settings,
+        })
+    });
+    let side = |interfaces: &[Interface]| serde_json::to_value(interfaces);
+    let preflight = findings.preflight.as_ref();
+    Ok(serde_json::to_string_pretty(&json!({
+        "fit": findings.problems.is_empty(),
+        "digest": findings.digest,
+        "bytes": findings.bytes,
+        "imports": preflight.map(|preflight| side(&preflight.imports)).transpose()?,
+        "exports": preflight.map(|preflight| side(&preflight.exports)).transpose()?,
+        "manifest": manifest,
+        "problems": findings.problems,
+    }))?)
+}
+
+fn as_text(findings: &Findings, terminal: Terminal) -> String {
+    let mut lines = vec![format!("{}  {} bytes", findings.digest, findings.bytes)];
+    if let Some(manifest) = &findings.manifest {
+        let title = format!("{} {}", printable(&manifest.name), printable(&manifest.version));
+        lines.push(format!("describes  {}", terminal.paint(Style::Strong, title)));
+        lines.push(format!("  roles       {}", printable(&manifest.roles.join(", "))));
+        lines.push(format!("  activities  {}", printable(&manifest.activities.join(", "))));
+        for route in &manifest.routes {
+            lines.push(format!("  route       {} (score {})", route.name, route.score));
+        }
+        if !manifest.wants.is_empty() {
+            let wants: Vec<&str> = manifest.wants.keys().map(String::as_str).collect();
+            lines.push(format!("  wants       {}", printable(&wants.join(", "))));
+        }
+    }
+    if let Some(preflight) = &findings.preflight {
+        for (side, interfaces) in [("exports", &preflight.exports), ("imports", &preflight.imports)] {
+            for interface in interfaces {
+                let functions: Vec<&str> = interface.functions.keys().map(String::as_str).collect();
+                let functions = terminal.paint(Style::Dim, printable(&functions.join(" ")));
+                lines.push(format!("{side}  {}  {functions}", printable(&interface.name)));
+            }
+        }
+    }
+    match findings.problems.as_slice() {
+        [] => lines.push(terminal.paint(Style::Good, "fit to serve on this host")),
+        problems => {
+            lines.push(terminal.paint(Style::Bad, "not fit to serve on this host"));
+            lines.extend(problems.iter().map(|problem| format!("  - {}", printable(problem))));
+        }
+    }
+    lines.join("\n")
+}
