@@ -68,3 +68,6 @@ impl std::fmt::Display for ChannelError {
 }
 
 impl std::error::Error for ChannelError {}
+
+#[cfg(test)]
+pub(crate) mod testing;

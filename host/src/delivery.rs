@@ -7,8 +7,6 @@
 mod courier;
 mod ids;
 mod slots;
-#[cfg(test)]
-mod tests;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -22,7 +20,7 @@ use crate::activity::{ConversationKey, Object};
 use crate::channel::{Address, Channel};
 use crate::config;
 use crate::storage::Storage;
-use courier::{Courier, Ephemeral};
+use courier::{Courier, Ephemeral, Wait};
 
 /// Delivers what the store holds, and what leaves at once.
 pub struct Deliveries {
@@ -78,7 +76,12 @@ impl Deliveries {
         connector: Arc<dyn Channel>,
         runtime: Handle,
     ) -> Self {
-        let courier = Courier::new(channel.send_attempts_max, storage, direct_line, connector);
+        let wait: Wait = |time| Box::pin(tokio::time::sleep(time));
+        let courier = Courier::new(channel.send_attempts_max, storage, direct_line, connector, wait);
+        Self::over(courier, runtime)
+    }
+
+    fn over(courier: Courier, runtime: Handle) -> Self {
         let shared = Shared { lanes: Mutex::default(), busy: watch::Sender::new(0), courier };
         Self { shared: Arc::new(shared), runtime }
     }
@@ -193,3 +196,6 @@ impl Lanes {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

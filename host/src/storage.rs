@@ -3,8 +3,6 @@
 //! One trait, shaped for several owners from the start (`design.md` §8). The embedded implementation of this release is
 //! [`memory`]: bounded, and lost with the process. State, leases and timers join the trait together with their users.
 
-#[cfg(test)]
-pub(crate) mod conformance;
 pub mod memory;
 
 use std::sync::Arc;
@@ -229,4 +227,58 @@ pub trait Storage: Send + Sync {
 
     /// Returns the number of undelivered rows, for metrics and for shutdown.
     async fn outbox_depth(&self) -> Result<u64, StorageError>;
+}
+
+#[cfg(test)]
+pub(crate) mod conformance;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activity::Activity;
+    use crate::channel::testing::conversation;
+
+    fn key(text: &str) -> Option<RedeliveryKey> {
+        let activity = Arc::new(Activity::parse(text).unwrap());
+        RedeliveryKey::of(&Inbound { key: conversation("c"), activity, request_id: "r".into() })
+    }
+
+    #[test]
+    fn a_message_is_known_by_its_id_alone() {
+        let first = key(r#"{"type":"message","id":"1","text":"a","conversation":{"id":"c"}}"#).unwrap();
+        let again = key(r#"{"type":"message","id":"1","text":"b","conversation":{"id":"c"}}"#).unwrap();
+        assert_eq!(first, again);
+        let other = key(r#"{"type":"message","id":"2","text":"a","conversation":{"id":"c"}}"#).unwrap();
+        assert_ne!(first, other);
+        let event = key(r#"{"type":"event","id":"1","conversation":{"id":"c"}}"#).unwrap();
+        assert_ne!(first, event);
+    }
+
+    #[test]
+    fn two_edits_of_one_message_are_not_redeliveries_of_each_other() {
+        for kind in BODY_TELLS_APART {
+            let edit = |text: &str, at: &str| {
+                key(&format!(
+                    r#"{{"type":"{kind}","id":"1","timestamp":"{at}","localTimestamp":"{at}","text":"{text}",
+                        "conversation":{{"id":"c"}}}}"#
+                ))
+                .unwrap()
+            };
+            assert_ne!(edit("one", "2026-01-01T00:00:00Z"), edit("two", "2026-01-01T00:00:00Z"), "{kind}");
+            assert_eq!(edit("one", "2026-01-01T00:00:00Z"), edit("one", "2026-01-01T00:00:07Z"), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_members_does_not_tell_bodies_apart() {
+        let one = key(r#"{"type":"messageUpdate","id":"1","text":"a","conversation":{"id":"c","name":"n"}}"#);
+        let other = key(r#"{"conversation":{"name":"n","id":"c"},"text":"a","type":"messageUpdate","id":"1"}"#);
+        assert_eq!(one, other);
+    }
+
+    #[test]
+    fn without_an_id_there_is_no_key() {
+        assert_eq!(key(r#"{"type":"message","conversation":{"id":"c"}}"#), None);
+        assert_eq!(key(r#"{"type":"messageReaction","id":"","conversation":{"id":"c"}}"#), None);
+    }
 }

@@ -4,8 +4,6 @@
 
 mod origin;
 mod reply;
-#[cfg(test)]
-mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -127,3 +125,6 @@ fn named(id: &str) -> Result<&str, ChannelError> {
 fn refused(why: String) -> ChannelError {
     ChannelError::Refused { status: None, why }
 }
+
+#[cfg(test)]
+mod tests;

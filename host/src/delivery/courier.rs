@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::ids::{self, Stream};
@@ -35,7 +36,11 @@ pub(super) struct Courier {
     connector: Arc<dyn Channel>,
     slots: Slots,
     delivered: AtomicU64,
+    wait: Wait,
 }
+
+/// How time passes between attempts; tests let it pass at once.
+pub(super) type Wait = fn(Duration) -> BoxFuture<'static, ()>;
 
 /// A row as the channel is asked for it: all ids are the channel's.
 enum Call {
@@ -50,9 +55,10 @@ impl Courier {
         storage: Arc<dyn Storage>,
         direct_line: Arc<dyn Channel>,
         connector: Arc<dyn Channel>,
+        wait: Wait,
     ) -> Self {
         let (slots, delivered) = (Slots::new(), AtomicU64::new(0));
-        Self { send_attempts_max, storage, direct_line, connector, slots, delivered }
+        Self { send_attempts_max, storage, direct_line, connector, slots, delivered, wait }
     }
 
     /// Rows delivered since the start.
@@ -132,7 +138,7 @@ impl Courier {
                 );
             }
             (Err(error), _) => {
-                tracing::debug!(bot = %conversation.bot, %error, "an ephemeral activity was not delivered")
+                tracing::debug!(bot = %conversation.bot, %error, "an ephemeral activity was not delivered");
             }
         }
     }
@@ -168,20 +174,18 @@ impl Courier {
             .with_max_delay(BACK_OFF_MAX)
             .with_jitter()
             .with_max_times(usize::try_from(retries).unwrap_or(usize::MAX));
-        (|| self.attempt(to, call))
-            .retry(back_off)
-            .sleep(tokio::time::sleep)
-            .when(|error| matches!(error, ChannelError::NotDelivered { .. }))
-            .adjust(|error, delay| match error {
-                ChannelError::NotDelivered { retry_after: Some(after), .. } => {
-                    delay.map(|_| RETRY_AFTER_MAX.min(*after))
-                }
-                _ => delay,
-            })
-            .notify(
-                |error, delay| tracing::debug!(bot = %to.conversation.bot, %error, ?delay, "delivery is tried again"),
-            )
-            .await
+        let mut delays = back_off.build();
+        loop {
+            let error = match self.attempt(to, call).await {
+                Ok(channel_id) => return Ok(channel_id),
+                Err(error) => error,
+            };
+            let ChannelError::NotDelivered { retry_after, .. } = &error else { return Err(error) };
+            let Some(delay) = delays.next() else { return Err(error) };
+            let delay = retry_after.map_or(delay, |after| after.min(RETRY_AFTER_MAX));
+            tracing::debug!(bot = %to.conversation.bot, %error, ?delay, "delivery is tried again");
+            (self.wait)(delay).await;
+        }
     }
 
     async fn attempt(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {

@@ -1,1 +1,295 @@
+//! Lanes over the memory store and a channel that follows a script. Waits between attempts are noted and pass at once.
 
+use std::cell::RefCell;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::*;
+use crate::channel::ChannelError;
+use crate::channel::testing::{address, conversation, object, settings};
+use crate::storage::memory::MemoryStorage;
+use crate::storage::{OutboxAction, TurnCommit};
+
+/// A channel that notes each call, and answers from its script, then with ids `c1`, `c2`, ….
+struct Scripted {
+    calls: mpsc::UnboundedSender<String>,
+    script: Mutex<VecDeque<Result<Arc<str>, ChannelError>>>,
+    taken: Mutex<u32>,
+    /// Calls in the conversation `held` wait for a permit.
+    gate: Semaphore,
+}
+
+impl Scripted {
+    async fn call(&self, to: &Address, what: String) -> Result<Arc<str>, ChannelError> {
+        let conversation = &to.conversation.conversation;
+        if **conversation == *"held" {
+            self.gate.acquire().await.unwrap().forget();
+        }
+        self.calls.send(format!("{conversation} {what}")).unwrap();
+        if let Some(scripted) = self.script.lock().unwrap().pop_front() {
+            return scripted;
+        }
+        let mut taken = self.taken.lock().unwrap();
+        *taken += 1;
+        Ok(format!("c{taken}").into())
+    }
+}
+
+#[async_trait]
+impl Channel for Scripted {
+    async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError> {
+        self.call(to, format!("POST {}", serde_json::to_string(activity).unwrap())).await
+    }
+
+    async fn update(&self, to: &Address, id: &str, activity: &Object) -> Result<(), ChannelError> {
+        self.call(to, format!("PUT {id} {}", serde_json::to_string(activity).unwrap())).await.map(drop)
+    }
+
+    async fn delete(&self, to: &Address, id: &str) -> Result<(), ChannelError> {
+        self.call(to, format!("DELETE {id}")).await.map(drop)
+    }
+}
+
+thread_local! {
+    static WAITS: RefCell<Vec<Duration>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Fixture {
+    deliveries: Deliveries,
+    storage: Arc<MemoryStorage>,
+    channel: Arc<Scripted>,
+    calls: mpsc::UnboundedReceiver<String>,
+}
+
+impl Fixture {
+    fn new(script: Vec<Result<Arc<str>, ChannelError>>) -> Self {
+        let (sender, calls) = mpsc::unbounded_channel();
+        let channel = Arc::new(Scripted {
+            calls: sender,
+            script: Mutex::new(script.into()),
+            taken: Mutex::new(0),
+            gate: Semaphore::new(0),
+        });
+        let mut settings = settings();
+        (settings.outbox_rows_max, settings.id_map_entries_max) = (1_000, 1_000);
+        let storage = Arc::new(MemoryStorage::new(&settings));
+        // Each test has one thread, so what its lanes wait for is noted there.
+        WAITS.take();
+        let wait: Wait = |time| {
+            WAITS.with_borrow_mut(|waits| waits.push(time));
+            Box::pin(tokio::task::yield_now())
+        };
+        let courier = Courier::new(3, storage.clone(), channel.clone(), channel.clone(), wait);
+        let deliveries = Deliveries::over(courier, Handle::current());
+        Self { deliveries, storage, channel, calls }
+    }
+
+    /// Commits and wakes, as a turn does.
+    async fn commit(&self, id: &str, outbox: Vec<OutboxAction>) {
+        let rows = outbox.len();
+        let (key, service_url) = (conversation(id), "http://localhost".into());
+        let (turn_id, mark) = ("turn".into(), None);
+        let commit = TurnCommit { conversation: key.clone(), service_url, turn_id, outbox, mark, ends_turn: true };
+        self.storage.commit(commit).await.unwrap();
+        self.deliveries.wake(&key, rows);
+    }
+
+    fn now(&self, id: &str, host_id: &str, activity: &str) {
+        self.deliveries.send_now(address(id, "http://localhost"), host_id.into(), object(activity));
+    }
+
+    async fn drained(&self) -> DrainReport {
+        self.deliveries.drain(Instant::now() + Duration::from_secs(60)).await
+    }
+
+    fn all_calls(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.calls.try_recv().ok()).collect()
+    }
+
+    async fn dead(&self) -> Vec<String> {
+        self.storage.dead_letters("bot").await.unwrap().into_iter().map(|letter| letter.why).collect()
+    }
+}
+
+fn send(host_id: &str, activity: &str) -> OutboxAction {
+    OutboxAction::Send { host_id: host_id.into(), activity: object(activity) }
+}
+
+fn text(host_id: &str, text: &str) -> OutboxAction {
+    send(host_id, &format!(r#"{{"text":"{text}"}}"#))
+}
+
+fn not_delivered(retry_after: Option<u64>) -> Result<Arc<str>, ChannelError> {
+    Err(ChannelError::NotDelivered { why: "busy".to_owned(), retry_after: retry_after.map(Duration::from_secs) })
+}
+
+fn refused() -> Result<Arc<str>, ChannelError> {
+    Err(ChannelError::Refused { status: Some(403), why: "no".to_owned() })
+}
+
+#[tokio::test]
+async fn order_holds_while_a_row_is_tried_again() {
+    let mut fixture = Fixture::new(vec![not_delivered(Some(7)), not_delivered(Some(5))]);
+    fixture.commit("a", vec![text("tt-1", "one"), text("tt-2", "two")]).await;
+    fixture.commit("a", vec![text("tt-3", "three")]).await;
+    assert_eq!(fixture.drained().await, DrainReport { delivered: 3, left: 0 });
+    let expected = [
+        r#"a POST {"text":"one"}"#,
+        r#"a POST {"text":"one"}"#,
+        r#"a POST {"text":"one"}"#,
+        r#"a POST {"text":"two"}"#,
+        r#"a POST {"text":"three"}"#,
+    ];
+    assert_eq!(fixture.all_calls(), expected);
+    assert_eq!(WAITS.take(), [Duration::from_secs(7), Duration::from_secs(5)]);
+    assert_eq!(fixture.storage.channel_id(&conversation("a"), "tt-3").await.unwrap().as_deref(), Some("c3"));
+}
+
+#[tokio::test]
+async fn attempts_end_and_the_next_row_goes_on() {
+    let mut fixture = Fixture::new(vec![not_delivered(None), not_delivered(Some(9_999)), not_delivered(Some(1))]);
+    fixture.commit("a", vec![text("tt-1", "one"), text("tt-2", "two")]).await;
+    assert_eq!(fixture.drained().await, DrainReport { delivered: 1, left: 0 });
+    let calls = fixture.all_calls();
+    assert_eq!(calls.len(), 4, "3 attempts, then the next row: {calls:?}");
+    assert!(calls[3].ends_with(r#"POST {"text":"two"}"#));
+    // Back-off of 1 to 2 s with its jitter; then the longest wait that a channel can ask for.
+    let waits = WAITS.take();
+    assert!((1..=2).contains(&waits[0].as_secs()), "{waits:?}");
+    assert_eq!(waits[1..], [Duration::from_secs(60)]);
+    assert_eq!(fixture.dead().await, ["not delivered: busy"]);
+}
+
+#[tokio::test]
+async fn what_was_refused_or_may_have_arrived_is_not_sent_again() {
+    let ambiguous = Err(ChannelError::Ambiguous { why: "silence".to_owned() });
+    let mut fixture = Fixture::new(vec![refused(), ambiguous]);
+    fixture.commit("a", vec![text("tt-1", "one"), text("tt-2", "two"), text("tt-3", "three")]).await;
+    assert_eq!(fixture.drained().await, DrainReport { delivered: 1, left: 0 });
+    assert_eq!(fixture.all_calls().len(), 3);
+    assert_eq!(fixture.dead().await, ["perhaps delivered: silence", "refused with 403: no"]);
+}
+
+#[tokio::test]
+async fn a_silent_channel_holds_up_its_own_conversation_only() {
+    let mut fixture = Fixture::new(Vec::new());
+    fixture.commit("held", vec![text("tt-1", "one"), text("tt-2", "two")]).await;
+    fixture.commit("b", vec![text("tt-3", "three")]).await;
+    assert_eq!(fixture.calls.recv().await.unwrap(), r#"b POST {"text":"three"}"#);
+    assert_eq!(fixture.deliveries.drain(Instant::now()).await, DrainReport { delivered: 0, left: 2 });
+    fixture.channel.gate.add_permits(2);
+    assert_eq!(fixture.drained().await, DrainReport { delivered: 2, left: 0 });
+    assert_eq!(fixture.all_calls(), [r#"held POST {"text":"one"}"#, r#"held POST {"text":"two"}"#]);
+}
+
+#[tokio::test]
+async fn host_ids_become_the_channels() {
+    let mut fixture = Fixture::new(Vec::new());
+    let update = |target: &str| OutboxAction::Update { target: target.into(), activity: object(r#"{"text":"new"}"#) };
+    fixture
+        .commit(
+            "a",
+            vec![
+                text("tt-1", "one"),
+                send("tt-2", r#"{"replyToId":"tt-1"}"#),
+                send("tt-3", r#"{"replyToId":"theirs"}"#),
+                update("tt-1"),
+                update("theirs"),
+                OutboxAction::Delete { target: "tt-2".into() },
+            ],
+        )
+        .await;
+    fixture.drained().await;
+    let expected = [
+        r#"a POST {"text":"one"}"#,
+        r#"a POST {"replyToId":"c1"}"#,
+        r#"a POST {"replyToId":"theirs"}"#,
+        r#"a PUT c1 {"text":"new","id":"c1"}"#,
+        r#"a PUT theirs {"text":"new","id":"theirs"}"#,
+        "a DELETE c2",
+    ];
+    assert_eq!(fixture.all_calls(), expected);
+    assert_eq!(fixture.dead().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_never_arrived_cannot_be_replied_to_or_changed() {
+    let mut fixture = Fixture::new(vec![refused()]);
+    let delete = OutboxAction::Delete { target: "tt-1".into() };
+    fixture.commit("a", vec![text("tt-1", "one"), send("tt-2", r#"{"replyToId":"tt-1"}"#), delete]).await;
+    fixture.drained().await;
+    assert_eq!(fixture.all_calls(), [r#"a POST {"text":"one"}"#, "a POST {}"]);
+    assert!(fixture.dead().await[0].contains("`tt-1` has no id of the channel"));
+}
+
+#[tokio::test]
+async fn what_leaves_at_once_leaves_between_the_commits_around_it() {
+    let mut fixture = Fixture::new(Vec::new());
+    fixture.channel.gate.add_permits(1);
+    fixture.commit("held", vec![text("tt-1", "one")]).await;
+    fixture.calls.recv().await.unwrap();
+    fixture.commit("held", vec![text("tt-2", "two")]).await;
+    fixture.now("held", "tt-3", r#"{"type":"typing"}"#);
+    fixture.commit("held", vec![text("tt-4", "four")]).await;
+    fixture.channel.gate.add_permits(3);
+    fixture.drained().await;
+    let expected = [r#"held POST {"text":"two"}"#, r#"held POST {"type":"typing"}"#, r#"held POST {"text":"four"}"#];
+    assert_eq!(fixture.all_calls(), expected);
+}
+
+const OPENING: &str = r#"{"type":"typing","text":"a","entities":[{"type":"streaminfo","streamSequence":1}]}"#;
+
+fn piece(kind: &str) -> String {
+    format!(
+        r#"{{"type":"{kind}","text":"ab","entities":[{{"type":"streamInfo","streamId":"tt-1"}}],"channelData":{{"streamId":"tt-1","x":1}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn pieces_of_a_stream_carry_the_channels_id() {
+    let mut fixture = Fixture::new(vec![Ok("s1".into()), Ok("".into()), Ok("".into())]);
+    fixture.now("a", "tt-1", OPENING);
+    fixture.now("a", "tt-2", &piece("typing"));
+    fixture.now("a", "tt-3", &piece("message"));
+    fixture.drained().await;
+    let expected = [
+        format!("a POST {OPENING}"),
+        format!("a POST {}", piece("typing").replace("tt-1", "s1")),
+        format!("a POST {}", piece("message").replace("tt-1", "s1")),
+    ];
+    assert_eq!(fixture.all_calls(), expected);
+    // The whole stream is one activity to the channel, so its last message can be updated by the stream's id.
+    assert_eq!(fixture.storage.channel_id(&conversation("a"), "tt-3").await.unwrap().as_deref(), Some("s1"));
+}
+
+#[tokio::test]
+async fn the_end_of_a_stream_that_never_started_is_a_message() {
+    let mut fixture = Fixture::new(vec![refused(), not_delivered(Some(1))]);
+    fixture.now("a", "tt-1", OPENING);
+    fixture.now("a", "tt-2", &piece("typing"));
+    fixture.now("a", "tt-3", &piece("message"));
+    fixture.drained().await;
+    let plain = r#"POST {"type":"message","text":"ab","entities":[],"channelData":{"x":1}}"#;
+    assert_eq!(fixture.all_calls(), [format!("a POST {OPENING}"), format!("a {plain}"), format!("a {plain}")]);
+}
+
+#[tokio::test]
+async fn too_many_typings_push_each_other_out_but_no_message() {
+    let mut fixture = Fixture::new(Vec::new());
+    // One is with the channel and waits there, the others wait behind it.
+    fixture.commit("held", vec![text("tt-0", "zero")]).await;
+    fixture.now("held", "tt-1", OPENING);
+    for n in 0..EPHEMERALS_PER_CONVERSATION_MAX + 10 {
+        fixture.now("held", "tt-n", &format!(r#"{{"type":"typing","n":{n}}}"#));
+    }
+    fixture.now("held", "tt-2", r#"{"type":"message","last":true}"#);
+    fixture.channel.gate.add_permits(1_000);
+    fixture.drained().await;
+    let calls = fixture.all_calls();
+    assert_eq!(calls.len(), 1 + EPHEMERALS_PER_CONVERSATION_MAX);
+    assert_eq!(calls[1], format!("held POST {OPENING}"));
+    assert!(calls[2].ends_with(r#"{"type":"typing","n":12}"#), "the oldest went first: {}", calls[2]);
+    assert!(calls.last().unwrap().ends_with(r#"{"type":"message","last":true}"#));
+}

@@ -1,1 +1,157 @@
+//! What every implementation of [`Storage`] must do. An implementation's tests call [`conforms`] with an empty store that
+//! has room for a hundred of everything.
 
+use super::*;
+use crate::channel::testing::{conversation, object};
+
+pub(crate) async fn conforms(storage: &dyn Storage) {
+    redelivery_waits_then_gets_the_answer(storage).await;
+    release_forgets_a_claim_but_not_a_flush(storage).await;
+    rows_leave_in_order_and_once(storage).await;
+    ids_map_both_ways_within_a_conversation(storage).await;
+    dead_rows_become_letters(storage).await;
+}
+
+pub(crate) fn mark(id: &str) -> RedeliveryKey {
+    RedeliveryKey { conversation: conversation("marks"), kind: "message".into(), id: id.into(), body: None }
+}
+
+pub(crate) fn answer(status: u16) -> Answer {
+    Answer { status, body: Some("{}".into()) }
+}
+
+pub(crate) fn send(host_id: &str) -> OutboxAction {
+    OutboxAction::Send { host_id: host_id.into(), activity: object(r#"{"type":"message"}"#) }
+}
+
+pub(crate) fn commit(conversation: &ConversationKey, outbox: Vec<OutboxAction>) -> TurnCommit {
+    TurnCommit {
+        conversation: conversation.clone(),
+        service_url: "http://localhost".into(),
+        turn_id: "turn".into(),
+        outbox,
+        mark: None,
+        ends_turn: true,
+    }
+}
+
+fn marking(id: &str, status: u16, ends_turn: bool) -> TurnCommit {
+    TurnCommit { mark: Some((mark(id), answer(status))), ends_turn, ..commit(&conversation("marks"), Vec::new()) }
+}
+
+fn done(channel_id: &str) -> Delivery {
+    Delivery::Done { channel_id: channel_id.into() }
+}
+
+async fn running(storage: &dyn Storage, id: &str) -> watch::Receiver<Option<Answer>> {
+    match storage.accept(&mark(id)).await.unwrap() {
+        Accepted::Running(receiver) => receiver,
+        other => panic!("{id} is running, not {other:?}"),
+    }
+}
+
+async fn duplicate(storage: &dyn Storage, id: &str) -> Answer {
+    match storage.accept(&mark(id)).await.unwrap() {
+        Accepted::Duplicate(answer) => answer,
+        other => panic!("{id} is done, not {other:?}"),
+    }
+}
+
+async fn new(storage: &dyn Storage, id: &str) {
+    let accepted = storage.accept(&mark(id)).await.unwrap();
+    assert!(matches!(accepted, Accepted::New), "{id} is new, not {accepted:?}");
+}
+
+async fn redelivery_waits_then_gets_the_answer(storage: &dyn Storage) {
+    new(storage, "a").await;
+    let mut waiting = running(storage, "a").await;
+    assert_eq!(*waiting.borrow(), None);
+    // A flush keeps redeliveries waiting: the answer of the end is the one that counts.
+    storage.commit(marking("a", 200, false)).await.unwrap();
+    assert_eq!(*waiting.borrow(), None);
+    drop(running(storage, "a").await);
+    storage.commit(marking("a", 201, true)).await.unwrap();
+    assert_eq!(*waiting.wait_for(Option::is_some).await.unwrap(), Some(answer(201)));
+    assert_eq!(duplicate(storage, "a").await, answer(201));
+    // Releasing what is done changes nothing.
+    storage.release(&mark("a")).await;
+    assert_eq!(duplicate(storage, "a").await, answer(201));
+}
+
+async fn release_forgets_a_claim_but_not_a_flush(storage: &dyn Storage) {
+    storage.release(&mark("b")).await;
+    new(storage, "b").await;
+    let mut waiting = running(storage, "b").await;
+    storage.release(&mark("b")).await;
+    assert!(waiting.wait_for(Option::is_some).await.is_err(), "a released run has no answer");
+    new(storage, "b").await;
+    let mut waiting = running(storage, "b").await;
+    storage.commit(marking("b", 200, false)).await.unwrap();
+    storage.release(&mark("b")).await;
+    assert_eq!(*waiting.wait_for(Option::is_some).await.unwrap(), Some(answer(200)));
+    assert_eq!(duplicate(storage, "b").await, answer(200));
+}
+
+async fn rows_leave_in_order_and_once(storage: &dyn Storage) {
+    let (one, other) = (conversation("rows"), conversation("other rows"));
+    assert!(storage.claim_outbox(&one).await.unwrap().is_none());
+    storage.commit(commit(&one, vec![send("tt-r1"), send("tt-r2")])).await.unwrap();
+    storage.commit(commit(&other, vec![send("tt-o1")])).await.unwrap();
+    storage.commit(commit(&one, vec![OutboxAction::Delete { target: "tt-r1".into() }])).await.unwrap();
+    assert_eq!(storage.outbox_depth().await.unwrap(), 4);
+    let mut last = 0;
+    for expected in ["tt-r1", "tt-r2", "delete tt-r1"] {
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        let found = match &row.action {
+            OutboxAction::Send { host_id, .. } => host_id.to_string(),
+            OutboxAction::Update { target, .. } => format!("update {target}"),
+            OutboxAction::Delete { target } => format!("delete {target}"),
+        };
+        assert_eq!(found, expected);
+        assert!(row.sequence > last, "sequences increase");
+        last = row.sequence;
+        // A row is the oldest until it is ended, and ending it twice takes no other.
+        assert_eq!(storage.claim_outbox(&one).await.unwrap().unwrap().sequence, row.sequence);
+        storage.note_delivery(&row, done("")).await.unwrap();
+        storage.note_delivery(&row, done("")).await.unwrap();
+    }
+    assert!(storage.claim_outbox(&one).await.unwrap().is_none());
+    assert_eq!(storage.outbox_depth().await.unwrap(), 1);
+    let row = storage.claim_outbox(&other).await.unwrap().unwrap();
+    storage.note_delivery(&row, done("")).await.unwrap();
+    assert_eq!(storage.outbox_depth().await.unwrap(), 0);
+}
+
+async fn ids_map_both_ways_within_a_conversation(storage: &dyn Storage) {
+    let (one, other) = (conversation("ids"), conversation("other ids"));
+    assert_eq!(storage.channel_id(&one, "tt-i1").await.unwrap(), None);
+    storage.commit(commit(&one, vec![send("tt-i1")])).await.unwrap();
+    assert_eq!(storage.channel_id(&one, "tt-i1").await.unwrap().as_deref(), Some(""));
+    let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+    storage.note_delivery(&row, done("c1")).await.unwrap();
+    assert_eq!(storage.channel_id(&one, "tt-i1").await.unwrap().as_deref(), Some("c1"));
+    assert_eq!(storage.host_id(&one, "c1").await.unwrap().as_deref(), Some("tt-i1"));
+    assert_eq!(storage.channel_id(&other, "tt-i1").await.unwrap(), None);
+    assert_eq!(storage.host_id(&other, "c1").await.unwrap(), None);
+    storage.map_id(&one, &"tt-i2".into(), &"".into()).await.unwrap();
+    assert_eq!(storage.channel_id(&one, "tt-i2").await.unwrap().as_deref(), Some(""));
+    assert_eq!(storage.host_id(&one, "").await.unwrap(), None);
+    storage.map_id(&one, &"tt-i2".into(), &"c2".into()).await.unwrap();
+    assert_eq!(storage.host_id(&one, "c2").await.unwrap().as_deref(), Some("tt-i2"));
+}
+
+async fn dead_rows_become_letters(storage: &dyn Storage) {
+    let one = conversation("dead");
+    storage.commit(commit(&one, vec![send("tt-d1"), send("tt-d2")])).await.unwrap();
+    for why in ["first", "second"] {
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        storage.note_delivery(&row, Delivery::Dead { why: why.to_owned() }).await.unwrap();
+    }
+    assert!(storage.claim_outbox(&one).await.unwrap().is_none());
+    let letters = storage.dead_letters("bot").await.unwrap();
+    assert_eq!(letters.iter().map(|letter| &*letter.why).collect::<Vec<_>>(), ["second", "first"]);
+    assert_eq!(letters[0].row.conversation, one);
+    assert!(storage.dead_letters("another bot").await.unwrap().is_empty());
+    // It never reached the channel, and the conversation still knows it.
+    assert_eq!(storage.channel_id(&one, "tt-d1").await.unwrap().as_deref(), Some(""));
+}

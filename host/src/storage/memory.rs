@@ -273,3 +273,6 @@ impl IdMap {
         self.by_channel.get(&(conversation.clone(), channel_id.into())).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests;

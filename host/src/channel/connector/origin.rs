@@ -49,7 +49,7 @@ impl Origins {
         }
         let origin = url.origin().ascii_serialization();
         let port = url.port_or_known_default().unwrap_or_default();
-        let address = url.host().and_then(loopback);
+        let address = url.host().as_ref().and_then(loopback);
         let Some(address) = address.filter(|address| self.allows(url.scheme(), *address, port)) else {
             return Err(format!(
                 "{origin} is not among channel.connector-origins ({}); without an app id, replies go nowhere else",
@@ -84,7 +84,7 @@ impl Origin {
         let Some(port) = url.port_or_known_default().filter(|_| matches!(url.scheme(), "http" | "https")) else {
             bail!("only http and https have connectors");
         };
-        let Some(address) = url.host().and_then(loopback) else {
+        let Some(address) = url.host().as_ref().and_then(loopback) else {
             bail!("without credentials, replies go to loopback only");
         };
         Ok(Self { scheme: url.scheme().to_owned(), address, port: (!any_port).then_some(port) })
@@ -92,11 +92,11 @@ impl Origin {
 }
 
 /// Returns the loopback address that a host stands for; `localhost` counts as `127.0.0.1`.
-fn loopback(host: Host<&str>) -> Option<IpAddr> {
+fn loopback(host: &Host<&str>) -> Option<IpAddr> {
     let address = match host {
-        Host::Domain(name) => (name == "localhost").then_some(IpAddr::V4(Ipv4Addr::LOCALHOST))?,
-        Host::Ipv4(address) => IpAddr::V4(address),
-        Host::Ipv6(address) => IpAddr::V6(address),
+        Host::Domain(name) => (*name == "localhost").then_some(IpAddr::V4(Ipv4Addr::LOCALHOST))?,
+        Host::Ipv4(address) => IpAddr::V4(*address),
+        Host::Ipv6(address) => IpAddr::V6(*address),
     };
     address.is_loopback().then_some(address)
 }

@@ -1,1 +1,245 @@
+//! Each test talks to a peer on a real socket that answers with fixed bytes.
 
+use std::net::TcpListener;
+
+use super::*;
+use crate::channel::testing::{Peer, address, answer, object, settings};
+
+fn connector() -> Connector {
+    Connector::new(&settings(), Vec::new()).unwrap()
+}
+
+/// Sends one activity to a peer that answers `bytes`.
+async fn sent(bytes: &str) -> Result<Arc<str>, ChannelError> {
+    let peer = Peer::answering(bytes).await;
+    connector().send(&address("c", &peer.url), &object(r#"{"type":"message","text":"hi"}"#)).await
+}
+
+#[tokio::test]
+async fn every_success_is_one_whatever_its_body() {
+    for (status, body, id) in [
+        ("200 OK", r#"{"id":"1"}"#, "1"),
+        ("201 Created", r#"{"id":"a|b"}"#, "a|b"),
+        ("202 Accepted", "", ""),
+        ("204 No Content", "", ""),
+        ("200 OK", "null", ""),
+        ("200 OK", "{}", ""),
+        ("200 OK", r#"{"id":7}"#, ""),
+        ("200 OK", "<html>fine</html>", ""),
+    ] {
+        let id_found = sent(&answer(status, "", body)).await.unwrap();
+        assert_eq!(&*id_found, id, "{status} {body}");
+    }
+    // The status line said it was taken; a body that breaks off does not change that.
+    assert_eq!(&*sent("HTTP/1.1 201 Created\r\ncontent-length: 50\r\n\r\n{\"id\"").await.unwrap(), "");
+    let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(100_000));
+    assert_eq!(&*sent(&answer("201 Created", "", &long)).await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn a_no_is_refused_and_says_what_the_channel_said() {
+    let headers = "x-ms-request-id: req-1\r\nX-Correlating-OperationId: op-1\r\n";
+    let body = r#"{"error":{"code":"ConversationNotFound","message":"no\nsuch\u0007 conversation"}}"#;
+    let Err(ChannelError::Refused { status: Some(404), why }) = sent(&answer("404 Not Found", headers, body)).await
+    else {
+        panic!("404 is a refusal");
+    };
+    assert_eq!(
+        why,
+        "404 Not Found: ConversationNotFound: no such  conversation; x-correlating-operationid op-1; x-ms-request-id req-1"
+    );
+    let Err(ChannelError::Refused { why, .. }) = sent(&answer("400 Bad Request", "", &"y".repeat(5_000))).await else {
+        panic!("400 is a refusal");
+    };
+    assert!(why.len() < 400, "{why}");
+    for status in ["401 Unauthorized", "403 Forbidden", "409 Conflict", "413 Payload Too Large"] {
+        let refused = sent(&answer(status, "", "")).await;
+        assert!(matches!(refused, Err(ChannelError::Refused { status: Some(_), .. })), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_refused_and_not_followed() {
+    let mut elsewhere = Peer::answering(&answer("200 OK", "", "")).await;
+    let redirect = answer("302 Found", &format!("location: {}/x\r\n", elsewhere.url), "");
+    let Err(ChannelError::Refused { status: Some(302), why }) = sent(&redirect).await else {
+        panic!("302 is a refusal");
+    };
+    assert!(why.contains("are not followed"), "{why}");
+    assert!(elsewhere.unheard());
+}
+
+#[tokio::test]
+async fn throttling_is_not_delivered_and_says_when_to_try_again() {
+    for status in ["429 Too Many Requests", "412 Precondition Failed"] {
+        let throttled = sent(&answer(status, "retry-after: 7\r\n", "")).await;
+        let Err(ChannelError::NotDelivered { retry_after, .. }) = throttled else { panic!("{status}") };
+        assert_eq!(retry_after, Some(Duration::from_secs(7)));
+    }
+    let past = sent(&answer("429 Too Many Requests", "retry-after: Wed, 21 Oct 2015 07:28:00 GMT\r\n", "")).await;
+    assert!(matches!(past, Err(ChannelError::NotDelivered { retry_after: Some(Duration::ZERO), .. })), "{past:?}");
+    let without = sent(&answer("429 Too Many Requests", "retry-after: soon\r\n", "")).await;
+    assert!(matches!(without, Err(ChannelError::NotDelivered { retry_after: None, .. })), "{without:?}");
+}
+
+#[tokio::test]
+async fn what_may_have_arrived_is_ambiguous() {
+    for bytes in [
+        answer("500 Internal Server Error", "", "x"),
+        answer("502 Bad Gateway", "", ""),
+        answer("503 Service Unavailable", "retry-after: 1\r\n", ""),
+        answer("408 Request Timeout", "", ""),
+        "this is not HTTP\r\n\r\n".to_owned(),
+        String::new(),
+    ] {
+        let unclear = sent(&bytes).await;
+        assert!(matches!(unclear, Err(ChannelError::Ambiguous { .. })), "{bytes}: {unclear:?}");
+    }
+}
+
+#[tokio::test]
+async fn silence_ends_with_the_timeout_and_is_ambiguous() {
+    let mut peer = Peer::silent().await;
+    let mut settings = settings();
+    settings.send_timeout = Duration::from_millis(200);
+    let connector = Connector::new(&settings, Vec::new()).unwrap();
+    let Err(ChannelError::Ambiguous { why }) = connector.send(&address("c", &peer.url), &object("{}")).await else {
+        panic!("silence is ambiguous");
+    };
+    assert!(why.contains("channel.send-timeout-ms"), "{why}");
+    assert!(peer.request().await.starts_with("POST /v3/conversations/c/activities "));
+}
+
+#[tokio::test]
+async fn a_peer_that_is_not_there_certainly_took_nothing() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = connector().send(&address("c", &format!("http://{closed}")), &object("{}")).await;
+    assert!(matches!(refused, Err(ChannelError::NotDelivered { retry_after: None, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn verbs_paths_and_headers_are_the_protocols() {
+    let mut peer = Peer::answering(&answer("200 OK", "", "")).await;
+    let connector = connector();
+    let to = address("19:a@b/c?d#e %|é", &format!("{}/base/", peer.url));
+    let encoded = "/base/v3/conversations/19%3Aa%40b%2Fc%3Fd%23e%20%25%7C%C3%A9/activities";
+
+    connector.send(&to, &object(r#"{"type":"message","text":"hi"}"#)).await.unwrap();
+    let request = peer.request().await;
+    assert!(request.starts_with(&format!("POST {encoded} HTTP/1.1\r\n")), "{request}");
+    let head = request.to_ascii_lowercase();
+    assert!(head.contains("content-type: application/json; charset=utf-8\r\n"), "{request}");
+    assert!(head.contains("user-agent: turntable/"), "{request}");
+    assert!(!head.contains("authorization"), "{request}");
+    assert!(request.ends_with(r#"{"type":"message","text":"hi"}"#), "{request}");
+
+    connector.send(&to, &object(r#"{"type":"message","replyToId":"1/2"}"#)).await.unwrap();
+    assert!(peer.request().await.starts_with(&format!("POST {encoded}/1%2F2 HTTP/1.1\r\n")));
+    connector.update(&to, "1|2", &object(r#"{"type":"message"}"#)).await.unwrap();
+    assert!(peer.request().await.starts_with(&format!("PUT {encoded}/1%7C2 HTTP/1.1\r\n")));
+    connector.delete(&to, "12").await.unwrap();
+    assert!(peer.request().await.starts_with(&format!("DELETE {encoded}/12 HTTP/1.1\r\n")));
+
+    connector.send(&address("plain", &peer.url), &object("{}")).await.unwrap();
+    assert!(peer.request().await.contains("x-ms-conversation-id: plain\r\n"));
+    connector.send(&address("line\r\nx-injected: 1", &peer.url), &object("{}")).await.unwrap();
+    let request = peer.request().await;
+    assert!(!request.contains("x-injected: 1") && !request.contains("x-ms-conversation-id"), "{request}");
+}
+
+#[tokio::test]
+async fn ids_that_would_walk_up_the_path_are_refused() {
+    let mut peer = Peer::answering(&answer("200 OK", "", "")).await;
+    let (connector, to) = (connector(), address("c", &peer.url));
+    for dots in [".", ".."] {
+        let sent = connector.send(&address(dots, &peer.url), &object("{}")).await;
+        assert!(matches!(sent, Err(ChannelError::Refused { .. })), "{sent:?}");
+        assert!(matches!(connector.delete(&to, dots).await, Err(ChannelError::Refused { .. })));
+    }
+    assert!(matches!(connector.delete(&to, "").await, Err(ChannelError::Refused { .. })));
+    assert!(peer.unheard());
+    connector.send(&address("...", &peer.url), &object("{}")).await.unwrap();
+    assert!(peer.request().await.starts_with("POST /v3/conversations/.../activities "));
+    connector.send(&address("%2e%2e", &peer.url), &object("{}")).await.unwrap();
+    assert!(peer.request().await.starts_with("POST /v3/conversations/%252e%252e/activities "));
+}
+
+#[tokio::test]
+async fn replies_go_to_configured_origins_only() {
+    let mut settings = settings();
+    settings.connector_origins = vec!["http://localhost:56150".to_owned(), "http://127.0.0.9:*".to_owned()];
+    let own = ["127.0.0.1:3978".parse().unwrap(), "0.0.0.0:4000".parse().unwrap()];
+    let origins = Origins::new(&settings.connector_origins, own.to_vec()).unwrap();
+    for allowed in [
+        "http://localhost:56150",
+        "http://localhost:56150/_connector/",
+        "http://127.0.0.1:56150/",
+        "http://[::1]:56150",
+        "http://127.1:56150",
+        "HTTP://LOCALHOST:56150/",
+        "http://127.0.0.9:1",
+    ] {
+        assert!(origins.admit(allowed).is_ok(), "{allowed}: {:?}", origins.admit(allowed));
+    }
+    for refused in [
+        "http://localhost:56151",
+        "http://localhost",
+        "http://localhost.:56150",
+        "http://localhost.example.org:56150",
+        "http://example.org:56150",
+        "http://0.0.0.0:56150",
+        "http://[::ffff:127.0.0.1]:56150",
+        "http://10.0.0.1:56150",
+        "http://169.254.169.254/",
+        "https://localhost:56150",
+        "http://127.0.0.9:4000",
+    ] {
+        assert!(origins.admit(refused).is_err(), "{refused}");
+    }
+    for (refused, why) in [
+        ("http://example.org/", "channel.connector-origins"),
+        ("http://user@localhost:56150", "user name"),
+        ("http://localhost:56150/?a", "query"),
+        ("http://localhost:56150/#a", "fragment"),
+        ("ftp://localhost:56150/", "scheme ftp"),
+        ("file:///etc/passwd", "scheme file"),
+        ("not a url", "no URL"),
+        ("", "no serviceUrl"),
+    ] {
+        let said = origins.admit(refused).unwrap_err();
+        assert!(said.contains(why), "{refused}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn the_hosts_own_listeners_are_never_called() {
+    let mut peer = Peer::answering(&answer("200 OK", "", "")).await;
+    let own = peer.url.strip_prefix("http://").unwrap().parse::<SocketAddr>().unwrap();
+    let connector = Connector::new(&settings(), vec![own]).unwrap();
+    for name in ["127.0.0.1", "localhost", "[::1]"] {
+        let url = format!("http://{name}:{}/", own.port());
+        let Err(ChannelError::Refused { why, .. }) = connector.send(&address("c", &url), &object("{}")).await else {
+            panic!("{url} is the host itself");
+        };
+        assert!(why.contains("own listener"), "{why}");
+    }
+    assert!(peer.unheard());
+}
+
+#[tokio::test]
+async fn a_name_is_resolved_to_loopback() {
+    let mut peer = Peer::answering(&answer("200 OK", "", "")).await;
+    let url = peer.url.replace("127.0.0.1", "localhost");
+    connector().send(&address("c", &url), &object("{}")).await.unwrap();
+    assert!(peer.request().await.starts_with("POST "));
+}
+
+#[test]
+fn origins_that_cannot_be_meant_stop_the_start() {
+    for wrong in ["http://example.org", "localhost:1", "ftp://localhost", "http://10.0.0.1:*", ""] {
+        let mut settings = settings();
+        settings.connector_origins = vec![wrong.to_owned()];
+        let error = Connector::new(&settings, Vec::new()).err().unwrap();
+        assert!(format!("{error:#}").contains("channel.connector-origins"), "{wrong}: {error:#}");
+    }
+}

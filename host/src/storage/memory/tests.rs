@@ -1,0 +1,69 @@
+//! The conformance suite, and the bounds that are this store's own.
+
+use super::super::conformance::{answer, commit, conforms, mark, send};
+use super::*;
+use crate::channel::testing::{conversation, settings};
+
+fn storage() -> MemoryStorage {
+    MemoryStorage::new(&settings())
+}
+
+#[tokio::test]
+async fn it_conforms() {
+    let mut roomy = settings();
+    (roomy.outbox_rows_max, roomy.dead_letters_max) = (100, 100);
+    (roomy.redelivery_marks_max, roomy.id_map_entries_max) = (100, 100);
+    conforms(&MemoryStorage::new(&roomy)).await;
+}
+
+#[tokio::test]
+async fn a_full_outbox_takes_nothing_and_names_its_bound() {
+    let storage = storage();
+    let one = conversation("c");
+    let sends = |from: usize, to: usize| (from..to).map(|n| send(&format!("tt-{n}"))).collect::<Vec<_>>();
+    storage.commit(commit(&one, sends(0, 7))).await.unwrap();
+    let too_much = TurnCommit { mark: Some((mark("m"), answer(200))), ..commit(&one, sends(7, 9)) };
+    assert!(matches!(storage.accept(&mark("m")).await.unwrap(), Accepted::New));
+    let Err(StorageError::Full(bound)) = storage.commit(too_much).await else { panic!("9 rows do not fit into 8") };
+    assert!(bound.contains("channel.outbox-rows-max is 8"), "{bound}");
+    assert_eq!(storage.outbox_depth().await.unwrap(), 7);
+    assert_eq!(storage.channel_id(&one, "tt-7").await.unwrap(), None);
+    assert!(matches!(storage.accept(&mark("m")).await.unwrap(), Accepted::Running(_)));
+    storage.commit(commit(&one, sends(7, 8))).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_oldest_marks_go_but_no_running_one() {
+    let storage = storage();
+    assert!(matches!(storage.accept(&mark("running")).await.unwrap(), Accepted::New));
+    for n in 0..6 {
+        let key = mark(&format!("m{n}"));
+        storage.accept(&key).await.unwrap();
+        let marked = TurnCommit { mark: Some((key, answer(200))), ..commit(&conversation("c"), Vec::new()) };
+        storage.commit(marked).await.unwrap();
+    }
+    assert!(matches!(storage.accept(&mark("running")).await.unwrap(), Accepted::Running(_)));
+    assert!(matches!(storage.accept(&mark("m2")).await.unwrap(), Accepted::Duplicate(_)));
+    assert!(matches!(storage.accept(&mark("m1")).await.unwrap(), Accepted::New), "4 marks are kept");
+}
+
+#[tokio::test]
+async fn the_oldest_ids_and_letters_go() {
+    let storage = storage();
+    let one = conversation("c");
+    for n in 0..10 {
+        storage.commit(commit(&one, vec![send(&format!("tt-{n}"))])).await.unwrap();
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        storage.note_delivery(&row, Delivery::Done { channel_id: format!("c{n}").into() }).await.unwrap();
+    }
+    assert_eq!(storage.channel_id(&one, "tt-1").await.unwrap(), None);
+    assert_eq!(storage.host_id(&one, "c1").await.unwrap(), None, "both ways are forgotten together");
+    assert_eq!(storage.channel_id(&one, "tt-2").await.unwrap().as_deref(), Some("c2"));
+    for n in 0..6 {
+        storage.commit(commit(&one, vec![send("tt-x")])).await.unwrap();
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        storage.note_delivery(&row, Delivery::Dead { why: n.to_string() }).await.unwrap();
+    }
+    let letters = storage.dead_letters("bot").await.unwrap();
+    assert_eq!(letters.iter().map(|letter| &*letter.why).collect::<Vec<_>>(), ["5", "4", "3", "2"]);
+}
