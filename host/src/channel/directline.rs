@@ -117,7 +117,7 @@ impl Conversations {
     fn sweep(&mut self) {
         if self.swept.elapsed() >= SWEEP_AFTER {
             self.swept = Instant::now();
-            self.by_id.retain(|_, conversation| conversation.is_connected() || conversation.idle() < IDLE_MAX);
+            self.by_id.retain(|_, conversation| conversation.is_connected() || conversation.used_at().elapsed() < IDLE_MAX);
         }
     }
 
@@ -126,7 +126,7 @@ impl Conversations {
             let oldest = self
                 .by_id
                 .iter()
-                .max_by_key(|(_, conversation)| (!conversation.is_connected(), conversation.idle()))
+                .min_by_key(|(_, conversation)| (conversation.is_connected(), conversation.used_at()))
                 .map(|(id, _)| id.clone());
             let Some(oldest) = oldest else { return };
             self.by_id.remove(&oldest);

@@ -1,7 +1,7 @@
 //! One conversation of the local Direct Line.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -112,8 +112,8 @@ impl Conversation {
         self.state().touched = Instant::now();
     }
 
-    pub(super) fn idle(&self) -> Duration {
-        self.state().touched.elapsed()
+    pub(super) fn used_at(&self) -> Instant {
+        self.state().touched
     }
 
     pub(super) fn is_connected(&self) -> bool {
