@@ -7,12 +7,12 @@
 
 use std::fs::File;
 use std::hash::{Hash, Hasher};
-use std::io::Write;
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
@@ -24,11 +24,21 @@ use super::preflight::Preflight;
 #[derive(Clone)]
 pub struct Store {
     folder: PathBuf,
-    key: [u8; 32],
+    /// Names the key in file names without giving it away.
+    key_id: [u8; 32],
+    /// Keyed; cloned for each use.
+    mac: Hmac<Sha256>,
 }
 
-/// The oldest files go when the folder holds more.
+/// The files used longest ago go when the folder's compiled code is larger.
 const FOLDER_BYTES_MAX: u64 = 4 << 30;
+/// Larger files are none of ours: the largest component compiles to a fraction of it.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Only files with these endings are ever removed: the folder may be shared with others by mistake.
+const CODE: &str = "cwasm";
+const TEMPORARY: &str = "cwasm-tmp";
+/// A host that was killed while writing leaves a temporary file; no write takes this long.
+const TEMPORARY_AGE_MAX: Duration = Duration::from_secs(3600);
 const MAC_BYTES: usize = 32;
 const LENGTH_BYTES: usize = 4;
 
@@ -42,13 +52,22 @@ impl Store {
                 .create(folder)
                 .with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        Ok(Self { folder: cache_dir.to_owned(), key: load_or_create_key(&data_dir.join("code-key"))? })
+        let key = load_or_create_key(&data_dir.join("code-key"))?;
+        let mac = Hmac::new_from_slice(&key).context("the key of compiled code has a length that HMAC refuses")?;
+        Ok(Self { folder: cache_dir.to_owned(), key_id: Sha256::digest(key).into(), mac })
     }
 
     /// Returns the code of a component as a sealed memory file, if the store has it and vouches for it.
     pub(super) async fn get(&self, engine: &Engine, digest: &str) -> Option<(Preflight, File)> {
         let (store, path) = (self.clone(), self.path(engine, digest));
-        tokio::task::spawn_blocking(move || store.read(&path)).await.ok().flatten()
+        let read = tokio::task::spawn_blocking(move || (store.read(&path), path)).await;
+        let (why, path) = match read {
+            Ok((Ok(found), _)) => return found,
+            Ok((Err(error), path)) => (format!("{error:#}"), path),
+            Err(error) => (error.to_string(), self.path(engine, digest)),
+        };
+        tracing::warn!(file = %path.display(), why, "a file of compiled code is not used, the component is compiled anew");
+        None
     }
 
     /// Keeps code. A failure costs the next start a compilation and nothing else.
@@ -68,29 +87,29 @@ impl Store {
     fn path(&self, engine: &Engine, digest: &str) -> PathBuf {
         let mut hasher = Sha256Hasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        hasher.0.update(Sha256::digest(self.key));
+        hasher.0.update(self.key_id);
         let compatible = hex::encode(hasher.0.finalize());
         let digest = digest.trim_start_matches("sha256:");
-        self.folder.join(format!("{digest}-{}.cwasm", compatible.get(..16).unwrap_or_default()))
+        self.folder.join(format!("{digest}-{}.{CODE}", compatible.get(..16).unwrap_or_default()))
     }
 
     /// File: MAC, length of the preflight, preflight, code. The MAC covers the file's name and all that follows it.
-    fn read(&self, path: &Path) -> Option<(Preflight, File)> {
-        let bytes = std::fs::read(path).ok()?;
-        let (mac, rest) = bytes.split_at_checked(MAC_BYTES)?;
-        if self.mac(path, rest).verify_slice(mac).is_err() {
-            tracing::warn!(file = %path.display(), "compiled code without a valid MAC is ignored, and compiled anew");
-            return None;
+    /// None: there is no such file. The error says why the file that is there does not count.
+    fn read(&self, path: &Path) -> anyhow::Result<Option<(Preflight, File)>> {
+        let Some(bytes) = read_bounded(path)? else { return Ok(None) };
+        let (mac, content) = bytes.split_at_checked(MAC_BYTES).context("it is truncated")?;
+        if self.mac_of(path, content).verify_slice(mac).is_err() {
+            bail!("its MAC is not this host's: it was damaged, changed or copied here");
         }
-        let (length, rest) = rest.split_at_checked(LENGTH_BYTES)?;
-        let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
-        let (preflight, code) = rest.split_at_checked(length)?;
-        let found = (serde_json::from_slice(preflight).ok()?, memory_file("code", code).ok()?);
+        let (length, rest) = content.split_first_chunk::<LENGTH_BYTES>().context("it has no preflight")?;
+        let (preflight, code) =
+            rest.split_at_checked(u32::from_le_bytes(*length) as usize).context("its preflight is truncated")?;
+        let found = (serde_json::from_slice(preflight)?, memory_file("code", code).map_err(into_error)?);
         // The file's time says when it was used last.
         if let Ok(file) = File::options().write(true).open(path) {
             let _ = file.set_modified(SystemTime::now());
         }
-        Some(found)
+        Ok(Some(found))
     }
 
     fn write(&self, path: &Path, preflight: &[u8], code: &File) -> anyhow::Result<()> {
@@ -98,8 +117,8 @@ impl Store {
         content.extend(preflight);
         // Read through a path of its own: the descriptor's position belongs to whoever else uses it.
         content.extend(std::fs::read(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(code)))?);
-        let mac = self.mac(path, &content).finalize().into_bytes();
-        let temporary = path.with_extension(format!("{}.tmp", ulid::Ulid::new()));
+        let mac = self.mac_of(path, &content).finalize().into_bytes();
+        let temporary = path.with_extension(format!("{}.{TEMPORARY}", ulid::Ulid::new()));
         let written = (|| -> std::io::Result<()> {
             let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
             file.write_all(&mac)?;
@@ -114,33 +133,69 @@ impl Store {
         self.evict(path)
     }
 
-    fn mac(&self, path: &Path, content: &[u8]) -> Hmac<Sha256> {
-        let mut mac = <Hmac<Sha256> as Mac>::new(self.key.as_slice().into());
+    fn mac_of(&self, path: &Path, content: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.mac.clone();
         mac.update(path.file_name().unwrap_or_default().as_encoded_bytes());
         mac.update(&[0]);
         mac.update(content);
         mac
     }
 
+    /// Removes what was used longest ago until the folder's compiled code keeps its bound. Another host may do the same.
     fn evict(&self, keep: &Path) -> anyhow::Result<()> {
         let mut files = Vec::new();
+        let mut total = 0;
         for entry in std::fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            let about = entry.metadata()?;
-            if about.is_file() && entry.path() != keep {
-                files.push((about.modified()?, about.len(), entry.path()));
+            let path = entry?.path();
+            let Ok(about) = std::fs::symlink_metadata(&path) else { continue };
+            let used = about.modified()?;
+            match path.extension().and_then(|ending| ending.to_str()) {
+                Some(CODE) if about.is_file() => {
+                    total += about.len();
+                    files.push((used, about.len(), path));
+                }
+                Some(TEMPORARY) if used.elapsed().is_ok_and(|age| age > TEMPORARY_AGE_MAX) => remove(&path)?,
+                _ => {}
             }
         }
         files.sort();
-        let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
         for (_, bytes, path) in files {
             if total <= FOLDER_BYTES_MAX {
                 break;
             }
-            std::fs::remove_file(path)?;
-            total -= bytes;
+            if path != keep {
+                remove(&path)?;
+                total -= bytes;
+            }
         }
         Ok(())
+    }
+}
+
+fn into_error(error: super::LoadError) -> anyhow::Error {
+    anyhow::anyhow!(error.problems().join("; "))
+}
+
+/// Reads a regular file of bounded size; none if there is no file. Never follows a link, never waits for a pipe.
+fn read_bounded(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = match File::options().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let about = file.metadata()?;
+    ensure!(about.is_file(), "it is no regular file");
+    ensure!(about.len() <= FILE_BYTES_MAX, "it has {} bytes, more than {FILE_BYTES_MAX}", about.len());
+    let mut bytes = Vec::with_capacity(usize::try_from(about.len())?);
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -156,7 +211,7 @@ fn load_or_create_key(path: &Path) -> anyhow::Result<[u8; 32]> {
         let linked = std::fs::hard_link(&temporary, path);
         std::fs::remove_file(&temporary)?;
         if let Err(error) = linked
-            && error.kind() != std::io::ErrorKind::AlreadyExists
+            && error.kind() != ErrorKind::AlreadyExists
         {
             return Err(error).with_context(|| format!("cannot create {}", path.display()));
         }
@@ -184,10 +239,11 @@ impl Hasher for Sha256Hasher {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
 
     use wasmtime::Engine;
 
-    use super::Store;
+    use super::{Store, load_or_create_key};
     use crate::plugin::compile::memory_file;
     use crate::plugin::preflight::Preflight;
 
@@ -217,5 +273,40 @@ mod tests {
         assert!(store.get(&engine, "sha256:00").await.is_none(), "one flipped bit");
         std::fs::write(&path, &bytes[..10]).unwrap();
         assert!(store.get(&engine, "sha256:00").await.is_none(), "a truncated file");
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(data.join("code-key"), &path).unwrap();
+        assert!(store.get(&engine, "sha256:00").await.is_none(), "a link");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_does_not_count_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, data) = (folder.path().join("cache"), folder.path().join("data"));
+        let store = Store::open(&cache, &data).unwrap();
+        let engine = Engine::default();
+        std::fs::write(store.path(&engine, "sha256:00"), b"\x7fELF of somebody else").unwrap();
+        assert!(store.get(&engine, "sha256:00").await.is_none());
+        store.put(&engine, "sha256:00", &Preflight::default(), memory_file("code", b"native code").unwrap()).await;
+        assert!(store.get(&engine, "sha256:00").await.is_some());
+
+        let again = Store::open(&cache, &data).unwrap();
+        assert!(again.get(&engine, "sha256:00").await.is_some(), "a second host with the same key");
+        let left: Vec<_> = std::fs::read_dir(&cache).unwrap().collect();
+        assert_eq!(left.len(), 1, "no temporary file stays: {left:?}");
+        assert_eq!(std::fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(std::fs::metadata(data.join("code-key")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn hosts_that_start_at_once_get_one_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("code-key");
+        let keys: Vec<[u8; 32]> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| load_or_create_key(&path).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(load_or_create_key(&path).unwrap_err().to_string().contains("chmod 600"));
     }
 }
