@@ -10,6 +10,9 @@ mod cli;
 mod config;
 mod conversation;
 mod delivery;
+mod hostile;
+mod portable;
+mod swap;
 mod tidy;
 
 /// A file that is not listed above would never run.

@@ -1,8 +1,9 @@
 //! A host: the real binary with a configuration of its own, on free ports, gone with the value.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -31,6 +32,11 @@ impl Config {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("components")).unwrap();
+        let data = folder.path().join(".turntable");
+        fs::create_dir(&data).unwrap();
+        // Hosts with one key share compiled code: each component is compiled once for all specs.
+        let mut key = fs::File::options().write(true).create_new(true).mode(0o600).open(data.join("code-key")).unwrap();
+        key.write_all(&[7; 32]).unwrap();
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
         let text = format!(
             "server.listen = '127.0.0.1:0'\nadmin.listen = '127.0.0.1:0'\nruntime.cache-dir = '{}'\n\
@@ -129,6 +135,30 @@ impl Host {
     /// Returns the address of the admin API.
     pub(crate) fn admin_url(&self) -> String {
         format!("http://{}", self.admin)
+    }
+
+    /// Calls the admin API.
+    pub(crate) async fn admin(&self, method: &str, path: &str, body: Vec<u8>) -> Answer {
+        let token = fs::read_to_string(self.token_file()).unwrap();
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.client.request(method, format!("{}{path}", self.admin_url()));
+        let request = request.bearer_auth(token.trim()).body(body);
+        Answer::of(within("an answer of the admin API", request.send()).await.unwrap()).await
+    }
+
+    /// Uploads a component for a plugin and returns the answer.
+    pub(crate) async fn deploy(&self, bot: &str, plugin: &str, component: Vec<u8>) -> Answer {
+        self.admin("PUT", &format!("/v1/bots/{bot}/plugins/{plugin}"), component).await
+    }
+
+    /// Returns the status of a bot.
+    pub(crate) async fn status(&self, bot: &str) -> Value {
+        self.admin("GET", &format!("/v1/bots/{bot}"), Vec::new()).await.json()
+    }
+
+    /// Returns the record of the newest turn of a bot.
+    pub(crate) async fn last_turn(&self, bot: &str) -> Value {
+        self.admin("GET", &format!("/v1/bots/{bot}/turns"), Vec::new()).await.json()[0].clone()
     }
 
     /// Returns the file with the admin token.

@@ -19,6 +19,7 @@
 //! | `huge-call` | hands the host 8 MiB in one call | `trap` that names `host-call-bytes` |
 //! | `huge-fault` | returns a fault of 1 MiB | `guest-fault`, cut |
 //! | `invalid-json`, `no-type`, `bad-update`, `bad-respond`, `host-type` | asks for nonsense, replies with the fault's code | `handled` |
+//! | `flush-then-slow N` | replies with its marker, flushes, sleeps N ms, replies with its marker again | `handled` |
 //! | `flush-then-trap` | replies `kept`, flushes, replies `lost`, panics | `trap`; `kept` stays |
 //! | `send-and-fault` | replies, then returns a fault | `guest-fault`; the reply is undone |
 //! | `spoof` | replies as somebody else, elsewhere | `handled`; the host sets the reference |
@@ -141,6 +142,12 @@ fn on_message(text: &str) -> Result<Flow, Fault> {
             reply("stays")?;
             turn::delete(&id)?;
             Ok(Flow::Handled)
+        }
+        "flush-then-slow" => {
+            say(&marker())?;
+            turn::flush()?;
+            std::thread::sleep(milliseconds);
+            say(&marker())
         }
         "flush-then-trap" => {
             say("kept")?;

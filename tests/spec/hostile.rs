@@ -1,0 +1,226 @@
+//! Hostile guests: each ends in its documented outcome, with the limit named, while another bot keeps answering.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{Config, Connector, Host, component, message};
+
+const ERROR_REPLY: &str = "Sorry, something went wrong on my side. Please try again.";
+
+/// A host with a hostile bot whose limits are small, and a well-behaved one.
+async fn start(more: &str) -> Option<Host> {
+    let limits = format!("limits.wall-ms = 2000\nlimits.cpu-ms = 100\n{more}");
+    Host::start(Config::new().bot("hostile", &[]).plugin("hostile", "hostile", &limits).bot("echo", &["echo"])).await
+}
+
+/// Says something to the hostile bot and returns its replies and the record of its only call.
+async fn provoke(host: &Host, text: &str) -> (Vec<String>, Value) {
+    let mut activity = message(text);
+    activity["deliveryMode"] = "expectReplies".into();
+    let replies = host.post("hostile", &activity).await.replies();
+    let texts = replies.iter().map(|reply| reply["text"].as_str().unwrap_or_default().to_owned()).collect();
+    (texts, host.last_turn("hostile").await["calls"][0].clone())
+}
+
+/// The user reads one polite sentence; the author finds what happened in the record of the turn.
+async fn fails(host: &Host, text: &str, outcome: &str, says: &str) -> Value {
+    let (replies, call) = provoke(host, text).await;
+    assert_eq!(replies, [ERROR_REPLY], "{text}");
+    assert_eq!(call["outcome"], outcome, "{text}: {call:#}");
+    let error = call["error"].as_str().unwrap_or_default();
+    assert!(error.contains(says), "{text}: {error} does not say {says}");
+    host.bot("echo").says("are you well?").replies("Echo: are you well?").await;
+    call
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traps_undo_the_call_and_tell_the_author_where() {
+    let Some(host) = start("").await else { return };
+    let call = fails(&host, "trap", "trap", "unreachable").await;
+    assert!(call["stderr"].as_str().unwrap().contains("told to trap"), "{call:#}");
+    assert!(call["backtrace"].as_str().unwrap().contains("hostile"), "{call:#}");
+    fails(&host, "abort", "trap", "unreachable").await;
+    fails(&host, "exit", "trap", "exited with status").await;
+    fails(&host, "recurse", "trap", "stack").await;
+    fails(&host, "huge-call", "trap", "host-call-bytes").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exhausted_limits_are_named() {
+    let Some(host) = start("limits.memory-bytes = '16 MiB'").await else { return };
+    fails(&host, "spin", "cpu-budget", "cpu-ms (100)").await;
+    fails(&host, "sleep", "wall-clock", "wall-ms (2000)").await;
+    fails(&host, "allocate", "memory", "memory-bytes (16777216)").await;
+    fails(&host, "flood-calls", "host-call-limit", "host-calls (1000)").await;
+    fails(&host, "flood-logs", "host-call-limit", "host-calls (1000)").await;
+    host.logged("log-lines-per-turn (200)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_undo_the_call_and_are_cut() {
+    let Some(host) = start("").await else { return };
+    fails(&host, "send-and-fault", "guest-fault", "told to fail").await;
+    fails(&host, "huge-reply", "guest-fault", "bytes-per-send").await;
+    let call = fails(&host, "huge-fault", "guest-fault", "xxx").await;
+    assert!(call["error"].as_str().unwrap().len() < 8 << 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_is_answered_with_a_fault_that_the_guest_can_handle() {
+    let Some(host) = start("").await else { return };
+    for text in ["invalid-json", "no-type", "host-type", "bad-update", "bad-respond"] {
+        let (replies, call) = provoke(&host, text).await;
+        assert_eq!((replies, &call["outcome"]), (vec!["invalid".to_owned()], &json!("handled")), "{text}");
+    }
+    let (replies, call) = provoke(&host, "flood-sends").await;
+    assert_eq!((replies.len(), &call["outcome"]), (50, &json!("handled")));
+    let (replies, _) = provoke(&host, "flood-output").await;
+    assert_eq!(replies, ["flooded"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_reaches_nothing_but_its_turn() {
+    let Some(host) = start("").await else { return };
+    let (replies, _) = provoke(&host, "env").await;
+    assert!(replies[0].contains("connect denied") && !replies[0].contains("ALLOWED"), "{replies:?}");
+    // Globals do not survive the turn, and random numbers are fresh.
+    for _ in 0..2 {
+        assert_eq!(provoke(&host, "count").await.0, ["1"]);
+    }
+    assert_ne!(provoke(&host, "random").await.0, provoke(&host, "random").await.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_speaks_in_its_own_name_and_conversation() {
+    let Some(host) = start("").await else { return };
+    let connector = Connector::start().await;
+    let mut activity = message("spoof");
+    activity["serviceUrl"] = connector.service_url().into();
+    assert_eq!(host.post("hostile", &activity).await.status, 200);
+    let call = &connector.calls(1).await[0];
+    assert_eq!(call.body["from"]["id"], "bot");
+    assert_eq!(call.body["conversation"]["id"], activity["conversation"]["id"]);
+    assert_eq!(call.body["channelId"], "test");
+    assert!(call.body.get("id").is_none() && call.body.get("replyToId").is_none(), "{:#}", call.body);
+    let conversation = activity["conversation"]["id"].as_str().unwrap();
+    assert_eq!(call.path, format!("/v3/conversations/{conversation}/activities"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_flushed_stays_and_what_came_after_does_not() {
+    let Some(host) = start("").await else { return };
+    let connector = Connector::start().await;
+    let mut activity = message("flush-then-trap");
+    activity["serviceUrl"] = connector.service_url().into();
+    assert_eq!(host.post("hostile", &activity).await.status, 200);
+    let texts: Vec<String> = connector.calls(2).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["kept", ERROR_REPLY]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_staged_is_edited_in_place() {
+    let Some(host) = start("").await else { return };
+    assert_eq!(provoke(&host, "edit").await.0, ["after"]);
+    assert_eq!(provoke(&host, "unsend").await.0, ["stays"]);
+}
+
+/// `on-failure = "continue"` undoes the failed call only; the next plugin of the bot answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_may_let_the_turn_go_on_after_a_failure() {
+    let config = Config::new().bot("both", &[]).plugin("both", "hostile", "on-failure = 'continue'").plugin("both", "echo", "");
+    let Some(host) = Host::start(config).await else { return };
+    host.bot("both").says("trap").replies("Echo: trap").says("next").replies("Echo: next").await;
+    let turn = host.last_turn("both").await;
+    assert_eq!(turn["calls"][0]["outcome"], "passed-on");
+    assert_eq!(turn["calls"][1]["outcome"], "handled");
+}
+
+/// A `describe` that misbehaves fails the load with its reason; the running generation goes on serving.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_manifest_fails_the_load() {
+    for (setting, says) in [
+        ("trap", "describe was told to trap"),
+        ("spin", "cpu-ms (100)"),
+        ("huge", "at most 65536 are allowed"),
+        ("not-json", "not one JSON object"),
+        ("no-name", "`name` is missing"),
+        ("bad-route", "`routes[0].pattern`"),
+    ] {
+        let Some(host) = start(&format!("settings.describe = '{setting}'")).await else { return };
+        let status = host.status("hostile").await;
+        assert_eq!(status["generation"], Value::Null);
+        assert!(status["last_failure"]["problems"].to_string().contains(says), "{setting}: {status:#}");
+        let answer = host.post("hostile", &message("hi")).await;
+        assert_eq!((answer.status, answer.headers.contains_key("retry-after")), (503, true));
+        host.bot("echo").says("hi").replies("Echo: hi").await;
+    }
+    let Some(host) = start("settings.describe = 'calls-turn'").await else { return };
+    assert_eq!(host.status("hostile").await["plugins"][0]["describes"], "hostile denied");
+}
+
+/// Every file that is no component of this contract is refused by name, and the running generation goes on serving.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_no_plugins_are_refused_by_name() {
+    let Some(host) = start("").await else { return };
+    let Some(good) = component("echo") else { return };
+    let good = std::fs::read(good).unwrap();
+    let no_exports = wat::parse_str("(component)").unwrap();
+    let files: [(&str, Vec<u8>, u16, &str); 8] = [
+        ("empty", Vec::new(), 422, "empty"),
+        ("text", b"(component)".to_vec(), 422, "text"),
+        ("core module", wat::parse_str("(module)").unwrap(), 422, "core module"),
+        ("compiled code", b"\x7fELF\x02\x01\x01".to_vec(), 422, ".cwasm"),
+        ("truncated", good[..good.len() / 2].to_vec(), 422, "malformed"),
+        ("wrong world", no_exports, 422, "exports no `turntable:bot/bot-handler"),
+        ("newer contract", contract_of("0.2.0"), 422, "0.2.0"),
+        ("too large", vec![0; 100 << 20], 413, "component-bytes-max"),
+    ];
+    for (name, file, status, says) in files {
+        let answer = host.deploy("echo", "echo", file).await;
+        assert_eq!(answer.status, status, "{name}: {}", answer.text);
+        assert!(answer.text.contains(says), "{name}: {}", answer.text);
+        host.bot("echo").says("hi").replies("Echo: hi").await;
+    }
+    assert_eq!(host.status("echo").await["generation"], 1);
+}
+
+/// A component that imports and exports the contract at another version.
+fn contract_of(version: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component (import "turntable:bot/turn@{version}" (instance (export "reply" (func (param "activity" string))))))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+/// A component that is small and takes the compiler very long: the child is ended, the host goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compile_bomb_ends_in_its_child() {
+    let config = Config::new().set("runtime.compile-ms", "1500").bot("echo", &["echo"]);
+    let Some(host) = Host::start(config).await else { return };
+    let bomb = compile_bomb(&host.component("echo"));
+    let (answer, ()) = tokio::join!(host.deploy("echo", "echo", bomb), async {
+        host.bot("echo").says("meanwhile").replies("Echo: meanwhile").await;
+    });
+    assert_eq!(answer.status, 422, "{}", answer.text);
+    assert!(answer.text.contains("compile-ms (1500)"), "{}", answer.text);
+    host.bot("echo").says("after").replies("Echo: after").await;
+}
+
+/// The echo plugin with a core module beside it whose functions are many and large.
+fn compile_bomb(plugin: &Path) -> Vec<u8> {
+    let body = "(local.set 0 (i64.mul (local.get 0) (i64.add (local.get 0) (i64.const 3))))".repeat(4_000);
+    let functions = format!("(func (param i64) (result i64) {body} (local.get 0))").repeat(60);
+    let module = wat::parse_str(format!("(module {functions})")).unwrap();
+    let mut component = std::fs::read(plugin).unwrap();
+    // A section of a component: id 1 is a core module, then its length in LEB128.
+    component.push(1);
+    let mut length = module.len();
+    while length >= 0x80 {
+        component.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    component.push(length as u8);
+    component.extend(module);
+    component
+}

@@ -1,0 +1,167 @@
+//! Hot swap: by file, by deploy, by rollback; turns in flight keep their generation and no message is lost.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{Config, Connector, Host, component, message, within};
+
+/// The hostile guest as its `number`th generation: other digits in its marker, so another digest.
+fn generation(number: u32) -> Vec<u8> {
+    let bytes = fs::read(component("hostile").unwrap()).unwrap();
+    let marker = b"GENERATION-0000";
+    let at = bytes.windows(marker.len()).position(|window| window == marker).expect("the marker is in the binary");
+    let mut bytes = bytes;
+    bytes[at..at + marker.len()].copy_from_slice(format!("GENERATION-{number:04}").as_bytes());
+    bytes
+}
+
+async fn start() -> Option<Host> {
+    Host::start(Config::new().bot("bot", &["hostile"])).await
+}
+
+async fn serves(host: &Host, number: u32) {
+    host.bot("bot").says("generation").replies(&format!("GENERATION-{number:04}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploy_and_rollback_swap_at_once_and_say_so() {
+    let Some(host) = start().await else { return };
+    serves(&host, 0).await;
+    let swap = host.deploy("bot", "hostile", generation(1)).await;
+    assert_eq!(swap.status, 200, "{}", swap.text);
+    assert_eq!((&swap.json()["from"], &swap.json()["to"]), (&json!(1), &json!(2)));
+    serves(&host, 1).await;
+    let status = host.status("bot").await;
+    assert_eq!((&status["generation"], &status["previous_generation"]), (&json!(2), &json!(1)));
+    assert_eq!(status["plugins"][0]["source"], "deploy");
+    assert_eq!(status["plugins"][0]["digest"], swap.json()["digests"][0]);
+    assert_eq!(host.last_turn("bot").await["calls"][0]["digest"], swap.json()["digests"][0]);
+
+    let back = host.admin("POST", "/v1/bots/bot/rollback", Vec::new()).await;
+    assert_eq!(back.status, 200, "{}", back.text);
+    serves(&host, 0).await;
+    host.admin("POST", "/v1/bots/bot/rollback", Vec::new()).await;
+    serves(&host, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_component_again_changes_nothing() {
+    let Some(host) = start().await else { return };
+    let again = host.deploy("bot", "hostile", generation(0)).await.json();
+    assert_eq!((&again["from"], &again["to"]), (&json!(1), &json!(1)));
+    let unknown = host.deploy("bot", "nobody", generation(1)).await;
+    assert_eq!(unknown.status, 404, "{}", unknown.text);
+    assert_eq!(host.admin("POST", "/v1/bots/bot/rollback", Vec::new()).await.status, 409);
+}
+
+/// Saving a file five times reloads once, and a file that is no component leaves the old one serving.
+#[tokio::test(flavor = "multi_thread")]
+async fn saving_a_file_swaps_once() {
+    let Some(host) = start().await else { return };
+    let file = host.component("hostile");
+    for _ in 0..5 {
+        replace(&file, &generation(3));
+    }
+    host.logged("\"to\":2").await;
+    serves(&host, 3).await;
+    replace(&file, b"no component");
+    host.logged("not a WebAssembly file").await;
+    serves(&host, 3).await;
+    let status = host.status("bot").await;
+    assert_eq!(status["generation"], 2, "five saves made one generation: {status:#}");
+    assert_eq!(status["last_failure"]["cause"], "watch");
+    replace(&file, &generation(4));
+    host.logged("\"to\":3").await;
+    serves(&host, 4).await;
+    assert_eq!(host.status("bot").await["last_failure"], Value::Null);
+}
+
+fn replace(file: &Path, bytes: &[u8]) {
+    let temporary = file.with_extension("new");
+    fs::write(&temporary, bytes).unwrap();
+    fs::rename(temporary, file).unwrap();
+}
+
+/// A turn that is in flight, parked in a host call, finishes on the generation that it started with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_in_flight_keeps_its_generation() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    let mut slow = message("flush-then-slow 1500");
+    slow["serviceUrl"] = connector.service_url().into();
+    let mut after = message("generation");
+    after["serviceUrl"] = connector.service_url().into();
+    let (answer, ()) = tokio::join!(host.post("bot", &slow), async {
+        // The first reply was flushed: the turn is inside the old generation now.
+        connector.calls(1).await;
+        assert_eq!(host.deploy("bot", "hostile", generation(1)).await.status, 200);
+        assert_eq!(host.post("bot", &after).await.status, 200);
+    });
+    assert_eq!(answer.status, 200);
+    let texts: Vec<String> = connector.calls(3).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["GENERATION-0000", "GENERATION-0001", "GENERATION-0000"]);
+}
+
+/// Rollback, deploy and disable while conversations talk: each message is answered once and in order, or refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn swaps_under_load_lose_nothing() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    let (conversations, messages) = (8, 40);
+    let talk = async |conversation: usize| {
+        for number in 0..messages {
+            let mut activity = message(&format!("{conversation}:{number}"));
+            activity["conversation"]["id"] = format!("load-{conversation}").into();
+            activity["serviceUrl"] = connector.service_url().into();
+            let answer = host.post("bot", &activity).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+    };
+    let swap = async {
+        for number in 1..=10 {
+            assert_eq!(host.deploy("bot", "hostile", generation(number)).await.status, 200);
+            assert_eq!(host.admin("POST", "/v1/bots/bot/rollback", Vec::new()).await.status, 200);
+        }
+    };
+    let talks = futures_util::future::join_all((0..conversations).map(talk));
+    within("the load and the swaps", async { tokio::join!(talks, swap) }).await;
+    let calls = connector.calls(conversations * messages).await;
+    for conversation in 0..conversations {
+        let prefix = format!("ok: {conversation}:");
+        let numbers: Vec<usize> =
+            calls.iter().filter_map(|call| call.text().strip_prefix(&prefix)?.parse().ok()).collect();
+        assert_eq!(numbers, (0..messages).collect::<Vec<_>>(), "conversation {conversation}");
+    }
+
+    assert_eq!(host.admin("POST", "/v1/bots/bot/disable", Vec::new()).await.status, 200);
+    assert_eq!(host.post("bot", &message("hi")).await.status, 503);
+    assert_eq!(host.admin("POST", "/v1/bots/bot/enable", Vec::new()).await.status, 200);
+    assert_eq!(host.post("bot", &message("hi")).await.status, 200);
+}
+
+/// Works without the pool, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_demand_memory_serves_as_well() {
+    let config = Config::new().set("runtime.allocator", "'on-demand'").bot("bot", &["hostile"]);
+    let Some(host) = Host::start(config).await else { return };
+    serves(&host, 0).await;
+    assert!(host.logged("\"listening\"").await.contains("\"pooling\":false"));
+}
+
+/// More turns at once than instances: they wait for a slot instead of failing.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exhausted_pool_makes_turns_wait() {
+    let config = Config::new()
+        .set("runtime.instances-max", "2")
+        .set("runtime.instances-per-bot-max", "2")
+        .bot("bot", &["hostile"]);
+    let Some(host) = Host::start(config).await else { return };
+    let turns = (0..8).map(|_| async {
+        let mut activity = message("slow 50");
+        activity["deliveryMode"] = "expectReplies".into();
+        host.post("bot", &activity).await.replies().len()
+    });
+    assert_eq!(futures_util::future::join_all(turns).await, [2; 8]);
+}
