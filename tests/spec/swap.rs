@@ -89,7 +89,10 @@ fn replace(file: &Path, bytes: &[u8]) {
 async fn a_turn_in_flight_keeps_its_generation() {
     let Some(host) = start().await else { return };
     let connector = Connector::start().await;
-    let mut slow = message("flush-then-slow 1500");
+    // Compiled now, so that deploying it again takes less than the turn.
+    assert_eq!(host.deploy("bot", "hostile", generation(1)).await.status, 200);
+    host.admin("POST", "/v1/bots/bot/rollback", Vec::new()).await;
+    let mut slow = message("flush-then-slow 3000");
     slow["serviceUrl"] = connector.service_url().into();
     let mut after = message("generation");
     after["serviceUrl"] = connector.service_url().into();

@@ -159,10 +159,10 @@ fn classify(store: &Store<GuestState>, error: &wasmtime::Error) -> Failure {
     let what = match (trap, exit) {
         (_, Some(exit)) => format!("the guest exited with status {}", exit.0),
         (Some(trap), _) => trap.to_string(),
-        _ if backtrace.is_some() => format!("{}", error.root_cause()),
         _ if is_host_call_bytes(error) => {
             format!("a host call carried more than host-call-bytes ({})", limits.host_call_bytes)
         }
+        _ if backtrace.is_some() => format!("{}", error.root_cause()),
         _ => return Failure::Host(format!("{error:#}")),
     };
     let backtrace = backtrace.map(|text| truncate(&text, REPORT_BYTES_MAX).to_owned());

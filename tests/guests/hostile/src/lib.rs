@@ -14,7 +14,7 @@
 //! | `flood-sends` | sends until it is refused, then replies how far it came (and is refused) | `handled` |
 //! | `flood-logs` | logs without end | `host-call-limit` |
 //! | `flood-calls` | reads its config without end | `host-call-limit` |
-//! | `flood-output` | writes 4 MiB to stdout and stderr, then replies | `handled` |
+//! | `flood-output` | writes 1 MiB to stdout and stderr, then replies | `handled` |
 //! | `huge-reply` | replies with 1 MiB of text | `guest-fault`: it passes the refusal on |
 //! | `huge-call` | hands the host 8 MiB in one call | `trap` that names `host-call-bytes` |
 //! | `huge-fault` | returns a fault of 1 MiB | `guest-fault`, cut |
@@ -181,7 +181,7 @@ fn floods_and_nonsense(command: &str, text: &str) -> Result<Flow, Fault> {
         },
         "flood-output" => {
             let line = [b'x'; 1024];
-            for _ in 0..4096 {
+            for _ in 0..1024 {
                 let _ = std::io::stdout().write_all(&line);
                 let _ = std::io::stderr().write_all(&line);
             }
