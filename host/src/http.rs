@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod body;
+pub mod dev;
 pub mod directline;
 pub mod error;
 pub mod guard;
@@ -35,7 +36,8 @@ pub fn public_router(app: Arc<App>) -> Router {
     let server = &app.config.server;
     let guard = Arc::new(Guard::new(app.public, &server.host_names, &server.allowed_origins));
     let local = directline::Local::new(app.clone());
-    let routes = messages::routes(app, &guard).merge(directline::routes(&local, &guard));
+    let routes =
+        messages::routes(app.clone(), &guard).merge(directline::routes(&local, &guard)).merge(dev::routes(app, &guard));
     edge("public", guard, routes)
 }
 

@@ -270,7 +270,7 @@ impl Turns {
         Ticket { turn_id, answer }
     }
 
-    /// Records of turns as they end. A receiver that lags loses the oldest.
+    /// Records of turns as they end, until [`Turns::stop`]. A receiver that lags loses the oldest.
     pub fn records(&self) -> broadcast::Receiver<Arc<TurnRecord>> {
         self.records.subscribe()
     }
@@ -295,6 +295,8 @@ impl Turns {
         self.stopping.store(true, Ordering::Release);
         // The sender lives in self, so the channel cannot close.
         let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
+        // Readers of the feed hold connections open, and the listeners wait for those.
+        self.records.close();
     }
 }
 

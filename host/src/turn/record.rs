@@ -1,7 +1,7 @@
 //! What turns did, kept for a while: for the chat page, the admin API and whoever looks for an error.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -110,12 +110,13 @@ const FEED_MAX: usize = 256;
 
 pub(super) struct Records {
     recent: Mutex<HashMap<Arc<str>, VecDeque<Arc<TurnRecord>>>>,
-    feed: broadcast::Sender<Arc<TurnRecord>>,
+    /// None once the host stops, which ends every feed.
+    feed: Mutex<Option<broadcast::Sender<Arc<TurnRecord>>>>,
 }
 
 impl Records {
     pub(super) fn new() -> Self {
-        Self { recent: Mutex::default(), feed: broadcast::Sender::new(FEED_MAX) }
+        Self { recent: Mutex::default(), feed: Mutex::new(Some(broadcast::Sender::new(FEED_MAX))) }
     }
 
     pub(super) fn push(&self, record: TurnRecord) {
@@ -128,11 +129,24 @@ impl Records {
         of_bot.push_back(record.clone());
         drop(recent);
         // Nobody may be listening.
-        let _ = self.feed.send(record);
+        let _ = self.feed().as_ref().map(|feed| feed.send(record));
     }
 
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<TurnRecord>> {
-        self.feed.subscribe()
+        match self.feed().as_ref() {
+            Some(feed) => feed.subscribe(),
+            // Its sender is gone at once, so the receiver is told that there is no more.
+            None => broadcast::channel(1).1,
+        }
+    }
+
+    /// Ends the feed; receivers still get what was sent before.
+    pub(super) fn close(&self) {
+        self.feed().take();
+    }
+
+    fn feed(&self) -> MutexGuard<'_, Option<broadcast::Sender<Arc<TurnRecord>>>> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn recent(&self, bot: &str) -> Vec<Arc<TurnRecord>> {
