@@ -10,6 +10,7 @@ pub mod directline;
 pub mod error;
 pub mod guard;
 pub mod messages;
+pub mod page;
 pub mod request;
 mod serve;
 pub mod token;
@@ -36,8 +37,10 @@ pub fn public_router(app: Arc<App>) -> Router {
     let server = &app.config.server;
     let guard = Arc::new(Guard::new(app.public, &server.host_names, &server.allowed_origins));
     let local = directline::Local::new(app.clone());
-    let routes =
-        messages::routes(app.clone(), &guard).merge(directline::routes(&local, &guard)).merge(dev::routes(app, &guard));
+    let routes = messages::routes(app.clone(), &guard)
+        .merge(directline::routes(&local, &guard))
+        .merge(page::routes(server.development))
+        .merge(dev::routes(app.clone(), &guard));
     edge("public", guard, routes)
 }
 
