@@ -117,7 +117,8 @@ impl Conversations {
     fn sweep(&mut self) {
         if self.swept.elapsed() >= SWEEP_AFTER {
             self.swept = Instant::now();
-            self.by_id.retain(|_, conversation| conversation.is_connected() || conversation.used_at().elapsed() < IDLE_MAX);
+            self.by_id
+                .retain(|_, conversation| conversation.is_connected() || conversation.used_at().elapsed() < IDLE_MAX);
         }
     }
 

@@ -40,7 +40,6 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::{HOST, HeaderName};
 use axum::http::request::Parts;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 pub(super) use self::token::{Claims, Tokens};
@@ -97,7 +96,7 @@ pub(super) fn routes(local: &Arc<Local>, guard: &Arc<Guard>) -> Router {
     if local.app.config.server.development {
         direct_line = direct_line.route("/tokens/generate", post(conversations::generate));
     }
-    let direct_line = direct_line.layer(from_fn_with_state(guard.clone(), cors::check)).with_state(local.clone());
+    let direct_line = cors::around(direct_line.with_state(local.clone()), guard);
     // Pages of any origin show pictures without saying who they are; the id is what lets them.
     let attachments = Router::new().route(attachments::ROUTE, get(attachments::serve)).with_state(local.clone());
     Router::new().nest("/v3/directline", direct_line).merge(attachments)

@@ -2,24 +2,27 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ORIGIN, VARY,
 };
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
 use crate::http::error::HttpError;
 use crate::http::guard::{Guard, Source};
 
-/// Middleware: refuses foreign pages, answers preflights, and lets allowed pages read the answers.
-pub(super) async fn check(
-    State(guard): State<Arc<Guard>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, HttpError> {
+/// Puts the rules around routes: foreign pages are refused, preflights answered, and allowed pages may read the answers.
+pub(super) fn around(routes: Router, guard: &Arc<Guard>) -> Router {
+    // Inside the layer, and set here, as it would else be replaced by one around it: preflights are no method of any route.
+    let routes = routes.method_not_allowed_fallback(async || HttpError::method_not_allowed());
+    routes.layer(from_fn_with_state(guard.clone(), check))
+}
+
+async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Result<Response, HttpError> {
     let (parts, body) = request.into_parts();
     let origin = match guard.source(&parts) {
         Source::Allowed => parts.headers.get(ORIGIN).cloned(),
@@ -53,9 +56,7 @@ pub(super) async fn check(
 
 #[cfg(test)]
 mod tests {
-    use axum::Router;
     use axum::body::Body;
-    use axum::middleware::from_fn_with_state;
     use axum::routing::get;
     use tower::ServiceExt;
 
@@ -63,11 +64,13 @@ mod tests {
 
     async fn ask(method: &str, path: &str, origin: Option<&str>) -> Response {
         let guard = Guard::new("127.0.0.1:3978".parse().unwrap(), &[], &["http://chat.example.org".into()]);
+        let routes = Router::new().route("/a", get(async || "ok")).route("/session/getsessionid", get(async || "ok"));
+        // As the edge does it.
         let router = Router::new()
-            .route("/a", get(async || "ok"))
-            .route("/session/getsessionid", get(async || "ok"))
-            .layer(from_fn_with_state(Arc::new(guard), check));
-        let mut request = Request::builder().method(method).uri(path).header("host", "localhost:3978");
+            .nest("/nested", around(routes, &Arc::new(guard)))
+            .method_not_allowed_fallback(async || "not a route's");
+        let mut request =
+            Request::builder().method(method).uri(format!("/nested{path}")).header("host", "localhost:3978");
         if let Some(origin) = origin {
             request = request.header(ORIGIN, origin);
         }
