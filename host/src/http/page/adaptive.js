@@ -29,7 +29,7 @@ function element(item, scope, depth) {
     case "Image":
       return image(item.url, plain(item.altText), `picture ${size(item.size)}`);
     case "ImageSet":
-      return el("div", { class: "image-set" }, list(item.images).map((picture) => image(picture.url, plain(picture.altText), "picture small")));
+      return el("div", { class: "image-set" }, list(item.images).map(smallPicture));
     case "FactSet":
       return factList(list(item.facts).map((fact) => [plain(fact.title), plain(fact.value)]));
     case "Container":
@@ -50,14 +50,24 @@ function element(item, scope, depth) {
     case "Input.ChoiceSet":
       return choices(item);
     default:
-      return el("p", { class: "muted", text: plain(item.fallbackText) || `${plain(item.type) || "An element"} is not rendered here; see the JSON.` });
+      return unknown(item);
   }
+}
+
+function unknown(item) {
+  const text = plain(item.fallbackText) || `${plain(item.type) || "An element"} is not rendered here; see the JSON.`;
+  return el("p", { class: "muted", text });
+}
+
+function smallPicture(item) {
+  return image(item.url, plain(item.altText), "picture small");
 }
 
 function textBlock(item) {
   const isHeading = item.style === "heading" || ["large", "extraLarge", "medium"].includes(item.size);
-  const classes = ["text-block", item.weight === "bolder" || isHeading ? "bold" : "", item.isSubtle ? "muted" : "", isHeading ? size(item.size) : ""];
-  return el("p", { class: classes.join(" ").trim(), text: plain(item.text) });
+  const isBold = isHeading || item.weight === "bolder";
+  const classes = ["text-block", isBold && "bold", item.isSubtle && "muted", isHeading && size(item.size)];
+  return el("p", { class: classes.filter(Boolean).join(" "), text: plain(item.text) });
 }
 
 function columnBlock(column, scope, depth) {

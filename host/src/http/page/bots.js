@@ -44,19 +44,17 @@ export function problemList(failure) {
 export function changes(before, after) {
   const old = new Map(before.plugins.map(({ name, digest }) => [name, digest]));
   const rows = after.plugins.filter(({ name, digest }) => old.get(name) !== digest);
-  const item = ({ name, digest }) =>
-    el("li", {}, `${name} `, el("code", { title: old.get(name) ?? "", text: shortDigest(old.get(name)) || "none" }), " → ", el("code", { title: digest ?? "", text: shortDigest(digest) || "none" }));
+  const code = (digest) => el("code", { title: digest ?? "", text: shortDigest(digest) || "none" });
+  const item = ({ name, digest }) => el("li", {}, `${name} `, code(old.get(name)), " → ", code(digest));
   return rows.length > 0 && el("ul", { class: "changes" }, rows.map(item));
 }
 
 function pluginItem(plugin) {
   const { name, digest, describes, bytes, source } = plugin;
-  return el(
-    "li",
-    {},
-    el("p", {}, el("strong", { text: name }), el("code", { title: digest ?? "", text: shortDigest(digest) || "not loaded" })),
-    digest && el("p", { class: "muted small", text: [describes, bytes != null && size(bytes), source === "deploy" && "deployed"].filter(Boolean).join(" · ") }),
-  );
+  const code = el("code", { title: digest ?? "", text: shortDigest(digest) || "not loaded" });
+  const about = [describes, bytes != null && size(bytes), source === "deploy" && "deployed"].filter(Boolean).join(" · ");
+  const more = digest && el("p", { class: "muted small", text: about });
+  return el("li", {}, el("p", {}, el("strong", { text: name }), code), more);
 }
 
 function moment(text) {

@@ -81,8 +81,11 @@ export class Composer {
       this.#showFiles();
       this.focus();
     };
-    const item = (file) =>
-      el("li", {}, file.name, el("button", { type: "button", class: "link", "aria-label": `Remove ${file.name}`, text: "×", click: () => remove(file) }));
+    const item = (file) => {
+      const label = `Remove ${file.name}`;
+      const button = el("button", { type: "button", class: "link", "aria-label": label, text: "×", click: () => remove(file) });
+      return el("li", {}, file.name, button);
+    };
     this.#list.replaceChildren(...this.#files.map(item));
     this.#list.hidden = this.#files.length === 0;
   }

@@ -61,7 +61,11 @@ export class Log {
     const article = this.#shown.get(id) ?? this.#shown.get(clientId);
     if (!article || article.querySelector(".turn.bad")) return;
     article.classList.remove("pending");
-    const button = again && el("button", { type: "button", class: "link", text: "Send again", click: () => { article.remove(); again(); } });
+    const resend = () => {
+      article.remove();
+      again();
+    };
+    const button = again && el("button", { type: "button", class: "link", text: "Send again", click: resend });
     const note = el("p", { class: "refused", role: "alert" }, `${why} `, button);
     this.#keepingEnd(() => article.querySelector(".turns").replaceChildren(note));
   }
@@ -74,9 +78,12 @@ export class Log {
     if (article) return this.#attach(article, record);
     // A message comes by the other connection in a moment. Everything else has no place of its own.
     if (record.kind === "message" || record.calls.length === 0) return undefined;
-    const row = el("div", { class: "event" }, el("p", { class: "event-line", text: described(record) }), el("div", { class: "turns", "aria-live": failed(record) ? "polite" : "off" }, turnBlock(record)));
-    const answer = [...this.#root.children].find((child) => child.dataset.replyTo === record.activity_id);
-    return this.#keepingEnd(() => (answer ? answer.before(row) : this.#root.append(row)));
+    const announced = failed(record) ? "polite" : "off";
+    const attributes = { class: "event turns", "data-time": String(record.started_ms), "aria-live": announced };
+    const row = el("div", attributes, turnBlock(record, described(record)));
+    // Its answers may be here already, and stand after it.
+    const later = [...this.#root.children].find((child) => Number(child.dataset.time) >= record.started_ms);
+    return this.#keepingEnd(() => (later ? later.before(row) : this.#root.append(row)));
   }
 
   /** Says that something happened to the bot. `kind` is `swap`, `bad` or nothing. */
@@ -95,20 +102,15 @@ export class Log {
   #article(activity, isUser) {
     const who = isUser ? "You" : plain(activity.from?.name) || "Bot";
     const time = activity.timestamp ? new Date(activity.timestamp) : new Date();
+    const classes = ["message", isUser ? "user" : "bot", isPartial(activity) && "partial"].filter(Boolean).join(" ");
     const source = el("div", { class: "source" });
-    const toggle = el("button", { type: "button", class: "link", "aria-expanded": "false", "aria-label": `JSON of this message from ${who}`, text: "JSON" });
-    toggle.addEventListener("click", () => {
-      const isOpen = source.childElementCount > 0;
-      source.replaceChildren(...(isOpen ? [] : [json(activity, "Activity as JSON")]));
-      toggle.setAttribute("aria-expanded", String(!isOpen));
-      if (!isOpen) source.scrollIntoView({ block: "nearest" });
-    });
+    const clock = el("time", { datetime: time.toISOString(), text: time.toLocaleTimeString() });
     return el(
       "article",
-      { class: `message ${isUser ? "user" : "bot"}${isPartial(activity) ? " partial" : ""}`, "data-reply-to": activity.replyToId, "data-id": activity.id },
+      { class: classes, "data-id": activity.id, "data-time": String(time.getTime()) },
       el("h3", { class: "hidden", text: `${who} said` }),
       el("div", { class: "content" }, body(activity), attachments(activity, this.#act)),
-      el("p", { class: "meta" }, el("time", { datetime: time.toISOString(), text: time.toLocaleTimeString() }), toggle),
+      el("p", { class: "meta" }, clock, jsonButton(activity, who, source)),
       source,
       isUser && el("div", { class: "turns", "aria-live": "off" }),
     );
@@ -136,19 +138,35 @@ export class Log {
   }
 }
 
+/** Makes the button that shows and hides the JSON of an activity in `source`. */
+function jsonButton(activity, who, source) {
+  const button = el("button", { type: "button", class: "link", "aria-expanded": "false", text: "JSON" });
+  button.setAttribute("aria-label", `JSON of this message from ${who}`);
+  button.addEventListener("click", () => {
+    const opens = source.childElementCount === 0;
+    source.replaceChildren(...(opens ? [json(activity, "Activity as JSON")] : []));
+    button.setAttribute("aria-expanded", String(opens));
+    if (opens) source.scrollIntoView({ block: "nearest" });
+  });
+  return button;
+}
+
 function body(activity) {
   const text = plain(activity.text);
   if (text) return el("p", { class: "text", text });
   if (activity.attachments?.length > 0) return null;
   const { type, name, value, channelData } = activity;
   if (type !== "message") return el("p", { class: "muted", text: name ? `${type}: ${plain(name)}` : plain(type) });
-  if (value !== undefined) return [channelData?.postBack && el("p", { class: "muted", text: "Sent by a button" }), el("pre", { class: "value", text: JSON.stringify(value, null, 2) })];
+  if (value !== undefined) {
+    const lead = channelData?.postBack && el("p", { class: "muted", text: "Sent by a button" });
+    return [lead, el("pre", { class: "value", text: JSON.stringify(value, null, 2) })];
+  }
   return el("p", { class: "muted", text: "Empty message" });
 }
 
 function described(record) {
-  const member = { bot: "the bot", user: "you" }[record.activity_id.split("|").at(-1)];
-  return record.kind === "conversationUpdate" && member ? `The bot was told that ${member === "you" ? "you" : "it"} joined` : record.kind;
+  const member = { bot: "it", user: "you" }[record.activity_id.split("|").at(-1)];
+  return record.kind === "conversationUpdate" && member ? `Told that ${member} joined` : record.kind;
 }
 
 function streamId(activity) {

@@ -36,7 +36,8 @@ watchBots(onBots, onLost);
 
 function wanted() {
   const name = decodeURIComponent(location.hash.slice(1));
-  return bots.has(name) ? name : (bots.keys().next().value ?? null);
+  const first = [...bots.values()].find((bot) => bot.generation != null) ?? bots.values().next().value;
+  return bots.has(name) ? name : (first?.name ?? null);
 }
 
 function choose(name) {
@@ -59,7 +60,8 @@ async function begin(name) {
   const title = bot.title || bot.name;
   $("title").textContent = `Conversation with ${title}`;
   document.title = `${title} – Turntable`;
-  $("log").append(empty(title, "Say something. Each message shows which plugin answered, and how long that took."));
+  const hint = "Say something. Each message shows which plugin answered, and how long that took.";
+  $("log").append(empty(title, bot.generation == null ? "A new version is tried as soon as its file changes." : hint));
   const current = new Conversation(name, user, { onActivity, onState: (state) => conversation === current && onState(state) });
   conversation = current;
   onState("connecting");
@@ -156,7 +158,7 @@ function renderBots() {
   if (focused) $("bot-list").querySelector(`[data-bot="${CSS.escape(focused)}"]`)?.focus();
   const bot = bots.get(chosen);
   if (!bot) return $("bot-details").replaceChildren();
-  const failure = bot.last_failure && el("section", { class: "failure" }, el("h2", { text: failureText(bot) }), problemList(bot.last_failure));
+  const failure = failureBlock(bot, "h2");
   return $("bot-details").replaceChildren(...[failure, ...botDetails(bot)].filter(Boolean));
 }
 
@@ -176,8 +178,13 @@ function typing(activity) {
 
 function empty(title, text) {
   const bot = bots.get(chosen);
-  const failure = bot?.last_failure && el("section", { class: "failure" }, el("h3", { text: failureText(bot) }), problemList(bot.last_failure));
+  const failure = bot && failureBlock(bot, "h3");
   return el("div", { class: "empty" }, el("p", { class: "empty-title", text: title }), el("p", { text }), failure);
+}
+
+function failureBlock(bot, heading) {
+  if (!bot.last_failure) return null;
+  return el("section", { class: "failure" }, el(heading, { text: failureText(bot) }), problemList(bot.last_failure));
 }
 
 function again() {

@@ -25,13 +25,16 @@ export function failed(record) {
   return record.outcome !== "completed" || record.calls.some((call) => outcome(call).bad);
 }
 
-/** Makes the summary of a turn, which unfolds into everything known of it. What went wrong is unfolded. */
-export function turnBlock(record) {
+/**
+ * Makes the summary of a turn, which unfolds into everything known of it. What went wrong is unfolded. `lead` says what
+ * the turn was about, where no message beside it does.
+ */
+export function turnBlock(record, lead) {
   const bad = failed(record);
   return el(
     "details",
     { class: bad ? "turn bad" : "turn", open: bad },
-    el("summary", {}, summary(record)),
+    el("summary", {}, lead && el("span", { text: lead }), summary(record)),
     el("div", { class: "turn-body" }, record.calls.map(callBlock), facts(record), raw(record)),
   );
 }
@@ -40,7 +43,9 @@ function summary(record) {
   const call = record.calls.find((call) => outcome(call).bad) ?? record.calls.findLast((call) => call.outcome === "handled");
   const time = el("span", { class: "muted", text: duration(record.duration_us) });
   if (!call) {
-    const text = record.outcome === "completed" ? "No plugin answered" : `The turn ended in ${record.outcome}`;
+    const passed = record.calls.map(({ plugin }) => plugin).join(", ");
+    const completed = passed ? `${passed} passed on` : "No plugin was asked";
+    const text = record.outcome === "completed" ? completed : `The turn ended: ${record.outcome}`;
     return [el("strong", { text }), time];
   }
   const { bad, text } = outcome(call);
@@ -77,7 +82,7 @@ function block(title, text, className = "") {
     "figure",
     { class: `text ${className}` },
     el("figcaption", { text: title }),
-    el("pre", { class: "code", tabindex: "0", role: "region", "aria-label": title, text: text.trimEnd() }),
+    el("pre", { class: "code", tabindex: "0", role: "region", "aria-label": title, text: text.replace(/^\s*\n|\s+$/g, "") }),
   );
 }
 
