@@ -1,0 +1,66 @@
+//! Programs that people use against the local channel, unmodified: npm clients under Node, the chat page in Chromium.
+//!
+//! The scripts are in `tests/clients`. Each exits with 0 where all held, and with 3 where it found no browser.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::support::{Config, Host, skip};
+
+/// Longer than the patience of any script, so that a script can say itself what did not happen.
+const SCRIPT_MAX: Duration = Duration::from_secs(300);
+const NO_BROWSER: i32 = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_npm_direct_line_client_talks_to_a_bot() {
+    if !can_run() {
+        return;
+    }
+    let config = Config::new().set("server.mode", "'development'").bot("echo", &["echo"]);
+    let Some(host) = Host::start(config).await else { return };
+    run("directlinejs.mjs", &[host.url("").as_ref(), "echo".as_ref()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chat_page_works_by_keyboard_and_on_a_phone() {
+    if !can_run() {
+        return;
+    }
+    let config = Config::new().set("server.mode", "'development'").bot("bot", &["welcome", "hostile"]);
+    let Some(host) = Host::start(config).await else { return };
+    run("page.mjs", &[host.url("/").as_ref(), "bot".as_ref(), &host.component("hostile")]).await;
+}
+
+/// Runs a script to its end; the spec fails, or skips, as the script says.
+async fn run(script: &str, args: &[&Path]) {
+    let mut command = Command::new("node");
+    command.arg(folder().join(script)).args(args).stdin(Stdio::null()).kill_on_drop(true);
+    let output: Output = timeout(SCRIPT_MAX, command.output()).await.expect("the script ends").expect("node starts");
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match output.status.code() {
+        Some(0) => {}
+        Some(NO_BROWSER) => skip(said(&output.stderr).trim()),
+        _ => panic!("{script}: {}\n{}\n{}", output.status, said(&output.stdout), said(&output.stderr)),
+    }
+}
+
+/// Whether node and the packages are here; says so where not.
+fn can_run() -> bool {
+    let has_node = std::process::Command::new("node").arg("--version").stdout(Stdio::null()).status().is_ok();
+    if !has_node {
+        skip("node is not installed");
+    } else if !folder().join("node_modules").is_dir() {
+        skip("the npm clients are not installed; `make clients` does it");
+    } else {
+        return true;
+    }
+    false
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients")
+}
