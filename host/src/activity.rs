@@ -175,7 +175,8 @@ pub enum DeliveryMode {
 impl Activity {
     /// Checks the JSON types of the members that the protocol names.
     pub(crate) fn check_types(object: &Object) -> Result<(), ActivityError> {
-        let checks: [(&'static [&'static str], &'static str, fn(&Value) -> bool); 3] = [
+        type Check = (&'static [&'static str], &'static str, fn(&Value) -> bool);
+        let checks: [Check; 3] = [
             (STRINGS, "a string", Value::is_string),
             (OBJECTS, "an object", Value::is_object),
             (ARRAYS, "an array", Value::is_array),

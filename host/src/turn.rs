@@ -459,7 +459,7 @@ impl Turn {
             _ => Answer { status: 200, body: None },
         };
         if activity.delivery_mode() == DeliveryMode::ExpectReplies {
-            answer = with_replies(answer, &mut actions);
+            answer = with_replies(&answer, &mut actions);
         }
         self.context.commit(actions, answer.clone(), true).await.map_err(TurnError::Storage)?;
         Ok(answer)
@@ -472,7 +472,7 @@ fn error_answer() -> Answer {
 }
 
 /// Moves the sends into the HTTP answer; updates and deletes still go through the channel (`protocol/http.md` §1.3).
-fn with_replies(answer: Answer, actions: &mut Vec<OutboxAction>) -> Answer {
+fn with_replies(answer: &Answer, actions: &mut Vec<OutboxAction>) -> Answer {
     let mut activities = Vec::new();
     actions.retain_mut(|action| match action {
         OutboxAction::Send { activity, .. } => {

@@ -113,6 +113,7 @@ fn store(runtime: &Runtime, plugin: &Arc<Plugin>, turn_id: &Arc<str>, cpu_used: 
 }
 
 /// Runs in the guest's thread when a tick passed while the guest computed.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is wasmtime's")]
 fn on_tick(context: StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDeadline> {
     let state = context.data();
     let used = state.meter.used_within_poll();

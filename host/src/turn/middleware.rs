@@ -107,10 +107,9 @@ struct TypingIndicator;
 #[async_trait]
 impl Middleware for TypingIndicator {
     async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError> {
-        if turn.generation.spec.typing_indicator && turn.context.inbound.activity.kind() == "message" {
-            if let Err(error) = turn.send(object(&json!({"type": "typing"})), true).await {
-                tracing::debug!(%error, "no typing indicator");
-            }
+        let wanted = turn.generation.spec.typing_indicator && turn.context.inbound.activity.kind() == "message";
+        if wanted && let Err(error) = turn.send(object(&json!({"type": "typing"})), true).await {
+            tracing::debug!(%error, "no typing indicator");
         }
         next.run(turn).await
     }

@@ -30,12 +30,12 @@ fn to(conversation: &str) -> Address {
     Address { conversation, service_url: "".into() }
 }
 
-fn object(value: Value) -> Object {
+fn object(value: &Value) -> Object {
     value.as_object().unwrap().clone()
 }
 
 fn message(text: &str) -> Object {
-    object(json!({"type": "message", "text": text}))
+    object(&json!({"type": "message", "text": text}))
 }
 
 fn set(text: &str) -> Value {
@@ -69,7 +69,7 @@ async fn an_activity_is_completed_in_both_directions() {
     let hub = hub();
     let (conversation, _) = hub.start(start("C1"));
     let request = Arc::from("r");
-    let sent = object(json!({
+    let sent = object(&json!({
         "type": "message", "id": "mine", "from": {"id": "other", "name": "Ann", "role": "bot"}, "text": "hi",
         "deliveryMode": "expectReplies", "recipient": {"id": "other"}, "conversation": {"id": "other"},
         "channelId": "msteams", "serviceUrl": "http://example.org/", "channelData": {"clientActivityID": "c1"}
@@ -144,7 +144,7 @@ async fn typing_reaches_the_subscriber_only() {
     hub.send(&to("C1"), &message("one")).await.unwrap();
     let ticket = conversation.issue_stream();
     let mut stream = conversation.subscribe(ticket, None).unwrap();
-    hub.send(&to("C1"), &object(json!({"type": "typing"}))).await.unwrap();
+    hub.send(&to("C1"), &object(&json!({"type": "typing"}))).await.unwrap();
     hub.send(&to("C1"), &message("two")).await.unwrap();
     let kinds: Vec<Value> = [stream.next().await, stream.next().await, stream.next().await]
         .iter()
@@ -224,12 +224,12 @@ async fn pieces_of_a_stream_say_so_in_both_ways() {
     let hub = hub();
     let (conversation, _) = hub.start(start("C1"));
     let info = json!([{"type": "streaminfo", "streamId": "C1|0000000", "streamType": "final"}]);
-    let last = object(json!({"type": "message", "text": "Paris.", "entities": info, "channelData": {"a": 1}}));
+    let last = object(&json!({"type": "message", "text": "Paris.", "entities": info, "channelData": {"a": 1}}));
     hub.send(&to("C1"), &last).await.unwrap();
     let data = set(&conversation.since(None))["activities"][0]["channelData"].clone();
     assert_eq!(data, json!({"a": 1, "streamId": "C1|0000000", "streamType": "final"}));
     let door = conversation.enter().await;
-    let piece = object(json!({"type": "typing", "channelData": {"streamType": "streaming", "streamSequence": 1}}));
+    let piece = object(&json!({"type": "typing", "channelData": {"streamType": "streaming", "streamSequence": 1}}));
     let stamped = door.stamp(piece, &ann(), &Arc::from("r")).unwrap();
     let entities = stamped.inbound.activity.object()["entities"].clone();
     assert_eq!(entities, json!([{"type": "streaminfo", "streamType": "streaming", "streamSequence": 1}]));

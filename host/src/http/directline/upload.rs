@@ -197,7 +197,7 @@ mod tests {
         Upload { name: name.to_owned(), content_type: "image/png".to_owned(), bytes: Bytes::from_static(b"x") }
     }
 
-    fn object(value: Value) -> Object {
+    fn object(value: &Value) -> Object {
         value.as_object().unwrap().clone()
     }
 
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn files_find_their_attachments_by_name_in_any_order() {
-        let mut activity = object(json!({"attachments": [
+        let mut activity = object(&json!({"attachments": [
             {"contentType": "image/gif", "name": "a.gif"},
             {"contentType": "application/vnd.microsoft.card.hero", "content": {"title": "card"}},
             {"contentType": "image/png", "name": "b.png", "contentUrl": "blob:http://localhost/1"},
