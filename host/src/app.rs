@@ -94,7 +94,7 @@ async fn run(config: Config, mut options: ServeOptions, guests: Handle) -> anyho
     };
 
     let (stop, stopped) = watch::channel(false);
-    let mut servers = vec![tokio::spawn(http::serve(public, http::public_router(app.clone()), stopping(&stopped)))];
+    let mut servers = vec![tokio::spawn(http::serve(public, http::public_router(&app), stopping(&stopped)))];
     if let Some(listener) = admin {
         let token = http::admin::load_or_create_token(&config.admin.token_file)?;
         let router = http::admin_router(app.clone(), token, metrics);

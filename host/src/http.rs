@@ -33,7 +33,7 @@ use crate::app::App;
 use crate::telemetry::PrometheusHandle;
 
 /// The routes of the public listener.
-pub fn public_router(app: Arc<App>) -> Router {
+pub fn public_router(app: &Arc<App>) -> Router {
     let server = &app.config.server;
     let guard = Arc::new(Guard::new(app.public, &server.host_names, &server.allowed_origins));
     let local = directline::Local::new(app.clone());
