@@ -31,7 +31,9 @@ lock() {
 publish() {
     local from=$1 to=$components/$2.wasm
     if cmp -s "$from" "$to"; then say "unchanged  $2.wasm"; return; fi
-    cp "$from" "$to.tmp" && mv "$to.tmp" "$to"
+    # Two commands: a failure inside an `&&` list would not end the script.
+    cp "$from" "$to.tmp"
+    mv "$to.tmp" "$to"
     say "built      $2.wasm ($(wc -c <"$to") bytes)"
 }
 
@@ -67,11 +69,11 @@ debian_wasi() {
     wasi=$cache/wasi/usr/lib/rustlib/$target/lib/self-contained
     [ -e "$wasi/libc.a" ] && return
     local work=$cache/wasi.tmp log=$cache/wasi.log
-    rm -rf "$work" && mkdir -p "$work/lists/partial" "$work/unpacked"
+    rm -rf "$work" && mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/unpacked"
     next_release_sources >"$work/next.sources"
     [ -s "$work/next.sources" ] || fail "no Debian entry found among this machine's apt sources"
     local apt=(-o "Dir::Etc::sourcelist=$work/next.sources" -o Dir::Etc::sourceparts=/dev/null
-        -o "Dir::State::Lists=$work/lists" -o APT::Sandbox::User=root)
+        -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
     say "toolchain: fetching the wasi libraries"
     (cd "$work" && apt-get "${apt[@]}" update && apt-get "${apt[@]}" download libstd-rust-dev-wasm32) >"$log" 2>&1 ||
         { tail -n 20 "$log" >&2; fail "the wasi libraries could not be fetched; the whole log is $log"; }
@@ -82,37 +84,63 @@ debian_wasi() {
     [ -e "$wasi/libc.a" ] || fail "the package libstd-rust-dev-wasm32 has no libc.a any more"
 }
 
-# This machine's own Debian entries, with the suite's name changed. Third-party entries are left out.
+# This machine's own Debian entries, with the suite's name changed. Third-party entries are left out, also those that
+# call their suite `bookworm`: Debian's are signed with its archive key, or name no key and a path that ends in /debian.
+# In awk, because Rust guests must not need Python.
 next_release_sources() {
-    python3 - <<'PY'
-import glob, re
-for path in ["/etc/apt/sources.list", *glob.glob("/etc/apt/sources.list.d/*")]:
-    try:
-        text = open(path, encoding="utf-8").read()
-    except OSError:
-        continue
-    if path.endswith(".sources"):
-        for stanza in re.split(r"\n\s*\n", text):
-            fields = dict(re.findall(r"^([A-Za-z-]+):\s*(.*)$", stanza, re.M))
-            suites = fields.get("Suites", "").split()
-            if "bookworm" in suites:
-                print(f"Types: deb\nURIs: {fields['URIs']}\nSuites: trixie\nComponents: main")
-                if "Signed-By" in fields:
-                    print(f"Signed-By: {fields['Signed-By']}")
-                print()
-    elif path.endswith(".list"):
-        for line in text.splitlines():
-            found = re.match(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+bookworm\s", line + " ")
-            if found:
-                print(f"Types: deb\nURIs: {found[1]}\nSuites: trixie\nComponents: main\n")
-PY
+    local file
+    local print_own='
+        function print_own(uris, suites, components, key) {
+            if ((" " suites " ") !~ / bookworm / || (" " components " ") !~ / main /) return
+            if (key == "" ? uris !~ /\/debian\/?( |$)/ : key !~ /debian-archive/) return
+            printf "Types: deb\nURIs: %s\nSuites: trixie\nComponents: main\n", uris
+            if (key != "") printf "Signed-By: %s\n", key
+            printf "\n"
+        }'
+    for file in /etc/apt/sources.list.d/*.sources; do
+        [ -r "$file" ] || continue
+        awk "$print_own"'
+            BEGIN { RS = ""; FS = "\n" }
+            {
+                split("", field)
+                for (i = 1; i <= NF; i++) {
+                    if ($i !~ /^[A-Za-z-]+:/) continue
+                    at = index($i, ":")
+                    value = substr($i, at + 1)
+                    gsub(/^[ \t]+|[ \t]+$/, "", value)
+                    # A value on the lines below, such as a whole key: of no use here, but not absent either.
+                    if (value == "") value = "below"
+                    field[tolower(substr($i, 1, at - 1))] = value
+                }
+                if ((" " field["types"] " ") !~ / deb / || tolower(field["enabled"]) ~ /^(no|false|0)$/) next
+                print_own(field["uris"], field["suites"], field["components"], field["signed-by"])
+            }' "$file"
+    done
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [ -r "$file" ] || continue
+        awk "$print_own"'
+            $1 == "deb" {
+                key = ""
+                if (match($0, /^deb[ \t]+\[[^]]*\]/)) {
+                    options = substr($0, RSTART, RLENGTH)
+                    $0 = "deb " substr($0, RSTART + RLENGTH)
+                    if (match(options, /signed-by=[^] \t]+/)) key = substr(options, RSTART + 10, RLENGTH - 10)
+                }
+                components = ""
+                for (i = 4; i <= NF && $i !~ /^#/; i++) components = components " " $i
+                print_own($2, $3, components, key)
+            }' "$file"
+    done
 }
 
 build_rust() {
     local packages=() name
     for name in "$@"; do packages+=(-p "$name"); done
     local args=(build --locked --profile guest --target $target --target-dir "$root/target/guests" "${packages[@]}")
-    case $(rust_way) in
+    # Assigned first: inside `case $(…)` a failure would go unnoticed.
+    local way
+    way=$(rust_way)
+    case $way in
     plain) (cd "$root" && cargo "${args[@]}") ;;
     debian)
         debian_rust
