@@ -1,5 +1,7 @@
 //! The manifest that `describe` returns (`wit/manifest.schema.json`): read leniently, checked completely.
 
+mod settings;
+
 use std::collections::BTreeMap;
 
 use regex::{Regex, RegexBuilder};
@@ -12,12 +14,16 @@ pub struct Manifest {
     pub name: String,
     /// The plugin's version.
     pub version: String,
+    /// What it is for, in its author's words.
+    pub description: Option<String>,
     /// What it does besides exporting the interface of it.
     pub roles: Vec<String>,
     /// The activity types that it handles; `*` is all.
     pub activities: Vec<String>,
     /// The messages that it wants before handlers see them.
     pub routes: Vec<Route>,
+    /// The dialogs that it owns.
+    pub dialogs: Vec<Dialog>,
     /// The grants that it asks for.
     pub wants: Map<String, Value>,
     /// JSON schema of its settings.
@@ -38,10 +44,20 @@ pub struct Route {
     pattern: Regex,
 }
 
+/// A dialog that a plugin owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dialog {
+    /// Its id, unique within the manifest.
+    pub id: String,
+    /// The version of the state that its frames keep.
+    pub state_version: u64,
+}
+
 /// The longest manifest, in bytes.
 const MANIFEST_BYTES_MAX: usize = 64 << 10;
 const ROUTES_MAX: usize = 64;
 const PATTERN_BYTES_MAX: usize = 1024;
+const DESCRIPTION_CHARS_MAX: usize = 1024;
 /// The compiled size of one pattern: `(a{1000}){1000}` is short and huge.
 const PATTERN_PROGRAM_BYTES_MAX: usize = 1 << 20;
 
@@ -67,16 +83,8 @@ impl Manifest {
     /// Checks settings against the manifest's schema; every problem, one entry each.
     pub fn check_settings(&self, settings: &BTreeMap<String, Value>) -> Vec<String> {
         let Some(schema) = &self.settings else { return Vec::new() };
-        let validator = match jsonschema::validator_for(schema) {
-            Ok(validator) => validator,
-            Err(error) => return vec![format!("manifest: `settings` is not a JSON schema: {error}")],
-        };
-        let settings = Value::Object(settings.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
-        let problem = |error: jsonschema::ValidationError<'_>| match error.instance_path.as_str() {
-            "" => format!("settings: {error}"),
-            path => format!("settings: `{}`: {error}", path.trim_start_matches('/')),
-        };
-        validator.iter_errors(&settings).map(problem).collect()
+        let settings = settings.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        settings::check(schema, &Value::Object(settings))
     }
 }
 
@@ -124,26 +132,29 @@ impl Reader {
         if version.len() > 64 {
             self.problem("", "version", "is longer than 64 bytes");
         }
+        let description = self.string(object, "", "description");
+        if description.as_ref().is_some_and(|text| text.chars().count() > DESCRIPTION_CHARS_MAX) {
+            self.problem("", "description", &format!("is longer than {DESCRIPTION_CHARS_MAX} characters"));
+        }
+        let settings = self.object(object, "settings").map(Value::Object);
+        if let Some(why) = settings.as_ref().and_then(settings::refusal) {
+            self.problem("", "settings", &why);
+        }
         Manifest {
             roles: self.strings(object, "", "roles").unwrap_or_else(|| vec!["handler".into()]),
             activities: self.strings(object, "", "activities").unwrap_or_else(|| vec!["*".into()]),
             routes: self.routes(object),
+            dialogs: self.dialogs(object),
             wants: self.object(object, "wants").unwrap_or_default(),
-            settings: self.object(object, "settings").map(Value::Object),
+            description,
+            settings,
             name,
             version,
         }
     }
 
     fn routes(&mut self, object: &Map<String, Value>) -> Vec<Route> {
-        let routes = match object.get("routes") {
-            None | Some(Value::Null) => return Vec::new(),
-            Some(Value::Array(routes)) => routes,
-            Some(_) => {
-                self.problem("", "routes", "must be an array");
-                return Vec::new();
-            }
-        };
+        let routes = self.array(object, "routes");
         if routes.len() > ROUTES_MAX {
             self.problem("", "routes", &format!("has {} entries, at most {ROUTES_MAX} are allowed", routes.len()));
             return Vec::new();
@@ -160,6 +171,30 @@ impl Reader {
                 self.problem(&path, "name", &format!("`{}` is used twice", route.name));
             }
             read.push(route);
+        }
+        read
+    }
+
+    fn dialogs(&mut self, object: &Map<String, Value>) -> Vec<Dialog> {
+        let mut read: Vec<Dialog> = Vec::new();
+        for (position, dialog) in self.array(object, "dialogs").iter().enumerate() {
+            let path = format!("dialogs[{position}].");
+            let Some(dialog) = dialog.as_object() else {
+                self.problem("", &format!("dialogs[{position}]"), "must be an object");
+                continue;
+            };
+            let id = self.string(dialog, &path, "id").unwrap_or_default();
+            if !is_name(&id) {
+                self.problem(&path, "id", "must be lower-case letters, digits and hyphens, 1 to 64");
+            } else if read.iter().any(|other| other.id == id) {
+                self.problem(&path, "id", &format!("`{id}` is used twice"));
+            }
+            let state_version = dialog.get("state-version").filter(|version| !version.is_null());
+            let state_version = state_version.map_or(Some(0), Value::as_u64);
+            if state_version.is_none() {
+                self.problem(&path, "state-version", "must be an integer, 0 or more");
+            }
+            read.push(Dialog { id, state_version: state_version.unwrap_or_default() });
         }
         read
     }
@@ -184,6 +219,10 @@ impl Reader {
             self.problem(path, "order", "must be an integer");
         }
         let locales = self.strings(route, path, "locales").unwrap_or_default();
+        self.string(route, path, "confirm");
+        if self.string(route, path, "after").is_some_and(|after| after != "reprompt" && after != "none") {
+            self.problem(path, "after", "must be `reprompt` or `none`");
+        }
         let pattern = self.pattern(route, path);
         Some(Route { name, score, order: order?, locales, pattern: pattern? })
     }
@@ -199,12 +238,15 @@ impl Reader {
             self.problem(path, "pattern", &format!("must have 1 to {PATTERN_BYTES_MAX} bytes"));
             return None;
         }
-        let built = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
-            .case_insensitive(true)
-            .size_limit(PATTERN_PROGRAM_BYTES_MAX)
-            .dfa_size_limit(PATTERN_PROGRAM_BYTES_MAX)
-            .build();
-        match built {
+        let build = |pattern: &str| {
+            RegexBuilder::new(pattern)
+                .case_insensitive(true)
+                .size_limit(PATTERN_PROGRAM_BYTES_MAX)
+                .dfa_size_limit(PATTERN_PROGRAM_BYTES_MAX)
+                .build()
+        };
+        // First alone: `a)|(?:b` is a pattern only between the parentheses that tie it to the whole text.
+        match build(&pattern).and_then(|_| build(&format!(r"\A(?:{pattern})\z"))) {
             Ok(regex) => Some(regex),
             Err(error) => {
                 let why = error.to_string();
@@ -237,6 +279,18 @@ impl Reader {
         list
     }
 
+    /// Empty if it is absent or no array.
+    fn array<'a>(&mut self, object: &'a Map<String, Value>, member: &str) -> &'a [Value] {
+        match object.get(member) {
+            None | Some(Value::Null) => &[],
+            Some(Value::Array(entries)) => entries,
+            Some(_) => {
+                self.problem("", member, "must be an array");
+                &[]
+            }
+        }
+    }
+
     fn object(&mut self, object: &Map<String, Value>, member: &str) -> Option<Map<String, Value>> {
         match object.get(member) {
             None | Some(Value::Null) => None,
@@ -254,73 +308,4 @@ impl Reader {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::Manifest;
-
-    #[test]
-    fn defaults() {
-        let manifest = Manifest::parse(r#"{"name":"a","version":"1","unknown":{}}"#).unwrap();
-        assert!(manifest.handles("message") && manifest.handles("anything"));
-        assert!(manifest.routes.is_empty());
-    }
-
-    #[test]
-    fn every_problem_is_listed() {
-        let text = json!({
-            "name": "Not A Name", "roles": "handler", "activities": [1],
-            "routes": [{"name": "r", "pattern": "("}, {"name": "", "pattern": "x", "score": 2, "order": 1.5}, 7],
-        });
-        let problems = Manifest::parse(&text.to_string()).unwrap_err();
-        for part in [
-            "`name`",
-            "`version` is missing",
-            "`roles`",
-            "`activities`",
-            "`routes[0].pattern`",
-            "`routes[1].name`",
-            "`routes[1].score`",
-            "`routes[1].order`",
-            "`routes[2]`",
-        ] {
-            assert!(problems.iter().any(|problem| problem.contains(part)), "{part} is not in {problems:#?}");
-        }
-    }
-
-    #[test]
-    fn routes_match_the_whole_text_in_any_case() {
-        let route = |pattern: &str, locales: &[&str]| {
-            let text =
-                json!({"name": "a", "version": "1", "routes": [{"name": "r", "pattern": pattern, "locales": locales}]});
-            Manifest::parse(&text.to_string()).unwrap().routes.remove(0)
-        };
-        let help = route("help|hilfe", &[]);
-        assert!(help.matches("HELP", "") && help.matches("hilfe", "de"));
-        assert!(!help.matches("help me", "") && !help.matches("", ""));
-        let german = route("hilfe", &["de"]);
-        assert!(german.matches("hilfe", "de-AT") && german.matches("hilfe", "") && !german.matches("hilfe", "den"));
-    }
-
-    #[test]
-    fn exponential_patterns_are_refused_or_harmless() {
-        let text =
-            json!({"name": "a", "version": "1", "routes": [{"name": "r", "pattern": "((a{1000}){1000}){1000}"}]});
-        assert!(Manifest::parse(&text.to_string()).unwrap_err()[0].contains("`routes[0].pattern`"));
-        let text = json!({"name": "a", "version": "1", "routes": [{"name": "r", "pattern": "(a+)+b"}]});
-        let manifest = Manifest::parse(&text.to_string()).unwrap();
-        assert!(!manifest.routes[0].matches(&"a".repeat(100_000), ""));
-    }
-
-    #[test]
-    fn settings_are_checked_against_the_schema() {
-        let schema = json!({"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}});
-        let manifest = Manifest::parse(&json!({"name": "a", "version": "1", "settings": schema}).to_string()).unwrap();
-        let check = |settings: serde_json::Value| {
-            manifest.check_settings(&settings.as_object().unwrap().clone().into_iter().collect())
-        };
-        assert_eq!(check(json!({"text": "x"})), Vec::<String>::new());
-        assert_eq!(check(json!({})).len(), 1);
-        assert!(check(json!({"text": 1}))[0].contains("`text`"));
-    }
-}
+mod tests;
