@@ -7,11 +7,12 @@
 //! Protocol: the component is the child's standard input; its standard error is a report (JSON); its standard output is
 //! a memory file that receives the compiled code.
 
+mod child;
+
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
-use std::process::{ExitCode, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,14 +27,13 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+pub use self::child::worker;
 use super::aot::Store;
 use super::preflight::{self, Preflight};
 use crate::config;
 
 /// Turns components into code.
 pub struct Compiler {
-    /// This binary.
-    program: PathBuf,
     /// None: nothing is kept.
     store: Option<Store>,
     component_bytes_max: u64,
@@ -56,9 +56,17 @@ pub enum LoadError {
 /// The hidden sub-command that [`worker`] serves.
 pub const WORKER_COMMAND: &str = "compile-worker";
 
+/// What the child says.
+#[derive(Serialize, Deserialize)]
+struct Report {
+    /// What it could not give up, and why.
+    unconfined: Option<String>,
+    finding: Finding,
+}
+
 /// What the child says about the component.
 #[derive(Serialize, Deserialize)]
-enum Report {
+enum Finding {
     /// It cannot be a plugin here.
     Unfit(Vec<String>),
     /// It was compiled; the code is on standard output.
@@ -85,6 +93,16 @@ impl Task {
 
 /// The longest report that the host reads.
 const REPORT_BYTES_MAX: u64 = 4 << 20;
+/// The problems that are passed on, and the length of each: names and signatures are the component's.
+const PROBLEMS_MAX: usize = 100;
+const PROBLEM_CHARS_MAX: usize = 5_000;
+/// What the child says where it dies without a report.
+const LAST_WORDS_CHARS_MAX: usize = 500;
+
+/// The running program, also where its file was replaced by a newer one: that one's code would not fit this host.
+const PROGRAM: &str = "/proc/self/exe";
+/// Compilation is not urgent; what serves needs the other cores.
+const COMPILE_THREADS: &str = "2";
 
 /// The digest by which components are known: `sha256:` and 64 hexadecimal digits.
 pub fn digest(component: &[u8]) -> String {
@@ -101,7 +119,6 @@ impl Compiler {
     /// Makes a compiler that keeps nothing on disk.
     pub fn uncached(settings: &config::Runtime) -> anyhow::Result<Self> {
         Ok(Self {
-            program: std::env::current_exe().context("cannot find this program's own path")?,
             store: None,
             component_bytes_max: settings.component_bytes_max,
             memory_bytes_max: settings.compile_memory_bytes_max,
@@ -112,30 +129,24 @@ impl Compiler {
 
     /// Returns the code of a component, from the store or by compiling it.
     pub async fn obtain(&self, engine: &Engine, component: Bytes) -> Result<(Arc<Preflight>, Component), LoadError> {
-        if component.len() as u64 > self.component_bytes_max {
-            let (size, max) = (component.len(), self.component_bytes_max);
-            return Err(LoadError::Limit(format!(
-                "the component has {size} bytes, more than component-bytes-max ({max})"
-            )));
-        }
-        if let Some(why) = preflight::refuse_by_name(&component) {
-            return Err(LoadError::Unfit(vec![why]));
-        }
-        let digest = digest(&component);
-        if let Some(store) = &self.store
-            && let Some((preflight, code)) = store.get(engine, &digest).await
-        {
-            return Ok((Arc::new(preflight), map(engine, &code)?));
+        self.admit(&component)?;
+        let (digest, component) = aside(move || (digest(&component), component)).await?;
+        if let Some(stored) = self.stored(engine, &digest).await? {
+            return Ok(stored);
         }
         let Ok(_turn) = self.one_at_a_time.acquire().await else {
             return Err(LoadError::Host(anyhow!("the compiler is closed")));
         };
+        // Whoever had the turn before may have compiled the same component.
+        if let Some(stored) = self.stored(engine, &digest).await? {
+            return Ok(stored);
+        }
         let (preflight, code) = match self.run_worker(Task::Compile, component).await? {
-            (Report::Compiled(preflight), code) => (preflight, code),
-            (Report::Unfit(problems), _) => return Err(LoadError::Unfit(problems)),
-            (Report::Read(_), _) => return Err(LoadError::Host(anyhow!("the compile worker did not compile"))),
+            (Finding::Compiled(preflight), code) => (preflight, code),
+            (Finding::Unfit(problems), _) => return Err(LoadError::Unfit(problems)),
+            (Finding::Read(_), _) => return Err(LoadError::Host(anyhow!("the compile worker did not compile"))),
         };
-        let mapped = map(engine, &code)?;
+        let (mapped, code) = map(engine, code).await?;
         if let Some(store) = &self.store {
             store.put(engine, &digest, &preflight, code).await;
         }
@@ -144,23 +155,46 @@ impl Compiler {
 
     /// Returns what a component imports and exports, whether or not it fits this host.
     pub async fn read(&self, component: Bytes) -> Result<Preflight, LoadError> {
-        if let Some(why) = preflight::refuse_by_name(&component) {
-            return Err(LoadError::Unfit(vec![why]));
-        }
+        self.admit(&component)?;
         match self.run_worker(Task::Read, component).await? {
-            (Report::Read(preflight) | Report::Compiled(preflight), _) => Ok(preflight),
-            (Report::Unfit(problems), _) => Err(LoadError::Unfit(problems)),
+            (Finding::Read(preflight) | Finding::Compiled(preflight), _) => Ok(preflight),
+            (Finding::Unfit(problems), _) => Err(LoadError::Unfit(problems)),
         }
     }
 
-    async fn run_worker(&self, task: Task, component: Bytes) -> Result<(Report, File), LoadError> {
-        let input = memory_file("component", &component)?;
+    fn admit(&self, component: &[u8]) -> Result<(), LoadError> {
+        let (size, max) = (component.len(), self.component_bytes_max);
+        if size as u64 > max {
+            return Err(LoadError::Limit(format!(
+                "the component has {size} bytes, more than component-bytes-max ({max})"
+            )));
+        }
+        preflight::refuse_by_name(component).map_or(Ok(()), |why| Err(LoadError::Unfit(vec![why])))
+    }
+
+    async fn stored(&self, engine: &Engine, digest: &str) -> Result<Option<(Arc<Preflight>, Component)>, LoadError> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let Some((preflight, code)) = store.get(engine, digest).await else { return Ok(None) };
+        match map(engine, code).await {
+            Ok((component, _)) => Ok(Some((Arc::new(preflight), component))),
+            Err(error) => {
+                let why = error.problems().join("; ");
+                tracing::warn!(digest, why, "stored code does not load, the component is compiled anew");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn run_worker(&self, task: Task, component: Bytes) -> Result<(Finding, File), LoadError> {
+        let input = aside(move || memory_file("component", &component)).await??;
         let code = empty_memory_file("code")?;
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(PROGRAM);
         command
+            .arg0("turntable")
             .arg(WORKER_COMMAND)
             .args([task.name(), &self.memory_bytes_max.to_string(), &self.time_max.as_secs().max(1).to_string()])
             .env_clear()
+            .env("RAYON_NUM_THREADS", COMPILE_THREADS)
             .current_dir("/")
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(code.try_clone().map_err(host)?))
@@ -182,28 +216,47 @@ impl Compiler {
                 return Err(self.limit("time", "compile-ms", self.time_max.as_millis()));
             }
         };
-        match serde_json::from_slice(&report) {
-            Ok(report) if status.success() => Ok((report, seal(code)?)),
+        if report.len() as u64 == REPORT_BYTES_MAX {
+            return Err(LoadError::Unfit(vec![format!(
+                "its imports and exports take more than {REPORT_BYTES_MAX} bytes to list"
+            )]));
+        }
+        match serde_json::from_slice::<Report>(&report) {
+            Ok(report) if status.success() => {
+                if let Some(why) = report.unconfined {
+                    tracing::warn!(why, "the compile worker runs with less confinement than intended");
+                }
+                Ok((bounded(report.finding), self.seal_code(code)?))
+            }
             _ => Err(self.died(status, &report)),
         }
+    }
+
+    fn seal_code(&self, code: File) -> Result<File, LoadError> {
+        if code.metadata().map_err(host)?.len() > self.memory_bytes_max {
+            return Err(self.limit("code size", "compile-memory-bytes-max", self.memory_bytes_max));
+        }
+        seal(code)
     }
 
     /// Says why the child ended without a report.
     fn died(&self, status: ExitStatus, said: &[u8]) -> LoadError {
         use std::os::unix::process::ExitStatusExt;
-        let said = String::from_utf8_lossy(said);
+        let said: String = String::from_utf8_lossy(said).trim().chars().take(LAST_WORDS_CHARS_MAX).collect();
+        // How Rust's allocator, mmap and thread creation fail at RLIMIT_AS.
+        let starved = ["memory allocation", "os error 12", "os error 11", "out of memory"];
         match status.signal() {
-            Some(libc::SIGXCPU | libc::SIGKILL) => self.limit("CPU time", "compile-ms", self.time_max.as_millis()),
+            Some(libc::SIGXCPU) => self.limit("CPU time", "compile-ms", self.time_max.as_millis()),
             Some(libc::SIGXFSZ) => self.limit("code size", "compile-memory-bytes-max", self.memory_bytes_max),
-            Some(libc::SIGABRT | libc::SIGSEGV | libc::SIGBUS)
-                if said.contains("memory allocation") || said.trim().is_empty() =>
-            {
+            Some(libc::SIGKILL) => {
+                LoadError::Host(anyhow!("the compile worker was killed, perhaps because the machine is out of memory"))
+            }
+            _ if starved.iter().any(|words| said.contains(words)) => {
                 self.limit("memory", "compile-memory-bytes-max", self.memory_bytes_max)
             }
-            _ => {
-                let said: String = said.chars().take(500).collect();
-                LoadError::Host(anyhow!("the compile worker ended with {status}: {}", said.trim()))
-            }
+            // The worker says so where it cannot start; all else comes from the component.
+            None if said.starts_with(child::CANNOT_START) => LoadError::Host(anyhow!("the compile worker: {said}")),
+            _ => LoadError::Unfit(vec![format!("the compiler breaks on this component ({status}): {said}")]),
         }
     }
 
@@ -227,13 +280,40 @@ fn host(error: impl Into<anyhow::Error>) -> LoadError {
     LoadError::Host(error.into())
 }
 
+fn bounded(finding: Finding) -> Finding {
+    let Finding::Unfit(mut problems) = finding else { return finding };
+    let more = problems.len().saturating_sub(PROBLEMS_MAX);
+    problems.truncate(PROBLEMS_MAX);
+    for problem in &mut problems {
+        if let Some((end, _)) = problem.char_indices().nth(PROBLEM_CHARS_MAX) {
+            problem.truncate(end);
+            problem.push('…');
+        }
+    }
+    if more > 0 {
+        problems.push(format!("and {more} more"));
+    }
+    Finding::Unfit(problems)
+}
+
+/// Runs what takes milliseconds aside from the threads that serve.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work).await.map_err(host)
+}
+
 /// Maps compiled code. The file is sealed: nobody changes it while it is mapped.
 #[expect(unsafe_code, reason = "wasmtime trusts compiled code; this is the one place that vouches for it")]
-fn map(engine: &Engine, code: &File) -> Result<Component, LoadError> {
-    let path = format!("/proc/self/fd/{}", code.as_raw_fd());
-    // SAFETY: the bytes come from our own compile worker or carry our MAC, and they are sealed against change.
-    let component = unsafe { Component::deserialize_file(engine, path) };
-    component.map_err(|error| LoadError::Host(error.context("compiled code could not be loaded").into()))
+async fn map(engine: &Engine, code: File) -> Result<(Component, File), LoadError> {
+    let engine = engine.clone();
+    let mapped = aside(move || {
+        let path = format!("/proc/self/fd/{}", code.as_raw_fd());
+        // SAFETY: the bytes come from our own compile worker or carry our MAC, and they are sealed against change.
+        (unsafe { Component::deserialize_file(&engine, path) }, code)
+    });
+    match mapped.await? {
+        (Ok(component), code) => Ok((component, code)),
+        (Err(error), _) => Err(LoadError::Host(error.context("compiled code could not be loaded").into())),
+    }
 }
 
 fn empty_memory_file(name: &str) -> Result<File, LoadError> {
@@ -257,106 +337,5 @@ fn seal(mut file: File) -> Result<File, LoadError> {
     Ok(file)
 }
 
-// === the child ===
-
-/// Runs the compile worker: `compile-worker compile|read MEMORY-BYTES CPU-SECONDS`. Called before anything else in `main`.
-pub fn worker(arguments: &[String]) -> ExitCode {
-    match work(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn work(arguments: &[String]) -> anyhow::Result<()> {
-    let number = |position: usize| arguments.get(position).and_then(|text| text.parse::<u64>().ok());
-    let (Some(task), Some(memory), Some(seconds)) = (arguments.first(), number(1), number(2)) else {
-        return Err(anyhow!("{WORKER_COMMAND} is started by the host only"));
-    };
-    confine(memory, seconds)?;
-    let mut component = Vec::new();
-    std::io::stdin().read_to_end(&mut component)?;
-    let report = match compile(&component, task == Task::Compile.name())? {
-        Ok((preflight, None)) => Report::Read(preflight),
-        Ok((preflight, Some(code))) => {
-            let mut out = std::io::stdout().lock();
-            out.write_all(&code)?;
-            out.flush()?;
-            Report::Compiled(preflight)
-        }
-        Err(problems) => Report::Unfit(problems),
-    };
-    serde_json::to_writer(std::io::stderr().lock(), &report)?;
-    Ok(())
-}
-
-/// What was read, with its code where that was asked for; the error lists what makes the component unfit.
-type Compiled = Result<(Preflight, Option<Vec<u8>>), Vec<String>>;
-
-fn compile(component: &[u8], to_code: bool) -> anyhow::Result<Compiled> {
-    let preflight = match preflight::read(component) {
-        Ok(preflight) => preflight,
-        Err(why) => return Ok(Err(vec![why])),
-    };
-    if !to_code {
-        return Ok(Ok((preflight, None)));
-    }
-    let problems = preflight.problems();
-    if !problems.is_empty() {
-        return Ok(Err(problems));
-    }
-    let engine = Engine::new(&super::engine::code_settings())?;
-    match engine.precompile_component(component) {
-        Ok(code) => Ok(Ok((preflight, Some(code)))),
-        Err(error) => Ok(Err(vec![format!("the component does not compile: {error:#}")])),
-    }
-}
-
-/// Gives up everything that compiling does not need. Hostile bytes have not been touched yet.
-fn confine(memory: u64, seconds: u64) -> anyhow::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let limits = [
-        (Resource::As, memory),
-        (Resource::Fsize, memory),
-        (Resource::Cpu, seconds),
-        (Resource::Core, 0),
-        (Resource::Nofile, 64),
-    ];
-    for (resource, value) in limits {
-        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
-    }
-    // Less urgent than anything that serves; a kernel that refuses this only makes compilations more urgent.
-    let _ = rustix::process::nice(10);
-    confine_system_calls().context("cannot confine the compile worker's system calls")
-}
-
-/// No sockets, no new programs, no other processes' memory.
-fn confine_system_calls() -> anyhow::Result<()> {
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
-    let refused = [
-        libc::SYS_socket,
-        libc::SYS_socketpair,
-        libc::SYS_connect,
-        libc::SYS_bind,
-        libc::SYS_execve,
-        libc::SYS_execveat,
-        libc::SYS_ptrace,
-        libc::SYS_process_vm_readv,
-        libc::SYS_process_vm_writev,
-        libc::SYS_kill,
-        libc::SYS_mount,
-        libc::SYS_unshare,
-        libc::SYS_bpf,
-        libc::SYS_keyctl,
-        libc::SYS_io_uring_setup,
-    ];
-    let rules = refused.into_iter().map(|call| (call, Vec::new())).collect();
-    let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
-    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture)?;
-    let program: BpfProgram = filter.try_into()?;
-    seccompiler::apply_filter_all_threads(&program)?;
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

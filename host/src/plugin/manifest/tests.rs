@@ -63,8 +63,7 @@ fn routes_match_the_whole_text_in_any_case() {
 
 #[test]
 fn exponential_patterns_are_refused_or_harmless() {
-    let text =
-        json!({"name": "a", "version": "1", "routes": [{"name": "r", "pattern": "((a{1000}){1000}){1000}"}]});
+    let text = json!({"name": "a", "version": "1", "routes": [{"name": "r", "pattern": "((a{1000}){1000}){1000}"}]});
     assert!(Manifest::parse(&text.to_string()).unwrap_err()[0].contains("`routes[0].pattern`"));
     let text = json!({"name": "a", "version": "1", "routes": [{"name": "r", "pattern": "(a+)+b"}]});
     let manifest = Manifest::parse(&text.to_string()).unwrap();

@@ -1,0 +1,127 @@
+//! The compile worker: the process that reads hostile bytes.
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use wasmtime::Engine;
+
+use super::{Finding, Report, Task, WORKER_COMMAND};
+use crate::plugin::engine::code_settings;
+use crate::plugin::preflight::{self, Preflight};
+
+/// How the last words of a worker begin that has not touched the component.
+pub(super) const CANNOT_START: &str = "cannot start";
+
+/// Runs the compile worker: `compile-worker compile|read MEMORY-BYTES CPU-SECONDS`. Called before anything else in `main`.
+pub fn worker(arguments: &[String]) -> ExitCode {
+    match work(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work(arguments: &[String]) -> anyhow::Result<()> {
+    let number = |position: usize| arguments.get(position).and_then(|text| text.parse::<u64>().ok());
+    let (Some(task), Some(memory), Some(seconds)) = (arguments.first(), number(1), number(2)) else {
+        return Err(anyhow!("{WORKER_COMMAND} is started by the host only"));
+    };
+    let unconfined = confine(memory, seconds).context(CANNOT_START)?;
+    let mut component = Vec::new();
+    std::io::stdin().read_to_end(&mut component)?;
+    let finding = match compile(&component, task == Task::Compile.name())? {
+        Ok((preflight, None)) => Finding::Read(preflight),
+        Ok((preflight, Some(code))) => {
+            let mut out = std::io::stdout().lock();
+            out.write_all(&code)?;
+            out.flush()?;
+            Finding::Compiled(preflight)
+        }
+        Err(problems) => Finding::Unfit(problems),
+    };
+    serde_json::to_writer(std::io::BufWriter::new(std::io::stderr().lock()), &Report { unconfined, finding })?;
+    Ok(())
+}
+
+/// The inner error lists what makes the component unfit.
+fn compile(component: &[u8], to_code: bool) -> anyhow::Result<Result<(Preflight, Option<Vec<u8>>), Vec<String>>> {
+    let preflight = match preflight::read(component) {
+        Ok(preflight) => preflight,
+        Err(why) => return Ok(Err(vec![why])),
+    };
+    if !to_code {
+        return Ok(Ok((preflight, None)));
+    }
+    let problems = preflight.problems();
+    if !problems.is_empty() {
+        return Ok(Err(problems));
+    }
+    let engine = Engine::new(&code_settings())?;
+    match engine.precompile_component(component) {
+        Ok(code) => Ok(Ok((preflight, Some(code)))),
+        Err(error) => Ok(Err(vec![refused(&format!("{error:#}"))])),
+    }
+}
+
+/// Says what the compiler refused.
+fn refused(error: &str) -> String {
+    let hint = match error.contains("component model async") || error.contains("component-model-async") {
+        true => format!("; {}", preflight::SYNC_HINT),
+        false => String::new(),
+    };
+    format!("the component does not compile: {error}{hint}")
+}
+
+/// Gives up everything that compiling does not need. Hostile bytes have not been touched yet.
+/// Returns what could not be given up; the limits are not negotiable.
+fn confine(memory: u64, seconds: u64) -> anyhow::Result<Option<String>> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limits = [
+        (Resource::As, memory),
+        (Resource::Fsize, memory),
+        (Resource::Cpu, seconds),
+        (Resource::Core, 0),
+        (Resource::Nofile, 64),
+    ];
+    for (resource, value) in limits {
+        // Where the host itself is limited further, that holds.
+        let value = getrlimit(resource).maximum.map_or(value, |maximum| value.min(maximum));
+        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
+    }
+    // Less urgent than anything that serves; a kernel that refuses this only makes compilations more urgent.
+    let _ = rustix::process::nice(10);
+    // Some kernels and container runtimes have no seccomp filters.
+    Ok(confine_system_calls().err().map(|error| format!("its system calls cannot be filtered: {error:#}")))
+}
+
+/// No sockets, no new programs, no other processes' memory.
+fn confine_system_calls() -> anyhow::Result<()> {
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+    let refused = [
+        libc::SYS_socket,
+        libc::SYS_socketpair,
+        libc::SYS_connect,
+        libc::SYS_bind,
+        libc::SYS_execve,
+        libc::SYS_execveat,
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_kill,
+        libc::SYS_mount,
+        libc::SYS_unshare,
+        libc::SYS_bpf,
+        libc::SYS_keyctl,
+        libc::SYS_io_uring_setup,
+    ];
+    let rules = refused.into_iter().map(|call| (call, Vec::new())).collect();
+    let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture)?;
+    let program: BpfProgram = filter.try_into()?;
+    seccompiler::apply_filter_all_threads(&program)?;
+    Ok(())
+}
