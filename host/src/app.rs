@@ -9,12 +9,15 @@ use anyhow::Context;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime as Tokio};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::channel::connector::Connector;
 use crate::channel::directline::DirectLine;
 use crate::config::Config;
-use crate::delivery::Deliveries;
+use crate::delivery::{Deliveries, DrainReport};
 use crate::http;
 use crate::plugin;
 use crate::registry::{Registry, watch as file_watch};
@@ -100,16 +103,12 @@ async fn run(config: Config, mut options: ServeOptions, guests: Handle) -> anyho
         let router = http::admin_router(app.clone(), token, metrics);
         servers.push(tokio::spawn(http::serve(listener, router, stopping(&stopped))));
     }
+    // Listened to before the host says that it is there, and never let go: a signal must not fall into a gap.
+    let mut signals = Signals::new()?;
     announce(&app, &options)?;
 
-    let signal = signal().await?;
-    tracing::info!(
-        signal,
-        grace_ms = u64::try_from(config.server.shutdown_grace.as_millis()).unwrap_or(u64::MAX),
-        running = app.turns.running(),
-        "stopping: accepting nothing more, finishing accepted turns"
-    );
-    stop_gracefully(&app, stop, servers).await;
+    let signal = signals.next().await;
+    stop_gracefully(&app, signal, &mut signals, stop, servers).await;
     Ok(())
 }
 
@@ -173,31 +172,51 @@ fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn signal() -> anyhow::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// The signals that stop the host.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-/// Finishes turns first, then deliveries, then the answers that are being written; all within the grace period.
-async fn stop_gracefully(app: &App, stop: watch::Sender<bool>, servers: Vec<tokio::task::JoinHandle<()>>) {
-    let deadline = tokio::time::Instant::now() + app.config.server.shutdown_grace;
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Finishes what was accepted within the grace period, or until a second signal, and says what became of it.
+async fn stop_gracefully(
+    app: &App,
+    signal: &'static str,
+    signals: &mut Signals,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+) {
+    let grace = app.config.server.shutdown_grace;
+    let deadline = Instant::now() + grace;
+    let turns = app.turns.stop();
     let accepted = app.turns.running();
-    let turns = tokio::time::timeout_at(deadline, app.turns.stop());
-    tokio::select! {
-        _ = turns => {}
-        Ok(name) = signal() => tracing::warn!(signal = name, "second signal, not waiting for turns"),
-    }
+    tracing::info!(
+        signal,
+        grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+        running = accepted,
+        "stopping: accepting nothing more, finishing accepted turns"
+    );
+    let report = tokio::select! {
+        report = finish(app, turns, stop, servers, deadline) => report,
+        signal = signals.next() => {
+            tracing::warn!(signal, "second signal, waiting for nothing more");
+            app.deliveries.drain(Instant::now()).await
+        }
+    };
     let cut = app.turns.running();
-    stop.send_replace(true);
-    let report = app.deliveries.drain(deadline).await;
-    for server in servers {
-        let _ = tokio::time::timeout_at(deadline, server).await;
-    }
     if cut == 0 && report.left == 0 {
         tracing::info!(finished = accepted, delivered = report.delivered, "stopped: every accepted turn has ended");
     } else {
@@ -208,4 +227,21 @@ async fn stop_gracefully(app: &App, stop: watch::Sender<bool>, servers: Vec<toki
             "stopped: the grace period ended first; what was cut is lost with this process"
         );
     }
+}
+
+/// Finishes turns first, then deliveries, then the answers that are being written.
+async fn finish(
+    app: &App,
+    turns: impl Future<Output = ()>,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+    deadline: Instant,
+) -> DrainReport {
+    let _ = timeout_at(deadline, turns).await;
+    stop.send_replace(true);
+    let report = app.deliveries.drain(deadline).await;
+    for server in servers {
+        let _ = timeout_at(deadline, server).await;
+    }
+    report
 }

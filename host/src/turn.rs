@@ -290,13 +290,15 @@ impl Turns {
         self.queues.depth()
     }
 
-    /// Accepts nothing more, and waits until every accepted turn has ended. The caller bounds the wait.
-    pub async fn stop(&self) {
+    /// Accepts nothing more from now on. The future waits until every accepted turn has ended; the caller bounds it.
+    pub fn stop(&self) -> impl Future<Output = ()> {
         self.stopping.store(true, Ordering::Release);
-        // The sender lives in self, so the channel cannot close.
-        let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
-        // Readers of the feed hold connections open, and the listeners wait for those.
-        self.records.close();
+        async move {
+            // The sender lives in self, so the channel cannot close.
+            let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
+            // Readers of the feed hold connections open, and the listeners wait for those.
+            self.records.close();
+        }
     }
 }
 

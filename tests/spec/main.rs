@@ -6,13 +6,17 @@
 
 mod support;
 
+mod admin;
 mod cli;
 mod clients;
 mod config;
 mod conversation;
 mod delivery;
+mod doors;
 mod hostile;
+mod messages;
 mod portable;
+mod shutdown;
 mod swap;
 mod tidy;
 

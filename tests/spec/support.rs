@@ -5,6 +5,7 @@ pub(crate) mod command;
 pub(crate) mod components;
 pub(crate) mod conversation;
 pub(crate) mod host;
+pub(crate) mod raw;
 
 use std::fs::OpenOptions;
 use std::io::Write;

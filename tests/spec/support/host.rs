@@ -64,6 +64,12 @@ impl Config {
         self
     }
 
+    /// Sets a key of the bot that was added last, before its plugins.
+    pub(crate) fn bot_key(mut self, key: &str, value: &str) -> Self {
+        self.bots.push_str(&format!("{key} = {value}\n"));
+        self
+    }
+
     /// Adds a plugin to the bot that was added last, with more TOML for it, such as `settings.text = "…"`.
     pub(crate) fn plugin(mut self, bot: &str, name: &str, more: &str) -> Self {
         let Some(built) = component(name) else {
@@ -202,9 +208,19 @@ impl Host {
     }
 
     /// Sends SIGTERM, waits for the end, and returns the exit status with the log.
-    pub(crate) async fn stop(mut self) -> (ExitStatus, Vec<String>) {
+    pub(crate) async fn stop(self) -> (ExitStatus, Vec<String>) {
+        self.signal();
+        self.ended().await
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn signal(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Waits for the end, and returns the exit status with the log.
+    pub(crate) async fn ended(mut self) -> (ExitStatus, Vec<String>) {
         let mut state = self.log.state.subscribe();
         within("the end of the log", state.wait_for(|(_, ended)| *ended)).await.unwrap();
         let status = self.child.wait().unwrap();

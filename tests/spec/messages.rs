@@ -1,0 +1,275 @@
+//! `POST /api/bots/{bot}/messages`: every answer that a channel can get, and that each activity runs once.
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+
+use crate::support::raw::{self, request};
+use crate::support::{Config, Connector, Host, message};
+
+async fn start() -> Option<Host> {
+    Host::start(Config::new().bot("bot", &["hostile"])).await
+}
+
+/// A message whose replies go to the connector.
+fn message_to(connector: &Connector, text: &str) -> Value {
+    let mut activity = message(text);
+    activity["serviceUrl"] = connector.service_url().into();
+    activity
+}
+
+fn invoke(name: &str, value: Value) -> Value {
+    let mut activity = message("");
+    (activity["type"], activity["name"], activity["value"]) = ("invoke".into(), name.into(), value);
+    activity
+}
+
+fn expecting_replies(mut activity: Value) -> Value {
+    activity["deliveryMode"] = "expectReplies".into();
+    activity
+}
+
+/// Posts a body as it is and returns status and error code.
+async fn post_text(host: &Host, body: &str) -> (u16, String) {
+    let headers = [("Host", "localhost"), ("Content-Type", "application/json")];
+    let mut text = request("POST", "/api/bots/bot/messages", &headers, body);
+    if body.is_empty() {
+        text = text.replace("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n");
+    }
+    let answer = raw::send(&host.url(""), &text).await;
+    (answer.status, answer.code())
+}
+
+async fn turns(host: &Host) -> usize {
+    host.admin("GET", "/v1/bots/bot/turns", Vec::new()).await.json().as_array().unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_is_answered_when_it_is_over() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    let answer = host.post("bot", &message_to(&connector, "hi")).await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, ""));
+    assert_eq!(connector.calls(1).await[0].text(), "ok: hi");
+    let answer = host.post("bot", &message_to(&connector, "trap")).await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, ""), "the user got an error reply, so it is over");
+
+    let answer = host.post("bot", &expecting_replies(message("slow 10"))).await;
+    let texts: Vec<Value> = answer.replies().iter().map(|reply| reply["text"].clone()).collect();
+    assert_eq!(texts, ["first", "second"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invoke_is_answered_by_the_bot() {
+    let Some(host) = start().await else { return };
+    let value = json!({ "action": "signin", "number": 1.5 });
+    let answer = host.post("bot", &invoke("any", value.clone())).await;
+    assert_eq!((answer.status, answer.json()), (200, value.clone()));
+    let silent = host.post("bot", &invoke("silent", Value::Null)).await;
+    assert_eq!((silent.status, silent.text.as_str()), (501, ""));
+    let trapped = host.post("bot", &invoke("trap", Value::Null)).await;
+    assert_eq!((trapped.status, &trapped.json()["error"]["code"]), (500, &json!("BotError")));
+
+    let both = host.post("bot", &expecting_replies(invoke("any", value.clone()))).await;
+    assert_eq!((both.status, both.json()), (200, json!({ "activities": [], "body": value })));
+    assert_eq!(host.post("bot", &expecting_replies(invoke("silent", Value::Null))).await.status, 501);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_activity_is_refused_with_a_reason() {
+    let Some(host) = start().await else { return };
+    let nested = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let deep = format!(r#"{{"type":"message","conversation":{{"id":"c"}},"serviceUrl":"http://x","value":{nested}}}"#);
+    for (body, code) in [
+        ("", "BadSyntax"),
+        ("no JSON", "BadSyntax"),
+        ("[]", "BadSyntax"),
+        ("{\"type\":", "BadSyntax"),
+        (&*deep, "BadSyntax"),
+        ("{}", "MissingProperty"),
+        (r#"{"conversation":{"id":"c"},"serviceUrl":"http://x"}"#, "MissingProperty"),
+        (r#"{"type":"message","serviceUrl":"http://x"}"#, "MissingProperty"),
+        (r#"{"type":"message","conversation":{},"serviceUrl":"http://x"}"#, "MissingProperty"),
+        (r#"{"type":7,"conversation":{"id":"c"},"serviceUrl":"http://x"}"#, "BadArgument"),
+        (r#"{"type":"message","conversation":"c","serviceUrl":"http://x"}"#, "BadArgument"),
+        (r#"{"type":"message","conversation":{"id":1},"serviceUrl":"http://x"}"#, "BadArgument"),
+    ] {
+        assert_eq!(post_text(&host, body).await, (400, code.to_owned()), "{}", &body[..body.len().min(80)]);
+    }
+    assert_eq!(turns(&host).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn size_verb_and_name_are_checked() {
+    let config = Config::new().set("server.body-bytes-max", "2000").bot("bot", &["hostile"]);
+    let Some(host) = Host::start(config).await else { return };
+    let large = host.post("bot", &message(&"x".repeat(2000))).await;
+    assert_eq!((large.status, &large.json()["error"]["code"]), (413, &json!("MessageSizeTooBig")));
+    assert!(large.text.contains("server.body-bytes-max"), "{}", large.text);
+    for method in ["GET", "PUT", "DELETE"] {
+        let text = request(method, "/api/messages", &[("Host", "localhost")], "");
+        let answer = raw::send(&host.url(""), &text).await;
+        assert_eq!((answer.status, &*answer.headers["allow"]), (405, "POST"));
+        assert_eq!(answer.code(), "MethodNotAllowed");
+    }
+    let unknown = host.post("nobody", &message("hi")).await;
+    assert_eq!((unknown.status, &unknown.json()["error"]["code"]), (404, &json!("BotNotFound")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_does_not_load_leaves_the_others_alone() {
+    let config = Config::new()
+        .bot("broken", &[])
+        .plugin("broken", "hostile", "settings.describe = 'trap'")
+        .bot("bot", &["hostile"]);
+    let Some(host) = Host::start(config).await else { return };
+    let answer = host.post("broken", &message("hi")).await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() > 0);
+    host.bot("bot").says("hi").replies("ok: hi").await;
+}
+
+/// One turn runs and one waits; what comes then is refused, and may come again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_is_said_and_costs_nothing_else() {
+    let config = Config::new().set("server.turns-queued-per-conversation-max", "1").bot("bot", &["hostile"]);
+    let Some(host) = Host::start(config).await else { return };
+    let connector = Connector::start().await;
+    let running = message_to(&connector, "flush-then-slow 2000");
+    let in_the_same = |text: &str| {
+        let mut activity = message_to(&connector, text);
+        activity["conversation"] = running["conversation"].clone();
+        activity
+    };
+    let (one, other) = (in_the_same("one"), in_the_same("other"));
+    let (first, (one, other)) = tokio::join!(host.post("bot", &running), async {
+        connector.calls(1).await;
+        tokio::join!(host.post("bot", &one), host.post("bot", &other))
+    });
+    let mut statuses = [one.status, other.status];
+    statuses.sort_unstable();
+    assert_eq!((first.status, statuses), (200, [200, 429]));
+    let refused = if one.status == 429 { one } else { other };
+    assert_eq!(refused.json()["error"]["code"], "Throttled");
+    assert!(refused.headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() > 0);
+    let again = host.post("bot", &in_the_same("again")).await;
+    assert_eq!(again.status, 200, "{}", again.text);
+    let texts: Vec<String> = connector.calls(4).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!((texts.len(), texts[3].as_str()), (4, "ok: again"), "{texts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_outlives_its_caller() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    let body = message_to(&connector, "flush-then-slow 300").to_string();
+    let headers = [("Host", "localhost"), ("Content-Type", "application/json")];
+    let mut socket = raw::connect(&host.url("")).await;
+    socket.write_all(request("POST", "/api/bots/bot/messages", &headers, &body).as_bytes()).await.unwrap();
+    connector.calls(1).await;
+    drop(socket);
+    assert_eq!(connector.calls(2).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_turn_is_acknowledged_and_goes_on() {
+    let config = Config::new()
+        .set("server.acknowledge-ms", "100")
+        .set("server.invoke-deadline-ms", "150")
+        .set("server.expect-replies-deadline-ms", "200")
+        .bot("bot", &["hostile"]);
+    let Some(host) = Host::start(config).await else { return };
+    let connector = Connector::start().await;
+    let answer = host.post("bot", &message_to(&connector, "slow 1000")).await;
+    assert_eq!((answer.status, answer.text.as_str()), (202, ""));
+    let texts: Vec<String> = connector.calls(2).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["first", "second"]);
+    for (activity, deadline) in [(invoke("sleep", Value::Null), "150"), (expecting_replies(message("sleep")), "200")] {
+        let answer = host.post("bot", &activity).await;
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (504, &json!("GatewayTimeout")));
+        assert!(answer.text.contains(deadline), "{}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redelivery_gets_the_answer_of_the_first_run() {
+    let Some(host) = start().await else { return };
+    let activity = expecting_replies(message("random"));
+    let first = host.post("bot", &activity).await;
+    assert_eq!(host.post("bot", &activity).await.json(), first.json());
+    let mut other = activity.clone();
+    other["id"] = "another".into();
+    assert_ne!(host.post("bot", &other).await.json(), first.json());
+    assert_eq!(turns(&host).await, 2);
+}
+
+/// The connector tells that the first run is in progress; what is said last tells that nothing else is to come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redelivery_during_the_first_run_waits_for_it() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    let activity = message_to(&connector, "flush-then-slow 500");
+    let (first, second) = tokio::join!(host.post("bot", &activity), async {
+        connector.calls(1).await;
+        host.post("bot", &activity).await
+    });
+    assert_eq!((first.status, second.status), (200, 200));
+    let mut last = message_to(&connector, "last");
+    last["conversation"] = activity["conversation"].clone();
+    host.post("bot", &last).await;
+    let texts: Vec<String> = connector.calls(3).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["GENERATION-0000", "GENERATION-0000", "ok: last"]);
+    assert_eq!(turns(&host).await, 2);
+}
+
+/// Edits carry the id of what they edit, so they are told apart by what they say; without an id nothing is told apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_same_activity_is_a_redelivery() {
+    let Some(host) = start().await else { return };
+    let mut edit = message("better");
+    edit["type"] = "messageUpdate".into();
+    assert_eq!(host.post("bot", &edit).await.status, 200);
+    edit["text"] = "best".into();
+    assert_eq!(host.post("bot", &edit).await.status, 200);
+    assert_eq!(turns(&host).await, 2);
+    edit["timestamp"] = "2026-01-01T00:00:00Z".into();
+    host.post("bot", &edit).await;
+    assert_eq!(turns(&host).await, 2, "delivered again, at another time");
+
+    let mut nameless = expecting_replies(message("random"));
+    nameless.as_object_mut().unwrap().remove("id");
+    let (one, two) = (host.post("bot", &nameless).await, host.post("bot", &nameless).await);
+    assert_ne!(one.json(), two.json());
+}
+
+/// These channels have no thread that a welcome could belong to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_welcome_is_a_reply_only_where_the_channel_threads_it() {
+    let Some(host) = Host::start(Config::new().bot("bot", &["welcome"])).await else { return };
+    for (channel, threads) in [("directline", false), ("webchat", false), ("test", true)] {
+        let mut joined = expecting_replies(message(""));
+        (joined["type"], joined["channelId"]) = ("conversationUpdate".into(), channel.into());
+        joined["membersAdded"] = json!([{ "id": "user" }]);
+        let replies = host.post("bot", &joined).await.replies();
+        assert_eq!(replies.len(), 1, "{channel}");
+        let reply_to = replies[0].get("replyToId").unwrap_or(&Value::Null);
+        assert_eq!(*reply_to, if threads { joined["id"].clone() } else { Value::Null }, "{channel}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_kept_and_request_ids_come_back() {
+    let Some(host) = start().await else { return };
+    let mut socket = raw::connect(&host.url("")).await;
+    for number in 0..3 {
+        let id = format!("caller-{number}");
+        let headers = [("Host", "localhost"), ("Content-Type", "application/json"), ("X-Request-Id", &*id)];
+        let body = expecting_replies(message("hi")).to_string();
+        let answer = raw::exchange(&mut socket, &request("POST", "/api/messages", &headers, &body)).await;
+        assert_eq!((answer.status, &*answer.headers["x-request-id"]), (200, &*id));
+    }
+    let headers = [("Host", "localhost"), ("X-Request-Id", "no good <id>")];
+    let answer = raw::exchange(&mut socket, &request("GET", "/nothing", &headers, "")).await;
+    assert_eq!(answer.status, 404);
+    let id = &answer.headers["x-request-id"];
+    assert!(!id.is_empty() && !id.contains('<'), "{id}");
+}

@@ -1,0 +1,106 @@
+//! Shutdown: what was accepted ends, within the grace period; what is cut is said.
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Behaviour, Config, Connector, Host, message, raw, within};
+
+/// A host with this grace period, whose bot may take its time, and a connector.
+async fn start(grace_ms: &str) -> Option<(Host, Connector)> {
+    let config = Config::new().set("server.shutdown-grace-ms", grace_ms).bot("bot", &[]);
+    let config = config.plugin("bot", "hostile", "limits.wall-ms = 60000");
+    Some((Host::start(config).await?, Connector::start().await))
+}
+
+fn message_to(connector: &Connector, text: &str) -> Value {
+    let mut activity = message(text);
+    activity["serviceUrl"] = connector.service_url().into();
+    activity
+}
+
+/// Sends an activity and does not wait for its answer; the connection is open as long as the value lives.
+async fn call(host: &Host, activity: &Value) -> TcpStream {
+    let headers = [("Host", "localhost"), ("Content-Type", "application/json")];
+    let mut socket = raw::connect(&host.url("")).await;
+    let text = raw::request("POST", "/api/bots/bot/messages", &headers, &activity.to_string());
+    socket.write_all(text.as_bytes()).await.unwrap();
+    socket
+}
+
+fn line<'a>(log: &'a [String], text: &str) -> &'a str {
+    log.iter().find(|line| line.contains(text)).unwrap_or_else(|| panic!("no line says {text}: {log:#?}"))
+}
+
+/// The running turn and the one that waits behind it are answered and delivered; a new one is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn accepted_turns_and_their_deliveries_are_finished() {
+    let Some((host, connector)) = start("60000").await else { return };
+    let running = message_to(&connector, "flush-then-slow 1000");
+    let mut waiting = message_to(&connector, "behind");
+    waiting["conversation"] = running["conversation"].clone();
+    let first = call(&host, &running).await;
+    connector.calls(1).await;
+    let second = call(&host, &waiting).await;
+    let accepted =
+        async { while !host.admin("GET", "/metrics", Vec::new()).await.text.contains("turntable_turns_running 2") {} };
+    within("two accepted turns", accepted).await;
+    // The first attempt at what comes next is put off, so that a delivery outlives its turn.
+    connector.plan(Behaviour::Throttle(1));
+    host.signal();
+    host.logged("stopping: accepting nothing more").await;
+    let late = host.post("bot", &message_to(&connector, "late")).await;
+    assert_eq!((late.status, late.headers.contains_key("retry-after")), (503, true));
+    let (status, log) = host.ended().await;
+    assert!(status.success(), "{status}: {log:#?}");
+    for mut socket in [first, second] {
+        let mut answer = String::new();
+        within("an answer", socket.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    let stopped = line(&log, "stopped: every accepted turn has ended");
+    assert!(stopped.contains("\"finished\":2"), "{stopped}");
+    let texts: Vec<String> = connector.calls_now().iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["GENERATION-0000", "GENERATION-0000", "GENERATION-0000", "ok: behind"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_never_ends_is_cut_and_that_is_said() {
+    let Some((host, connector)) = start("300").await else { return };
+    let endless = message_to(&connector, "flush-then-slow 50000");
+    let caller = call(&host, &endless).await;
+    connector.calls(1).await;
+    let (_, log) = host.stop().await;
+    drop(caller);
+    let stopped = line(&log, "stopped: the grace period ended first");
+    assert!(stopped.contains("\"cut\":1") && stopped.contains("\"level\":\"ERROR\""), "{stopped}");
+    assert_eq!(connector.calls_now().len(), 1);
+}
+
+/// With a grace period far beyond the patience of this spec.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let Some((host, connector)) = start("3600000").await else { return };
+    let endless = message_to(&connector, "flush-then-slow 50000");
+    let caller = call(&host, &endless).await;
+    connector.calls(1).await;
+    host.signal();
+    host.logged("stopping: accepting nothing more").await;
+    let (_, log) = host.stop().await;
+    drop(caller);
+    line(&log, "second signal");
+    assert!(line(&log, "stopped:").contains("\"cut\":1"), "{log:#?}");
+}
+
+/// A connector that never answers holds a delivery, not the second signal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait_for_deliveries() {
+    let Some((host, connector)) = start("3600000").await else { return };
+    connector.plan(Behaviour::Stall);
+    assert_eq!(host.post("bot", &message_to(&connector, "hi")).await.status, 200);
+    connector.calls(1).await;
+    host.signal();
+    host.logged("stopping: accepting nothing more").await;
+    let (_, log) = host.stop().await;
+    assert!(line(&log, "stopped:").contains("\"undelivered\":1"), "{log:#?}");
+}
