@@ -1,0 +1,230 @@
+//! The processes of a run: hosts, the peer, sinks, loads.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::http::Connection;
+use crate::load::{Outcome, Plan};
+use crate::machine;
+use crate::sink::Addresses;
+
+/// The folder of a run, its sink, and where the programs and components are.
+pub(crate) struct Lab {
+    folder: TempDir,
+    components: PathBuf,
+    pub(crate) sink: Addresses,
+    _sink: Child,
+    numbers: AtomicU32,
+}
+
+/// Which core a process is bound to; none: any.
+pub(crate) type Core = Option<u32>;
+
+/// A server under test; ends with the value.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) public: SocketAddr,
+    admin: Option<(Connection, String)>,
+}
+
+#[derive(Deserialize)]
+struct Ports {
+    public: SocketAddr,
+    admin: Option<SocketAddr>,
+}
+
+/// How long a server may take to start: it compiles all its components.
+const START_MAX: Duration = Duration::from_secs(120);
+
+impl Lab {
+    pub(crate) async fn new() -> anyhow::Result<Self> {
+        let components = std::env::var_os("TURNTABLE_COMPONENTS").map_or("target/components".into(), PathBuf::from);
+        let core = machine::has_two_cores().then_some(1);
+        let mut child = command(&std::env::current_exe()?, core).arg("sink").stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().context("the sink has no stdout")?;
+        let line = BufReader::new(stdout).lines().next_line().await?.context("the sink did not start")?;
+        let sink = serde_json::from_str(&line)?;
+        Ok(Self { folder: tempfile::tempdir()?, components, sink, _sink: child, numbers: AtomicU32::new(0) })
+    }
+
+    fn number(&self) -> u32 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Reads a built component.
+    pub(crate) fn component(&self, name: &str) -> anyhow::Result<Vec<u8>> {
+        let path = self.components.join(format!("{name}.wasm"));
+        fs::read(&path).with_context(|| format!("cannot read {}; `make bench` builds it", path.display()))
+    }
+
+    /// Writes a configuration with these bots; all hosts of a run share compiled code.
+    pub(crate) fn config(&self, runtime: &str, bots: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.path().join(format!("host-{}", self.number()));
+        fs::create_dir(&folder)?;
+        let file = folder.join("turntable.toml");
+        let cache = self.folder.path().join("compiled");
+        let text = format!(
+            "server.listen = '127.0.0.1:0'\nadmin.listen = '127.0.0.1:0'\nruntime.cache-dir = '{}'\n\
+             runtime.data-dir = 'data'\nchannel.connector-origins = ['http://127.0.0.1:*']\n{runtime}\n{bots}",
+            cache.display()
+        );
+        fs::write(&file, text)?;
+        Ok(file)
+    }
+
+    /// One bot with one plugin, as configuration.
+    pub(crate) fn bot(&self, bot: &str, component: &str, limits: &str) -> anyhow::Result<String> {
+        let path = std::path::absolute(self.components.join(format!("{component}.wasm")))?;
+        if !path.is_file() {
+            bail!("{} is not there; `make bench` builds it", path.display());
+        }
+        Ok(format!(
+            "[bots.{bot}]\n{limits}\n[[bots.{bot}.plugins]]\ncomponent = '{}'\nname = 'plugin'\n",
+            path.display()
+        ))
+    }
+
+    /// Starts the host.
+    pub(crate) async fn host(&self, config: &Path, core: Core) -> anyhow::Result<Server> {
+        let program = std::env::current_exe()?.with_file_name("turntable");
+        let mut command = command(&program, core);
+        command.args(["serve", "--log", "warn", "--log-format", "json"]).arg(config);
+        self.start(command, config).await
+    }
+
+    /// Starts the host with the native echo.
+    pub(crate) async fn native(&self, config: &Path, core: Core) -> anyhow::Result<Server> {
+        let mut command = command(&std::env::current_exe()?, core);
+        command.arg("native").arg(config);
+        self.start(command, config).await
+    }
+
+    async fn start(&self, mut command: Command, config: &Path) -> anyhow::Result<Server> {
+        let ports_file = config.with_file_name(format!("ports-{}.json", self.number()));
+        command.arg("--ports-file").arg(&ports_file);
+        let mut server = Server::start(command, &ports_file).await?;
+        if let Some((_, token)) = &mut server.admin {
+            *token = fs::read_to_string(config.with_file_name("data").join("admin-token"))?.trim().to_owned();
+        }
+        Ok(server)
+    }
+
+    /// Starts the peer, whose packages npm installs if they are not there.
+    pub(crate) async fn peer(&self, core: Core) -> anyhow::Result<Server> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peer");
+        if !folder.join("node_modules").is_dir() {
+            let mut npm = Command::new("npm");
+            npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&folder).stdout(Stdio::null());
+            let status = npm.status().await.context("npm is not installed")?;
+            if !status.success() {
+                bail!("npm ci failed");
+            }
+        }
+        let ports_file = self.folder.path().join(format!("peer-{}.json", self.number()));
+        let mut node = command(Path::new("node"), core);
+        node.env("NODE_ENV", "production").arg(folder.join("echo.js")).arg(&ports_file);
+        Server::start(node, &ports_file).await
+    }
+
+    /// Returns a plan for a closed loop through the sink: one second to warm up, two measured.
+    pub(crate) fn plan(&self, server: &Server, bot: &str, users: usize) -> Plan {
+        Plan {
+            target: server.public,
+            path: if bot.is_empty() { "/api/messages".to_owned() } else { format!("/api/bots/{bot}/messages") },
+            sink: self.sink,
+            expect_replies: false,
+            users,
+            rate: None,
+            warm_up_ms: 500,
+            measure_ms: 2000,
+            text: "hello".to_owned(),
+            tag: format!("load-{}", self.number()),
+        }
+    }
+
+    /// Lets a process of users carry the plan out.
+    pub(crate) async fn load(&self, plan: &Plan, core: Core) -> anyhow::Result<Outcome> {
+        let mut load = command(&std::env::current_exe()?, core);
+        load.arg("load").arg(serde_json::to_string(plan)?).stdout(Stdio::piped());
+        let output = load.spawn()?.wait_with_output().await?;
+        serde_json::from_slice(&output.stdout).context("the load did not end well")
+    }
+}
+
+/// A command that dies with its handle, bound to a core with `taskset`.
+pub(crate) fn command(program: &Path, core: Core) -> Command {
+    let mut command = match core {
+        Some(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", &core.to_string()]).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
+    command.kill_on_drop(true).stdin(Stdio::null());
+    command
+}
+
+impl Server {
+    async fn start(mut command: Command, ports_file: &Path) -> anyhow::Result<Self> {
+        let mut child = command.stdout(Stdio::null()).spawn().context("a server does not start")?;
+        let waiting = async {
+            loop {
+                if let Ok(Ok(ports)) = fs::read(ports_file).map(|bytes| serde_json::from_slice::<Ports>(&bytes)) {
+                    return Ok(ports);
+                }
+                if let Some(status) = child.try_wait()? {
+                    bail!("a server ended before it listened: {status}");
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let ports = tokio::time::timeout(START_MAX, waiting).await.context("a server did not listen in time")??;
+        let admin = ports.admin.map(|address| (Connection::new(address), String::new()));
+        Ok(Self { child, public: ports.public, admin })
+    }
+
+    /// Returns the process id. `taskset` replaces itself with the program, so it is the program's.
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the server has ended")
+    }
+
+    pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        machine::cpu_seconds(self.pid()?)
+    }
+
+    pub(crate) fn resident_kib(&self) -> anyhow::Result<f64> {
+        machine::resident_kib(self.pid()?)
+    }
+
+    /// Uploads a component for the plugin of a bot.
+    pub(crate) async fn deploy(&mut self, bot: &str, component: Bytes) -> anyhow::Result<(u16, Value)> {
+        let (connection, token) = self.admin.as_mut().context("this server has no admin API")?;
+        let path = format!("/v1/bots/{bot}/plugins/plugin");
+        let (status, body) = connection.send(Method::PUT, &path, Some(token.as_str()), component).await?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// Fails unless every bot is ready.
+    pub(crate) async fn ready(&mut self) -> anyhow::Result<()> {
+        let (connection, _) = self.admin.as_mut().context("this server has no admin API")?;
+        let (status, body) = connection.send(Method::GET, "/readyz", None, Bytes::new()).await?;
+        if status != 200 {
+            bail!("the host is not ready: {}", String::from_utf8_lossy(&body));
+        }
+        Ok(())
+    }
+}
