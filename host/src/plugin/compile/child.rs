@@ -46,8 +46,11 @@ fn work(arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What was read, with its code where that was asked for; the error lists what makes the component unfit.
+type Compiled = Result<(Preflight, Option<Vec<u8>>), Vec<String>>;
+
 /// The inner error lists what makes the component unfit.
-fn compile(component: &[u8], to_code: bool) -> anyhow::Result<Result<(Preflight, Option<Vec<u8>>), Vec<String>>> {
+fn compile(component: &[u8], to_code: bool) -> anyhow::Result<Compiled> {
     let preflight = match preflight::read(component) {
         Ok(preflight) => preflight,
         Err(why) => return Ok(Err(vec![why])),
