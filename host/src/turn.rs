@@ -1,6 +1,6 @@
 //! The turn: one incoming activity handled, with all that it caused.
 //!
-//! [`Turns::accept`] takes an activity from any origin, [`Turns::run_turn`] owns its flow from the generation that
+//! [`Turns::accept`] takes an activity from any origin, `Turns::run_turn` owns its flow from the generation that
 //! serves it to the answer, and [`Staging`] is the one door for what it sends.
 
 mod instances;

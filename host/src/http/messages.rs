@@ -10,7 +10,7 @@
 //! | 400 `MissingProperty` | no `type`, no `conversation.id`, or no `serviceUrl` where answers go to one |
 //! | 400 `BadArgument` | a known member of the wrong type, an id that is too long |
 //! | 401 | the bot has an app id: token validation does not exist yet |
-//! | 403, 415, 421 | see [`guard`](super::guard) |
+//! | 403, 415, 421 | see [`guard`] |
 //! | 404 | no such bot, or no default bot |
 //! | 413 | the body is larger than `server.body-bytes-max` |
 //! | 429 with `Retry-After` | a queue is full |
