@@ -80,7 +80,7 @@ async fn a_guest_that_never_ends_is_cut_and_that_is_said() {
 /// With a grace period far beyond the patience of this spec.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_it_at_once() {
-    let Some((host, connector)) = start("3600000").await else { return };
+    let Some((host, connector)) = start("600000").await else { return };
     let endless = message_to(&connector, "flush-then-slow 50000");
     let caller = call(&host, &endless).await;
     connector.calls(1).await;
@@ -95,7 +95,7 @@ async fn a_second_signal_ends_it_at_once() {
 /// A connector that never answers holds a delivery, not the second signal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_does_not_wait_for_deliveries() {
-    let Some((host, connector)) = start("3600000").await else { return };
+    let Some((host, connector)) = start("600000").await else { return };
     connector.plan(Behaviour::Stall);
     assert_eq!(host.post("bot", &message_to(&connector, "hi")).await.status, 200);
     connector.calls(1).await;

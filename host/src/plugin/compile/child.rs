@@ -49,7 +49,6 @@ fn work(arguments: &[String]) -> anyhow::Result<()> {
 /// What was read, with its code where that was asked for; the error lists what makes the component unfit.
 type Compiled = Result<(Preflight, Option<Vec<u8>>), Vec<String>>;
 
-/// The inner error lists what makes the component unfit.
 fn compile(component: &[u8], to_code: bool) -> anyhow::Result<Compiled> {
     let preflight = match preflight::read(component) {
         Ok(preflight) => preflight,
@@ -90,9 +89,11 @@ fn confine(memory: u64, seconds: u64) -> anyhow::Result<Option<String>> {
         (Resource::Nofile, 64),
     ];
     for (resource, value) in limits {
+        // At the hard limit of CPU time the kernel kills; a second before that it says why.
+        let hard = if resource == Resource::Cpu { value.saturating_add(1) } else { value };
         // Where the host itself is limited further, that holds.
         let value = getrlimit(resource).maximum.map_or(value, |maximum| value.min(maximum));
-        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?;
+        setrlimit(resource, Rlimit { current: Some(value), maximum: Some(hard) })?;
     }
     // Less urgent than anything that serves; a kernel that refuses this only makes compilations more urgent.
     let _ = rustix::process::nice(10);
