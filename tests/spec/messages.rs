@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::support::raw::{self, request};
-use crate::support::{Config, Connector, Host, message};
+use crate::support::{Config, Connector, Host, message, within};
 
 async fn start() -> Option<Host> {
     Host::start(Config::new().bot("bot", &["hostile"])).await
@@ -241,6 +241,36 @@ async fn only_the_same_activity_is_a_redelivery() {
     assert_ne!(one.json(), two.json());
 }
 
+/// A trace is for the developer who watches; users of other channels never see one.
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_go_to_the_emulator_only() {
+    let Some(host) = start().await else { return };
+    for (channel, types, said) in [
+        ("emulator", vec![json!("trace"), json!("message")], "sent"),
+        ("test", vec![json!("message")], "dropped"),
+        ("directline", vec![json!("message")], "dropped"),
+        ("msteams", vec![json!("message")], "dropped"),
+    ] {
+        let connector = Connector::start().await;
+        let mut activity = message_to(&connector, "trace");
+        activity["channelId"] = channel.into();
+        assert_eq!(host.post("bot", &activity).await.status, 200);
+        let calls = connector.calls(types.len()).await;
+        let found: Vec<&Value> = calls.iter().map(|call| &call.body["type"]).collect();
+        assert_eq!((found, calls.last().unwrap().text()), (types.iter().collect(), said), "{channel}");
+
+        let replies = host.post("bot", &expecting_replies(activity_on(channel, "trace"))).await.replies();
+        let found: Vec<&Value> = replies.iter().map(|reply| &reply["type"]).collect();
+        assert_eq!(found, types.iter().collect::<Vec<_>>(), "{channel}, in the answer");
+    }
+}
+
+fn activity_on(channel: &str, text: &str) -> Value {
+    let mut activity = message(text);
+    activity["channelId"] = channel.into();
+    activity
+}
+
 /// These channels have no thread that a welcome could belong to.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_welcome_is_a_reply_only_where_the_channel_threads_it() {
@@ -272,4 +302,32 @@ async fn a_connection_is_kept_and_request_ids_come_back() {
     assert_eq!(answer.status, 404);
     let id = &answer.headers["x-request-id"];
     assert!(!id.is_empty() && !id.contains('<'), "{id}");
+}
+
+/// Without TLS there is no negotiation: a client that knows speaks HTTP/2 at once, many requests on one connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_is_spoken_by_prior_knowledge() {
+    let Some(host) = start().await else { return };
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let url = host.url("/api/messages");
+    let turns = (0..20).map(|number| {
+        let request = client.post(&url).json(&expecting_replies(message(&format!("{number}"))));
+        async move {
+            let response = request.send().await.unwrap();
+            assert_eq!((response.version(), response.status().as_u16()), (reqwest::Version::HTTP_2, 200));
+            let answer: Value = response.json().await.unwrap();
+            assert_eq!(answer["activities"][0]["text"], format!("ok: {number}"));
+        }
+    });
+    within("answers over HTTP/2", futures_util::future::join_all(turns)).await;
+
+    // `:authority` is checked like `Host`, and errors have their shape here too.
+    let address = url.split('/').nth(2).unwrap().parse().unwrap();
+    let rebound = reqwest::Client::builder().no_proxy().http2_prior_knowledge().resolve("rebound.example", address);
+    let request = rebound.build().unwrap().post("http://rebound.example/api/messages").json(&message("hi"));
+    let refused = within("an answer", request.send()).await.unwrap();
+    assert_eq!((refused.version(), refused.status().as_u16()), (reqwest::Version::HTTP_2, 421));
+    let unknown = within("an answer", client.get(host.url("/nothing")).send()).await.unwrap();
+    assert_eq!(unknown.status().as_u16(), 404);
+    assert!(unknown.headers().contains_key("x-request-id"));
 }

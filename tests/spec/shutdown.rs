@@ -9,7 +9,7 @@ use crate::support::{Behaviour, Config, Connector, Host, message, raw, within};
 /// A host with this grace period, whose bot may take its time, and a connector.
 async fn start(grace_ms: &str) -> Option<(Host, Connector)> {
     let config = Config::new().set("server.shutdown-grace-ms", grace_ms).bot("bot", &[]);
-    let config = config.plugin("bot", "hostile", "limits.wall-ms = 60000");
+    let config = config.plugin("bot", "hostile", "limits.wall-ms = 60000\nlimits.cpu-ms = 60000");
     Some((Host::start(config).await?, Connector::start().await))
 }
 
@@ -64,17 +64,20 @@ async fn accepted_turns_and_their_deliveries_are_finished() {
     assert_eq!(texts, ["GENERATION-0000", "GENERATION-0000", "GENERATION-0000", "ok: behind"]);
 }
 
+/// Whether it sleeps in a host call or computes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_never_ends_is_cut_and_that_is_said() {
-    let Some((host, connector)) = start("300").await else { return };
-    let endless = message_to(&connector, "flush-then-slow 50000");
-    let caller = call(&host, &endless).await;
-    connector.calls(1).await;
-    let (_, log) = host.stop().await;
-    drop(caller);
-    let stopped = line(&log, "stopped: the grace period ended first");
-    assert!(stopped.contains("\"cut\":1") && stopped.contains("\"level\":\"ERROR\""), "{stopped}");
-    assert_eq!(connector.calls_now().len(), 1);
+    for text in ["flush-then-slow 50000", "flush-then-burn 50000"] {
+        let Some((host, connector)) = start("300").await else { return };
+        let endless = message_to(&connector, text);
+        let caller = call(&host, &endless).await;
+        connector.calls(1).await;
+        let (_, log) = host.stop().await;
+        drop(caller);
+        let stopped = line(&log, "stopped: the grace period ended first");
+        assert!(stopped.contains("\"cut\":1") && stopped.contains("\"level\":\"ERROR\""), "{text}: {stopped}");
+        assert_eq!(connector.calls_now().len(), 1, "{text}");
+    }
 }
 
 /// With a grace period far beyond the patience of this spec.

@@ -107,7 +107,32 @@ async fn a_turn_in_flight_keeps_its_generation() {
     assert_eq!(texts, ["GENERATION-0000", "GENERATION-0001", "GENERATION-0000"]);
 }
 
-/// Rollback, deploy and disable while conversations talk: each message is answered once and in order, or refused.
+/// A turn that sends in pieces, each of which leaves from inside `send`, goes on with the old generation after a swap.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_ended_by_the_generation_that_opened_it() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    assert_eq!(host.deploy("bot", "hostile", generation(1)).await.status, 200);
+    host.admin("POST", "/v1/bots/bot/rollback", Vec::new()).await;
+    let mut streaming = message("stream 3000");
+    streaming["serviceUrl"] = connector.service_url().into();
+    let mut behind = message("generation");
+    behind["serviceUrl"] = connector.service_url().into();
+    behind["conversation"] = streaming["conversation"].clone();
+    let (streamed, answered) = tokio::join!(host.post("bot", &streaming), async {
+        let opening = connector.calls(1).await[0].clone();
+        assert_eq!((&opening.body["type"], opening.text()), (&json!("typing"), "GENERATION-0000"));
+        assert_eq!(host.deploy("bot", "hostile", generation(1)).await.status, 200);
+        host.post("bot", &behind).await
+    });
+    assert_eq!((streamed.status, answered.status), (200, 200));
+    let calls = connector.calls(3).await;
+    let texts: Vec<&str> = calls.iter().map(|call| call.text()).collect();
+    assert_eq!(texts, ["GENERATION-0000", "GENERATION-0000", "GENERATION-0001"], "the next turn is the new one's");
+    assert_eq!(calls[1].body["entities"][0]["streamId"], "channel-1", "{:#}", calls[1].body);
+}
+
+/// Rollback and deploy while conversations talk: each message is answered once and in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn swaps_under_load_lose_nothing() {
     let Some(host) = start().await else { return };
@@ -137,34 +162,42 @@ async fn swaps_under_load_lose_nothing() {
             calls.iter().filter_map(|call| call.text().strip_prefix(&prefix)?.parse().ok()).collect();
         assert_eq!(numbers, (0..messages).collect::<Vec<_>>(), "conversation {conversation}");
     }
-
-    assert_eq!(host.admin("POST", "/v1/bots/bot/disable", Vec::new()).await.status, 200);
-    assert_eq!(host.post("bot", &message("hi")).await.status, 503);
-    assert_eq!(host.admin("POST", "/v1/bots/bot/enable", Vec::new()).await.status, 200);
-    assert_eq!(host.post("bot", &message("hi")).await.status, 200);
 }
 
-/// Works without the pool, and says so.
+/// Disabled and enabled while conversations talk: what was accepted is answered once and in order, all else is refused.
 #[tokio::test(flavor = "multi_thread")]
-async fn on_demand_memory_serves_as_well() {
-    let config = Config::new().set("runtime.allocator", "'on-demand'").bot("bot", &["hostile"]);
-    let Some(host) = Host::start(config).await else { return };
-    serves(&host, 0).await;
-    assert!(host.logged("\"listening\"").await.contains("\"pooling\":false"));
-}
-
-/// More turns at once than instances: they wait for a slot instead of failing.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_exhausted_pool_makes_turns_wait() {
-    let config = Config::new()
-        .set("runtime.instances-max", "2")
-        .set("runtime.instances-per-bot-max", "2")
-        .bot("bot", &["hostile"]);
-    let Some(host) = Host::start(config).await else { return };
-    let turns = (0..8).map(|_| async {
-        let mut activity = message("slow 50");
-        activity["deliveryMode"] = "expectReplies".into();
-        host.post("bot", &activity).await.replies().len()
-    });
-    assert_eq!(futures_util::future::join_all(turns).await, [2; 8]);
+async fn switching_under_load_answers_or_refuses() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    let (conversations, messages) = (8, 40);
+    let talk = async |conversation: usize| {
+        let mut accepted = Vec::new();
+        for number in 0..messages {
+            let mut activity = message(&format!("{conversation}:{number}"));
+            activity["conversation"]["id"] = format!("switched-{conversation}").into();
+            activity["serviceUrl"] = connector.service_url().into();
+            match host.post("bot", &activity).await.status {
+                200 => accepted.push(format!("ok: {conversation}:{number}")),
+                status => assert_eq!(status, 503),
+            }
+        }
+        accepted
+    };
+    let switch = async {
+        for _ in 0..10 {
+            assert_eq!(host.admin("POST", "/v1/bots/bot/disable", Vec::new()).await.status, 200);
+            // Seen by a conversation of its own: while the bot is disabled, nothing is accepted.
+            assert_eq!(host.post("bot", &message("hi")).await.status, 503);
+            assert_eq!(host.admin("POST", "/v1/bots/bot/enable", Vec::new()).await.status, 200);
+            assert_eq!(host.post("bot", &message("hi")).await.status, 200);
+        }
+    };
+    let talks = futures_util::future::join_all((0..conversations).map(talk));
+    let (accepted, ()) = within("the load and the switching", async { tokio::join!(talks, switch) }).await;
+    let calls = connector.calls(accepted.iter().map(Vec::len).sum()).await;
+    for (conversation, accepted) in accepted.iter().enumerate() {
+        let prefix = format!("ok: {conversation}:");
+        let said: Vec<&str> = calls.iter().map(|call| call.text()).filter(|text| text.starts_with(&prefix)).collect();
+        assert_eq!(said, *accepted, "conversation {conversation}");
+    }
 }

@@ -23,6 +23,21 @@ pub(crate) fn binary() -> Command {
     command
 }
 
+/// Returns [`binary`] as on a machine that gives a process no more address space than this.
+pub(crate) fn with_address_space(bytes: u64) -> Command {
+    let binary = binary();
+    let mut command = Command::new("sh");
+    // The shell limits itself, and becomes the host.
+    command.arg("-c").arg(format!("ulimit -v {} && exec \"$0\" \"$@\"", bytes / 1024)).arg(binary.get_program());
+    for (name, value) in binary.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
 /// Runs `turntable` with these arguments and this input to its end.
 pub(crate) fn turntable<A: AsRef<OsStr>>(args: &[A], input: &str) -> Ended {
     let mut child = binary()

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -25,6 +25,7 @@ pub(crate) struct Config {
     text: String,
     bots: String,
     complete: bool,
+    address_space_gib: Option<u64>,
 }
 
 impl Config {
@@ -34,16 +35,28 @@ impl Config {
         fs::create_dir(folder.path().join("components")).unwrap();
         let data = folder.path().join(".turntable");
         fs::create_dir(&data).unwrap();
-        // Hosts with one key share compiled code: each component is compiled once for all specs.
-        let mut key = fs::File::options().write(true).create_new(true).mode(0o600).open(data.join("code-key")).unwrap();
-        key.write_all(&[7; 32]).unwrap();
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
         let text = format!(
             "server.listen = '127.0.0.1:0'\nadmin.listen = '127.0.0.1:0'\nruntime.cache-dir = '{}'\n\
              channel.connector-origins = ['http://127.0.0.1:*']\n",
             cache.display()
         );
-        Self { folder, text, bots: String::new(), complete: true }
+        // Hosts with one key share compiled code: each component is compiled once for all specs.
+        Self { folder, text, bots: String::new(), complete: true, address_space_gib: None }.key(7)
+    }
+
+    /// Gives the host this key of compiled code instead of the one that all specs share.
+    pub(crate) fn key(self, byte: u8) -> Self {
+        let path = self.folder.path().join(".turntable/code-key");
+        let mut key = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+        key.write_all(&[byte; 32]).unwrap();
+        self
+    }
+
+    /// Starts the host on a machine that gives a process no more address space than this.
+    pub(crate) fn address_space_gib(mut self, gib: u64) -> Self {
+        self.address_space_gib = Some(gib);
+        self
     }
 
     /// Sets a key, such as `server.acknowledge-ms`, to a TOML value.
@@ -80,6 +93,22 @@ impl Config {
         self.bots.push_str(&format!("[[bots.{bot}.plugins]]\ncomponent = 'components/{name}.wasm'\n{more}\n"));
         self
     }
+
+    /// Writes the file, and returns the command that serves it. None where a component is missing.
+    fn command(&self, ports_file: &Path) -> Option<Command> {
+        if !self.complete {
+            return None;
+        }
+        let file = self.folder.path().join("turntable.toml");
+        fs::write(&file, format!("{}\n{}", self.text, self.bots)).unwrap();
+        let mut command = match self.address_space_gib {
+            None => command::binary(),
+            Some(gib) => command::with_address_space(gib << 30),
+        };
+        command.args(["serve", "--log-format", "json", "--ports-file"]).args([ports_file, &file]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Some(command)
+    }
 }
 
 /// A running host.
@@ -108,20 +137,8 @@ struct Ports {
 impl Host {
     /// Starts a host and waits until it listens. Returns none where a component is missing, which was said aloud then.
     pub(crate) async fn start(config: Config) -> Option<Self> {
-        if !config.complete {
-            return None;
-        }
-        let file = config.folder.path().join("turntable.toml");
-        fs::write(&file, format!("{}\n{}", config.text, config.bots)).unwrap();
         let ports_file = config.folder.path().join("ports.json");
-        let mut child = command::binary()
-            .args(["serve", "--log-format", "json", "--ports-file"])
-            .args([&ports_file, &file])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the built binary starts");
+        let mut child = config.command(&ports_file)?.spawn().expect("the built binary starts");
         let log = Log::of(child.stderr.take().expect("stderr is piped"));
         let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -131,6 +148,16 @@ impl Host {
         let ports: Ports = serde_json::from_slice(&fs::read(&ports_file).unwrap()).unwrap();
         (host.public, host.admin) = (ports.public, ports.admin);
         Some(host)
+    }
+
+    /// Starts a host that must not come up, and returns what it said. None where a component is missing.
+    pub(crate) async fn fails_to_start(config: Config) -> Option<String> {
+        let mut command = config.command(&config.folder.path().join("ports.json"))?;
+        let ended = tokio::task::spawn_blocking(move || command.output().expect("the built binary starts"));
+        let output = within("the end of a host that cannot start", ended).await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        Some(said)
     }
 
     /// Returns a URL of the public listener.

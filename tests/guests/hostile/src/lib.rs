@@ -18,13 +18,17 @@
 //! | `huge-reply` | replies with 1 MiB of text | `guest-fault`: it passes the refusal on |
 //! | `huge-call` | hands the host 8 MiB in one call | `trap` that names `host-call-bytes` |
 //! | `huge-fault` | returns a fault of 1 MiB | `guest-fault`, cut |
-//! | `invalid-json`, `no-type`, `bad-update`, `bad-respond`, `host-type` | asks for nonsense, replies with the fault's code | `handled` |
+//! | `invalid-json`, `array-json`, `no-type`, `bad-update`, `bad-respond`, `host-type` | asks for nonsense, replies with the fault's code | `handled` |
 //! | `flush-then-slow N` | replies with its marker, flushes, sleeps N ms, replies with its marker again | `handled` |
+//! | `flush-then-burn N` | the same, but it computes for N ms | `handled`, or `cpu-budget` |
 //! | `flush-then-trap` | replies `kept`, flushes, replies `lost`, panics | `trap`; `kept` stays |
 //! | `send-and-fault` | replies, then returns a fault | `guest-fault`; the reply is undone |
 //! | `spoof` | replies as somebody else, elsewhere | `handled`; the host sets the reference |
 //! | `edit` | replies, updates the reply while it is staged | `handled`; one activity leaves |
 //! | `unsend` | replies `gone` and `stays`, deletes the first while it is staged | `handled` |
+//! | `trace` | sends a trace, replies `sent` or, where its id is empty, `dropped` | `handled` |
+//! | `stream N` | opens a stream, sleeps N ms, ends it with the marker as its text | `handled` |
+//! | `fetch HOST:PORT` | tries an HTTP request, replies with the error | `handled`, refused |
 //! | `env` | tries everything that WASI offers, replies with what it got | `handled`, nothing |
 //! | `random` | replies with a random number | `handled` |
 //! | `count` | counts calls in a global, replies with the count | `handled`, always 1 |
@@ -33,7 +37,7 @@
 //! | anything else | replies `ok: TEXT` | `handled` |
 //!
 //! An invoke is answered with status 200 and its own value; one named `silent` is not answered; one named `trap` traps.
-//! `describe` obeys the setting `describe`: `trap`, `spin`, `huge`, `not-json`, `no-name`, `bad-route`, `calls-turn`.
+//! `describe` obeys the setting `describe`: `trap`, `spin`, `sleep`, `huge`, `not-json`, `no-name`, `bad-route`, `calls-turn`.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -65,6 +69,7 @@ impl Guest for Hostile {
         match wanted.trim_matches('"') {
             "trap" => panic!("describe was told to trap"),
             "spin" => spin(None),
+            "sleep" => sleep(Duration::from_secs(3600)),
             "huge" => json!({"name": "hostile", "version": "0.1.0", "description": "x".repeat(1 << 20)}).to_string(),
             "not-json" => "{not json".into(),
             "no-name" => json!({"version": "0.1.0"}).to_string(),
@@ -131,6 +136,8 @@ fn on_message(text: &str) -> Result<Flow, Fault> {
         "count" => say(&(CALLS.fetch_add(1, Ordering::Relaxed) + 1).to_string()),
         "generation" => say(&marker()),
         "env" => say(&escape_attempts().join(", ")),
+        "fetch" => say(&fetch(argument)),
+        "stream" => stream(milliseconds),
         "next" => Ok(Flow::Next),
         "edit" => {
             let id = reply("before")?;
@@ -147,6 +154,12 @@ fn on_message(text: &str) -> Result<Flow, Fault> {
             say(&marker())?;
             turn::flush()?;
             std::thread::sleep(milliseconds);
+            say(&marker())
+        }
+        "flush-then-burn" => {
+            say(&marker())?;
+            turn::flush()?;
+            spin(Some(milliseconds));
             say(&marker())
         }
         "flush-then-trap" => {
@@ -191,10 +204,15 @@ fn floods_and_nonsense(command: &str, text: &str) -> Result<Flow, Fault> {
         "huge-call" => say(&"x".repeat(8 << 20)),
         "huge-fault" => Err(fault("internal", &"x".repeat(1 << 20))),
         "invalid-json" => code_of(turn::reply("{not json")),
+        "array-json" => code_of(turn::reply("[]")),
         "no-type" => code_of(turn::reply("{}")),
         "host-type" => code_of(turn::reply(r#"{"type":"invokeResponse"}"#)),
         "bad-update" => code_of(turn::update("tt-unknown", &message("x"))),
         "bad-respond" => code_of(turn::respond(99, None)),
+        "trace" => {
+            let id = turn::send(&json!({"type": "trace", "name": "t", "value": 1}).to_string())?;
+            say(if id.is_empty() { "dropped" } else { "sent" })
+        }
         "spoof" => {
             let activity = json!({"type": "message", "text": "spoofed", "id": "x", "from": {"id": "ceo"},
                 "conversation": {"id": "elsewhere"}, "channelId": "elsewhere", "serviceUrl": "http://198.51.100.1/"});
@@ -267,6 +285,50 @@ fn random() -> u64 {
 fn marker() -> String {
     // Read byte by byte and volatile: the compiler must not keep a copy that the specs do not change.
     MARKER.iter().map(|byte| char::from(unsafe { std::ptr::read_volatile(byte) })).collect()
+}
+
+/// One message in two pieces, with time to think between them.
+fn stream(pause: Duration) -> Result<Flow, Fault> {
+    let piece = |stream_id: Option<&str>, kind: &str| {
+        let sequence = u32::from(stream_id.is_some()) + 1;
+        let mut info = json!({"type": "streaminfo", "streamType": kind, "streamSequence": sequence});
+        if let Some(id) = stream_id {
+            info["streamId"] = id.into();
+        }
+        info
+    };
+    let opening = json!({"type": "typing", "text": marker(), "entities": [piece(None, "streaming")]});
+    let id = turn::send(&opening.to_string())?;
+    std::thread::sleep(pause);
+    let end = json!({"type": "message", "text": marker(), "entities": [piece(Some(&id), "final")]});
+    turn::send(&end.to_string())?;
+    Ok(Flow::Handled)
+}
+
+/// Asks an HTTP server for its root, and says what came of it.
+fn fetch(authority: &str) -> String {
+    use wasip2::http::outgoing_handler::handle;
+    use wasip2::http::types::{Fields, OutgoingRequest, Scheme};
+    let request = OutgoingRequest::new(Fields::new());
+    let set = request
+        .set_scheme(Some(&Scheme::Http))
+        .and_then(|()| request.set_authority(Some(authority)))
+        .and_then(|()| request.set_path_with_query(Some("/")));
+    if set.is_err() {
+        return "no request".into();
+    }
+    let pending = match handle(request, None) {
+        Ok(pending) => pending,
+        Err(code) => return format!("{code:?}"),
+    };
+    loop {
+        match pending.get() {
+            Some(Ok(Ok(response))) => return format!("ALLOWED {}", response.status()),
+            Some(Ok(Err(code))) => return format!("{code:?}"),
+            Some(Err(())) => return "taken twice".into(),
+            None => pending.subscribe().block(),
+        }
+    }
 }
 
 /// Tries what a guest must not have, and says what it got.
