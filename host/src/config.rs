@@ -100,6 +100,9 @@ pub struct Runtime {
     pub instances_max: u32,
     /// `instances-per-bot-max`, default half of `instances-max`.
     pub instances_per_bot_max: u32,
+    /// `instances-wait-ms`, default 4,000: how long a turn waits for its instances before it answers 503. Below
+    /// `server.acknowledge-ms`, so that the channel learns that the activity was not taken.
+    pub instances_wait: Duration,
     /// `workers`, default one per core: threads that run guests.
     pub workers: usize,
     /// `component-bytes-max`, default 64 MiB. Larger components are refused.
@@ -225,6 +228,7 @@ impl Default for Runtime {
             allocator: Allocator::Auto,
             instances_max: 256,
             instances_per_bot_max: 128,
+            instances_wait: Duration::from_millis(4_000),
             workers: available_parallelism().map_or(1, std::num::NonZero::get),
             component_bytes_max: 64 << 20,
             compile_memory_bytes_max: 2 << 30,

@@ -64,6 +64,8 @@ pub mod name {
     pub const PLUGIN_CALL_SECONDS: &str = "turntable_plugin_call_seconds";
     /// CPU time of plugin calls, by bot and plugin.
     pub const PLUGIN_CPU_SECONDS: &str = "turntable_plugin_cpu_seconds";
+    /// HTTP requests that plugins asked for, by bot, plugin and outcome.
+    pub const OUTBOUND_REQUESTS: &str = "turntable_outbound_requests_total";
     /// Deliveries ended, by bot and outcome.
     pub const DELIVERIES: &str = "turntable_deliveries_total";
     /// Generations swapped in, by bot and cause.
@@ -80,6 +82,10 @@ pub mod name {
     pub const TURNS_RUNNING: &str = "turntable_turns_running";
     /// Turns waiting or running, as the queues count them.
     pub const TURNS_QUEUED: &str = "turntable_turns_queued";
+    /// Instance slots that turns hold; no turn has more live instances than slots.
+    pub const INSTANCE_SLOTS_USED: &str = "turntable_instance_slots_used";
+    /// Instance slots of the host, `runtime.instances-max`.
+    pub const INSTANCE_SLOTS_MAX: &str = "turntable_instance_slots_max";
     /// Undelivered sends.
     pub const OUTBOX_ROWS: &str = "turntable_outbox_rows";
     /// Enabled bots without a generation.
@@ -128,6 +134,7 @@ fn describe() {
     describe_counter!(name::PLUGIN_CALLS, "Calls of plugins, by outcome");
     describe_histogram!(name::PLUGIN_CALL_SECONDS, Unit::Seconds, "Wall time of a plugin call, instantiation included");
     describe_histogram!(name::PLUGIN_CPU_SECONDS, Unit::Seconds, "CPU time of a plugin call");
+    describe_counter!(name::OUTBOUND_REQUESTS, "HTTP requests that plugins asked for, by outcome");
     describe_counter!(name::DELIVERIES, "Deliveries to channels ended, by outcome");
     describe_counter!(name::SWAPS, "Generations swapped in, by cause");
     describe_histogram!(name::SWAP_SECONDS, Unit::Seconds, "From the request of a swap to the swap");
@@ -136,6 +143,8 @@ fn describe() {
     describe_histogram!(name::HTTP_REQUEST_SECONDS, Unit::Seconds, "Time to the head of an HTTP answer");
     describe_gauge!(name::TURNS_RUNNING, "Turns accepted and not ended");
     describe_gauge!(name::TURNS_QUEUED, "Turns waiting or running, as the queues count them");
+    describe_gauge!(name::INSTANCE_SLOTS_USED, "Instance slots that turns hold");
+    describe_gauge!(name::INSTANCE_SLOTS_MAX, "Instance slots of the host");
     describe_gauge!(name::OUTBOX_ROWS, "Sends not delivered yet");
     describe_gauge!(name::BOTS_WAITING, "Enabled bots without a generation");
     describe_gauge!(name::INFO, "Version of this host");
@@ -154,6 +163,12 @@ pub fn plugin_called(bot: &str, plugin: &str, outcome: &'static str, duration: D
     histogram!(name::PLUGIN_CALL_SECONDS, "bot" => bot.clone(), "plugin" => plugin.clone(), "outcome" => outcome)
         .record(duration);
     histogram!(name::PLUGIN_CPU_SECONDS, "bot" => bot, "plugin" => plugin).record(cpu);
+}
+
+/// A plugin asked for an HTTP request. `outcome`: `denied`.
+pub fn outbound_request(bot: &str, plugin: &str, outcome: &'static str) {
+    let (bot, plugin) = (bot.to_owned(), plugin.to_owned());
+    counter!(name::OUTBOUND_REQUESTS, "bot" => bot, "plugin" => plugin, "outcome" => outcome).increment(1);
 }
 
 /// A delivery ended. `outcome`: `delivered`, `refused`, `unreachable` or `ambiguous`.
@@ -190,6 +205,8 @@ pub struct Gauges {
     pub turns_running: usize,
     /// Turns waiting or running.
     pub turns_queued: usize,
+    /// Instance slots: held by turns, and how many there are.
+    pub instance_slots: (usize, usize),
     /// Undelivered sends.
     pub outbox_rows: u64,
     /// Enabled bots without a generation.
@@ -201,6 +218,8 @@ pub struct Gauges {
 pub fn gauges(now: Gauges) {
     gauge!(name::TURNS_RUNNING).set(now.turns_running as f64);
     gauge!(name::TURNS_QUEUED).set(now.turns_queued as f64);
+    gauge!(name::INSTANCE_SLOTS_USED).set(now.instance_slots.0 as f64);
+    gauge!(name::INSTANCE_SLOTS_MAX).set(now.instance_slots.1 as f64);
     gauge!(name::OUTBOX_ROWS).set(now.outbox_rows as f64);
     gauge!(name::BOTS_WAITING).set(now.bots_waiting as f64);
 }
@@ -224,7 +243,8 @@ mod tests {
         swapped("telemetry-test", "deploy", Duration::from_millis(4));
         load_failed("telemetry-test", "watch");
         request_ended("public", "POST", "/api/messages", 200, Duration::from_micros(500));
-        gauges(Gauges { turns_running: 3, turns_queued: 4, outbox_rows: 5, bots_waiting: 6 });
+        outbound_request("telemetry-test", "echo", "denied");
+        gauges(Gauges { turns_running: 3, turns_queued: 4, instance_slots: (7, 8), outbox_rows: 5, bots_waiting: 6 });
         let text = handle.render();
         for line in [
             r#"turntable_turns_total{bot="telemetry-test",outcome="completed"} 1"#,
@@ -238,6 +258,9 @@ mod tests {
             r#"turntable_http_requests_total{listener="public",method="POST",route="/api/messages",status="200"} 1"#,
             "turntable_turns_running 3",
             "turntable_turns_queued 4",
+            r#"turntable_outbound_requests_total{bot="telemetry-test",plugin="echo",outcome="denied"} 1"#,
+            "turntable_instance_slots_used 7",
+            "turntable_instance_slots_max 8",
             "turntable_outbox_rows 5",
             "turntable_bots_waiting 6",
         ] {

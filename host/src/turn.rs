@@ -97,8 +97,11 @@ pub enum TurnError {
         /// How.
         failure: Failure,
     },
-    /// No instance slots became free in time.
-    Busy,
+    /// No instance slots became free in time, `runtime.instances-wait-ms`.
+    Busy {
+        /// That time.
+        waited: Duration,
+    },
     /// The store did not take the turn.
     Storage(StorageError),
     /// The host could not run a guest.
@@ -131,9 +134,6 @@ pub enum Refusal {
     Storage(String),
 }
 
-/// How long a turn waits for instance slots before it gives up as a failure of the host.
-const SLOT_WAIT_MAX: Duration = Duration::from_secs(5);
-
 impl Turns {
     /// Makes the entry. Turns run on `runtime`; `middleware` runs inside the host's own layers, outermost first.
     pub fn new(
@@ -150,7 +150,7 @@ impl Turns {
             services: Arc::new(services),
             registry,
             middleware: middleware::built_in().into_iter().chain(middleware).collect(),
-            slots: Slots::new(plugins.instances_max, plugins.instances_per_bot_max),
+            slots: Slots::new(plugins),
             records: Records::new(),
             stopping: AtomicBool::new(false),
             running: watch::Sender::new(0),
@@ -290,6 +290,11 @@ impl Turns {
         self.queues.depth()
     }
 
+    /// Instance slots that turns hold, and all of them.
+    pub fn instance_slots(&self) -> (usize, usize) {
+        self.slots.used()
+    }
+
     /// Accepts nothing more from now on. The future waits until every accepted turn has ended; the caller bounds it.
     pub fn stop(&self) -> impl Future<Output = ()> {
         self.stopping.store(true, Ordering::Release);
@@ -407,7 +412,7 @@ impl Turn {
         let mut needed: Vec<usize> = calls.iter().map(|(position, _)| *position).collect();
         needed.sort_unstable();
         needed.dedup();
-        self.instances.reserve(&self.context.inbound.key.bot, needed.len(), SLOT_WAIT_MAX).await?;
+        self.instances.reserve(&self.context.inbound.key.bot, needed.len()).await?;
         for (position, trigger) in calls {
             if self.call(position, trigger).await? == Flow::Handled {
                 break;
@@ -506,7 +511,9 @@ impl std::fmt::Display for TurnError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Plugin { plugin, failure } => write!(f, "plugin {plugin}: {failure}"),
-            Self::Busy => write!(f, "no instance slot became free within {} s", SLOT_WAIT_MAX.as_secs()),
+            Self::Busy { waited } => {
+                write!(f, "no instance slot became free within runtime.instances-wait-ms ({})", waited.as_millis())
+            }
             Self::Storage(error) => error.fmt(f),
             Self::Host(why) => f.write_str(why),
         }

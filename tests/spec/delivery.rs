@@ -1,8 +1,8 @@
 //! Connectors that misbehave: the turn stands, the conversation goes on, and what is lost is said.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Behaviour, Config, Connector, Host, message};
+use crate::support::{Behaviour, Config, Connector, Host, message, within};
 
 /// A host with short patience, a connector, and an activity that is answered there.
 async fn set_up() -> Option<(Host, Connector, Value)> {
@@ -62,16 +62,71 @@ async fn empty_and_garbled_answers_count_as_taken() {
     assert_eq!(texts, ["Echo: one", "Echo: two", "Echo: three"]);
 }
 
+/// A port on which nobody listens, as good as certainly for the time of a spec.
+async fn closed_port() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// Says something that is answered at this `serviceUrl`, and returns why the answer did not get there.
+async fn dead_letter(host: &Host, service_url: &str) -> Value {
+    let mut activity = message("hi");
+    activity["serviceUrl"] = service_url.into();
+    let answer = host.post("echo", &activity).await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, ""), "the turn stands");
+    let conversation = &activity["conversation"]["id"];
+    let find = async {
+        loop {
+            let letters = host.admin("GET", "/v1/bots/echo/dead-letters", Vec::new()).await.json();
+            let mine = letters.as_array().unwrap().iter().find(|letter| letter["conversation"] == *conversation);
+            if let Some(letter) = mine {
+                return letter.clone();
+            }
+        }
+    };
+    let letter = within("a dead letter", find).await;
+    assert_eq!((&letter["service_url"], &letter["action"]), (&json!(service_url), &json!("send")), "{letter:#}");
+    letter
+}
+
 /// A connector that nobody configured gets nothing, and the operator reads why.
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_go_to_configured_origins_only() {
     let config = Config::new().set("channel.connector-origins", "['http://127.0.0.1:1']").bot("echo", &["echo"]);
     let Some(host) = Host::start(config).await else { return };
     let connector = Connector::start().await;
-    let mut activity = message("hi");
-    activity["serviceUrl"] = connector.service_url().into();
-    let answer = host.post("echo", &activity).await;
-    assert!((200..500).contains(&answer.status), "{answer:?}");
+    for url in [connector.service_url(), "https://smba.example.com/teams/".into(), "http://169.254.169.254".into()] {
+        let letter = dead_letter(&host, &url).await;
+        let why = letter["why"].as_str().unwrap();
+        assert!(why.contains("channel.connector-origins (http://127.0.0.1:1)"), "{why}");
+    }
     host.logged("connector-origins").await;
     assert!(connector.calls_now().is_empty());
+}
+
+/// A reply there would come back as a request from a trusted place, so no setting allows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_never_go_to_the_host_itself() {
+    let config = Config::new().set("channel.connector-origins", "['http://localhost:*']").bot("echo", &["echo"]);
+    let Some(host) = Host::start(config).await else { return };
+    for url in [host.url(""), host.admin_url(), host.url("").replace("127.0.0.1", "localhost")] {
+        let letter = dead_letter(&host, &url).await;
+        let why = letter["why"].as_str().unwrap();
+        assert!(why.contains("own listener") && why.contains("channel.connector-origins"), "{why}");
+    }
+    let connector = Connector::start().await;
+    let mut activity = message("still");
+    activity["serviceUrl"] = connector.service_url().into();
+    assert_eq!(host.post("echo", &activity).await.status, 200);
+    assert_eq!(connector.calls(1).await[0].text(), "Echo: still");
+}
+
+/// Nobody is there: said after the last attempt, and the next conversation does not notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_connector_is_said() {
+    let config = Config::new().set("channel.send-attempts-max", "1").bot("echo", &["echo"]);
+    let Some(host) = Host::start(config).await else { return };
+    let letter = dead_letter(&host, &closed_port().await).await;
+    assert!(letter["why"].as_str().unwrap().starts_with("not delivered: "), "{letter:#}");
+    host.bot("echo").says("hi").replies("Echo: hi").await;
 }

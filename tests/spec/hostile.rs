@@ -70,7 +70,7 @@ async fn faults_undo_the_call_and_are_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_is_answered_with_a_fault_that_the_guest_can_handle() {
     let Some(host) = start("").await else { return };
-    for text in ["invalid-json", "no-type", "host-type", "bad-update", "bad-respond"] {
+    for text in ["invalid-json", "array-json", "no-type", "host-type", "bad-update", "bad-respond"] {
         let (replies, call) = provoke(&host, text).await;
         assert_eq!((replies, &call["outcome"]), (vec!["invalid".to_owned()], &json!("handled")), "{text}");
     }
@@ -90,6 +90,25 @@ async fn a_guest_reaches_nothing_but_its_turn() {
         assert_eq!(provoke(&host, "count").await.0, ["1"]);
     }
     assert_ne!(provoke(&host, "random").await.0, provoke(&host, "random").await.0);
+}
+
+/// There is a server, and a guest that asks it is refused before a connection is made; the operator sees the attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn outbound_http_is_refused_and_counted() {
+    let Some(host) = start("").await else { return };
+    let server = Connector::start().await;
+    let address = server.service_url().replace("http://", "");
+    for _ in 0..2 {
+        let (replies, call) = provoke(&host, &format!("fetch {address}")).await;
+        assert_eq!(replies, ["ErrorCode::HttpRequestDenied"], "{call:#}");
+        assert_eq!(call["outcome"], "handled");
+    }
+    assert!(server.calls_now().is_empty());
+    let counted = "turntable_outbound_requests_total{bot=\"hostile\",plugin=\"hostile\",outcome=\"denied\"} 2";
+    let metrics = host.admin("GET", "/metrics", Vec::new()).await.text;
+    assert!(metrics.contains(counted), "{metrics}");
+    let line = host.logged("outbound HTTP denied").await;
+    assert!(line.contains("\"bot\":\"hostile\"") && line.contains(&address), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,6 +163,7 @@ async fn a_hostile_manifest_fails_the_load() {
     for (setting, says) in [
         ("trap", "describe was told to trap"),
         ("spin", "cpu-ms (100)"),
+        ("sleep", "wall-ms (2000)"),
         ("huge", "at most 65536 are allowed"),
         ("not-json", "not one JSON object"),
         ("no-name", "`name` is missing"),

@@ -101,6 +101,7 @@ async fn metrics_text(State(admin): State<Arc<Admin>>) -> Result<Response, HttpE
     telemetry::gauges(telemetry::Gauges {
         turns_running: app.turns.running(),
         turns_queued: app.turns.queue_depth(),
+        instance_slots: app.turns.instance_slots(),
         outbox_rows: app.storage.outbox_depth().await?,
         bots_waiting: admin.waiting().len(),
     });

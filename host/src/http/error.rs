@@ -18,7 +18,7 @@ use crate::storage::StorageError;
 use crate::turn::Refusal;
 
 /// How long a caller is asked to wait where the host cannot know better.
-const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
+pub(super) const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
 /// How long a caller is asked to wait for a bot that has no generation: an operator has to act.
 const RETRY_AFTER_NO_GENERATION: Duration = Duration::from_secs(10);
 

@@ -14,7 +14,8 @@
 //! | 404 | no such bot, or no default bot |
 //! | 413 | the body is larger than `server.body-bytes-max` |
 //! | 429 with `Retry-After` | a queue is full |
-//! | 503 | the bot is disabled; with `Retry-After`: it has no working generation, or the host is stopping |
+//! | 503 | the bot is disabled |
+//! | 503 with `Retry-After` | no working generation, no free instance slot, a failure of the host, the host is stopping |
 //! | 504 | an `invoke` or `expectReplies` did not end within its deadline; the turn goes on |
 //!
 //! `serviceUrl` may be missing only where the answer does not need it (`invoke`, `expectReplies`). Other SDKs accept such
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -175,13 +176,19 @@ fn respond(answer: Answer) -> Result<Response, HttpError> {
         .ok()
         .filter(|status| !status.is_informational())
         .ok_or_else(|| HttpError::internal(format_args!("a turn ended with status {}", answer.status)))?;
-    Ok(match answer.body {
+    let mut response = match answer.body {
         Some(body) => {
             let json = HeaderValue::from_static("application/json; charset=utf-8");
             (status, [(CONTENT_TYPE, json)], Body::from(body.as_bytes().to_vec())).into_response()
         }
         None => status.into_response(),
-    })
+    };
+    // The turn failed in the host, or the bot says that it cannot now: the channel may send the activity again.
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let seconds = error::RETRY_AFTER_DEFAULT.as_secs();
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    Ok(response)
 }
 
 #[cfg(test)]
@@ -267,5 +274,13 @@ mod tests {
             assert_eq!(error.status().as_u16(), 500, "{status}");
         }
         assert_eq!(respond(Answer { status: 501, body: None }).unwrap().status().as_u16(), 501);
+    }
+
+    #[test]
+    fn a_turn_that_failed_in_the_host_says_when_to_try_again() {
+        let body = Some(r#"{"error":{"code":"ServiceUnavailable"}}"#.into());
+        let response = respond(Answer { status: 503, body }).unwrap();
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &HeaderValue::from(1)));
+        assert!(!respond(Answer { status: 200, body: None }).unwrap().headers().contains_key("retry-after"));
     }
 }

@@ -14,6 +14,7 @@ use super::cpu::{Meter, SlowLane};
 use super::memory::MemoryLimiter;
 use super::output::Tail;
 use super::{Fault, Plugin};
+use crate::telemetry;
 use crate::turn::Staging;
 
 /// Everything that one store holds.
@@ -80,7 +81,7 @@ impl GuestState {
         Self {
             wasi: wasi.build(),
             http,
-            hooks: RefuseHttp,
+            hooks: RefuseHttp { plugin: plugin.clone(), turn_id: turn_id.clone(), said: false },
             table,
             limiter: MemoryLimiter::new(limits.memory_bytes, limits.table_elements),
             meter,
@@ -278,18 +279,29 @@ impl WasiHttpView for GuestState {
     }
 }
 
-/// Outbound HTTP needs a grant, and this release has none to give.
-struct RefuseHttp;
+/// Outbound HTTP needs a grant, and this release has none to give. Attempts are counted, and the first of a turn is said.
+struct RefuseHttp {
+    plugin: Arc<Plugin>,
+    turn_id: Arc<str>,
+    said: bool,
+}
 
 type HttpExchange = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>);
 
 impl WasiHttpHooks for RefuseHttp {
     fn send_request(
         &mut self,
-        _request: http::Request<WasiBody>,
+        request: http::Request<WasiBody>,
         _options: Option<RequestOptions>,
         _fut: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
     ) -> Box<dyn Future<Output = Result<HttpExchange, HttpError>> + Send> {
+        let Plugin { bot, name, digest, .. } = &*self.plugin;
+        telemetry::outbound_request(bot, name, "denied");
+        // One line a turn: a guest does not get to fill the log, and no path or query gets into it.
+        if !std::mem::replace(&mut self.said, true) {
+            let to = request.uri().authority().map_or("", |authority| truncate(authority.as_str(), 256));
+            tracing::warn!(%bot, plugin = %name, %digest, turn = %self.turn_id, to, "outbound HTTP denied: no grant");
+        }
         Box::new(async { Err(HttpError::HttpRequestDenied) })
     }
 }

@@ -8,23 +8,35 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::record::microseconds;
 use super::{CallRecord, Staging, TurnError};
+use crate::config;
 use crate::plugin::{Failure, Instance, Meta, Outcome, Plugin, Runtime};
 
 /// Instance slots: of the host, and each bot's share of them. A cheap handle.
 #[derive(Clone)]
 pub(super) struct Slots {
     host: Arc<Semaphore>,
+    host_max: usize,
     per_bot_max: usize,
+    /// How long a turn waits for its slots before it gives up as a failure of the host.
+    wait_max: Duration,
     bots: Arc<Mutex<HashMap<Arc<str>, Arc<Semaphore>>>>,
 }
 
 impl Slots {
-    pub(super) fn new(host_max: u32, per_bot_max: u32) -> Self {
+    pub(super) fn new(runtime: &config::Runtime) -> Self {
+        let host_max = runtime.instances_max as usize;
         Self {
-            host: Arc::new(Semaphore::new(host_max as usize)),
-            per_bot_max: per_bot_max as usize,
+            host: Arc::new(Semaphore::new(host_max)),
+            host_max,
+            per_bot_max: runtime.instances_per_bot_max as usize,
+            wait_max: runtime.instances_wait,
             bots: Arc::default(),
         }
+    }
+
+    /// Slots that turns hold, and all of them.
+    pub(super) fn used(&self) -> (usize, usize) {
+        (self.host_max.saturating_sub(self.host.available_permits()), self.host_max)
     }
 
     fn of_bot(&self, bot: &Arc<str>) -> Arc<Semaphore> {
@@ -49,19 +61,19 @@ impl Instances {
 
     /// Takes the slots of all instances that the turn may need at once: one by one, two turns could each hold what the
     /// other waits for.
-    pub(super) async fn reserve(&mut self, bot: &Arc<str>, count: usize, wait_max: Duration) -> Result<(), TurnError> {
+    pub(super) async fn reserve(&mut self, bot: &Arc<str>, count: usize) -> Result<(), TurnError> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let (of_bot, of_host) = (self.slots.of_bot(bot), self.slots.host.clone());
         let both = async {
             let bot = of_bot.acquire_many_owned(count).await.ok()?;
             Some((bot, of_host.acquire_many_owned(count).await.ok()?))
         };
-        match tokio::time::timeout(wait_max, both).await {
+        match tokio::time::timeout(self.slots.wait_max, both).await {
             Ok(Some(permits)) => {
                 self.permits = Some(permits);
                 Ok(())
             }
-            Ok(None) | Err(_) => Err(TurnError::Busy),
+            Ok(None) | Err(_) => Err(TurnError::Busy { waited: self.slots.wait_max }),
         }
     }
 

@@ -57,7 +57,9 @@ impl Origins {
             ));
         };
         if self.own.iter().any(|own| is_own(*own, address, port)) {
-            return Err(format!("{origin} is this host's own listener"));
+            return Err(format!(
+                "{origin} is this host's own listener, which channel.connector-origins never includes"
+            ));
         }
         if url.scheme() == "https" {
             return Err(format!("{origin}: connectors on loopback are called by http in this release"));
