@@ -10,10 +10,13 @@ mod record;
 pub mod routes;
 mod staging;
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use serde_json::json;
 use tokio::sync::{broadcast, oneshot, watch};
 use ulid::Ulid;
@@ -201,7 +204,7 @@ impl Turns {
         let guard = Running::start(&self.running);
         let (turns, key, queued) = (self.clone(), context.inbound.key.clone(), Instant::now());
         let job = async move {
-            let answer = turns.run_turn(&bot, context, queued.elapsed()).await;
+            let answer = turns.run_to_answer(&bot, context, queued.elapsed()).await;
             // Nobody may be waiting any more: the turn is detached from its request.
             let _ = sender.send(answer);
             drop(guard);
@@ -215,6 +218,21 @@ impl Turns {
                 Err(Refusal::QueueFull(bound))
             }
         }
+    }
+
+    /// Runs one turn. A panic, which is a defect of the host or of its native middleware, is a failure of the host: the
+    /// queue would end it without an answer, and with a mark that every redelivery waits for.
+    async fn run_to_answer(&self, bot: &Arc<Bot>, context: Arc<TurnContext>, queued: Duration) -> Answer {
+        let started = Instant::now();
+        let run = self.run_turn(bot, context.clone(), queued);
+        let panic = match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(answer) => return answer,
+            Err(panic) => panic_text(&*panic),
+        };
+        tracing::error!(bot = %bot.name(), turn = %context.turn_id, panic, "a turn panicked in the host");
+        telemetry::turn_ended(bot.name(), Ended::HostFailure.label(), started.elapsed());
+        self.give_up(&context).await;
+        unavailable()
     }
 
     /// Runs one turn, from whatever origin, to its answer.
@@ -321,6 +339,11 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.0.send_modify(|running| *running -= 1);
     }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
 }
 
 fn ready(turn_id: Arc<str>, answer: Answer) -> Ticket {
@@ -521,3 +544,6 @@ impl std::fmt::Display for TurnError {
 }
 
 impl std::error::Error for TurnError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! The entry of activities, with native middleware in place of plugins.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
+
+use async_trait::async_trait;
+use tempfile::TempDir;
+
+use super::*;
+use crate::activity::{Activity, ChannelInstance, ConversationKey};
+use crate::channel::connector::Connector;
+use crate::channel::testing::settings;
+use crate::config::{Allocator, BotSpec, Config};
+use crate::storage::memory::MemoryStorage;
+
+/// Panics in the first turn it sees, and counts all.
+struct PanicsOnce(Arc<AtomicU32>);
+
+#[async_trait]
+impl Middleware for PanicsOnce {
+    async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError> {
+        assert!(self.0.fetch_add(1, Ordering::Relaxed) > 0, "on purpose");
+        next.run(turn).await
+    }
+}
+
+/// An entry with one bot that has no plugins.
+async fn entry(folder: &TempDir, middleware: Vec<Box<dyn Middleware>>) -> Arc<Turns> {
+    let runtime = config::Runtime {
+        data_dir: folder.path().to_owned(),
+        allocator: Allocator::OnDemand,
+        ..config::Runtime::default()
+    };
+    let config = Config {
+        path: PathBuf::new(),
+        server: config::Server::default(),
+        admin: config::Admin::default(),
+        runtime,
+        channel: settings(),
+        bots: BTreeMap::from([("bot".to_owned(), BotSpec::new("bot"))]),
+        default_bot: None,
+    };
+    let plugins = Runtime::uncached(&config.runtime).unwrap();
+    let registry = Arc::new(Registry::new(&config, plugins.clone()).unwrap());
+    registry.load_all().await;
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new(&config.channel));
+    let connector = Arc::new(Connector::new(&config.channel, Vec::new()).unwrap());
+    let handle = tokio::runtime::Handle::current();
+    let deliveries =
+        Arc::new(Deliveries::new(&config.channel, storage.clone(), connector.clone(), connector, handle.clone()));
+    let services = Services { storage, deliveries, plugins };
+    Arc::new(Turns::new(&config.server, &config.runtime, services, registry, middleware, handle))
+}
+
+fn inbound(id: &str) -> Inbound {
+    let text = format!(r#"{{"type":"message","id":"{id}","channelId":"test","conversation":{{"id":"c"}}}}"#);
+    let key =
+        ConversationKey { bot: "bot".into(), channel: ChannelInstance::Wire("test".into()), conversation: "c".into() };
+    Inbound { key, activity: Arc::new(Activity::parse(&text).unwrap()), request_id: "r".into() }
+}
+
+/// A redelivery that came during the panic learns of it, and one that comes after it runs the turn.
+#[tokio::test]
+async fn a_panic_in_a_turn_is_a_failure_of_the_host() {
+    let (folder, seen) = (tempfile::tempdir().unwrap(), Arc::new(AtomicU32::new(0)));
+    let turns = entry(&folder, vec![Box::new(PanicsOnce(seen.clone()))]).await;
+    let first = turns.accept(inbound("1")).await.unwrap();
+    let during = turns.accept(inbound("1")).await.unwrap();
+    assert_eq!(first.answer.await.unwrap().status, 503);
+    assert_eq!(during.answer.await.unwrap().status, 503);
+
+    let after = turns.accept(inbound("1")).await.unwrap();
+    assert_eq!(after.answer.await.unwrap().status, 200);
+    let again = turns.accept(inbound("1")).await.unwrap();
+    assert_eq!(again.answer.await.unwrap().status, 200);
+    assert_eq!(seen.load(Ordering::Relaxed), 2, "the last one got the stored answer");
+    assert_eq!(turns.running(), 0);
+}
