@@ -328,3 +328,6 @@ impl wasmtime_wasi::HostMonotonicClock for FixedClock {
         0
     }
 }
+
+#[cfg(test)]
+mod tests;

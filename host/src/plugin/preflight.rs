@@ -7,6 +7,8 @@ mod catalog;
 mod render;
 
 use std::collections::BTreeMap;
+#[cfg(test)]
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use wit_parser::decoding::{DecodedWasm, decode};
@@ -202,6 +204,26 @@ fn check_contract(import: &Interface, name: &Name<'_>, problems: &mut Vec<String
             Some(_) => {}
         }
     }
+}
+
+/// The functions of WASI that the preflight takes for linked, by interface.
+#[cfg(test)]
+pub(super) fn wasi_functions() -> BTreeMap<String, BTreeSet<String>> {
+    let owned = |functions: &Vec<&str>| functions.iter().map(|function| (*function).to_owned()).collect();
+    WASI.iter().map(|(interface, functions)| ((*interface).to_owned(), owned(functions))).collect()
+}
+
+/// The functions of the contract by interface, and whether each is a draft.
+#[cfg(test)]
+pub(super) fn contract_functions() -> BTreeMap<String, BTreeMap<String, bool>> {
+    let is_draft = |interface: &str, function: &str| {
+        CONTRACT.get(interface).is_none_or(|stable| !stable.functions.contains_key(function))
+    };
+    let marked = |(interface, all): (&String, &Interface)| {
+        let functions = all.functions.keys().map(|function| (function.clone(), is_draft(interface, function)));
+        (interface.clone(), functions.collect())
+    };
+    DRAFTS.iter().map(marked).collect()
 }
 
 /// A name of an interface, taken apart.
