@@ -264,12 +264,12 @@ impl Runtime {
 
     /// Turns the bytes of a component into code. Code of a digest that is in use is shared, not loaded again.
     pub async fn load(&self, component: Bytes) -> Result<Arc<Code>, LoadError> {
-        let digest: Arc<str> = compile::digest(&component).into();
+        let digest = compile::digest(&component).await.map_err(LoadError::Host)?;
         if let Some(code) = self.shared(&digest) {
             return Ok(code);
         }
         let bytes = component.len() as u64;
-        let (preflight, component) = self.compiler.obtain(&self.engine, component).await?;
+        let (preflight, component) = self.compiler.obtain(&self.engine, &digest, component).await?;
         let unfit = |error: wasmtime::Error| LoadError::Unfit(vec![format!("{error:#}")]);
         let pre = self.linker.instantiate_pre(&component).map_err(unfit)?;
         let pre = bindings::PluginPre::new(pre).map_err(unfit)?;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::terminal::{Style, Terminal, printable};
@@ -31,7 +33,7 @@ pub(super) struct Args {
 
 /// What was found out.
 struct Findings {
-    digest: String,
+    digest: Arc<str>,
     bytes: usize,
     preflight: Option<Preflight>,
     manifest: Option<Manifest>,
@@ -50,14 +52,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn inspect(component: Vec<u8>, settings: BTreeMap<String, Value>) -> anyhow::Result<Findings> {
     let runtime = Runtime::uncached(&Settings { allocator: Allocator::OnDemand, ..Settings::default() })?;
+    let component = Bytes::from(component);
     let mut findings = Findings {
-        digest: compile::digest(&component),
+        digest: compile::digest(&component).await?,
         bytes: component.len(),
         preflight: None,
         manifest: None,
         problems: Vec::new(),
     };
-    let component = bytes::Bytes::from(component);
     match runtime.read(component.clone()).await {
         Ok(preflight) => {
             findings.problems = preflight.problems();
@@ -76,7 +78,7 @@ async fn inspect(component: Vec<u8>, settings: BTreeMap<String, Value>) -> anyho
 
 async fn describe(
     runtime: &Runtime,
-    component: bytes::Bytes,
+    component: Bytes,
     settings: BTreeMap<String, Value>,
 ) -> Result<Manifest, LoadError> {
     let code = runtime.load(component).await?;

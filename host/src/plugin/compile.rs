@@ -8,6 +8,7 @@
 //! a memory file that receives the compiled code.
 
 mod child;
+mod group;
 
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -28,6 +29,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 pub use self::child::worker;
+use self::group::Group;
 use super::aot::Store;
 use super::preflight::{self, Preflight};
 use crate::config;
@@ -105,8 +107,12 @@ const PROGRAM: &str = "/proc/self/exe";
 const COMPILE_THREADS: &str = "2";
 
 /// The digest by which components are known: `sha256:` and 64 hexadecimal digits.
-pub fn digest(component: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(Sha256::digest(component)))
+///
+/// Hashing a large component takes a tenth of a second, so it happens aside from the threads that serve.
+pub async fn digest(component: &Bytes) -> anyhow::Result<Arc<str>> {
+    let component = component.clone();
+    let hash = tokio::task::spawn_blocking(move || Sha256::digest(&component)).await;
+    Ok(format!("sha256:{}", hex::encode(hash.context("a component could not be hashed")?)).into())
 }
 
 impl Compiler {
@@ -127,18 +133,22 @@ impl Compiler {
         })
     }
 
-    /// Returns the code of a component, from the store or by compiling it.
-    pub async fn obtain(&self, engine: &Engine, component: Bytes) -> Result<(Arc<Preflight>, Component), LoadError> {
+    /// Returns the code of a component with this digest, from the store or by compiling it.
+    pub async fn obtain(
+        &self,
+        engine: &Engine,
+        digest: &str,
+        component: Bytes,
+    ) -> Result<(Arc<Preflight>, Component), LoadError> {
         self.admit(&component)?;
-        let (digest, component) = aside(move || (digest(&component), component)).await?;
-        if let Some(stored) = self.stored(engine, &digest).await? {
+        if let Some(stored) = self.stored(engine, digest).await? {
             return Ok(stored);
         }
         let Ok(_turn) = self.one_at_a_time.acquire().await else {
             return Err(LoadError::Host(anyhow!("the compiler is closed")));
         };
         // Whoever had the turn before may have compiled the same component.
-        if let Some(stored) = self.stored(engine, &digest).await? {
+        if let Some(stored) = self.stored(engine, digest).await? {
             return Ok(stored);
         }
         let (preflight, code) = match self.run_worker(Task::Compile, component).await? {
@@ -148,7 +158,7 @@ impl Compiler {
         };
         let (mapped, code) = map(engine, code).await?;
         if let Some(store) = &self.store {
-            store.put(engine, &digest, &preflight, code).await;
+            store.put(engine, digest, &preflight, code).await;
         }
         Ok((Arc::new(preflight), mapped))
     }
@@ -198,12 +208,12 @@ impl Compiler {
             .current_dir("/")
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(code.try_clone().map_err(host)?))
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn().context("cannot start the compile worker").map_err(LoadError::Host)?;
+            .stderr(Stdio::piped());
+        let mut child =
+            Group::spawn(&mut command).context("cannot start the compile worker").map_err(LoadError::Host)?;
         let mut report = Vec::new();
         let work = async {
-            if let Some(stderr) = child.stderr.take() {
+            if let Some(stderr) = child.stderr() {
                 stderr.take(REPORT_BYTES_MAX).read_to_end(&mut report).await?;
             }
             child.wait().await
@@ -211,7 +221,7 @@ impl Compiler {
         let status = match tokio::time::timeout(self.time_max, work).await {
             Ok(status) => status.map_err(host)?,
             Err(_) => {
-                // Dropping the child kills it; waiting reaps it.
+                // How it ends is known: the signal is the host's.
                 let _ = child.kill().await;
                 return Err(self.limit("time", "compile-ms", self.time_max.as_millis()));
             }

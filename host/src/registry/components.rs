@@ -5,6 +5,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -59,12 +60,15 @@ impl Components {
                 return configured.map(Source::File.of());
             }
         };
-        let file_digest = configured.as_ref().ok().map(|component| digest(component));
-        if pin.configured != file_digest {
+        let file_digest = match &configured {
+            Ok(component) => Some(digest(component).await?),
+            Err(_) => None,
+        };
+        if pin.configured.as_deref() != file_digest.as_deref() {
             return configured.map(Source::File.of());
         }
         match self.read(&self.kept(&pin.serves)).await {
-            Ok(component) if digest(&component) == pin.serves => Ok(Source::Deploy.of()(component)),
+            Ok(component) if *digest(&component).await? == *pin.serves => Ok(Source::Deploy.of()(component)),
             Ok(_) => bail!("the deployed component {} was changed on disk; deploy it again", pin.serves),
             Err(error) => {
                 tracing::warn!(bot, plugin = %spec.name, error = %format!("{error:#}"),
@@ -76,7 +80,7 @@ impl Components {
 
     /// Keeps a component and pins it.
     pub(super) async fn deploy(&self, bot: &str, spec: &PluginSpec, component: &Bytes) -> anyhow::Result<()> {
-        let serves = digest(component);
+        let serves = digest(component).await?.to_string();
         let path = self.kept(&serves);
         if !tokio::fs::try_exists(&path).await.unwrap_or(false) {
             write(path, component.clone()).await?;
@@ -86,7 +90,7 @@ impl Components {
 
     /// Pins a digest that served before; unpins where it is the configured file's.
     pub(super) async fn pin(&self, bot: &str, spec: &PluginSpec, serves: &str) -> anyhow::Result<()> {
-        let configured = self.read(&spec.component).await.ok().map(|component| digest(&component));
+        let configured = self.configured(spec).await?;
         if configured.as_deref() == Some(serves) {
             return match tokio::fs::remove_file(self.pin_path(bot, &spec.name)).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -103,9 +107,17 @@ impl Components {
     }
 
     async fn write_pin(&self, bot: &str, spec: &PluginSpec, serves: String) -> anyhow::Result<()> {
-        let configured = self.read(&spec.component).await.ok().map(|component| digest(&component));
+        let configured = self.configured(spec).await?.map(|digest| digest.to_string());
         let pin = serde_json::to_vec(&Pin { configured, serves })?;
         write(self.pin_path(bot, &spec.name), pin.into()).await
+    }
+
+    /// Digest of the configured file; none where it cannot be read.
+    async fn configured(&self, spec: &PluginSpec) -> anyhow::Result<Option<Arc<str>>> {
+        match self.read(&spec.component).await {
+            Ok(component) => digest(&component).await.map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Names of bots and plugins are checked by the configuration: they are never paths.
