@@ -19,6 +19,7 @@ mod hostile;
 mod instances;
 mod messages;
 mod portable;
+mod sdk;
 mod shutdown;
 mod swap;
 mod tidy;
