@@ -35,10 +35,14 @@ enum Command {
     Chat(chat::Args),
     Bots(bots::Args),
     Deploy(deploy::DeployArgs),
-    Rollback(deploy::RollbackArgs),
-    Reload(deploy::ReloadArgs),
-    Enable(deploy::EnableArgs),
-    Disable(deploy::DisableArgs),
+    /// Swap a bot of a running host back to its previous generation; a second time swaps forward again
+    Rollback(deploy::BotArgs),
+    /// Read a bot's section of the configuration and its components again, and swap if anything changed
+    Reload(deploy::BotArgs),
+    /// Let a disabled bot of a running host answer again
+    Enable(deploy::BotArgs),
+    /// Let a bot of a running host answer 503; turns already accepted go on
+    Disable(deploy::BotArgs),
 }
 
 /// Runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 wrong usage.
@@ -67,10 +71,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Chat(args) => wait_for(chat::run(args)),
         Command::Bots(args) => wait_for(bots::run(args)),
         Command::Deploy(args) => wait_for(deploy::deploy(args)),
-        Command::Rollback(args) => wait_for(deploy::roll_back(args)),
-        Command::Reload(args) => wait_for(deploy::reload(args)),
-        Command::Enable(args) => wait_for(deploy::enable(args)),
-        Command::Disable(args) => wait_for(deploy::disable(args)),
+        Command::Rollback(args) => wait_for(deploy::swap(args, "rollback")),
+        Command::Reload(args) => wait_for(deploy::swap(args, "reload")),
+        Command::Enable(args) => wait_for(deploy::switch(args, true)),
+        Command::Disable(args) => wait_for(deploy::switch(args, false)),
     }
 }
 

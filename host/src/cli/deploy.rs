@@ -15,68 +15,23 @@ use crate::registry::Swap;
 /// next turn runs on the new one. A component that is not fit to serve changes nothing, and every problem is listed.
 #[derive(Debug, clap::Args)]
 pub(super) struct DeployArgs {
-    /// Bot to change
-    #[arg(value_name = "BOT")]
-    bot: String,
+    #[command(flatten)]
+    bot: BotArgs,
     /// Plugin of the bot to swap
     #[arg(value_name = "PLUGIN")]
     plugin: String,
     /// Component to deploy
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Print the swap as JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    admin: AdminArgs,
 }
 
-/// Swap a bot of a running host back to its previous generation; a second time swaps forward again
+/// What each of these commands is told.
 #[derive(Debug, clap::Args)]
-pub(super) struct RollbackArgs {
-    #[command(flatten)]
-    swap: SwapArgs,
-}
-
-/// Read a bot's section of the configuration and its components again, and swap if anything changed
-#[derive(Debug, clap::Args)]
-pub(super) struct ReloadArgs {
-    #[command(flatten)]
-    swap: SwapArgs,
-}
-
-/// Let a disabled bot of a running host answer again
-#[derive(Debug, clap::Args)]
-pub(super) struct EnableArgs {
-    #[command(flatten)]
-    switch: SwitchArgs,
-}
-
-/// Let a bot of a running host answer 503; turns already accepted go on
-#[derive(Debug, clap::Args)]
-pub(super) struct DisableArgs {
-    #[command(flatten)]
-    switch: SwitchArgs,
-}
-
-#[derive(Debug, clap::Args)]
-struct SwapArgs {
+pub(super) struct BotArgs {
     /// Bot to change
     #[arg(value_name = "BOT")]
     bot: String,
-    /// Print the swap as JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    admin: AdminArgs,
-}
-
-#[derive(Debug, clap::Args)]
-struct SwitchArgs {
-    /// Bot to change
-    #[arg(value_name = "BOT")]
-    bot: String,
-    /// Print the bot's status as JSON
+    /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -85,44 +40,26 @@ struct SwitchArgs {
 
 /// Runs `deploy`.
 pub(super) async fn deploy(args: DeployArgs) -> anyhow::Result<ExitCode> {
-    let component =
-        std::fs::read(&args.file).with_context(|| format!("cannot read the component {}", args.file.display()))?;
-    let admin = Admin::find(&args.admin)?;
+    let DeployArgs { bot, plugin, file } = args;
+    let component = std::fs::read(&file).with_context(|| format!("cannot read the component {}", file.display()))?;
+    let admin = Admin::find(&bot.admin)?;
     let swap = admin
-        .deploy(&args.bot, &args.plugin, component)
+        .deploy(&bot.bot, &plugin, component)
         .await
-        .with_context(|| format!("{} was not deployed; what served before goes on serving", args.file.display()))?;
-    report(&admin, &swap, args.json).await
+        .with_context(|| format!("{} was not deployed; what served before goes on serving", file.display()))?;
+    report(&admin, &swap, bot.json).await
 }
 
-/// Runs `rollback`.
-pub(super) async fn roll_back(args: RollbackArgs) -> anyhow::Result<ExitCode> {
-    swap(args.swap, "rollback").await
-}
-
-/// Runs `reload`.
-pub(super) async fn reload(args: ReloadArgs) -> anyhow::Result<ExitCode> {
-    swap(args.swap, "reload").await
-}
-
-/// Runs `enable`.
-pub(super) async fn enable(args: EnableArgs) -> anyhow::Result<ExitCode> {
-    switch(args.switch, true).await
-}
-
-/// Runs `disable`.
-pub(super) async fn disable(args: DisableArgs) -> anyhow::Result<ExitCode> {
-    switch(args.switch, false).await
-}
-
-async fn swap(args: SwapArgs, action: &str) -> anyhow::Result<ExitCode> {
+/// Runs `rollback` and `reload`; `action` is what the admin API calls it.
+pub(super) async fn swap(args: BotArgs, action: &str) -> anyhow::Result<ExitCode> {
     let admin = Admin::find(&args.admin)?;
     let failed = || format!("{action} of {} failed; what served before goes on serving", args.bot);
     let swap = admin.swap(&args.bot, action).await.with_context(failed)?;
     report(&admin, &swap, args.json).await
 }
 
-async fn switch(args: SwitchArgs, enabled: bool) -> anyhow::Result<ExitCode> {
+/// Runs `enable` and `disable`.
+pub(super) async fn switch(args: BotArgs, enabled: bool) -> anyhow::Result<ExitCode> {
     let status = Admin::find(&args.admin)?.set_enabled(&args.bot, enabled).await?;
     let terminal = Terminal::stdout();
     if args.json {
