@@ -124,40 +124,32 @@ impl CardAction {
     /// The user says the title, visibly.
     pub fn im_back(title: impl Into<String>) -> Self {
         let title = title.into();
-        Self { kind: "imBack".to_owned(), value: Some(title.clone().into()), title: Some(title), ..Self::default() }
+        Self { value: Some(title.clone().into()), ..Self::titled("imBack", title) }
     }
 
     /// The user sends a message with `text` and `value`; the conversation shows the title.
     pub fn message_back(title: impl Into<String>, text: impl Into<String>, value: impl Into<Value>) -> Self {
         let title = title.into();
         Self {
-            kind: "messageBack".to_owned(),
             text: Some(text.into()),
             display_text: Some(title.clone()),
-            title: Some(title),
             value: Some(value.into()),
-            ..Self::default()
+            ..Self::titled("messageBack", title)
         }
     }
 
     /// Sends `value` as a text that the conversation does not show.
     pub fn post_back(title: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            kind: "postBack".to_owned(),
-            title: Some(title.into()),
-            value: Some(Value::String(value.into())),
-            ..Self::default()
-        }
+        Self { value: Some(Value::String(value.into())), ..Self::titled("postBack", title.into()) }
     }
 
     /// Opens a URL.
     pub fn open_url(title: impl Into<String>, url: impl Into<String>) -> Self {
-        Self {
-            kind: "openUrl".to_owned(),
-            title: Some(title.into()),
-            value: Some(Value::String(url.into())),
-            ..Self::default()
-        }
+        Self { value: Some(Value::String(url.into())), ..Self::titled("openUrl", title.into()) }
+    }
+
+    fn titled(kind: &str, title: String) -> Self {
+        Self { kind: kind.to_owned(), title: Some(title), ..Self::default() }
     }
 }
 
