@@ -128,8 +128,7 @@ async fn refusals_have_a_code_and_say_what_to_do() {
 async fn metrics_keep_their_names() {
     let Some(host) = start().await else { return };
     let connector = Connector::start().await;
-    let mut activity = message("hi");
-    activity["serviceUrl"] = connector.service_url().into();
+    let mut activity = connector.message("hi");
     host.post("bot", &activity).await;
     // The second reply is delivered after the first delivery was counted.
     activity["id"] = "another".into();

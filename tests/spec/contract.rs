@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::support::{Config, Host, component};
 
+/// A host to deploy to, where the hostile guest is built too.
 async fn start() -> Option<Host> {
+    component("hostile")?;
     Host::start(Config::new().bot("bot", &["echo"])).await
 }
 
@@ -31,9 +33,6 @@ fn built_against(version: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_patch_that_uses_known_functions_serves() {
     let Some(host) = start().await else { return };
-    if component("hostile").is_none() {
-        return;
-    }
     let swap = host.deploy("bot", "echo", built_against("0.1.1")).await;
     assert_eq!(swap.status, 200, "{}", swap.text);
     host.bot("bot").says("hi").replies("ok: hi").says("edit").replies("after").await;
@@ -62,9 +61,6 @@ async fn a_newer_patch_that_uses_more_is_refused_with_what_is_missing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_minor_is_refused_by_name() {
     let Some(host) = start().await else { return };
-    if component("hostile").is_none() {
-        return;
-    }
     let answer = host.deploy("bot", "echo", built_against("0.2.0")).await;
     assert_eq!(answer.status, 422, "{}", answer.text);
     let problems: Vec<Value> = answer.json()["error"]["problems"].as_array().unwrap().clone();

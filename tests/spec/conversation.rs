@@ -1,6 +1,6 @@
 //! The examples hold the conversations that their descriptions promise.
 
-use crate::support::{Config, Connector, Host, message};
+use crate::support::{Config, Connector, Host};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn echo_repeats_what_it_hears() {
@@ -23,8 +23,7 @@ async fn help_answers_in_any_bot_and_leaves_the_rest() {
 async fn replies_reach_the_connector_in_order_as_answers_to_the_activity() {
     let Some(host) = Host::start(Config::new().bot("echo", &["echo"])).await else { return };
     let connector = Connector::start().await;
-    let mut activity = message("0");
-    activity["serviceUrl"] = connector.service_url().into();
+    let mut activity = connector.message("0");
     activity["conversation"]["id"] = "a|b/c;d".into();
     for number in 0..5 {
         (activity["text"], activity["id"]) = (number.to_string().into(), format!("in-{number}").into());

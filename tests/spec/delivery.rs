@@ -9,8 +9,7 @@ async fn set_up() -> Option<(Host, Connector, Value)> {
     let config = Config::new().set("channel.send-timeout-ms", "300").bot("echo", &["echo"]);
     let host = Host::start(config).await?;
     let connector = Connector::start().await;
-    let mut activity = message("first");
-    activity["serviceUrl"] = connector.service_url().into();
+    let activity = connector.message("first");
     Some((host, connector, activity))
 }
 
@@ -115,8 +114,7 @@ async fn replies_never_go_to_the_host_itself() {
         assert!(why.contains("own listener") && why.contains("channel.connector-origins"), "{why}");
     }
     let connector = Connector::start().await;
-    let mut activity = message("still");
-    activity["serviceUrl"] = connector.service_url().into();
+    let activity = connector.message("still");
     assert_eq!(host.post("echo", &activity).await.status, 200);
     assert_eq!(connector.calls(1).await[0].text(), "Echo: still");
 }

@@ -189,8 +189,7 @@ async fn a_bot_with_an_app_id_takes_nothing() {
     let config = config.plugin("bot", "hostile", "");
     let Some(host) = Host::start(config).await else { return };
     let connector = Connector::start().await;
-    let mut activity = message("hi");
-    activity["serviceUrl"] = connector.service_url().into();
+    let activity = connector.message("hi");
     let answer = host.post("bot", &activity).await;
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (401, &json!("Unauthorized")));
     let forged = knock(&host, &[HOST, JSON, ("Authorization", "Bearer eyJhbGciOiJub25lIn0.e30.")]).await;

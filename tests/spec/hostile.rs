@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Config, Connector, Host, component, message, within};
+use crate::support::{Config, Connector, Host, component, expecting_replies, message, within};
 
 const ERROR_REPLY: &str = "Sorry, something went wrong on my side. Please try again.";
 
@@ -17,9 +17,7 @@ async fn start(more: &str) -> Option<Host> {
 
 /// Says something to the hostile bot and returns its replies and the record of its only call.
 async fn provoke(host: &Host, text: &str) -> (Vec<String>, Value) {
-    let mut activity = message(text);
-    activity["deliveryMode"] = "expectReplies".into();
-    let replies = host.post("hostile", &activity).await.replies();
+    let replies = host.post("hostile", &expecting_replies(message(text))).await.replies();
     let texts = replies.iter().map(|reply| reply["text"].as_str().unwrap_or_default().to_owned()).collect();
     (texts, host.last_turn("hostile").await["calls"][0].clone())
 }
@@ -115,8 +113,7 @@ async fn outbound_http_is_refused_and_counted() {
 async fn a_guest_speaks_in_its_own_name_and_conversation() {
     let Some(host) = start("").await else { return };
     let connector = Connector::start().await;
-    let mut activity = message("spoof");
-    activity["serviceUrl"] = connector.service_url().into();
+    let activity = connector.message("spoof");
     assert_eq!(host.post("hostile", &activity).await.status, 200);
     let call = &connector.calls(1).await[0];
     assert_eq!(call.body["from"]["id"], "bot");
@@ -131,8 +128,7 @@ async fn a_guest_speaks_in_its_own_name_and_conversation() {
 async fn what_was_flushed_stays_and_what_came_after_does_not() {
     let Some(host) = start("").await else { return };
     let connector = Connector::start().await;
-    let mut activity = message("flush-then-trap");
-    activity["serviceUrl"] = connector.service_url().into();
+    let activity = connector.message("flush-then-trap");
     assert_eq!(host.post("hostile", &activity).await.status, 200);
     let texts: Vec<String> = connector.calls(2).await.iter().map(|call| call.text().to_owned()).collect();
     assert_eq!(texts, ["kept", ERROR_REPLY]);

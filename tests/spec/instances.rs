@@ -1,8 +1,6 @@
 //! Instances and what they take: more turns than slots, a machine without room for the pool.
 
-use serde_json::Value;
-
-use crate::support::{Config, Connector, Host, message};
+use crate::support::{Config, Connector, Host, expecting_replies, message};
 
 /// A host with so many instance slots, whose bot may take its time.
 async fn start(slots: &str, more: &[(&str, &str)]) -> Option<Host> {
@@ -11,12 +9,6 @@ async fn start(slots: &str, more: &[(&str, &str)]) -> Option<Host> {
         config = config.set(key, value);
     }
     Host::start(config.bot("bot", &[]).plugin("bot", "hostile", "limits.wall-ms = 30000")).await
-}
-
-fn expecting_replies(text: &str) -> Value {
-    let mut activity = message(text);
-    activity["deliveryMode"] = "expectReplies".into();
-    activity
 }
 
 async fn metric(host: &Host, name: &str) -> String {
@@ -29,7 +21,8 @@ async fn metric(host: &Host, name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exhausted_pool_makes_turns_wait() {
     let Some(host) = start("2", &[]).await else { return };
-    let turns = (0..8).map(|_| async { host.post("bot", &expecting_replies("slow 50")).await.replies().len() });
+    let turns =
+        (0..8).map(|_| async { host.post("bot", &expecting_replies(message("slow 50"))).await.replies().len() });
     assert_eq!(futures_util::future::join_all(turns).await, [2; 8]);
 }
 
@@ -38,9 +31,8 @@ async fn an_exhausted_pool_makes_turns_wait() {
 async fn a_turn_that_gets_no_instance_in_time_answers_503() {
     let Some(host) = start("1", &[("runtime.instances-wait-ms", "100")]).await else { return };
     let connector = Connector::start().await;
-    let mut occupant = message("flush-then-slow 3000");
-    occupant["serviceUrl"] = connector.service_url().into();
-    let activity = expecting_replies("hi");
+    let occupant = connector.message("flush-then-slow 3000");
+    let activity = expecting_replies(message("hi"));
     let (first, refused) = tokio::join!(host.post("bot", &occupant), async {
         connector.calls(1).await;
         assert_eq!(metric(&host, "turntable_instance_slots_used").await, "1");
@@ -73,7 +65,8 @@ async fn a_machine_without_room_for_the_pool_serves_on_demand() {
     let line = host.logged("pooling allocator unavailable").await;
     assert!(line.contains("\"level\":\"WARN\""), "{line}");
     assert!(host.logged("\"listening\"").await.contains("\"pooling\":false"));
-    let turns = (0..4).map(|_| async { host.post("bot", &expecting_replies("slow 50")).await.replies().len() });
+    let turns =
+        (0..4).map(|_| async { host.post("bot", &expecting_replies(message("slow 50"))).await.replies().len() });
     assert_eq!(futures_util::future::join_all(turns).await, [2; 4]);
 }
 

@@ -4,27 +4,15 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::support::raw::{self, request};
-use crate::support::{Config, Connector, Host, message, within};
+use crate::support::{Config, Connector, Host, expecting_replies, message, within};
 
 async fn start() -> Option<Host> {
     Host::start(Config::new().bot("bot", &["hostile"])).await
 }
 
-/// A message whose replies go to the connector.
-fn message_to(connector: &Connector, text: &str) -> Value {
-    let mut activity = message(text);
-    activity["serviceUrl"] = connector.service_url().into();
-    activity
-}
-
 fn invoke(name: &str, value: Value) -> Value {
     let mut activity = message("");
     (activity["type"], activity["name"], activity["value"]) = ("invoke".into(), name.into(), value);
-    activity
-}
-
-fn expecting_replies(mut activity: Value) -> Value {
-    activity["deliveryMode"] = "expectReplies".into();
     activity
 }
 
@@ -47,10 +35,10 @@ async fn turns(host: &Host) -> usize {
 async fn a_turn_is_answered_when_it_is_over() {
     let Some(host) = start().await else { return };
     let connector = Connector::start().await;
-    let answer = host.post("bot", &message_to(&connector, "hi")).await;
+    let answer = host.post("bot", &connector.message("hi")).await;
     assert_eq!((answer.status, answer.text.as_str()), (200, ""));
     assert_eq!(connector.calls(1).await[0].text(), "ok: hi");
-    let answer = host.post("bot", &message_to(&connector, "trap")).await;
+    let answer = host.post("bot", &connector.message("trap")).await;
     assert_eq!((answer.status, answer.text.as_str()), (200, ""), "the user got an error reply, so it is over");
 
     let answer = host.post("bot", &expecting_replies(message("slow 10"))).await;
@@ -134,9 +122,9 @@ async fn a_full_queue_is_said_and_costs_nothing_else() {
     let config = Config::new().set("server.turns-queued-per-conversation-max", "1").bot("bot", &["hostile"]);
     let Some(host) = Host::start(config).await else { return };
     let connector = Connector::start().await;
-    let running = message_to(&connector, "flush-then-slow 2000");
+    let running = connector.message("flush-then-slow 2000");
     let in_the_same = |text: &str| {
-        let mut activity = message_to(&connector, text);
+        let mut activity = connector.message(text);
         activity["conversation"] = running["conversation"].clone();
         activity
     };
@@ -161,7 +149,7 @@ async fn a_full_queue_is_said_and_costs_nothing_else() {
 async fn a_turn_outlives_its_caller() {
     let Some(host) = start().await else { return };
     let connector = Connector::start().await;
-    let body = message_to(&connector, "flush-then-slow 300").to_string();
+    let body = connector.message("flush-then-slow 300").to_string();
     let headers = [("Host", "localhost"), ("Content-Type", "application/json")];
     let mut socket = raw::connect(&host.url("")).await;
     socket.write_all(request("POST", "/api/bots/bot/messages", &headers, &body).as_bytes()).await.unwrap();
@@ -179,7 +167,7 @@ async fn a_long_turn_is_acknowledged_and_goes_on() {
         .bot("bot", &["hostile"]);
     let Some(host) = Host::start(config).await else { return };
     let connector = Connector::start().await;
-    let answer = host.post("bot", &message_to(&connector, "slow 1000")).await;
+    let answer = host.post("bot", &connector.message("slow 1000")).await;
     assert_eq!((answer.status, answer.text.as_str()), (202, ""));
     let texts: Vec<String> = connector.calls(2).await.iter().map(|call| call.text().to_owned()).collect();
     assert_eq!(texts, ["first", "second"]);
@@ -207,13 +195,13 @@ async fn a_redelivery_gets_the_answer_of_the_first_run() {
 async fn a_redelivery_during_the_first_run_waits_for_it() {
     let Some(host) = start().await else { return };
     let connector = Connector::start().await;
-    let activity = message_to(&connector, "flush-then-slow 500");
+    let activity = connector.message("flush-then-slow 500");
     let (first, second) = tokio::join!(host.post("bot", &activity), async {
         connector.calls(1).await;
         host.post("bot", &activity).await
     });
     assert_eq!((first.status, second.status), (200, 200));
-    let mut last = message_to(&connector, "last");
+    let mut last = connector.message("last");
     last["conversation"] = activity["conversation"].clone();
     host.post("bot", &last).await;
     let texts: Vec<String> = connector.calls(3).await.iter().map(|call| call.text().to_owned()).collect();
@@ -252,7 +240,7 @@ async fn traces_go_to_the_emulator_only() {
         ("msteams", vec![json!("message")], "dropped"),
     ] {
         let connector = Connector::start().await;
-        let mut activity = message_to(&connector, "trace");
+        let mut activity = connector.message("trace");
         activity["channelId"] = channel.into();
         assert_eq!(host.post("bot", &activity).await.status, 200);
         let calls = connector.calls(types.len()).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Config, Host, component, message};
+use crate::support::{Config, Host, component, expecting_replies, message};
 
 async fn start(language: &str) -> Option<Host> {
     let name = format!("portable-{language}");
@@ -75,9 +75,7 @@ async fn javascript_gets_fresh_random_numbers() {
     let Some(host) = start("js").await else { return };
     let mut numbers = Vec::new();
     for _ in 0..3 {
-        let mut activity = message("random");
-        activity["deliveryMode"] = "expectReplies".into();
-        numbers.push(host.post("portable", &activity).await.replies()[0]["text"].clone());
+        numbers.push(host.post("portable", &expecting_replies(message("random"))).await.replies()[0]["text"].clone());
     }
     assert!(numbers[0] != numbers[1] && numbers[1] != numbers[2], "{numbers:?}");
 }

@@ -4,19 +4,13 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Behaviour, Config, Connector, Host, message, raw, within};
+use crate::support::{Behaviour, Config, Connector, Host, raw, within};
 
 /// A host with this grace period, whose bot may take its time, and a connector.
 async fn start(grace_ms: &str) -> Option<(Host, Connector)> {
     let config = Config::new().set("server.shutdown-grace-ms", grace_ms).bot("bot", &[]);
     let config = config.plugin("bot", "hostile", "limits.wall-ms = 60000\nlimits.cpu-ms = 60000");
     Some((Host::start(config).await?, Connector::start().await))
-}
-
-fn message_to(connector: &Connector, text: &str) -> Value {
-    let mut activity = message(text);
-    activity["serviceUrl"] = connector.service_url().into();
-    activity
 }
 
 /// Sends an activity and does not wait for its answer; the connection is open as long as the value lives.
@@ -36,8 +30,8 @@ fn line<'a>(log: &'a [String], text: &str) -> &'a str {
 #[tokio::test(flavor = "multi_thread")]
 async fn accepted_turns_and_their_deliveries_are_finished() {
     let Some((host, connector)) = start("60000").await else { return };
-    let running = message_to(&connector, "flush-then-slow 1000");
-    let mut waiting = message_to(&connector, "behind");
+    let running = connector.message("flush-then-slow 1000");
+    let mut waiting = connector.message("behind");
     waiting["conversation"] = running["conversation"].clone();
     let first = call(&host, &running).await;
     connector.calls(1).await;
@@ -49,7 +43,7 @@ async fn accepted_turns_and_their_deliveries_are_finished() {
     connector.plan(Behaviour::Throttle(1));
     host.signal();
     host.logged("stopping: accepting nothing more").await;
-    let late = host.post("bot", &message_to(&connector, "late")).await;
+    let late = host.post("bot", &connector.message("late")).await;
     assert_eq!((late.status, late.headers.contains_key("retry-after")), (503, true));
     let (status, log) = host.ended().await;
     assert!(status.success(), "{status}: {log:#?}");
@@ -69,7 +63,7 @@ async fn accepted_turns_and_their_deliveries_are_finished() {
 async fn a_guest_that_never_ends_is_cut_and_that_is_said() {
     for text in ["flush-then-slow 50000", "flush-then-burn 50000"] {
         let Some((host, connector)) = start("300").await else { return };
-        let endless = message_to(&connector, text);
+        let endless = connector.message(text);
         let caller = call(&host, &endless).await;
         connector.calls(1).await;
         let (_, log) = host.stop().await;
@@ -84,7 +78,7 @@ async fn a_guest_that_never_ends_is_cut_and_that_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_it_at_once() {
     let Some((host, connector)) = start("600000").await else { return };
-    let endless = message_to(&connector, "flush-then-slow 50000");
+    let endless = connector.message("flush-then-slow 50000");
     let caller = call(&host, &endless).await;
     connector.calls(1).await;
     host.signal();
@@ -100,7 +94,7 @@ async fn a_second_signal_ends_it_at_once() {
 async fn a_second_signal_does_not_wait_for_deliveries() {
     let Some((host, connector)) = start("600000").await else { return };
     connector.plan(Behaviour::Stall);
-    assert_eq!(host.post("bot", &message_to(&connector, "hi")).await.status, 200);
+    assert_eq!(host.post("bot", &connector.message("hi")).await.status, 200);
     connector.calls(1).await;
     host.signal();
     host.logged("stopping: accepting nothing more").await;

@@ -84,18 +84,19 @@ fn replace(file: &Path, bytes: &[u8]) {
     fs::rename(temporary, file).unwrap();
 }
 
+/// Compiles generation 1 and goes back, so that deploying it again takes less than a turn.
+async fn compile_the_next(host: &Host) {
+    assert_eq!(host.deploy("bot", "hostile", generation(1)).await.status, 200);
+    assert_eq!(host.admin("POST", "/v1/bots/bot/rollback", Vec::new()).await.status, 200);
+}
+
 /// A turn that is in flight, parked in a host call, finishes on the generation that it started with.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_in_flight_keeps_its_generation() {
     let Some(host) = start().await else { return };
     let connector = Connector::start().await;
-    // Compiled now, so that deploying it again takes less than the turn.
-    assert_eq!(host.deploy("bot", "hostile", generation(1)).await.status, 200);
-    host.admin("POST", "/v1/bots/bot/rollback", Vec::new()).await;
-    let mut slow = message("flush-then-slow 3000");
-    slow["serviceUrl"] = connector.service_url().into();
-    let mut after = message("generation");
-    after["serviceUrl"] = connector.service_url().into();
+    compile_the_next(&host).await;
+    let (slow, after) = (connector.message("flush-then-slow 3000"), connector.message("generation"));
     let (answer, ()) = tokio::join!(host.post("bot", &slow), async {
         // The first reply was flushed: the turn is inside the old generation now.
         connector.calls(1).await;
@@ -112,12 +113,8 @@ async fn a_turn_in_flight_keeps_its_generation() {
 async fn a_stream_is_ended_by_the_generation_that_opened_it() {
     let Some(host) = start().await else { return };
     let connector = Connector::start().await;
-    assert_eq!(host.deploy("bot", "hostile", generation(1)).await.status, 200);
-    host.admin("POST", "/v1/bots/bot/rollback", Vec::new()).await;
-    let mut streaming = message("stream 3000");
-    streaming["serviceUrl"] = connector.service_url().into();
-    let mut behind = message("generation");
-    behind["serviceUrl"] = connector.service_url().into();
+    compile_the_next(&host).await;
+    let (streaming, mut behind) = (connector.message("stream 3000"), connector.message("generation"));
     behind["conversation"] = streaming["conversation"].clone();
     let (streamed, answered) = tokio::join!(host.post("bot", &streaming), async {
         let opening = connector.calls(1).await[0].clone();
@@ -140,9 +137,8 @@ async fn swaps_under_load_lose_nothing() {
     let (conversations, messages) = (8, 40);
     let talk = async |conversation: usize| {
         for number in 0..messages {
-            let mut activity = message(&format!("{conversation}:{number}"));
+            let mut activity = connector.message(&format!("{conversation}:{number}"));
             activity["conversation"]["id"] = format!("load-{conversation}").into();
-            activity["serviceUrl"] = connector.service_url().into();
             let answer = host.post("bot", &activity).await;
             assert_eq!(answer.status, 200, "{answer:?}");
         }
@@ -173,9 +169,8 @@ async fn switching_under_load_answers_or_refuses() {
     let talk = async |conversation: usize| {
         let mut accepted = Vec::new();
         for number in 0..messages {
-            let mut activity = message(&format!("{conversation}:{number}"));
+            let mut activity = connector.message(&format!("{conversation}:{number}"));
             activity["conversation"]["id"] = format!("switched-{conversation}").into();
-            activity["serviceUrl"] = connector.service_url().into();
             match host.post("bot", &activity).await.status {
                 200 => accepted.push(format!("ok: {conversation}:{number}")),
                 status => assert_eq!(status, 503),

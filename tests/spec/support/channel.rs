@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::conversation::message;
 use super::within;
 
 /// One call that the host made.
@@ -76,6 +77,13 @@ impl Connector {
     /// What goes into `serviceUrl`.
     pub(crate) fn service_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Returns a message whose replies come here.
+    pub(crate) fn message(&self, text: &str) -> Value {
+        let mut activity = message(text);
+        activity["serviceUrl"] = self.service_url().into();
+        activity
     }
 
     /// Plans how the next call is taken, after those planned before.

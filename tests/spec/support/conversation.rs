@@ -24,6 +24,12 @@ pub(crate) fn message(text: &str) -> Value {
     })
 }
 
+/// The same activity, answered with the bot's replies.
+pub(crate) fn expecting_replies(mut activity: Value) -> Value {
+    activity["deliveryMode"] = "expectReplies".into();
+    activity
+}
+
 fn next_number() -> u64 {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     NUMBER.fetch_add(1, Ordering::Relaxed)
@@ -85,8 +91,7 @@ impl<'h> Conversation<'h> {
     /// The user's side sends an activity.
     pub(crate) fn sends(mut self, mut activity: Value) -> Self {
         activity["conversation"]["id"] = self.id.as_str().into();
-        activity["deliveryMode"] = "expectReplies".into();
-        self.steps.push(Step::Sends(activity));
+        self.steps.push(Step::Sends(expecting_replies(activity)));
         self
     }
 
