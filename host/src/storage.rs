@@ -1,18 +1,19 @@
-//! What outlives a turn: redelivery marks with their answers, the outbox, the id map, dead letters.
+//! What outlives a turn: state, dialog stacks, redelivery marks with their answers, the outbox, the id map, dead letters.
 //!
-//! One trait, shaped for several owners from the start (`design.md` §8). The embedded implementation of this release is
-//! [`memory`]: bounded, and lost with the process. State, leases and timers join the trait together with their users.
+//! One trait, shaped for several owners from the start (`design.md` §8). Timers join it together with their users.
 
 pub mod memory;
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::activity::{ConversationKey, Inbound, Object};
+use crate::activity::{ChannelInstance, ConversationKey, Inbound, Object};
 
 /// Identifies one delivery of one activity: a redelivery has the same key (`design.md` §2, Redelivery).
 ///
@@ -77,6 +78,120 @@ pub enum Accepted {
     Duplicate(Answer),
 }
 
+/// Who asks for a lease: one process, or one part of it that runs turns.
+pub type Owner = Arc<str>;
+
+/// Tells a holder of a lease from those before it: a commit with an older fence is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fence(pub u64);
+
+/// What `lease` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    /// The conversation is the owner's until the time to live is over and another asks. An owner that asks again keeps
+    /// its fence.
+    Granted(Fence),
+    /// Another owner has it, for at most so long.
+    Held(Duration),
+}
+
+/// Whose values: one scope of one namespace, which is a plugin's own or a shared one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StateScope {
+    /// The bot.
+    pub bot: Arc<str>,
+    /// `plugin:NAME` or `shared:NAME`.
+    pub namespace: Arc<str>,
+    /// What the values belong to.
+    pub owner: ScopeOwner,
+}
+
+/// What the values of a scope belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ScopeOwner {
+    /// The bot, on all channels.
+    Bot,
+    /// A conversation.
+    Conversation(ChannelInstance, Arc<str>),
+    /// A user of a channel.
+    User(ChannelInstance, Arc<str>),
+    /// A user (last) in a conversation.
+    Private(ChannelInstance, Arc<str>, Arc<str>),
+}
+
+/// A stored value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateValue {
+    /// JSON text.
+    pub value: Arc<str>,
+    /// Chosen by the writer, another one for each write.
+    pub etag: Arc<str>,
+}
+
+/// One write of a commit.
+#[derive(Debug, Clone)]
+pub struct StateWrite {
+    /// Where.
+    pub scope: StateScope,
+    /// The key within the scope.
+    pub key: Arc<str>,
+    /// The new value, or none to remove it.
+    pub value: Option<StateValue>,
+    /// What must be there for the commit to happen.
+    pub expected: Expected,
+}
+
+/// What a write relies on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing: the last writer wins.
+    Any,
+    /// That there is no value.
+    Absent,
+    /// That the value has this etag.
+    Etag(Arc<str>),
+}
+
+/// The dialog stack of a conversation as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredStack {
+    /// JSON text; the dialog engine's own.
+    pub text: Arc<str>,
+    /// What is on it, for those who count.
+    pub frames: Vec<FrameTag>,
+}
+
+/// What is known of a waiting frame without reading its stack.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FrameTag {
+    /// The plugin.
+    pub plugin: Arc<str>,
+    /// The dialog.
+    pub dialog: Arc<str>,
+    /// The version of its state.
+    pub state_version: u64,
+}
+
+/// An accepted activity that a restart must run: its caller was told so (202).
+#[derive(Debug, Clone)]
+pub struct KeptActivity {
+    /// The turn that runs it.
+    pub turn_id: Arc<str>,
+    /// The conversation.
+    pub conversation: ConversationKey,
+    /// The JSON text as it arrived.
+    pub activity: Arc<str>,
+}
+
+/// What an earlier process left.
+#[derive(Debug, Default)]
+pub struct Leftovers {
+    /// Accepted activities whose turn did not end, oldest first.
+    pub activities: Vec<KeptActivity>,
+    /// Conversations with undelivered rows, and how many.
+    pub outbox: Vec<(ConversationKey, usize)>,
+}
+
 /// One thing that a turn sends.
 #[derive(Debug, Clone)]
 pub struct OutboxRow {
@@ -125,13 +240,19 @@ pub struct TurnCommit {
     pub service_url: Arc<str>,
     /// The turn.
     pub turn_id: Arc<str>,
+    /// The lease under which the turn ran.
+    pub fence: Fence,
     /// What to send, in order.
     pub outbox: Vec<OutboxAction>,
+    /// State, at most one write of a key.
+    pub writes: Vec<StateWrite>,
+    /// The dialog stack: none leaves it, `Some(None)` empties it.
+    pub stack: Option<Option<StoredStack>>,
     /// The mark that the activity is processed, and its answer. A flush marks with the answer the turn would give now;
     /// the commit at the end replaces it.
     pub mark: Option<(RedeliveryKey, Answer)>,
     /// Whether the turn ends with this commit. After a flush (`false`) the activity counts as processed, but redeliveries
-    /// go on waiting for the answer of the end.
+    /// go on waiting for the answer of the end. Either way a restart does not run the activity again.
     pub ends_turn: bool,
 }
 
@@ -166,6 +287,10 @@ pub struct DeadLetter {
 pub enum StorageError {
     /// A bound is reached; nothing was stored. Names the bound.
     Full(String),
+    /// A write relied on a value that is another one by now; nothing was stored.
+    Conflict,
+    /// Another owner has taken over the conversation; nothing was stored.
+    Fenced,
     /// The store is broken or unreachable.
     Unavailable(anyhow::Error),
 }
@@ -174,6 +299,8 @@ impl std::fmt::Display for StorageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Full(bound) => write!(f, "the store is full: {bound}"),
+            Self::Conflict => f.write_str("another turn wrote what this one relied on"),
+            Self::Fenced => f.write_str("another owner has taken over the conversation"),
             Self::Unavailable(error) => write!(f, "the store is unavailable: {error:#}"),
         }
     }
@@ -189,11 +316,29 @@ pub trait Storage: Send + Sync {
 
     /// Ends a claim whose run failed in the host. Without a mark the claim is forgotten and a redelivery runs again; with
     /// the mark of a flush the activity stays processed, and its answer is the one of the flush. Waiting redeliveries
-    /// learn it either way. Without a claim nothing happens.
+    /// learn it either way. Without a claim nothing happens. A kept activity stays kept: its caller counts on it.
     async fn release(&self, key: &RedeliveryKey);
 
+    /// Keeps an accepted activity so that a restart runs it. Its turn's commit forgets it.
+    async fn keep(&self, activity: KeptActivity) -> Result<(), StorageError>;
+
+    /// Returns what an earlier process left. Called once, before the first turn.
+    async fn leftovers(&self) -> Result<Leftovers, StorageError>;
+
+    /// Takes or renews the lease of a conversation.
+    async fn lease(&self, conversation: &ConversationKey, owner: &Owner, ttl: Duration) -> Result<Lease, StorageError>;
+
+    /// Returns all values of a scope, as the last commit left them.
+    async fn load_state(&self, scope: &StateScope) -> Result<HashMap<Arc<str>, StateValue>, StorageError>;
+
+    /// Returns the dialog stack of a conversation.
+    async fn load_stack(&self, conversation: &ConversationKey) -> Result<Option<Arc<str>>, StorageError>;
+
+    /// Counts the frames on the stacks of a bot.
+    async fn frames(&self, bot: &str) -> Result<Vec<(FrameTag, u64)>, StorageError>;
+
     /// Makes a turn real. After `Ok`, every row will be delivered or become a dead letter, and every host id in it is
-    /// known to `channel_id`. After `Full` nothing has changed, and the claim of the activity still stands.
+    /// known to `channel_id`. After any error nothing has changed, and the claim of the activity still stands.
     async fn commit(&self, commit: TurnCommit) -> Result<(), StorageError>;
 
     /// Returns the oldest undelivered row of a conversation, the same one until `note_delivery` has ended it. Each

@@ -34,7 +34,7 @@ use crate::delivery::Deliveries;
 use crate::plugin::{Failure, Flow, Meta, Outcome, Runtime};
 use crate::registry::{Bot, Generation, Registry};
 pub use crate::storage::Answer;
-use crate::storage::{Accepted, OutboxAction, RedeliveryKey, Storage, StorageError, TurnCommit};
+use crate::storage::{Accepted, Fence, OutboxAction, RedeliveryKey, Storage, StorageError, TurnCommit};
 use crate::telemetry;
 
 /// The one entry of every activity, whatever it came through.
@@ -391,7 +391,10 @@ impl TurnContext {
             conversation: self.inbound.key.clone(),
             service_url: self.inbound.activity.service_url().into(),
             turn_id: self.turn_id.clone(),
+            fence: Fence(0),
             outbox,
+            writes: Vec::new(),
+            stack: None,
             mark: self.mark.clone().map(|key| (key, answer)),
             ends_turn,
         };

@@ -10,7 +10,7 @@ use super::*;
 use crate::channel::ChannelError;
 use crate::channel::testing::{address, conversation, object, settings};
 use crate::storage::memory::MemoryStorage;
-use crate::storage::{OutboxAction, TurnCommit};
+use crate::storage::{Fence, OutboxAction, TurnCommit};
 
 /// A channel that notes each call, and answers from its script, then with ids `c1`, `c2`, ….
 struct Scripted {
@@ -91,7 +91,17 @@ impl Fixture {
         let rows = outbox.len();
         let (key, service_url) = (conversation(id), "http://localhost".into());
         let (turn_id, mark) = ("turn".into(), None);
-        let commit = TurnCommit { conversation: key.clone(), service_url, turn_id, outbox, mark, ends_turn: true };
+        let commit = TurnCommit {
+            conversation: key.clone(),
+            service_url,
+            turn_id,
+            fence: Fence(0),
+            outbox,
+            writes: Vec::new(),
+            stack: None,
+            mark,
+            ends_turn: true,
+        };
         self.storage.commit(commit).await.unwrap();
         self.deliveries.wake(&key, rows);
     }

@@ -29,7 +29,10 @@ pub(crate) fn commit(conversation: &ConversationKey, outbox: Vec<OutboxAction>) 
         conversation: conversation.clone(),
         service_url: "http://localhost".into(),
         turn_id: "turn".into(),
+        fence: Fence(0),
         outbox,
+        writes: Vec::new(),
+        stack: None,
         mark: None,
         ends_turn: true,
     }

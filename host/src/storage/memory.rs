@@ -2,23 +2,28 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Accepted, Answer, DeadLetter, Delivery, OutboxAction, OutboxRow, RedeliveryKey, Storage, StorageError, TurnCommit,
+    Accepted, Answer, DeadLetter, Delivery, Expected, Fence, FrameTag, KeptActivity, Lease, Leftovers, OutboxAction,
+    OutboxRow, Owner, RedeliveryKey, StateScope, StateValue, StateWrite, Storage, StorageError, StoredStack,
+    TurnCommit,
 };
 use crate::activity::ConversationKey;
 use crate::config::Channel;
 
-/// The embedded store of this release. Everything in it ends with the process.
+/// A store without a file. Everything in it ends with the process.
 pub struct MemoryStorage {
     bounds: Bounds,
     /// A plain mutex: each operation is a few map accesses, and none waits while it holds it.
     state: Mutex<State>,
 }
+
+/// Bytes of state and stacks, keys included, over all bots.
+const STATE_BYTES_MAX: usize = 256 << 20;
 
 struct Bounds {
     outbox_rows_max: usize,
@@ -42,6 +47,27 @@ struct State {
     ids: IdMap,
     /// Oldest first.
     dead: VecDeque<DeadLetter>,
+    values: HashMap<StateScope, HashMap<Arc<str>, StateValue>>,
+    stacks: HashMap<ConversationKey, StoredStack>,
+    /// Bytes in `values` and `stacks`.
+    state_bytes: usize,
+    leases: Leases,
+}
+
+/// Who runs the turns of which conversation. Stores with one process at a time keep leases in memory.
+#[derive(Default)]
+pub(super) struct Leases {
+    held: HashMap<ConversationKey, Held>,
+    /// One counter for all conversations: fences rise even where an expired lease was forgotten.
+    fence: u64,
+    /// The number of leases at which the expired ones are forgotten.
+    prune_at: usize,
+}
+
+struct Held {
+    owner: Owner,
+    fence: Fence,
+    until: Instant,
 }
 
 enum Mark {
@@ -101,8 +127,51 @@ impl Storage for MemoryStorage {
         }
     }
 
+    /// There is no restart that could run it.
+    async fn keep(&self, _activity: KeptActivity) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    async fn leftovers(&self) -> Result<Leftovers, StorageError> {
+        Ok(Leftovers::default())
+    }
+
+    async fn lease(&self, conversation: &ConversationKey, owner: &Owner, ttl: Duration) -> Result<Lease, StorageError> {
+        Ok(self.state().leases.lease(conversation, owner, ttl, Instant::now()))
+    }
+
+    async fn load_state(&self, scope: &StateScope) -> Result<HashMap<Arc<str>, StateValue>, StorageError> {
+        Ok(self.state().values.get(scope).cloned().unwrap_or_default())
+    }
+
+    async fn load_stack(&self, conversation: &ConversationKey) -> Result<Option<Arc<str>>, StorageError> {
+        Ok(self.state().stacks.get(conversation).map(|stack| stack.text.clone()))
+    }
+
+    async fn frames(&self, bot: &str) -> Result<Vec<(FrameTag, u64)>, StorageError> {
+        let state = self.state();
+        let mut counts: HashMap<&FrameTag, u64> = HashMap::new();
+        for (_, stack) in state.stacks.iter().filter(|(conversation, _)| *conversation.bot == *bot) {
+            for frame in &stack.frames {
+                *counts.entry(frame).or_default() += 1;
+            }
+        }
+        let mut counts: Vec<_> = counts.into_iter().map(|(frame, count)| (frame.clone(), count)).collect();
+        counts.sort();
+        Ok(counts)
+    }
+
     async fn commit(&self, commit: TurnCommit) -> Result<(), StorageError> {
         let mut state = self.state();
+        if state.leases.taken_over(&commit.conversation, commit.fence) {
+            return Err(StorageError::Fenced);
+        }
+        if !commit.writes.iter().all(|write| state.holds(write)) {
+            return Err(StorageError::Conflict);
+        }
+        if state.state_bytes + added_bytes(&commit) > STATE_BYTES_MAX {
+            return Err(StorageError::Full(format!("state takes more than {STATE_BYTES_MAX} bytes of memory")));
+        }
         let max = self.bounds.outbox_rows_max;
         if state.outbox_rows + commit.outbox.len() > max {
             let sends = commit.outbox.len();
@@ -117,6 +186,12 @@ impl Storage for MemoryStorage {
             } else if let Some(Mark::Running { flushed, .. }) = state.marks.get_mut(&key) {
                 *flushed = Some(answer);
             }
+        }
+        for write in commit.writes {
+            state.write(write);
+        }
+        if let Some(stack) = commit.stack {
+            state.set_stack(&commit.conversation, stack);
         }
         for action in commit.outbox {
             if let OutboxAction::Send { host_id, .. } = &action {
@@ -198,7 +273,85 @@ impl Storage for MemoryStorage {
     }
 }
 
+impl Leases {
+    pub(super) fn lease(
+        &mut self,
+        conversation: &ConversationKey,
+        owner: &Owner,
+        ttl: Duration,
+        now: Instant,
+    ) -> Lease {
+        let until = now + ttl;
+        match self.held.get_mut(conversation) {
+            Some(held) if held.owner == *owner => {
+                held.until = until;
+                return Lease::Granted(held.fence);
+            }
+            Some(held) if held.until > now => return Lease::Held(held.until - now),
+            Some(_) | None => {}
+        }
+        if self.held.len() >= self.prune_at {
+            self.held.retain(|_, held| held.until > now);
+            self.prune_at = (self.held.len() * 2).max(LEASES_PRUNED_FROM);
+        }
+        self.fence += 1;
+        let fence = Fence(self.fence);
+        self.held.insert(conversation.clone(), Held { owner: owner.clone(), fence, until });
+        Lease::Granted(fence)
+    }
+
+    /// Whether somebody else has got the conversation since this fence was given.
+    pub(super) fn taken_over(&self, conversation: &ConversationKey, fence: Fence) -> bool {
+        self.held.get(conversation).is_some_and(|held| held.fence > fence)
+    }
+}
+
+const LEASES_PRUNED_FROM: usize = 1_024;
+
+fn added_bytes(commit: &TurnCommit) -> usize {
+    let values = commit.writes.iter().map(|write| write.value.as_ref().map_or(0, |value| bytes_of(&write.key, value)));
+    let stack = commit.stack.as_ref().and_then(Option::as_ref).map_or(0, |stack| stack.text.len());
+    values.sum::<usize>() + stack
+}
+
+fn bytes_of(key: &str, value: &StateValue) -> usize {
+    key.len() + value.value.len()
+}
+
 impl State {
+    /// Whether what a write relies on is so.
+    fn holds(&self, write: &StateWrite) -> bool {
+        let current = self.values.get(&write.scope).and_then(|values| values.get(&write.key));
+        match &write.expected {
+            Expected::Any => true,
+            Expected::Absent => current.is_none(),
+            Expected::Etag(etag) => current.is_some_and(|current| current.etag == *etag),
+        }
+    }
+
+    fn write(&mut self, write: StateWrite) {
+        let values = self.values.entry(write.scope.clone()).or_default();
+        let added = write.value.as_ref().map_or(0, |value| bytes_of(&write.key, value));
+        let old = match write.value {
+            Some(value) => values.insert(write.key.clone(), value),
+            None => values.remove(&write.key),
+        };
+        let removed = old.map_or(0, |old| bytes_of(&write.key, &old));
+        if values.is_empty() {
+            self.values.remove(&write.scope);
+        }
+        self.state_bytes = (self.state_bytes + added).saturating_sub(removed);
+    }
+
+    fn set_stack(&mut self, conversation: &ConversationKey, stack: Option<StoredStack>) {
+        let added = stack.as_ref().map_or(0, |stack| stack.text.len());
+        let old = match stack {
+            Some(stack) => self.stacks.insert(conversation.clone(), stack),
+            None => self.stacks.remove(conversation),
+        };
+        self.state_bytes = (self.state_bytes + added).saturating_sub(old.map_or(0, |old| old.text.len()));
+    }
+
     /// Marks an activity as done, and tells those who wait for it.
     fn finish(&mut self, key: &RedeliveryKey, answer: Answer, marks_max: usize) {
         match self.marks.insert(key.clone(), Mark::Done(answer.clone())) {
