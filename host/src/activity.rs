@@ -149,6 +149,23 @@ impl Activity {
         self.account("conversation")
     }
 
+    /// The text without a mention of the bot and without space around it (`protocol/activity.md` §6, mention).
+    pub fn spoken_text(&self) -> String {
+        let mut text = self.str("text").to_owned();
+        let bot = self.account("recipient");
+        let entities = self.object.get("entities").and_then(Value::as_array);
+        for entity in entities.into_iter().flatten() {
+            let string = |pointer: &str| entity.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            if string("/type").eq_ignore_ascii_case("mention") && !bot.is_empty() && string("/mentioned/id") == bot {
+                let mention = string("/text");
+                if !mention.is_empty() {
+                    text = text.replace(mention, "");
+                }
+            }
+        }
+        text.trim().to_owned()
+    }
+
     /// The `id` inside an account member such as `from`, or `""`.
     pub fn account(&self, member: &str) -> &str {
         self.object.get(member).and_then(|account| account.get("id")).and_then(Value::as_str).unwrap_or_default()

@@ -23,7 +23,7 @@ use serde_json::Value;
 pub use problem::{Problem, Problems};
 pub use read::{Overrides, load, load_with};
 
-use crate::plugin::Limits;
+use crate::plugin::{Grants, Limits};
 
 /// A validated configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,10 @@ pub struct Config {
 
 /// What the user reads when a message turn failed and the bot has no `error-text`.
 pub const ERROR_TEXT: &str = "Sorry, something went wrong on my side. Please try again.";
+/// The default of `dialog-failed-text`.
+pub const DIALOG_FAILED_TEXT: &str = "Sorry, I cannot go on with this. I have stopped it; you can start again.";
+/// The default of `dialog-reset-text`.
+pub const DIALOG_RESET_TEXT: &str = "Sorry, I have been updated and lost my place. Please start again.";
 
 /// The public listener and what it accepts.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,6 +165,12 @@ pub struct BotSpec {
     pub typing_indicator: bool,
     /// `error-text`: what the user reads when a message turn failed. Default in English, says nothing internal.
     pub error_text: String,
+    /// `dialog-failed-text`: what the user reads when a dialog failed three times in a row and was cancelled.
+    pub dialog_failed_text: String,
+    /// `dialog-reset-text`: what the user reads when a dialog could not go on after an update of the bot.
+    pub dialog_reset_text: String,
+    /// `on-newer`, default `reset`: what becomes of a dialog whose state is newer than the plugin after a rollback.
+    pub on_newer: OnNewer,
     /// `[[bots.NAME.plugins]]`, in order.
     pub plugins: Vec<PluginSpec>,
 }
@@ -176,6 +186,8 @@ pub struct PluginSpec {
     pub settings: BTreeMap<String, Value>,
     /// `on-failure`, default `fail-turn`.
     pub on_failure: OnFailure,
+    /// `grants`: what the operator allows it, as far as its manifest asks for it. Default nothing.
+    pub grants: Grants,
     /// `[bots.NAME.limits]`, overridden by `limits` of the plugin, over the defaults.
     pub limits: Limits,
 }
@@ -187,6 +199,15 @@ pub enum OnFailure {
     FailTurn,
     /// `continue`: what this call staged is undone, and the next handler runs.
     Continue,
+}
+
+/// What becomes of a dialog frame whose state is newer than its plugin, where no older state was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnNewer {
+    /// `reset`: the frame is cancelled, and the user is told.
+    Reset,
+    /// `hold`: the frame stays as it is until a plugin serves that knows its state; messages go to the bot's handlers.
+    Hold,
 }
 
 impl Default for Server {
@@ -262,6 +283,9 @@ impl BotSpec {
             enabled: true,
             typing_indicator: false,
             error_text: ERROR_TEXT.to_owned(),
+            dialog_failed_text: DIALOG_FAILED_TEXT.to_owned(),
+            dialog_reset_text: DIALOG_RESET_TEXT.to_owned(),
+            on_newer: OnNewer::Reset,
             plugins: Vec::new(),
         }
     }

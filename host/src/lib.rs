@@ -10,6 +10,7 @@ pub mod http;
 pub mod activity;
 pub mod turn;
 
+pub mod prompt;
 pub mod registry;
 
 pub mod plugin;

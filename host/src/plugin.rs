@@ -8,6 +8,7 @@ mod bindings;
 pub mod compile;
 mod cpu;
 pub mod engine;
+mod grants;
 mod imports;
 mod instance;
 mod limits;
@@ -24,10 +25,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{InstancePre, Linker};
 
 use self::compile::Compiler;
 pub use self::compile::LoadError;
+pub use self::grants::{Grants, Scope};
 use self::imports::GuestState;
 pub use self::instance::Instance;
 pub use self::limits::Limits;
@@ -58,7 +60,10 @@ pub struct Code {
     pub bytes: u64,
     /// What it imports and exports.
     pub preflight: Arc<Preflight>,
-    pre: bindings::PluginPre<GuestState>,
+    pre: InstancePre<GuestState>,
+    handler: bindings::PluginIndices,
+    /// None where it does not export `dialog-handler`.
+    dialogs: Option<bindings::dialogs::DialogsIndices>,
 }
 
 /// One component of one bot in one generation, ready to serve.
@@ -75,6 +80,8 @@ pub struct Plugin {
     pub manifest: Manifest,
     /// Settings as JSON text.
     settings: BTreeMap<String, String>,
+    /// What it may do.
+    pub grants: Grants,
     /// Its bounds.
     pub limits: Limits,
     slow_share: Arc<Semaphore>,
@@ -93,12 +100,54 @@ pub struct Meta {
     pub conversation_id: Arc<str>,
     /// `activity.type`.
     pub kind: Arc<str>,
-    /// `activity` or `route:NAME`.
+    /// `activity`, `route:NAME` or `dialog:ID`.
     pub trigger: String,
     /// `activity.locale`.
     pub locale: Option<Arc<str>>,
     /// The host id of the message that the activity answers.
     pub replies_to: Option<Arc<str>>,
+    /// In a dialog, the id of the frame and its depth, 1 for the bottom of the stack.
+    pub frame: Option<(Arc<str>, usize)>,
+}
+
+/// What the host asks of an instance.
+#[derive(Debug, Clone, Copy)]
+pub enum Entry<'a> {
+    /// `on-activity` with this JSON text.
+    Activity(&'a str),
+    /// `on-dialog` with this event and the state of the frame.
+    Dialog(&'a Event, Option<&'a str>),
+}
+
+/// Something that happened to a dialog (`dialogs.wit`, Events).
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// What happened.
+    pub kind: &'static str,
+    /// The id of the dialog.
+    pub name: Arc<str>,
+    /// JSON text.
+    pub data: Arc<str>,
+}
+
+/// What a dialog wants next (`dialogs.wit`, Steps).
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What to do.
+    pub kind: String,
+    /// The new state of the frame, as the guest gave it.
+    pub state: Option<String>,
+    /// JSON text, as the guest gave it.
+    pub data: String,
+}
+
+/// What a call returned.
+#[derive(Debug, Clone)]
+pub enum Done {
+    /// Of `on-activity`.
+    Flow(Flow),
+    /// Of `on-dialog`.
+    Step(Step),
 }
 
 /// What a handler says about the rest of the turn.
@@ -127,7 +176,7 @@ pub struct Fault {
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// It returned.
-    Done(Flow),
+    Done(Done),
     /// It did not, or returned a fault.
     Failed(Failure),
 }
@@ -187,12 +236,20 @@ pub struct Call {
     pub logs: Vec<String>,
 }
 
+impl Plugin {
+    /// Whether its dialogs are active: it exports the interface, lists the role, and may.
+    pub fn owns_dialogs(&self) -> bool {
+        self.grants.dialogs && self.code.dialogs.is_some() && self.manifest.roles.iter().any(|role| role == "dialogs")
+    }
+}
+
 impl Outcome {
     /// The label of this outcome in logs and metrics.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Done(Flow::Handled) => "handled",
-            Self::Done(Flow::Next) => "passed-on",
+            Self::Done(Done::Flow(Flow::Next)) => "passed-on",
+            Self::Done(Done::Step(step)) if step.kind == "ignored" => "passed-on",
+            Self::Done(_) => "handled",
             Self::Failed(failure) => failure.label(),
         }
     }
@@ -272,8 +329,9 @@ impl Runtime {
         let (preflight, component) = self.compiler.obtain(&self.engine, &digest, component).await?;
         let unfit = |error: wasmtime::Error| LoadError::Unfit(vec![format!("{error:#}")]);
         let pre = self.linker.instantiate_pre(&component).map_err(unfit)?;
-        let pre = bindings::PluginPre::new(pre).map_err(unfit)?;
-        let code = Arc::new(Code { digest: digest.clone(), bytes, preflight, pre });
+        let handler = bindings::PluginIndices::new(&pre).map_err(unfit)?;
+        let dialogs = bindings::dialogs::DialogsIndices::new(&pre).ok();
+        let code = Arc::new(Code { digest: digest.clone(), bytes, preflight, pre, handler, dialogs });
         let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
         codes.retain(|_, code| code.strong_count() > 0);
         codes.insert(digest, Arc::downgrade(&code));
@@ -304,6 +362,8 @@ impl Runtime {
             code,
             manifest: Manifest::default(),
             settings: spec.settings.iter().map(|(key, value)| (key.clone(), value.to_string())).collect(),
+            // Nothing before its manifest has asked for it.
+            grants: Grants::default(),
             limits: spec.limits.clone(),
             slow_share,
         });
@@ -315,7 +375,8 @@ impl Runtime {
         let manifest = Manifest::parse(&text).map_err(LoadError::Unfit)?;
         let plugin = Arc::into_inner(plugin)
             .ok_or_else(|| LoadError::Host(anyhow::anyhow!("the instance of `describe` outlived its call")))?;
-        Ok(Plugin { manifest, ..plugin })
+        let grants = Grants::both(&manifest.wanted, &spec.grants);
+        Ok(Plugin { manifest, grants, ..plugin })
     }
 
     /// Makes a plugin of code: asks for its manifest and checks the settings against it.
@@ -327,6 +388,11 @@ impl Runtime {
         slow_share: Arc<Semaphore>,
     ) -> Result<Plugin, LoadError> {
         let plugin = self.describe(bot, code, spec, slow_share).await?;
+        let lacking = Grants::lacking(&plugin.manifest.wanted, &spec.grants);
+        if !lacking.is_empty() {
+            tracing::warn!(%bot, plugin = %spec.name, grants = lacking.join(", "),
+                "the plugin asks for more than its `grants` in the configuration allow; such calls return fault `denied`");
+        }
         match plugin.manifest.check_settings(&spec.settings) {
             problems if problems.is_empty() => Ok(plugin),
             problems => Err(LoadError::Unfit(problems)),

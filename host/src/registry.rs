@@ -64,6 +64,8 @@ pub struct Generation {
     pub plugins: Vec<Arc<Plugin>>,
     /// The routes of all plugins.
     pub routes: Routes,
+    /// Whether any plugin owns dialogs or may touch those of others.
+    pub has_dialogs: bool,
     /// Where each component came from, in the same order.
     sources: Vec<components::Source>,
     /// Since when each digest serves, in the same order.
@@ -320,6 +322,7 @@ impl Bot {
             number: self.generations.fetch_add(1, Ordering::Relaxed) + 1,
             since: since.collect(),
             routes: Routes::new(&plugins),
+            has_dialogs: plugins.iter().any(|plugin| plugin.grants.dialogs),
             spec,
             plugins,
             sources,

@@ -3,12 +3,16 @@
 //! [`Turns::accept`] takes an activity from any origin, `Turns::run_turn` owns its flow from the generation that
 //! serves it to the answer, and [`Staging`] is the one door for what it sends.
 
+mod dialogs;
+mod dispatch;
 mod instances;
 pub mod middleware;
 mod queue;
 mod record;
 pub mod routes;
+mod stack;
 mod staging;
+mod state;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -26,20 +30,23 @@ use self::middleware::{Middleware, Next};
 use self::queue::Queues;
 use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
+pub(crate) use self::stack::{Frame, Stack};
 pub use self::staging::Staging;
 use crate::activity::{DeliveryMode, Inbound, Object};
 use crate::channel::Address;
-use crate::config::{self, OnFailure};
+use crate::config;
 use crate::delivery::Deliveries;
-use crate::plugin::{Failure, Flow, Meta, Outcome, Runtime};
+use crate::plugin::{Failure, Meta, Runtime};
 use crate::registry::{Bot, Generation, Registry};
 pub use crate::storage::Answer;
-use crate::storage::{Accepted, Fence, OutboxAction, RedeliveryKey, Storage, StorageError, TurnCommit};
+use crate::storage::{Accepted, Fence, Lease, OutboxAction, Owner, RedeliveryKey, Storage, StorageError};
 use crate::telemetry;
 
 /// The one entry of every activity, whatever it came through.
 pub struct Turns {
     services: Arc<Services>,
+    /// This host, to the other owners of its store.
+    owner: Owner,
     registry: Arc<Registry>,
     queues: Queues,
     /// Where turns run.
@@ -79,6 +86,14 @@ pub struct Turn {
     staging: Option<Box<Staging>>,
     instances: Instances,
     calls: Vec<CallRecord>,
+    /// The frame that the turn is about: the first that got an event.
+    entered: Option<Arc<str>>,
+    /// Events that dialogs got so far.
+    dialog_events: u32,
+    /// How often a question was repeated.
+    reprompts: u32,
+    /// Whether the user was told that a dialog was reset.
+    told_of_reset: bool,
     ended: Ended,
 }
 
@@ -137,6 +152,14 @@ pub enum Refusal {
     Storage(String),
 }
 
+/// How often a turn runs again because another conversation wrote state that it relied on.
+const RERUNS_MAX: u32 = 3;
+/// How long a conversation is this host's without a new turn. Another owner of the store may take it over after that.
+const LEASE_TTL: Duration = Duration::from_secs(60);
+/// How long a turn waits for a conversation that another owner has, and how long between two looks.
+const LEASE_WAIT_MAX: Duration = Duration::from_secs(5);
+const LEASE_LOOK: Duration = Duration::from_millis(100);
+
 impl Turns {
     /// Makes the entry. Turns run on `runtime`; `middleware` runs inside the host's own layers, outermost first.
     pub fn new(
@@ -151,6 +174,7 @@ impl Turns {
             queues: Queues::new(runtime.clone(), server.turns_queued_per_conversation_max, server.turns_queued_max),
             runtime,
             services: Arc::new(services),
+            owner: Ulid::new().to_string().into(),
             registry,
             middleware: middleware::built_in().into_iter().chain(middleware).collect(),
             slots: Slots::new(plugins),
@@ -242,20 +266,27 @@ impl Turns {
             self.give_up(&context).await;
             return unavailable();
         };
-        let mut turn = Turn {
-            staging: Some(Box::new(Staging::new(context.clone()))),
-            instances: Instances::new(self.slots.clone(), generation.plugins.len()),
-            context,
-            generation,
-            calls: Vec::new(),
-            ended: Ended::Completed,
+        let fence = match self.lease(&context).await {
+            Ok(fence) => fence,
+            Err(error) => {
+                tracing::error!(bot = %bot.name(), turn = %context.turn_id, %error, "turn failed in the host");
+                self.give_up(&context).await;
+                return unavailable();
+            }
         };
-        let result = Next::new(&self.middleware).run(&mut turn).await;
-        turn.instances.drop_all();
-        let answer = match result {
-            Ok(()) => turn.commit().await,
-            Err(error) => Err(error),
+        let mut reruns = 0;
+        let (turn, answer) = loop {
+            let mut turn = self.start(&context, &generation, fence);
+            match turn.run(&self.middleware).await {
+                Err(TurnError::Storage(StorageError::Conflict)) if reruns < RERUNS_MAX && !turn.has_flushed() => {
+                    reruns += 1;
+                    tracing::debug!(bot = %bot.name(), turn = %context.turn_id, reruns, "state changed, the turn runs again");
+                }
+                Err(TurnError::Storage(StorageError::Conflict)) => break turn.end_in_conflict().await,
+                answer => break (turn, answer),
+            }
         };
+        let (mut turn, answer) = (turn, answer);
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
@@ -269,6 +300,34 @@ impl Turns {
         telemetry::turn_ended(bot.name(), turn.ended.label(), started.elapsed());
         self.records.push(turn.record(&answer, started.elapsed(), queued));
         answer
+    }
+
+    fn start(&self, context: &Arc<TurnContext>, generation: &Arc<Generation>, fence: Fence) -> Turn {
+        Turn {
+            staging: Some(Box::new(Staging::new(context.clone(), fence))),
+            instances: Instances::new(self.slots.clone(), generation.plugins.len()),
+            context: context.clone(),
+            generation: generation.clone(),
+            calls: Vec::new(),
+            entered: None,
+            dialog_events: 0,
+            reprompts: 0,
+            told_of_reset: false,
+            ended: Ended::Completed,
+        }
+    }
+
+    /// Makes the conversation this host's, once whoever else has it lets go.
+    async fn lease(&self, context: &TurnContext) -> Result<Fence, TurnError> {
+        let until = Instant::now() + LEASE_WAIT_MAX;
+        loop {
+            let lease = context.services.storage.lease(&context.inbound.key, &self.owner, LEASE_TTL).await;
+            match lease.map_err(TurnError::Storage)? {
+                Lease::Granted(fence) => return Ok(fence),
+                Lease::Held(_) if Instant::now() >= until => return Err(TurnError::Storage(StorageError::Fenced)),
+                Lease::Held(left) => tokio::time::sleep(left.min(LEASE_LOOK)).await,
+            }
+        }
     }
 
     /// Leaves no mark but the one of a flush, so that a redelivery runs again.
@@ -381,28 +440,8 @@ impl TurnContext {
             trigger,
             locale: Some(activity.str("locale")).filter(|locale| !locale.is_empty()).map(Into::into),
             replies_to,
+            frame: None,
         }
-    }
-
-    /// Makes actions and mark real, and wakes the delivery lane. `ends_turn` is false for a flush.
-    async fn commit(&self, outbox: Vec<OutboxAction>, answer: Answer, ends_turn: bool) -> Result<(), StorageError> {
-        let sends = outbox.len();
-        let commit = TurnCommit {
-            conversation: self.inbound.key.clone(),
-            service_url: self.inbound.activity.service_url().into(),
-            turn_id: self.turn_id.clone(),
-            fence: Fence(0),
-            outbox,
-            writes: Vec::new(),
-            stack: None,
-            mark: self.mark.clone().map(|key| (key, answer)),
-            ends_turn,
-        };
-        self.services.storage.commit(commit).await?;
-        if sends > 0 {
-            self.services.deliveries.wake(&self.inbound.key, sends);
-        }
-        Ok(())
     }
 }
 
@@ -420,63 +459,40 @@ impl Turn {
         staging.send_object(activity, threaded).await.map_err(|fault| TurnError::Host(fault.message))
     }
 
-    /// The innermost step: routes of global handlers, then activity handlers in order, until one says `handled`.
-    async fn dispatch(&mut self) -> Result<(), TurnError> {
-        let generation = self.generation.clone();
-        let activity = self.context.inbound.activity.clone();
-        let matches = generation.routes.matches(&generation.plugins, &activity);
-        let mut calls: Vec<(usize, String)> =
-            matches.into_iter().map(|found| (found.plugin, format!("route:{}", found.name))).collect();
-        for (position, plugin) in generation.plugins.iter().enumerate() {
-            if plugin.manifest.handles(activity.kind()) {
-                calls.push((position, "activity".to_owned()));
-            }
-        }
-        if calls.is_empty() {
-            return Ok(());
-        }
-        let mut needed: Vec<usize> = calls.iter().map(|(position, _)| *position).collect();
-        needed.sort_unstable();
-        needed.dedup();
-        self.instances.reserve(&self.context.inbound.key.bot, needed.len()).await?;
-        for (position, trigger) in calls {
-            if self.call(position, trigger).await? == Flow::Handled {
-                break;
-            }
-        }
-        Ok(())
+    /// Runs the layers, and makes real what they made of the turn. Returns its answer.
+    async fn run(&mut self, middleware: &[Box<dyn Middleware>]) -> Result<Answer, TurnError> {
+        let result = Next::new(middleware).run(self).await;
+        self.instances.drop_all();
+        result?;
+        self.commit().await
     }
 
-    /// Calls one plugin. The call is a savepoint: its failure undoes what it staged.
-    async fn call(&mut self, position: usize, trigger: String) -> Result<Flow, TurnError> {
-        let generation = self.generation.clone();
-        let (Some(plugin), Some(spec)) = (generation.plugins.get(position), generation.spec.plugins.get(position))
-        else {
-            return Ok(Flow::Next);
+    fn has_flushed(&self) -> bool {
+        self.staging.as_ref().is_some_and(|staging| staging.has_flushed())
+    }
+
+    /// Fails the turn: nothing of it becomes real but one error reply, and the count of failures of a dialog.
+    async fn fail(&mut self) -> Result<(), TurnError> {
+        self.ended = Ended::Failed;
+        let Some(staging) = &mut self.staging else { return Ok(()) };
+        staging.clear();
+        let text = self.generation.spec.error_text.clone();
+        if self.context.inbound.activity.kind() == "message" {
+            self.say(&text).await?;
+        }
+        self.count_failure().await
+    }
+
+    /// Ends a turn that relied on state which others kept changing.
+    async fn end_in_conflict(mut self) -> (Self, Result<Answer, TurnError>) {
+        tracing::warn!(bot = %self.context.inbound.key.bot, turn = %self.context.turn_id,
+            "turn failed: other turns kept changing the state that it relied on");
+        let failed = self.fail().await;
+        let answer = match failed {
+            Ok(()) => self.commit().await,
+            Err(error) => Err(error),
         };
-        let Some(staging) = self.staging.take() else {
-            return Err(TurnError::Host("the turn's staging is gone".into()));
-        };
-        let savepoint = staging.savepoint();
-        let meta = self.context.meta(trigger).await;
-        let activity = self.context.inbound.activity.text().clone();
-        let (mut staging, record, outcome) =
-            self.instances.call(&self.context.services.plugins, position, plugin, staging, &meta, &activity).await;
-        telemetry::plugin_called(&plugin.bot, &plugin.name, outcome.label(), record.duration(), record.cpu());
-        self.calls.push(record);
-        let result = match outcome {
-            Outcome::Done(flow) => Ok(flow),
-            Outcome::Failed(failure) => {
-                staging.roll_back(savepoint);
-                match (spec.on_failure, failure) {
-                    (_, Failure::Host(why)) => Err(TurnError::Host(why)),
-                    (OnFailure::Continue, _) => Ok(Flow::Next),
-                    (OnFailure::FailTurn, failure) => Err(TurnError::Plugin { plugin: plugin.name.clone(), failure }),
-                }
-            }
-        };
-        self.staging = Some(staging);
-        result
+        (self, answer)
     }
 
     /// Makes the turn real and returns its answer.
@@ -484,7 +500,7 @@ impl Turn {
         let Some(staging) = &mut self.staging else {
             return Err(TurnError::Host("the turn's staging is gone".into()));
         };
-        let mut actions = staging.take_actions();
+        let mut actions = staging.actions().to_vec();
         let activity = &self.context.inbound.activity;
         let mut answer = match (activity.kind(), self.ended) {
             ("invoke", Ended::Completed) => staging.response().cloned().unwrap_or(Answer { status: 501, body: None }),
@@ -494,7 +510,7 @@ impl Turn {
         if activity.delivery_mode() == DeliveryMode::ExpectReplies {
             answer = with_replies(&answer, &mut actions);
         }
-        self.context.commit(actions, answer.clone(), true).await.map_err(TurnError::Storage)?;
+        staging.commit(actions, answer.clone(), true).await.map_err(TurnError::Storage)?;
         Ok(answer)
     }
 }

@@ -14,6 +14,7 @@ mod config;
 mod contract;
 mod conversation;
 mod delivery;
+mod dialogs;
 mod doors;
 mod hostile;
 mod instances;
@@ -21,6 +22,7 @@ mod messages;
 mod portable;
 mod sdk;
 mod shutdown;
+mod state;
 mod swap;
 mod tidy;
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::terminal::{Style, Terminal, printable};
 use crate::config::{Allocator, OnFailure, PluginSpec, Runtime as Settings};
 use crate::plugin::preflight::{Interface, Preflight};
-use crate::plugin::{Limits, LoadError, Manifest, Runtime, compile};
+use crate::plugin::{Grants, Limits, LoadError, Manifest, Runtime, compile};
 
 /// Show what a component exports, imports and describes, and what it would lack on this host
 ///
@@ -87,6 +87,7 @@ async fn describe(
         component: PathBuf::new(),
         settings,
         on_failure: OnFailure::FailTurn,
+        grants: Grants::default(),
         limits: Limits::default(),
     };
     let plugin = runtime.describe(&"inspect".into(), code, &spec, runtime.slow_share()).await?;

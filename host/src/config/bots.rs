@@ -11,8 +11,8 @@ use super::read::beside;
 use super::sections::first_set;
 use super::table::{Found, Node, Table, described};
 use super::text::{is_name, shown_bytes};
-use super::{BotSpec, OnFailure, PluginSpec, Runtime};
-use crate::plugin::Limits;
+use super::{BotSpec, OnFailure, OnNewer, PluginSpec, Runtime};
+use crate::plugin::{Grants, Limits, Scope};
 
 /// The longest `title` and `error-text`, in bytes.
 const TEXT_BYTES_MAX: usize = 4_096;
@@ -45,6 +45,9 @@ fn bot(name: &str, mut table: Table<'_>, folder: &Path, runtime: &Runtime) -> Bo
     table.bool("enabled", &mut bot.enabled);
     table.bool("typing-indicator", &mut bot.typing_indicator);
     text(&mut table, "error-text", &mut bot.error_text);
+    text(&mut table, "dialog-failed-text", &mut bot.dialog_failed_text);
+    text(&mut table, "dialog-reset-text", &mut bot.dialog_reset_text);
+    table.choice("on-newer", &mut bot.on_newer, &[("reset", OnNewer::Reset), ("hold", OnNewer::Hold)]);
     let bot_limits = limits(table.table("limits"), &Limits::default());
     if let Some(nodes) = table.array("plugins", "an array of tables [[plugins]]") {
         if nodes.is_empty() {
@@ -110,8 +113,33 @@ fn plugin(
     let choices = [("fail-turn", OnFailure::FailTurn), ("continue", OnFailure::Continue)];
     table.choice("on-failure", &mut on_failure, &choices);
     let limits = limits(table.table("limits"), bot_limits);
+    let grants = grants(table.table("grants"));
     table.finish();
-    Some(PluginSpec { name: name?.into(), component: path?, settings, on_failure, limits })
+    Some(PluginSpec { name: name?.into(), component: path?, settings, on_failure, grants, limits })
+}
+
+fn grants(mut table: Table<'_>) -> Grants {
+    let mut grants = Grants::default();
+    for (name, span) in table.strings("state").unwrap_or_default() {
+        match Scope::named(name) {
+            Some(scope) if !grants.state.contains(&scope) => grants.state.push(scope),
+            Some(_) => {}
+            None => {
+                let path = table.path("state");
+                let known = Scope::ALL.map(|(name, _)| name).join(", ");
+                table.problem(span, format!("`{path}`: there is no scope \"{name}\"; the scopes are {known}"));
+            }
+        }
+    }
+    if let Some((name, span)) = table.string("shared-state") {
+        match is_name(name) {
+            true => grants.shared_state = Some(name.into()),
+            false => table.problem(span, bad_name("namespace", name)),
+        }
+    }
+    table.bool("dialogs", &mut grants.dialogs);
+    table.finish();
+    grants
 }
 
 /// Returns `name`, or the component's file stem.
@@ -213,6 +241,7 @@ fn limits(mut table: Table<'_>, base: &Limits) -> Limits {
     table.bytes("host-call-bytes", &mut limits.host_call_bytes, KIB..=64 * MIB);
     table.number("sends-per-turn", &mut limits.sends_per_turn, 1..=10_000);
     table.bytes("bytes-per-send", &mut limits.bytes_per_send, KIB..=64 * MIB);
+    table.bytes("state-bytes-per-scope", &mut limits.state_bytes_per_scope, KIB..=64 * MIB);
     table.number("log-lines-per-turn", &mut limits.log_lines_per_turn, 0..=100_000);
     table.bytes("output-bytes", &mut limits.output_bytes, 0..=16 * MIB);
     table.number("component-handles", &mut limits.component_handles, 16..=1_000_000);

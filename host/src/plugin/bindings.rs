@@ -1,4 +1,5 @@
-//! What `bindgen!` makes of the contract, and nothing else.
+//! What `bindgen!` makes of the contract, and nothing else: one world for each exported interface, so that a component
+//! may lack all but the first.
 
 wasmtime::component::bindgen!({
     path: "../wit",
@@ -12,3 +13,20 @@ wasmtime::component::bindgen!({
     require_store_data_send: true,
     anyhow: true,
 });
+
+pub(super) mod dialogs {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package turntable:host;
+            world dialogs {
+                export turntable:bot/dialog-handler@0.1.0;
+            }
+        ",
+        world: "turntable:host/dialogs",
+        with: { "turntable:bot/types": super::turntable::bot::types },
+        exports: { default: async },
+        require_store_data_send: true,
+        anyhow: true,
+    });
+}

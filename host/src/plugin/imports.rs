@@ -15,7 +15,7 @@ use super::memory::MemoryLimiter;
 use super::output::Tail;
 use super::{Fault, Plugin};
 use crate::telemetry;
-use crate::turn::Staging;
+use crate::turn::{Stack, Staging};
 
 /// Everything that one store holds.
 pub(super) struct GuestState {
@@ -30,6 +30,8 @@ pub(super) struct GuestState {
     pub(super) turn_id: Arc<str>,
     /// The turn, while a call of it runs. None in `describe`.
     pub(super) staging: Option<Box<Staging>>,
+    /// Whether the call that runs is `on-dialog`.
+    pub(super) in_dialog: bool,
     pub(super) stdout: Tail,
     pub(super) stderr: Tail,
     host_calls: u32,
@@ -88,6 +90,7 @@ impl GuestState {
             slow,
             turn_id,
             staging: None,
+            in_dialog: false,
             stdout,
             stderr,
             host_calls: 0,
@@ -120,6 +123,8 @@ impl GuestState {
 pub(super) fn link(linker: &mut Linker<GuestState>) -> anyhow::Result<()> {
     // One by one: the world's own function wants the `@unstable` interfaces implemented too.
     wit::turn::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::state::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::dialogs::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     wit::config::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     wit::log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
@@ -156,6 +161,9 @@ impl wit::turn::Host for GuestState {
 
     async fn flush(&mut self) -> anyhow::Result<Result<(), wit::types::Fault>> {
         self.enter()?;
+        if self.in_dialog {
+            return Ok(Err(Fault::new("denied", "not within `on-dialog`: return the step `flush` instead").into()));
+        }
         Ok(match self.turn() {
             Ok((staging, _)) => staging.flush().await.map_err(Into::into),
             Err(fault) => Err(fault),
@@ -181,6 +189,111 @@ impl GuestState {
             },
             Err(fault) => Err(fault),
         })
+    }
+}
+
+impl wit::state::Host for GuestState {
+    async fn get(
+        &mut self,
+        scope: String,
+        key: String,
+    ) -> anyhow::Result<Result<Option<wit::state::Entry>, wit::types::Fault>> {
+        self.enter()?;
+        Ok(match self.turn() {
+            Ok((staging, plugin)) => match staging.state_get(plugin, &scope, &key).await {
+                Ok(value) => Ok(value
+                    .map(|value| wit::state::Entry { value: value.value.to_string(), etag: value.etag.to_string() })),
+                Err(fault) => Err(fault.into()),
+            },
+            Err(fault) => Err(fault),
+        })
+    }
+
+    async fn set(
+        &mut self,
+        scope: String,
+        key: String,
+        value: String,
+        etag: Option<String>,
+    ) -> anyhow::Result<Result<String, wit::types::Fault>> {
+        self.write_state(&scope, &key, Some(&value), etag.as_deref()).await
+    }
+
+    async fn remove(
+        &mut self,
+        scope: String,
+        key: String,
+        etag: Option<String>,
+    ) -> anyhow::Result<Result<(), wit::types::Fault>> {
+        Ok(self.write_state(&scope, &key, None, etag.as_deref()).await?.map(drop))
+    }
+}
+
+impl GuestState {
+    async fn write_state(
+        &mut self,
+        scope: &str,
+        key: &str,
+        value: Option<&str>,
+        etag: Option<&str>,
+    ) -> anyhow::Result<Result<String, wit::types::Fault>> {
+        self.enter()?;
+        Ok(match self.turn() {
+            Ok((staging, plugin)) => match staging.state_set(plugin, scope, key, value, etag).await {
+                Ok(etag) => Ok(etag.to_string()),
+                Err(fault) => Err(fault.into()),
+            },
+            Err(fault) => Err(fault),
+        })
+    }
+
+    /// The dialog stack, for calls that may change it.
+    fn dialogs(&mut self) -> Result<(&mut Stack, &Plugin), wit::types::Fault> {
+        let in_dialog = self.in_dialog;
+        let (staging, plugin) = self.turn()?;
+        if in_dialog {
+            return Err(Fault::new("denied", "not within `on-dialog`: return a step instead").into());
+        }
+        if !plugin.grants.dialogs {
+            let why = "needs the grant `dialogs = true`, wanted by the manifest and given by the operator";
+            return Err(Fault::new("denied", why).into());
+        }
+        Ok((staging.stack_mut(), plugin))
+    }
+}
+
+impl wit::dialogs::Host for GuestState {
+    async fn begin(&mut self, dialog: String, options: String) -> anyhow::Result<Result<String, wit::types::Fault>> {
+        self.enter()?;
+        let begun = self.dialogs().and_then(|(stack, plugin)| Ok(stack.begin(plugin, &dialog, &options)?));
+        Ok(begun.map(|id| id.to_string()))
+    }
+
+    async fn replace(&mut self, dialog: String, options: String) -> anyhow::Result<Result<String, wit::types::Fault>> {
+        self.enter()?;
+        let begun = self.dialogs().and_then(|(stack, plugin)| Ok(stack.replace(plugin, &dialog, &options)?));
+        Ok(begun.map(|id| id.to_string()))
+    }
+
+    async fn cancel_all(&mut self) -> anyhow::Result<Result<u32, wit::types::Fault>> {
+        self.enter()?;
+        Ok(self.dialogs().map(|(stack, _)| u32::try_from(stack.cancel_all()).unwrap_or(u32::MAX)))
+    }
+
+    async fn reprompt(&mut self) -> anyhow::Result<Result<bool, wit::types::Fault>> {
+        self.enter()?;
+        Ok(self.dialogs().map(|(stack, _)| stack.ask_again()))
+    }
+
+    async fn stack(&mut self) -> anyhow::Result<Result<Vec<wit::dialogs::Frame>, wit::types::Fault>> {
+        self.enter()?;
+        let frame = |frame: &crate::turn::Frame| wit::dialogs::Frame {
+            id: frame.id.to_string(),
+            plugin: frame.plugin.to_string(),
+            dialog: frame.dialog.to_string(),
+            waits_for: frame.waits_for(),
+        };
+        Ok(self.dialogs().map(|(stack, _)| stack.top_first().map(frame).collect()))
     }
 }
 

@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 
-use super::bindings::{self, turntable::bot::types as wit};
+use super::bindings::turntable::bot::types as wit;
 use super::cpu::{Meter, SlowLane};
 use super::imports::{GuestState, Stopped, truncate};
-use super::{Call, Failure, Fault, Flow, Meta, Outcome, Plugin, Runtime};
+use super::{Call, Code, Done, Entry, Failure, Fault, Flow, Meta, Outcome, Plugin, Runtime, Step};
 use crate::turn::Staging;
 
 /// A store with one instance of one plugin in it.
 pub struct Instance {
     store: Store<GuestState>,
-    exports: bindings::Plugin,
+    instance: wasmtime::component::Instance,
+    plugin: Arc<Plugin>,
 }
 
 /// How much of a backtrace or of stderr goes into a record.
@@ -36,7 +37,7 @@ impl Instance {
         })
         .await;
         match started {
-            Ok(exports) => Ok(Self { store, exports }),
+            Ok(instance) => Ok(Self { store, instance, plugin: plugin.clone() }),
             Err(failure) => Err(failure),
         }
     }
@@ -44,41 +45,39 @@ impl Instance {
     /// Calls `describe`. The error comes with the tail of stderr.
     pub(super) async fn describe(&mut self) -> Result<String, (Failure, String)> {
         let (meter, wall) = (self.store.data().meter.clone(), self.store.data().plugin.limits.wall);
-        let handler = self.exports.turntable_bot_bot_handler();
-        let described = bounded(&mut self.store, wall, &meter, async |store| handler.call_describe(store).await).await;
+        let (instance, code) = (self.instance, self.plugin.code.clone());
+        let described = bounded(&mut self.store, wall, &meter, async |store| {
+            let exports = code.handler.load(&mut *store, &instance)?;
+            exports.turntable_bot_bot_handler().call_describe(store).await
+        })
+        .await;
         described.map_err(|failure| {
             let stderr = self.store.data().stderr.take();
             (failure, tail(&stderr, REPORT_BYTES_MAX).to_owned())
         })
     }
 
-    /// Calls `on-activity`. The staging moves into the store for the call and comes back in any case.
-    pub(crate) async fn on_activity(
-        &mut self,
-        staging: Box<Staging>,
-        meta: &Meta,
-        activity: &str,
-    ) -> (Box<Staging>, Call) {
+    /// Calls an exported handler. The staging moves into the store for the call and comes back in any case.
+    pub(crate) async fn call(&mut self, staging: Box<Staging>, meta: &Meta, entry: Entry<'_>) -> (Box<Staging>, Call) {
         let started = Instant::now();
         let data = self.store.data_mut();
         data.staging = Some(staging);
+        data.in_dialog = matches!(entry, Entry::Dialog(..));
         let (meter, wall) = (data.meter.clone(), data.plugin.limits.wall);
         let cpu_before = meter.used();
         let budget = data.plugin.limits.cpu.saturating_sub(cpu_before);
         let meta = meta.to_wit(&data.plugin.name, budget);
-        let handler = self.exports.turntable_bot_bot_handler();
-        let result = bounded(&mut self.store, wall, &meter, async |store| {
-            handler.call_on_activity(store, &meta, activity).await
-        })
-        .await;
+        let (instance, code) = (self.instance, self.plugin.code.clone());
+        let result =
+            bounded(&mut self.store, wall, &meter, async |store| enter(store, &instance, &code, &meta, entry).await)
+                .await;
         let data = self.store.data_mut();
         let logs = std::mem::take(&mut data.logs);
         log_output(data, "stdout", &data.stdout.take());
         let stderr = data.stderr.take();
         log_output(data, "stderr", &stderr);
         let outcome = match result {
-            Ok(Ok(wit::Flow::Handled)) => Outcome::Done(Flow::Handled),
-            Ok(Ok(wit::Flow::Next)) => Outcome::Done(Flow::Next),
+            Ok(Ok(done)) => Outcome::Done(done),
             Ok(Err(fault)) => Outcome::Failed(Failure::Fault(fault.into())),
             Err(failure) => Outcome::Failed(failure),
         };
@@ -95,6 +94,38 @@ impl Instance {
         match staging {
             Some(staging) => (staging, call),
             None => unreachable!("the store keeps the staging during a call"),
+        }
+    }
+}
+
+/// Calls the handler that the entry names.
+async fn enter(
+    store: &mut Store<GuestState>,
+    instance: &wasmtime::component::Instance,
+    code: &Code,
+    meta: &wit::TurnMeta,
+    entry: Entry<'_>,
+) -> wasmtime::Result<Result<Done, wit::Fault>> {
+    match entry {
+        Entry::Activity(activity) => {
+            let exports = code.handler.load(&mut *store, instance)?;
+            let flow = exports.turntable_bot_bot_handler().call_on_activity(store, meta, activity).await?;
+            Ok(flow.map(|flow| {
+                Done::Flow(match flow {
+                    wit::Flow::Handled => Flow::Handled,
+                    wit::Flow::Next => Flow::Next,
+                })
+            }))
+        }
+        Entry::Dialog(event, state) => {
+            let Some(dialogs) = &code.dialogs else {
+                return Ok(Err(Fault::invalid("the component does not export `dialog-handler`").into()));
+            };
+            let exports = dialogs.load(&mut *store, instance)?;
+            let event =
+                wit::Event { kind: event.kind.to_owned(), name: event.name.to_string(), data: event.data.to_string() };
+            let step = exports.turntable_bot_dialog_handler().call_on_dialog(store, meta, &event, state).await?;
+            Ok(step.map(|step| Done::Step(Step { kind: step.kind, state: step.state, data: step.data })))
         }
     }
 }
@@ -193,6 +224,9 @@ impl Meta {
         let mut extra = vec![("plugin".to_owned(), plugin.to_owned()), ("random-seed".to_owned(), random_seed())];
         if let Some(id) = &self.replies_to {
             extra.push(("replies-to".to_owned(), id.to_string()));
+        }
+        if let Some((frame, depth)) = &self.frame {
+            extra.extend([("frame".to_owned(), frame.to_string()), ("depth".to_owned(), depth.to_string())]);
         }
         wit::TurnMeta {
             turn_id: self.turn_id.to_string(),

@@ -21,6 +21,8 @@ pub struct Limits {
     pub sends_per_turn: u32,
     /// `bytes-per-send`, default 256 KiB: JSON text of one activity or invoke answer.
     pub bytes_per_send: usize,
+    /// `state-bytes-per-scope`, default 256 KiB: keys and values in one scope; also the state of one dialog frame.
+    pub state_bytes_per_scope: usize,
     /// `log-lines-per-turn`, default 200; further lines are counted and dropped.
     pub log_lines_per_turn: u32,
     /// `output-bytes`, default 64 KiB: kept tail of stdout and stderr, each.
@@ -44,6 +46,7 @@ impl Default for Limits {
             host_call_bytes: 4 << 20,
             sends_per_turn: 50,
             bytes_per_send: 256 << 10,
+            state_bytes_per_scope: 256 << 10,
             log_lines_per_turn: 200,
             output_bytes: 64 << 10,
             component_handles: 10_000,

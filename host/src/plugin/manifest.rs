@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
+use super::grants::Grants;
+
 /// What a plugin says of itself.
 #[derive(Debug, Clone, Default)]
 pub struct Manifest {
@@ -26,6 +28,8 @@ pub struct Manifest {
     pub dialogs: Vec<Dialog>,
     /// The grants that it asks for.
     pub wants: Map<String, Value>,
+    /// Those of them that this release knows.
+    pub wanted: Grants,
     /// JSON schema of its settings.
     pub settings: Option<Value>,
 }
@@ -41,6 +45,10 @@ pub struct Route {
     pub order: i64,
     /// BCP-47 prefixes; empty means all.
     pub locales: Vec<String>,
+    /// What to ask before it interrupts a dialog.
+    pub confirm: Option<String>,
+    /// Whether a dialog that it interrupted repeats its question.
+    pub reprompts: bool,
     pattern: Regex,
 }
 
@@ -145,6 +153,7 @@ impl Reader {
             activities: self.strings(object, "", "activities").unwrap_or_else(|| vec!["*".into()]),
             routes: self.routes(object),
             dialogs: self.dialogs(object),
+            wanted: self.wanted(object),
             wants: self.object(object, "wants").unwrap_or_default(),
             description,
             settings,
@@ -173,6 +182,11 @@ impl Reader {
             read.push(route);
         }
         read
+    }
+
+    fn wanted(&mut self, object: &Map<String, Value>) -> Grants {
+        let wants = object.get("wants").and_then(Value::as_object);
+        wants.map(|wants| Grants::wanted(wants, &mut self.problems)).unwrap_or_default()
     }
 
     fn dialogs(&mut self, object: &Map<String, Value>) -> Vec<Dialog> {
@@ -219,12 +233,14 @@ impl Reader {
             self.problem(path, "order", "must be an integer");
         }
         let locales = self.strings(route, path, "locales").unwrap_or_default();
-        self.string(route, path, "confirm");
-        if self.string(route, path, "after").is_some_and(|after| after != "reprompt" && after != "none") {
+        let confirm = self.string(route, path, "confirm").filter(|question| !question.trim().is_empty());
+        let after = self.string(route, path, "after");
+        if after.as_ref().is_some_and(|after| after != "reprompt" && after != "none") {
             self.problem(path, "after", "must be `reprompt` or `none`");
         }
+        let reprompts = after.as_deref() != Some("none");
         let pattern = self.pattern(route, path);
-        Some(Route { name, score, order: order?, locales, pattern: pattern? })
+        Some(Route { name, score, order: order?, locales, confirm, reprompts, pattern: pattern? })
     }
 
     fn pattern(&mut self, route: &Map<String, Value>, path: &str) -> Option<Regex> {

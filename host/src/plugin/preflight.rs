@@ -41,6 +41,8 @@ pub struct Interface {
 const PACKAGE: &str = "turntable:bot";
 const VERSION: (u64, u64) = (0, 1);
 const REQUIRED_EXPORT: &str = "bot-handler";
+/// What a component may lack.
+const OPTIONAL_EXPORTS: &[&str] = &["dialog-handler"];
 
 /// How a component becomes synchronous again.
 pub(super) const SYNC_HINT: &str =
@@ -109,17 +111,29 @@ impl Preflight {
             problems.push(format!("exports `{first}`; this host calls {PACKAGE}@0.1.x"));
             return;
         };
-        let Some(catalog) = CONTRACT.get(REQUIRED_EXPORT) else { return };
-        for (function, expected) in &catalog.functions {
-            match export.functions.get(function) {
-                None => problems.push(format!("exports `{}` without its function `{function}`", export.name)),
-                Some(found) if found != expected => problems.push(format!(
-                    "exports `{}` with another `{function}`: expected {expected}, found {found}{}",
-                    export.name,
-                    sync_hint(found)
-                )),
-                Some(_) => {}
+        check_export(export, REQUIRED_EXPORT, problems);
+        for optional in OPTIONAL_EXPORTS {
+            let path = format!("{PACKAGE}/{optional}");
+            let mut exports = self.exports.iter().map(|export| (Name::of(&export.name), export));
+            if let Some((_, export)) = exports.find(|(name, _)| name.path == path && name.is_ours()) {
+                check_export(export, optional, problems);
             }
+        }
+    }
+}
+
+/// Compares an exported interface with the contract's.
+fn check_export(export: &Interface, interface: &str, problems: &mut Vec<String>) {
+    let Some(catalog) = CONTRACT.get(interface) else { return };
+    for (function, expected) in &catalog.functions {
+        match export.functions.get(function) {
+            None => problems.push(format!("exports `{}` without its function `{function}`", export.name)),
+            Some(found) if found != expected => problems.push(format!(
+                "exports `{}` with another `{function}`: expected {expected}, found {found}{}",
+                export.name,
+                sync_hint(found)
+            )),
+            Some(_) => {}
         }
     }
 }

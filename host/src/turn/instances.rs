@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::record::microseconds;
 use super::{CallRecord, Staging, TurnError};
 use crate::config;
-use crate::plugin::{Failure, Instance, Meta, Outcome, Plugin, Runtime};
+use crate::plugin::{Entry, Failure, Instance, Meta, Outcome, Plugin, Runtime};
 
 /// Instance slots: of the host, and each bot's share of them. A cheap handle.
 #[derive(Clone)]
@@ -91,7 +91,7 @@ impl Instances {
         plugin: &Arc<Plugin>,
         staging: Box<Staging>,
         meta: &Meta,
-        activity: &str,
+        entry: Entry<'_>,
     ) -> (Box<Staging>, CallRecord, Outcome) {
         let started = Instant::now();
         let mut record = CallRecord {
@@ -113,7 +113,7 @@ impl Instances {
         };
         let (staging, outcome) = match instance {
             Ok(mut instance) => {
-                let (staging, call) = instance.on_activity(staging, meta, activity).await;
+                let (staging, call) = instance.call(staging, meta, entry).await;
                 record.cpu_us = microseconds(call.cpu);
                 record.logs = call.logs;
                 if let Some(used) = self.cpu_used.get_mut(position) {

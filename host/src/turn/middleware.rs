@@ -5,7 +5,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Ended, Turn, TurnError};
+use super::{Turn, TurnError};
 use crate::activity::Object;
 
 /// One layer around a turn.
@@ -85,19 +85,7 @@ impl Middleware for ErrorReply {
         let TurnError::Plugin { plugin, failure } = error else { return Err(error) };
         tracing::warn!(bot = %turn.context.inbound.key.bot, %plugin, turn = %turn.context.turn_id,
             outcome = failure.label(), error = %failure, "turn failed");
-        turn.ended = Ended::Failed;
-        let text = turn.generation.spec.error_text.clone();
-        let is_message = turn.context.inbound.activity.kind() == "message";
-        if let Some(staging) = &mut turn.staging {
-            staging.clear();
-        }
-        if is_message && !text.is_empty() {
-            let reply = json!({"type": "message", "text": text, "inputHint": "acceptingInput"});
-            if let Err(error) = turn.send(object(&reply), true).await {
-                tracing::error!(%error, "the error reply could not be staged");
-            }
-        }
-        Ok(())
+        turn.fail().await
     }
 }
 

@@ -44,7 +44,7 @@ impl Routes {
         if activity.kind() != "message" || self.entries.is_empty() {
             return Vec::new();
         }
-        let text = spoken_text(activity);
+        let text = activity.spoken_text();
         let locale = activity.str("locale");
         let mut found: Vec<Match> = Vec::new();
         for entry in &self.entries {
@@ -59,21 +59,4 @@ impl Routes {
         }
         found
     }
-}
-
-/// The text without a mention of the bot and without space around it (`protocol/activity.md` §6, mention).
-fn spoken_text(activity: &Activity) -> String {
-    let mut text = activity.str("text").to_owned();
-    let bot = activity.account("recipient");
-    let entities = activity.object().get("entities").and_then(|entities| entities.as_array());
-    for entity in entities.into_iter().flatten() {
-        let string = |pointer: &str| entity.pointer(pointer).and_then(|value| value.as_str()).unwrap_or_default();
-        if string("/type").eq_ignore_ascii_case("mention") && !bot.is_empty() && string("/mentioned/id") == bot {
-            let mention = string("/text");
-            if !mention.is_empty() {
-                text = text.replace(mention, "");
-            }
-        }
-    }
-    text.trim().to_owned()
 }

@@ -1,4 +1,4 @@
-//! What a turn has done so far and nobody has seen: the one door for everything that a plugin sends.
+//! What a turn has done so far and nobody has seen: sends, state, the dialog stack. The one door for a plugin's effects.
 //!
 //! A plugin call is a savepoint: [`Staging::savepoint`] before it, [`Staging::roll_back`] after a failure.
 
@@ -8,13 +8,21 @@ use serde_json::Value;
 use ulid::Ulid;
 
 use super::TurnContext;
+use super::stack::Stack;
+use super::state::{StagedState, Written};
 use crate::activity::{Activity, DeliveryMode, Object};
-use crate::plugin::{Fault, Limits};
-use crate::storage::{Answer, OutboxAction};
+use crate::plugin::{Fault, Limits, Plugin};
+use crate::storage::{Answer, Fence, OutboxAction, StateValue, StorageError, TurnCommit};
 
 /// Staged effects of one turn.
 pub struct Staging {
     turn: Arc<TurnContext>,
+    /// The lease under which the turn runs.
+    fence: Fence,
+    state: StagedState,
+    pub(super) stack: Stack,
+    /// The stack as it is stored.
+    stored_stack: Stack,
     actions: Vec<OutboxAction>,
     response: Option<Answer>,
     sends: u32,
@@ -26,6 +34,8 @@ pub struct Staging {
 
 /// What was staged at one moment.
 pub(super) struct Savepoint {
+    written: Written,
+    stack: Stack,
     actions: Vec<OutboxAction>,
     response: Option<Answer>,
     flushes: u32,
@@ -35,24 +45,122 @@ pub(super) struct Savepoint {
 const HOST_TYPES: &[&str] = &["invokeResponse", "delay"];
 
 impl Staging {
-    pub(super) fn new(turn: Arc<TurnContext>) -> Self {
-        Self { turn, actions: Vec::new(), response: None, sends: 0, flushes: 0, sent: Vec::new() }
+    pub(super) fn new(turn: Arc<TurnContext>, fence: Fence) -> Self {
+        Self {
+            turn,
+            fence,
+            state: StagedState::default(),
+            stack: Stack::default(),
+            stored_stack: Stack::default(),
+            actions: Vec::new(),
+            response: None,
+            sends: 0,
+            flushes: 0,
+            sent: Vec::new(),
+        }
+    }
+
+    /// Reads the conversation's dialog stack.
+    pub(super) async fn load_stack(&mut self) -> Result<(), StorageError> {
+        let text = self.turn.services.storage.load_stack(&self.turn.inbound.key).await?;
+        self.stack = text.map(|text| Stack::read(&text)).unwrap_or_default();
+        self.stored_stack = self.stack.clone();
+        Ok(())
     }
 
     pub(super) fn savepoint(&self) -> Savepoint {
-        Savepoint { actions: self.actions.clone(), response: self.response.clone(), flushes: self.flushes }
+        Savepoint {
+            written: self.state.savepoint(),
+            stack: self.stack.clone(),
+            actions: self.actions.clone(),
+            response: self.response.clone(),
+            flushes: self.flushes,
+        }
     }
 
     /// Undoes what was staged since the savepoint. What was flushed meanwhile stays sent.
     pub(super) fn roll_back(&mut self, savepoint: Savepoint) {
-        self.actions = if savepoint.flushes == self.flushes { savepoint.actions } else { Vec::new() };
+        if savepoint.flushes == self.flushes {
+            self.actions = savepoint.actions;
+            self.stack = savepoint.stack;
+            self.state.roll_back(savepoint.written);
+        } else {
+            self.actions.clear();
+            self.stack = self.stored_stack.clone();
+            self.state.roll_back(Written::default());
+        }
         self.response = savepoint.response;
     }
 
     /// Drops everything that is staged.
     pub(super) fn clear(&mut self) {
         self.actions.clear();
+        self.stack = self.stored_stack.clone();
+        self.state.roll_back(Written::default());
         self.response = None;
+    }
+
+    /// Whether something of the turn is real already, so that it must not run again.
+    pub(super) fn has_flushed(&self) -> bool {
+        self.flushes > 0
+    }
+
+    /// Reads a value, as this turn sees it.
+    pub(crate) async fn state_get(
+        &mut self,
+        plugin: &Plugin,
+        scope: &str,
+        key: &str,
+    ) -> Result<Option<StateValue>, Fault> {
+        let turn = self.turn.clone();
+        self.state.get(&turn, plugin, scope, key).await
+    }
+
+    /// Stages a value, or with `None` its removal. Returns the new etag.
+    pub(crate) async fn state_set(
+        &mut self,
+        plugin: &Plugin,
+        scope: &str,
+        key: &str,
+        value: Option<&str>,
+        etag: Option<&str>,
+    ) -> Result<Arc<str>, Fault> {
+        let turn = self.turn.clone();
+        self.state.set(&turn, plugin, scope, key, value, etag).await
+    }
+
+    /// The dialog stack as this turn sees it.
+    pub(crate) fn stack_mut(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+
+    /// Makes real what is staged, except that these actions leave instead of the staged ones, and wakes the lane.
+    /// `ends_turn` is false for a flush.
+    pub(super) async fn commit(
+        &mut self,
+        actions: Vec<OutboxAction>,
+        answer: Answer,
+        ends_turn: bool,
+    ) -> Result<(), StorageError> {
+        let (turn, sends) = (&self.turn, actions.len());
+        let commit = TurnCommit {
+            conversation: turn.inbound.key.clone(),
+            service_url: turn.inbound.activity.service_url().into(),
+            turn_id: turn.turn_id.clone(),
+            fence: self.fence,
+            outbox: actions,
+            writes: self.state.writes(),
+            stack: (self.stack.frames != self.stored_stack.frames).then(|| self.stack.stored()),
+            mark: turn.mark.clone().map(|key| (key, answer)),
+            ends_turn,
+        };
+        turn.services.storage.commit(commit).await?;
+        if sends > 0 {
+            turn.services.deliveries.wake(&turn.inbound.key, sends);
+        }
+        self.state.committed();
+        self.stored_stack = self.stack.clone();
+        Ok(())
     }
 
     pub(super) fn sent(&self) -> &[Arc<str>] {
@@ -63,9 +171,9 @@ impl Staging {
         self.response.as_ref()
     }
 
-    /// Takes the staged actions for the commit.
-    pub(super) fn take_actions(&mut self) -> Vec<OutboxAction> {
-        std::mem::take(&mut self.actions)
+    /// The staged actions.
+    pub(super) fn actions(&self) -> &[OutboxAction] {
+        &self.actions
     }
 
     /// Stages an activity, or sends it at once if it is ephemeral. `threaded` makes it a reply to the incoming activity.
@@ -136,9 +244,12 @@ impl Staging {
             return Ok(());
         }
         let answer = Answer { status: 200, body: None };
-        self.turn.commit(self.actions.clone(), answer, false).await.map_err(|error| Fault {
-            retry_after_ms: Some(1_000),
-            ..Fault::new("unavailable", format!("nothing was flushed: {error}"))
+        self.commit(self.actions.clone(), answer, false).await.map_err(|error| match error {
+            StorageError::Conflict => Fault::new("conflict", format!("nothing was flushed: {error}")),
+            error => Fault {
+                retry_after_ms: Some(1_000),
+                ..Fault::new("unavailable", format!("nothing was flushed: {error}"))
+            },
         })?;
         self.actions.clear();
         self.flushes += 1;

@@ -184,6 +184,22 @@ impl Host {
         self.admin("PUT", &format!("/v1/bots/{bot}/plugins/{plugin}"), component).await
     }
 
+    /// Replaces a text in the configuration and reloads the bot.
+    pub(crate) async fn reconfigure(&self, bot: &str, from: &str, to: &str) {
+        let path = self.folder.path().join("turntable.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "the configuration has no {from:?}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        let swap = self.admin("POST", &format!("/v1/bots/{bot}/reload"), Vec::new()).await;
+        assert_eq!(swap.status, 200, "{}", swap.text);
+    }
+
+    /// Swaps back to the previous generation.
+    pub(crate) async fn roll_back(&self, bot: &str) {
+        let swap = self.admin("POST", &format!("/v1/bots/{bot}/rollback"), Vec::new()).await;
+        assert_eq!(swap.status, 200, "{}", swap.text);
+    }
+
     /// Returns the status of a bot.
     pub(crate) async fn status(&self, bot: &str) -> Value {
         self.admin("GET", &format!("/v1/bots/{bot}"), Vec::new()).await.json()

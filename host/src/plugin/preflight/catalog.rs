@@ -65,8 +65,11 @@ mod tests {
 
     #[test]
     fn the_embedded_contract_has_its_interfaces() {
-        assert_eq!(CONTRACT.keys().collect::<Vec<_>>(), ["bot-handler", "config", "log", "turn", "types"]);
-        assert!(DRAFTS.contains_key("state") && DRAFTS.contains_key("dialog-handler"));
+        assert_eq!(
+            CONTRACT.keys().collect::<Vec<_>>(),
+            ["bot-handler", "config", "dialog-handler", "dialogs", "log", "state", "turn", "types"]
+        );
+        assert!(DRAFTS.contains_key("calls") && DRAFTS.contains_key("middleware"));
         assert_eq!(CONTRACT["config"].functions["get"], "func(key: string) -> option<string>");
         assert_eq!(
             CONTRACT["bot-handler"].functions["on-activity"],

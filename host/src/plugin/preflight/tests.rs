@@ -23,7 +23,7 @@ fn every_problem_of_a_component_is_listed() {
                 (export "get" (func (param "key" string) (result (option string))))
                 (export "watch" (func (param "key" string)))))
             (import "turntable:bot/turn@0.2.0" (instance (export "reply" (func))))
-            (import "turntable:bot/state@0.1.0" (instance (export "get" (func))))
+            (import "turntable:bot/calls@0.1.0" (instance (export "act" (func))))
             (import "wasi:io/poll@0.2.9" (instance (export "poll" (func))))
             (import "wasi:io/poll@0.3.0" (instance (export "poll" (func))))
             (import "acme:files/all@1.0.0" (instance (export "open" (func)))))"#,
@@ -31,7 +31,7 @@ fn every_problem_of_a_component_is_listed() {
     .unwrap();
     let problems = read(&component).unwrap().problems();
     let wanted =
-        ["`watch`", "turn@0.2.0", "state@0.1.0`, a draft", "wasi:io/poll@0.3.0", "acme:files/all", "bot-handler"];
+        ["`watch`", "turn@0.2.0", "calls@0.1.0`, a draft", "wasi:io/poll@0.3.0", "acme:files/all", "bot-handler"];
     for part in wanted {
         assert!(problems.iter().any(|problem| problem.contains(part)), "{part} is not in {problems:#?}");
     }

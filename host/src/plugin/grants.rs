@@ -1,0 +1,123 @@
+//! Grants: what a plugin asks for in its manifest and the operator gives it in the configuration. Both must allow.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+/// Capabilities of one plugin. The default has none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// `state`: the scopes whose values it may read and write.
+    pub state: Vec<Scope>,
+    /// `shared-state`: the namespace that it uses instead of its own, together with every plugin of the bot that is
+    /// granted the same. The operator's alone; a plugin does not ask for it.
+    pub shared_state: Option<Arc<str>>,
+    /// `dialogs`: whether it may own dialogs, and begin, cancel and see those of the conversation.
+    pub dialogs: bool,
+}
+
+/// Whose values a state call means (`state.wit`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// `conversation`
+    Conversation,
+    /// `user`
+    User,
+    /// `private`: one user in one conversation.
+    Private,
+    /// `bot`
+    Bot,
+}
+
+impl Scope {
+    /// All scopes, by name.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("conversation", Self::Conversation), ("user", Self::User), ("private", Self::Private), ("bot", Self::Bot)];
+
+    /// Returns the scope of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, scope)| *scope)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, scope)| *scope == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl Grants {
+    /// Reads the `wants` of a manifest. Names that this release does not know are ignored; a known one of another shape
+    /// is a problem.
+    pub(super) fn wanted(wants: &Map<String, Value>, problems: &mut Vec<String>) -> Self {
+        let mut grants = Self::default();
+        match wants.get("state") {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(scopes)) => {
+                for scope in scopes {
+                    match scope.as_str().and_then(Scope::named) {
+                        Some(scope) if !grants.state.contains(&scope) => grants.state.push(scope),
+                        Some(_) => {}
+                        None => problems.push(format!(
+                            "manifest: `wants.state` has {scope}; the scopes are conversation, user, private, bot"
+                        )),
+                    }
+                }
+            }
+            Some(_) => problems.push("manifest: `wants.state` must be an array of scopes".to_owned()),
+        }
+        match wants.get("dialogs") {
+            None | Some(Value::Null) => {}
+            Some(Value::Bool(dialogs)) => grants.dialogs = *dialogs,
+            Some(_) => problems.push("manifest: `wants.dialogs` must be true or false".to_owned()),
+        }
+        grants
+    }
+
+    /// What both the plugin wants and the operator granted.
+    pub(super) fn both(wanted: &Self, granted: &Self) -> Self {
+        Self {
+            state: wanted.state.iter().copied().filter(|scope| granted.state.contains(scope)).collect(),
+            shared_state: granted.shared_state.clone(),
+            dialogs: wanted.dialogs && granted.dialogs,
+        }
+    }
+
+    /// What the plugin wants and the operator did not grant, as the operator would write it.
+    pub(super) fn lacking(wanted: &Self, granted: &Self) -> Vec<String> {
+        let scopes = wanted.state.iter().filter(|scope| !granted.state.contains(scope));
+        let mut lacking: Vec<String> = scopes.map(|scope| format!("state = [\"{}\"]", scope.name())).collect();
+        if wanted.dialogs && !granted.dialogs {
+            lacking.push("dialogs = true".to_owned());
+        }
+        lacking
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Grants, Scope};
+
+    fn wanted(wants: &serde_json::Value) -> Result<Grants, Vec<String>> {
+        let mut problems = Vec::new();
+        let grants = Grants::wanted(wants.as_object().unwrap(), &mut problems);
+        if problems.is_empty() { Ok(grants) } else { Err(problems) }
+    }
+
+    #[test]
+    fn both_must_allow() {
+        let wants = wanted(&json!({"state": ["user", "bot"], "dialogs": true, "later": 1})).unwrap();
+        let granted = Grants { state: vec![Scope::User, Scope::Conversation], shared_state: None, dialogs: false };
+        let grants = Grants::both(&wants, &granted);
+        assert_eq!((grants.state, grants.dialogs), (vec![Scope::User], false));
+        assert_eq!(Grants::lacking(&wants, &granted), ["state = [\"bot\"]", "dialogs = true"]);
+    }
+
+    #[test]
+    fn a_wish_of_another_shape_is_a_problem() {
+        let problems = wanted(&json!({"state": ["users"], "dialogs": "yes"})).unwrap_err();
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].contains("\"users\"; the scopes are conversation, user, private, bot"));
+    }
+}

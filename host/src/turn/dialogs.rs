@@ -1,0 +1,376 @@
+//! The dialog engine: takes what a dialog wants next and does it, until the top of the stack waits.
+//!
+//! What a dialog does is the guest's; the stack, the prompts and every transition are here (`dialogs.wit`).
+
+mod prompts;
+mod versions;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::stack::{DEPTH_MAX, Frame, Status, version_of};
+use super::staging::Staging;
+use super::{Turn, TurnError};
+use crate::plugin::{Done, Entry, Event, Failure, Fault, Step};
+
+/// Events that the dialogs of one turn may get (`dialog-events-per-turn`).
+const EVENTS_MAX: u32 = 100;
+/// So many failed turns in a row cancel a frame.
+const FAILURES_MAX: u32 = 3;
+
+/// What became of an activity that was offered to the top of the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    Taken,
+    Left,
+}
+
+/// The handler that an event goes to, or why none gets it.
+enum Ready {
+    /// The plugin's position; the frame's state is of its version.
+    At(usize),
+    /// The frame was taken off the stack.
+    Reset,
+    /// The frame stays untouched until another generation serves.
+    Held,
+}
+
+impl Turn {
+    /// Runs what was staged on the stack until its top waits.
+    pub(super) async fn settle(&mut self) -> Result<(), TurnError> {
+        loop {
+            let stack = &mut self.staged()?.stack;
+            if !stack.cancelled.is_empty() {
+                let (frame, reason) = stack.cancelled.remove(0);
+                self.tell_cancelled(frame, reason).await?;
+                continue;
+            }
+            let Some(top) = stack.top().cloned() else { return Ok(()) };
+            let held = match &top.status {
+                Status::Begin { options } => self.tell(&top, "begin", options).await?,
+                Status::Resume { event } => self.tell(&top, "resume", event).await?,
+                Status::Child => {
+                    self.resume(&top.id, &resumed("dialog", "failed", None))?;
+                    false
+                }
+                Status::Waiting { .. } | Status::Prompt { .. } | Status::Confirm { .. } => {
+                    if !std::mem::take(&mut stack.reprompt) {
+                        return Ok(());
+                    }
+                    self.ask_again(&top).await?
+                }
+            };
+            if held {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Offers the activity of the turn to the dialog that waits.
+    pub(super) async fn offer(&mut self) -> Result<Offer, TurnError> {
+        let Some(top) = self.staged()?.stack.top().cloned() else { return Ok(Offer::Left) };
+        let activity = self.context.inbound.activity.clone();
+        if !self.may_answer(&top) {
+            return Ok(Offer::Left);
+        }
+        self.entered = Some(top.id.clone());
+        if !top.waits() && activity.kind() == "message" {
+            // An earlier turn failed before the frame could ask: it does so now, and this message answers nothing yet.
+            self.settle().await?;
+            return Ok(Offer::Taken);
+        }
+        let offer = match &top.status {
+            Status::Waiting { activities } if takes(activities, &activity) => {
+                let data = activity.text().clone();
+                match self.event(&top, "continue", data).await? {
+                    None => self.left_or_reset(&top),
+                    Some(step) if step.kind == "ignored" => Offer::Left,
+                    Some(step) => {
+                        self.apply(&top.id, "continue", step).await?;
+                        Offer::Taken
+                    }
+                }
+            }
+            Status::Prompt { definition, attempt } if activity.kind() == "message" => {
+                self.answer_prompt(&top, definition, *attempt).await?
+            }
+            Status::Confirm { .. } if activity.kind() == "message" => self.answer_confirmation(&top).await?,
+            _ => Offer::Left,
+        };
+        self.settle().await?;
+        Ok(offer)
+    }
+
+    /// Counts a failed turn against the frame that it was about. The caller has dropped what the turn staged. A frame that
+    /// failed too often is taken off the stack, and the user is told.
+    pub(super) async fn count_failure(&mut self) -> Result<(), TurnError> {
+        let Some(entered) = self.entered.take() else { return Ok(()) };
+        let stack = &mut self.staged()?.stack;
+        let Some(position) = stack.frames.iter().position(|frame| frame.id == entered) else { return Ok(()) };
+        let Some(frame) = stack.frames.get_mut(position) else { return Ok(()) };
+        frame.failures += 1;
+        if frame.failures < FAILURES_MAX {
+            return Ok(());
+        }
+        // What stands above it was its child or interrupted it; neither can return to it.
+        stack.frames.truncate(position + 1);
+        self.hand_back(&entered, "failed", None)?;
+        let text = self.generation.spec.dialog_failed_text.clone();
+        self.say(&text).await?;
+        // What is left goes on, unless that fails too: then it waits for the next message.
+        let savepoint = self.staged()?.savepoint();
+        match self.settle().await {
+            Err(TurnError::Plugin { plugin, failure }) => {
+                tracing::warn!(turn = %self.context.turn_id, %plugin, %failure, "a dialog could not go on");
+                self.staged()?.roll_back(savepoint);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Sends an event that must be answered with a step; true if the frame is held.
+    async fn tell(&mut self, frame: &Frame, kind: &'static str, data: &Value) -> Result<bool, TurnError> {
+        if self.entered.is_none() {
+            self.entered = Some(frame.id.clone());
+        }
+        match self.event(frame, kind, data.to_string().into()).await? {
+            Some(step) => self.apply(&frame.id, kind, step).await.map(|()| false),
+            // Off the stack, or held: in the first case another frame is on top now.
+            None => Ok(self.staged()?.stack.top().is_some_and(|top| top.id == frame.id)),
+        }
+    }
+
+    /// Asks the top to repeat its question; true if the frame is held.
+    async fn ask_again(&mut self, top: &Frame) -> Result<bool, TurnError> {
+        self.reprompts += 1;
+        match &top.status {
+            Status::Prompt { definition, .. } | Status::Confirm { definition, .. } => {
+                let definition = definition.clone();
+                self.ask(&definition, 0).await.map(|()| false)
+            }
+            _ => match self.event(top, "reprompt", "null".into()).await? {
+                Some(step) => self.apply(&top.id, "reprompt", step).await.map(|()| false),
+                None => Ok(self.staged()?.stack.top().is_some_and(|held| held.id == top.id)),
+            },
+        }
+    }
+
+    /// Tells a frame that it is gone. Its failure changes nothing.
+    async fn tell_cancelled(&mut self, frame: Frame, reason: &'static str) -> Result<(), TurnError> {
+        let known = self.plugin_of(&frame).filter(|(_, version)| *version == frame.state_version);
+        let began = !matches!(frame.status, Status::Begin { .. });
+        let (Some((position, _)), true) = (known, began) else { return Ok(()) };
+        let data = json!({ "reason": reason }).to_string();
+        let event = Event { kind: "cancelled", name: frame.dialog.clone(), data: data.into() };
+        match self.enter_dialog(position, &frame, &event).await {
+            Ok(_) | Err(TurnError::Plugin { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends an event to a frame on the stack, after bringing its state to the plugin's version. None: the frame could not
+    /// get it, see [`Ready`].
+    async fn event(&mut self, frame: &Frame, kind: &'static str, data: Arc<str>) -> Result<Option<Step>, TurnError> {
+        let Ready::At(position) = self.ready(frame).await? else { return Ok(None) };
+        // A migration may have changed it.
+        let Some(frame) = self.frame(&frame.id)?.cloned() else { return Ok(None) };
+        let event = Event { kind, name: frame.dialog.clone(), data };
+        self.enter_dialog(position, &frame, &event).await.map(Some)
+    }
+
+    /// Calls `on-dialog`.
+    async fn enter_dialog(&mut self, position: usize, frame: &Frame, event: &Event) -> Result<Step, TurnError> {
+        self.dialog_events += 1;
+        if self.dialog_events > EVENTS_MAX {
+            return Err(self.refused(frame, Fault::quota("dialog-events-per-turn", EVENTS_MAX)));
+        }
+        let depth = self.staged()?.stack.frames.iter().position(|other| other.id == frame.id).map_or(0, |at| at + 1);
+        let mut meta = self.context.meta(format!("dialog:{}", frame.dialog)).await;
+        meta.frame = Some((frame.id.clone(), depth));
+        match self.enter(position, &meta, Entry::Dialog(event, frame.state.as_deref())).await? {
+            Done::Step(step) => Ok(step),
+            Done::Flow(_) => Err(TurnError::Host("on-dialog returned no step".to_owned())),
+        }
+    }
+
+    /// Does what a step says.
+    async fn apply(&mut self, id: &Arc<str>, event: &'static str, step: Step) -> Result<(), TurnError> {
+        let Some(frame) = self.frame(id)?.cloned() else { return Ok(()) };
+        self.keep_state(&frame, step.state.as_deref())?;
+        let data: Value = match step.data.trim() {
+            "" => Value::Null,
+            text => serde_json::from_str(text).map_err(|error| {
+                self.refused(&frame, Fault::invalid(format!("the data of step `{}` is not JSON: {error}", step.kind)))
+            })?,
+        };
+        match step.kind.as_str() {
+            "wait" => {
+                let activities = data.get("activities").cloned().unwrap_or(Value::Null);
+                let activities = serde_json::from_value::<Option<Vec<String>>>(activities)
+                    .map_err(|_| self.refused(&frame, Fault::invalid("`activities` of step `wait` must be strings")))?;
+                self.wait(id, Status::Waiting { activities: activities.unwrap_or_default() })
+            }
+            "prompt" => self.begin_prompt(&frame, data).await,
+            "call" => {
+                let child = self.child(&frame, &data)?;
+                self.set_status(id, Status::Child)?;
+                self.push(&frame, child)
+            }
+            "replace" => {
+                let child = self.child(&frame, &data)?;
+                self.staged()?.stack.frames.pop();
+                self.push(&frame, child)
+            }
+            "done" => self.hand_back(id, "completed", Some(data)),
+            "cancelled" => self.hand_back(id, "cancelled", None),
+            "flush" => {
+                self.set_status(id, Status::Resume { event: json!({"from": "flush", "reason": "completed"}) })?;
+                self.staged()?.flush().await.map_err(|fault| self.refused(&frame, fault))
+            }
+            "ignored" if event == "reprompt" => Ok(()),
+            other => {
+                let why = format!("`{}` answered `{event}` with the step `{other}`", frame.dialog);
+                Err(self.refused(&frame, Fault::invalid(why)))
+            }
+        }
+    }
+
+    /// Keeps the state of a step, and notes the success.
+    fn keep_state(&mut self, frame: &Frame, state: Option<&str>) -> Result<(), TurnError> {
+        let bytes_max = self.plugin_of(frame).and_then(|(position, _)| {
+            self.generation.plugins.get(position).map(|plugin| plugin.limits.state_bytes_per_scope)
+        });
+        if let (Some(state), Some(max)) = (state, bytes_max)
+            && state.len() > max
+        {
+            return Err(self.refused(frame, Fault::quota("state-bytes-per-scope", max)));
+        }
+        let Some(frame) = self.frame_mut(&frame.id)? else { return Ok(()) };
+        frame.failures = 0;
+        if let Some(state) = state {
+            frame.state = Some(state.into());
+        }
+        if let Some(previous) = &mut frame.previous {
+            previous.successes += 1;
+            if previous.successes >= 2 {
+                frame.previous = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a frame off the stack and gives its result to the one below: a parent resumes, an interrupted one repeats
+    /// its question.
+    fn hand_back(&mut self, id: &str, reason: &str, result: Option<Value>) -> Result<(), TurnError> {
+        let stack = &mut self.staged()?.stack;
+        let Some(position) = stack.frames.iter().position(|frame| *frame.id == *id) else { return Ok(()) };
+        stack.frames.remove(position);
+        match position.checked_sub(1).and_then(|below| stack.frames.get_mut(below)) {
+            Some(parent) if parent.status == Status::Child => {
+                parent.status = Status::Resume { event: resumed("dialog", reason, result) };
+            }
+            Some(interrupted) => stack.reprompt = interrupted.waits(),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The frame that a step `call` or `replace` asks for.
+    fn child(&self, frame: &Frame, data: &Value) -> Result<Frame, TurnError> {
+        let dialog = data.get("dialog").and_then(Value::as_str).unwrap_or_default();
+        let plugin = self.plugin_of(frame).and_then(|(position, _)| self.generation.plugins.get(position));
+        match plugin.filter(|plugin| version_of(plugin, dialog).is_some()) {
+            Some(plugin) => Ok(Frame::new(plugin, dialog, data.get("options").cloned().unwrap_or(Value::Null))),
+            None => {
+                let why = format!("`{}` calls the dialog `{dialog}`, which its manifest does not list", frame.dialog);
+                Err(self.refused(frame, Fault::invalid(why)))
+            }
+        }
+    }
+
+    fn push(&mut self, frame: &Frame, child: Frame) -> Result<(), TurnError> {
+        if self.staged()?.stack.frames.len() >= DEPTH_MAX {
+            return Err(self.refused(frame, Fault::quota("dialog-depth", DEPTH_MAX)));
+        }
+        self.staged()?.stack.frames.push(child);
+        Ok(())
+    }
+
+    /// The frame waits for the user who is asked: in a group, nobody else answers.
+    fn wait(&mut self, id: &str, status: Status) -> Result<(), TurnError> {
+        let activity = &self.context.inbound.activity;
+        let conversation = activity.object().get("conversation");
+        let is_group = conversation.and_then(|group| group.get("isGroup")).and_then(Value::as_bool) == Some(true);
+        let user = activity.account("from");
+        let asked = (is_group && !user.is_empty() && user != activity.account("recipient")).then(|| user.into());
+        if let Some(frame) = self.frame_mut(id)? {
+            frame.status = status;
+            if asked.is_some() {
+                frame.asked = asked;
+            }
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self, id: &str, event: &Value) -> Result<(), TurnError> {
+        self.set_status(id, Status::Resume { event: event.clone() })
+    }
+
+    fn set_status(&mut self, id: &str, status: Status) -> Result<(), TurnError> {
+        if let Some(frame) = self.frame_mut(id)? {
+            frame.status = status;
+        }
+        Ok(())
+    }
+
+    fn may_answer(&self, frame: &Frame) -> bool {
+        let user = self.context.inbound.activity.account("from");
+        frame.asked.as_deref().is_none_or(|asked| asked == user)
+    }
+
+    fn frame(&mut self, id: &str) -> Result<Option<&Frame>, TurnError> {
+        Ok(self.staged()?.stack.frames.iter().find(|frame| *frame.id == *id))
+    }
+
+    fn frame_mut(&mut self, id: &str) -> Result<Option<&mut Frame>, TurnError> {
+        Ok(self.staged()?.stack.frames.iter_mut().find(|frame| *frame.id == *id))
+    }
+
+    /// The position of a frame's plugin and the version that its dialog has there.
+    fn plugin_of(&self, frame: &Frame) -> Option<(usize, u64)> {
+        let position = self.generation.plugins.iter().position(|plugin| plugin.name == frame.plugin)?;
+        let version = version_of(self.generation.plugins.get(position)?, &frame.dialog)?;
+        Some((position, version))
+    }
+
+    /// The failure of a dialog that broke a rule of the contract.
+    #[expect(clippy::unused_self, reason = "reads as what the turn makes of it")]
+    fn refused(&self, frame: &Frame, fault: Fault) -> TurnError {
+        TurnError::Plugin { plugin: frame.plugin.clone(), failure: Failure::Fault(fault) }
+    }
+
+    pub(super) fn staged(&mut self) -> Result<&mut Staging, TurnError> {
+        self.staging.as_deref_mut().ok_or_else(|| TurnError::Host("the turn's staging is gone".into()))
+    }
+}
+
+/// The data of a `resume` event.
+pub(super) fn resumed(from: &str, reason: &str, result: Option<Value>) -> Value {
+    let mut event = json!({ "from": from, "reason": reason });
+    if let Some(result) = result {
+        event["result"] = result;
+    }
+    event
+}
+
+/// Whether a waiting frame gets an activity: messages, what belongs to signing in, and the types it asked for.
+fn takes(activities: &[String], activity: &crate::activity::Activity) -> bool {
+    let kind = activity.kind();
+    let name = activity.str("name");
+    kind == "message"
+        || activities.iter().any(|wanted| wanted == kind)
+        || (kind == "event" && name == "tokens/response")
+        || (kind == "invoke" && matches!(name, "signin/verifyState" | "signin/tokenExchange" | "signin/failure"))
+}

@@ -1,0 +1,214 @@
+//! Prompts of the host on the stack: asked, answered, validated, given up; and the question before an interruption.
+
+use std::sync::Arc;
+
+use jiff::Zoned;
+use serde_json::{Value, json};
+
+use super::{Offer, resumed};
+use crate::activity::Activity;
+use crate::plugin::{Fault, Step};
+use crate::prompt::Prompt;
+use crate::turn::stack::{Frame, Status};
+use crate::turn::{Turn, TurnError};
+
+/// Answers to «shall I interrupt?» that are not understood count as a no after so many.
+const CONFIRM_ATTEMPTS_MAX: u32 = 3;
+
+impl Turn {
+    /// Begins the prompt that a step asks for.
+    pub(super) async fn begin_prompt(&mut self, frame: &Frame, definition: Value) -> Result<(), TurnError> {
+        if let Err(why) = Prompt::parse(&definition) {
+            return Err(self.refused(frame, Fault::invalid(format!("`{}`: prompt: {why}", frame.dialog))));
+        }
+        self.ask(&definition, 0).await?;
+        self.wait(&frame.id, Status::Prompt { definition, attempt: 0 })
+    }
+
+    /// Sends the question of a prompt, or the one for another attempt.
+    pub(super) async fn ask(&mut self, definition: &Value, attempt: u32) -> Result<(), TurnError> {
+        let activity = &self.context.inbound.activity;
+        let question = Prompt::parse(definition)
+            .ok()
+            .and_then(|prompt| prompt.ask(attempt, activity.channel_id(), activity.str("locale")));
+        match question {
+            Some(question) => self.send(question, true).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the message of the turn as the answer to a prompt.
+    pub(super) async fn answer_prompt(
+        &mut self,
+        frame: &Frame,
+        definition: &Value,
+        attempt: u32,
+    ) -> Result<Offer, TurnError> {
+        // A plugin that is gone, or of another version, is found out here and not after the last answer.
+        let super::Ready::At(_) = self.ready(frame).await? else { return Ok(self.left_or_reset(frame)) };
+        // A prompt that an older host took may be none of this one.
+        let Ok(prompt) = Prompt::parse(definition) else {
+            self.resume(&frame.id, &resumed("prompt", "failed", None))?;
+            return Ok(Offer::Taken);
+        };
+        let value = match recognized(&prompt, &self.context.inbound.activity) {
+            Ok(value) => value,
+            Err(why) => {
+                tracing::debug!(turn = %self.context.turn_id, dialog = %frame.dialog, why, "an answer does not fit its prompt");
+                self.answered_wrong(frame, definition, &prompt, attempt, None).await?;
+                return Ok(Offer::Taken);
+            }
+        };
+        let Some(validator) = prompt.validator() else {
+            self.resume(&frame.id, &resumed("prompt", "completed", Some(value)))?;
+            return Ok(Offer::Taken);
+        };
+        let data = json!({ "validator": validator, "value": value, "attempt": attempt + 1 }).to_string();
+        if let Some(step) = self.event(frame, "validate", data.into()).await? {
+            self.validated(frame, definition, &prompt, attempt, value, &step).await?;
+        }
+        Ok(Offer::Taken)
+    }
+
+    async fn validated(
+        &mut self,
+        frame: &Frame,
+        definition: &Value,
+        prompt: &Prompt,
+        attempt: u32,
+        value: Value,
+        step: &Step,
+    ) -> Result<(), TurnError> {
+        let data: Value = serde_json::from_str(&step.data).unwrap_or(Value::Null);
+        self.keep_state(frame, step.state.as_deref())?;
+        match step.kind.as_str() {
+            "accept" => {
+                let value = if data.is_null() { value } else { data };
+                self.resume(&frame.id, &resumed("prompt", "completed", Some(value)))
+            }
+            "reject" => {
+                let retry = data.get("retry").filter(|retry| !retry.is_null()).cloned();
+                self.answered_wrong(frame, definition, prompt, attempt, retry).await
+            }
+            other => {
+                let why = format!("`{}` answered `validate` with the step `{other}`", frame.dialog);
+                Err(self.refused(frame, Fault::invalid(why)))
+            }
+        }
+    }
+
+    /// Asks again, with another question this time where there is one, or gives the prompt up.
+    async fn answered_wrong(
+        &mut self,
+        frame: &Frame,
+        definition: &Value,
+        prompt: &Prompt,
+        attempt: u32,
+        retry: Option<Value>,
+    ) -> Result<(), TurnError> {
+        let attempt = attempt + 1;
+        if attempt >= prompt.attempts_max() {
+            return self.resume(&frame.id, &resumed("prompt", "failed", None));
+        }
+        self.set_status(&frame.id, Status::Prompt { definition: definition.clone(), attempt })?;
+        match retry {
+            Some(retry) => {
+                let mut asked = definition.clone();
+                asked["retry"] = retry;
+                if let Err(why) = Prompt::parse(&asked) {
+                    return Err(self.refused(frame, Fault::invalid(format!("`{}`: retry: {why}", frame.dialog))));
+                }
+                self.ask(&asked, attempt).await
+            }
+            None => self.ask(definition, attempt).await,
+        }
+    }
+
+    /// Asks before a route interrupts the dialog that waits. The answer runs the route, or repeats the question.
+    pub(in crate::turn) async fn confirm_route(
+        &mut self,
+        plugin: Arc<str>,
+        route: String,
+        question: &str,
+    ) -> Result<(), TurnError> {
+        let definition = json!({ "kind": "confirm", "prompt": question });
+        let frame = Frame {
+            id: ulid::Ulid::new().to_string().into(),
+            plugin: "turntable".into(),
+            dialog: "confirm".into(),
+            state_version: 0,
+            state: None,
+            status: Status::Confirm {
+                definition: definition.clone(),
+                attempt: 0,
+                plugin,
+                route,
+                activity: self.context.inbound.activity.text().clone(),
+            },
+            failures: 0,
+            asked: None,
+            previous: None,
+        };
+        let (id, status) = (frame.id.clone(), frame.status.clone());
+        self.staged()?.stack.frames.push(frame);
+        self.ask(&definition, 0).await?;
+        self.wait(&id, status)
+    }
+
+    /// Takes the message of the turn as the answer to «shall I interrupt?».
+    pub(super) async fn answer_confirmation(&mut self, frame: &Frame) -> Result<Offer, TurnError> {
+        let Status::Confirm { definition, attempt, plugin, route, activity } = &frame.status else {
+            return Ok(Offer::Left);
+        };
+        let answer = Prompt::parse(definition).and_then(|prompt| recognized(&prompt, &self.context.inbound.activity));
+        match answer {
+            Err(_) if attempt + 1 < CONFIRM_ATTEMPTS_MAX => {
+                let (definition, attempt) = (definition.clone(), attempt + 1);
+                if let Some(Frame { status: Status::Confirm { attempt: asked, .. }, .. }) = self.frame_mut(&frame.id)? {
+                    *asked = attempt;
+                }
+                self.ask(&definition, attempt).await?;
+            }
+            Ok(Value::Bool(true)) => {
+                self.staged()?.stack.frames.pop();
+                let position = self.generation.plugins.iter().position(|known| known.name == *plugin);
+                match position {
+                    Some(position) => {
+                        self.take_route(position, route, activity).await?;
+                    }
+                    // Its plugin went in a swap: what it interrupted goes on.
+                    None => _ = self.staged()?.stack.ask_again(),
+                }
+            }
+            _ => {
+                let stack = &mut self.staged()?.stack;
+                stack.frames.pop();
+                stack.ask_again();
+            }
+        }
+        Ok(Offer::Taken)
+    }
+
+    /// Stages a text of the host itself.
+    pub(in crate::turn) async fn say(&mut self, text: &str) -> Result<(), TurnError> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let message = json!({"type": "message", "text": text, "inputHint": "acceptingInput"});
+        let message = message.as_object().cloned().unwrap_or_default();
+        self.send(message, true).await.map(drop)
+    }
+
+    /// A frame that is held leaves the activity to the handlers; one that was reset has answered it.
+    pub(super) fn left_or_reset(&mut self, frame: &Frame) -> Offer {
+        let held = self.frame(&frame.id).is_ok_and(|frame| frame.is_some());
+        if held { Offer::Left } else { Offer::Taken }
+    }
+}
+
+fn recognized(prompt: &Prompt, answer: &Activity) -> Result<Value, String> {
+    // The date that «tomorrow» counts from is the user's: the channel says their time and its offset.
+    let local = answer.str("localTimestamp").parse::<jiff::civil::DateTime>();
+    let today = local.unwrap_or_else(|_| Zoned::now().datetime());
+    prompt.recognize(answer, answer.str("locale"), today).map_err(|error| error.to_string())
+}

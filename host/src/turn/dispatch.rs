@@ -1,0 +1,146 @@
+//! Who gets the activity: routes of global handlers, the dialog that waits, activity handlers (`design.md` §2).
+
+use super::dialogs::Offer;
+use super::routes::Match;
+use super::stack::Status;
+use super::{Turn, TurnError};
+use crate::config::OnFailure;
+use crate::plugin::{Done, Entry, Failure, Flow, Meta, Outcome};
+use crate::telemetry;
+
+impl Turn {
+    /// The innermost step of a turn.
+    pub(super) async fn dispatch(&mut self) -> Result<(), TurnError> {
+        let generation = self.generation.clone();
+        let activity = self.context.inbound.activity.clone();
+        if generation.has_dialogs {
+            self.staged()?.load_stack().await.map_err(TurnError::Storage)?;
+        }
+        let routes = generation.routes.matches(&generation.plugins, &activity);
+        let handles = |position: &usize| {
+            generation.plugins.get(*position).is_some_and(|plugin| plugin.manifest.handles(activity.kind()))
+        };
+        let handlers: Vec<usize> = (0..generation.plugins.len()).filter(handles).collect();
+        if !self.reserve(&routes, &handlers).await? {
+            return Ok(());
+        }
+        let is_confirmation = matches!(self.staged()?.stack.top().map(|top| &top.status), Some(Status::Confirm { .. }));
+        if is_confirmation && self.offer().await? == Offer::Taken {
+            return Ok(());
+        }
+        for route in routes {
+            if self.offer_route(&route).await? == Flow::Handled {
+                return Ok(());
+            }
+        }
+        if !is_confirmation && self.offer().await? == Offer::Taken {
+            return Ok(());
+        }
+        for position in handlers {
+            let text = activity.text().clone();
+            if self.handle(position, "activity".to_owned(), &text).await? == Flow::Handled {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the instance slots of every plugin that the turn may call; false if there is none.
+    async fn reserve(&mut self, routes: &[Match], handlers: &[usize]) -> Result<bool, TurnError> {
+        let mut needed: Vec<usize> = routes.iter().map(|route| route.plugin).chain(handlers.iter().copied()).collect();
+        let plugins = &self.generation.plugins;
+        let staging = self.staging.as_deref().map(|staging| &staging.stack);
+        for frame in staging.into_iter().flat_map(|stack| &stack.frames) {
+            needed.extend(plugins.iter().position(|plugin| plugin.name == frame.plugin));
+            if let Status::Confirm { plugin: route, .. } = &frame.status {
+                needed.extend(plugins.iter().position(|plugin| plugin.name == *route));
+            }
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        if !needed.is_empty() {
+            self.instances.reserve(&self.context.inbound.key.bot, needed.len()).await?;
+        }
+        // A frame whose plugin is gone needs no instance, but an end.
+        let waits = self.staging.as_deref().is_some_and(|staging| !staging.stack.frames.is_empty());
+        Ok(waits || !needed.is_empty())
+    }
+
+    /// Runs a route that matched, or first asks whether it may interrupt.
+    async fn offer_route(&mut self, found: &Match) -> Result<Flow, TurnError> {
+        let generation = self.generation.clone();
+        let Some(plugin) = generation.plugins.get(found.plugin) else { return Ok(Flow::Next) };
+        let question = plugin.manifest.routes.iter().find(|route| route.name == found.name);
+        let question = question.and_then(|route| route.confirm.as_deref());
+        let interrupts = self.staged()?.stack.top().is_some_and(super::Frame::waits);
+        if let (Some(question), true) = (question, interrupts) {
+            self.confirm_route(plugin.name.clone(), found.name.clone(), question).await?;
+            return Ok(Flow::Handled);
+        }
+        let activity = self.context.inbound.activity.text().clone();
+        self.take_route(found.plugin, &found.name, &activity).await
+    }
+
+    /// Runs a route with an activity. A dialog that it interrupted and left alone repeats its question.
+    pub(super) async fn take_route(&mut self, position: usize, name: &str, activity: &str) -> Result<Flow, TurnError> {
+        let (before, repeated) = (self.staged()?.stack.frames.clone(), self.reprompts);
+        let flow = self.handle(position, format!("route:{name}"), activity).await?;
+        let reprompts = self.generation.plugins.get(position).is_none_or(|plugin| {
+            plugin.manifest.routes.iter().find(|route| route.name == *name).is_none_or(|route| route.reprompts)
+        });
+        let reprompts = reprompts && self.reprompts == repeated;
+        let stack = &mut self.staged()?.stack;
+        if flow == Flow::Handled && reprompts && stack.frames == before && stack.ask_again() {
+            self.settle().await?;
+        }
+        Ok(flow)
+    }
+
+    /// Calls `on-activity` of a plugin, and runs the dialogs that it began or cancelled. All of it is one savepoint: a
+    /// failure undoes it, and the plugin's `on-failure` says whether the turn goes on.
+    async fn handle(&mut self, position: usize, trigger: String, activity: &str) -> Result<Flow, TurnError> {
+        let savepoint = self.staged()?.savepoint();
+        let meta = self.context.meta(trigger).await;
+        let result = match self.enter(position, &meta, Entry::Activity(activity)).await {
+            Ok(Done::Flow(flow)) => self.settle().await.map(|()| flow),
+            Ok(Done::Step(_)) => Err(TurnError::Host("on-activity returned a step".to_owned())),
+            Err(error) => Err(error),
+        };
+        let on_failure = self.generation.spec.plugins.get(position).map(|spec| spec.on_failure);
+        match result {
+            Err(TurnError::Plugin { .. }) if on_failure == Some(OnFailure::Continue) => {
+                self.staged()?.roll_back(savepoint);
+                Ok(Flow::Next)
+            }
+            other => other,
+        }
+    }
+
+    /// Calls a plugin in its instance of this turn. A failure undoes what the call staged.
+    pub(super) async fn enter(&mut self, position: usize, meta: &Meta, entry: Entry<'_>) -> Result<Done, TurnError> {
+        let generation = self.generation.clone();
+        let Some(plugin) = generation.plugins.get(position) else {
+            return Err(TurnError::Host("the plugin is not of this generation".to_owned()));
+        };
+        let Some(staging) = self.staging.take() else {
+            return Err(TurnError::Host("the turn's staging is gone".into()));
+        };
+        let savepoint = staging.savepoint();
+        let (mut staging, record, outcome) =
+            self.instances.call(&self.context.services.plugins, position, plugin, staging, meta, entry).await;
+        telemetry::plugin_called(&plugin.bot, &plugin.name, outcome.label(), record.duration(), record.cpu());
+        self.calls.push(record);
+        let result = match outcome {
+            Outcome::Done(done) => Ok(done),
+            Outcome::Failed(failure) => {
+                staging.roll_back(savepoint);
+                match failure {
+                    Failure::Host(why) => Err(TurnError::Host(why)),
+                    failure => Err(TurnError::Plugin { plugin: plugin.name.clone(), failure }),
+                }
+            }
+        };
+        self.staging = Some(staging);
+        result
+    }
+}

@@ -1,0 +1,201 @@
+//! The dialog stack of a conversation: what is on it, and what the calls of a turn staged on it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ulid::Ulid;
+
+use crate::plugin::{Fault, Plugin};
+use crate::storage::{FrameTag, StoredStack};
+
+/// The most frames of a stack (`dialog-depth`).
+pub(super) const DEPTH_MAX: usize = 32;
+
+/// One run of a dialog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Frame {
+    pub(crate) id: Arc<str>,
+    pub(crate) plugin: Arc<str>,
+    pub(crate) dialog: Arc<str>,
+    /// The version of the dialog that wrote `state`.
+    pub(super) state_version: u64,
+    /// What its last step kept, as JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) state: Option<Arc<str>>,
+    pub(super) status: Status,
+    /// Failed turns in a row.
+    #[serde(default)]
+    pub(super) failures: u32,
+    /// In a group, the user whose answer it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) asked: Option<Arc<str>>,
+    /// The state before a migration, for a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<Previous>,
+}
+
+/// What a frame does next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Status {
+    /// Gets `begin` once it is on top.
+    Begin { options: Value },
+    /// Gets `resume` once it is on top.
+    Resume { event: Value },
+    /// Gets messages, and activities of these types.
+    Waiting { activities: Vec<String> },
+    /// Waits for the answer to a prompt of the host; so many answers did not fit.
+    Prompt { definition: Value, attempt: u32 },
+    /// Waits for the frame above it.
+    Child,
+    /// The host's own: asks before a route interrupts.
+    Confirm { definition: Value, attempt: u32, plugin: Arc<str>, route: String, activity: Arc<str> },
+}
+
+/// The state that a migration replaced; forgotten after the second success with the new one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Previous {
+    pub(super) state_version: u64,
+    pub(super) state: Option<Arc<str>>,
+    pub(super) successes: u32,
+}
+
+/// The stack, bottom first, with what was staged on it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stack {
+    pub(super) frames: Vec<Frame>,
+    /// Frames that are gone and get `cancelled`, with the reason.
+    pub(super) cancelled: Vec<(Frame, &'static str)>,
+    /// Whether the top shall repeat its question once everything else is done.
+    pub(super) reprompt: bool,
+}
+
+impl Frame {
+    pub(super) fn new(plugin: &Plugin, dialog: &str, options: Value) -> Self {
+        Self {
+            id: Ulid::new().to_string().into(),
+            plugin: plugin.name.clone(),
+            dialog: dialog.into(),
+            state_version: version_of(plugin, dialog).unwrap_or_default(),
+            state: None,
+            status: Status::Begin { options },
+            failures: 0,
+            asked: None,
+            previous: None,
+        }
+    }
+
+    /// Whether the frame asked something and an activity can answer it.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.status, Status::Waiting { .. } | Status::Prompt { .. } | Status::Confirm { .. })
+    }
+
+    /// `waits-for` of `dialogs.wit`.
+    pub(crate) fn waits_for(&self) -> String {
+        match &self.status {
+            Status::Begin { .. } | Status::Resume { .. } => "none".to_owned(),
+            Status::Waiting { .. } => "message".to_owned(),
+            Status::Child => "child".to_owned(),
+            Status::Prompt { definition, .. } | Status::Confirm { definition, .. } => {
+                format!("prompt:{}", definition.get("kind").and_then(Value::as_str).unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// The state version of a dialog in a plugin's manifest; none where the plugin has no such dialog, or may not have any.
+pub(super) fn version_of(plugin: &Plugin, dialog: &str) -> Option<u64> {
+    let found = plugin.manifest.dialogs.iter().find(|known| known.id == dialog)?;
+    plugin.owns_dialogs().then_some(found.state_version)
+}
+
+impl Stack {
+    /// Reads a stored stack. An unreadable one is empty, and said so: a conversation must never fail for ever.
+    pub(super) fn read(text: &str) -> Self {
+        let frames = serde_json::from_str(text).unwrap_or_else(|error| {
+            tracing::error!(%error, "a stored dialog stack cannot be read and is dropped");
+            Vec::new()
+        });
+        Self { frames, ..Self::default() }
+    }
+
+    /// What a commit stores: none for an empty stack.
+    pub(super) fn stored(&self) -> Option<StoredStack> {
+        if self.frames.is_empty() {
+            return None;
+        }
+        let text = match serde_json::to_string(&self.frames) {
+            Ok(text) => text.into(),
+            Err(error) => {
+                tracing::error!(%error, "a dialog stack cannot be written and is dropped");
+                return None;
+            }
+        };
+        let tag = |frame: &Frame| FrameTag {
+            plugin: frame.plugin.clone(),
+            dialog: frame.dialog.clone(),
+            state_version: frame.state_version,
+        };
+        Some(StoredStack { text, frames: self.frames.iter().map(tag).collect() })
+    }
+
+    pub(super) fn top(&self) -> Option<&Frame> {
+        self.frames.last()
+    }
+
+    /// Pushes a dialog of a plugin and returns the id of its frame.
+    pub(crate) fn begin(&mut self, plugin: &Plugin, dialog: &str, options: &str) -> Result<Arc<str>, Fault> {
+        let frame = self.admit(plugin, dialog, options)?;
+        let id = frame.id.clone();
+        self.frames.push(frame);
+        Ok(id)
+    }
+
+    /// The same in the place of the top.
+    pub(crate) fn replace(&mut self, plugin: &Plugin, dialog: &str, options: &str) -> Result<Arc<str>, Fault> {
+        let frame = self.admit(plugin, dialog, options)?;
+        let id = frame.id.clone();
+        if let Some(top) = self.frames.pop() {
+            self.cancelled.push((top, "replaced"));
+        }
+        self.frames.push(frame);
+        Ok(id)
+    }
+
+    /// Takes every frame off the stack, top first, and returns how many there were.
+    pub(crate) fn cancel_all(&mut self) -> usize {
+        let count = self.frames.len();
+        self.cancelled.extend(self.frames.drain(..).rev().map(|frame| (frame, "cancel-all")));
+        count
+    }
+
+    /// Whether anything waits that can repeat its question.
+    pub(crate) fn ask_again(&mut self) -> bool {
+        self.reprompt = self.top().is_some_and(Frame::waits);
+        self.reprompt
+    }
+
+    /// The frames, top first.
+    pub(crate) fn top_first(&self) -> impl Iterator<Item = &Frame> {
+        self.frames.iter().rev()
+    }
+
+    fn admit(&self, plugin: &Plugin, dialog: &str, options: &str) -> Result<Frame, Fault> {
+        if version_of(plugin, dialog).is_none() {
+            return Err(Fault::invalid(format!("the manifest of this plugin has no dialog `{dialog}`")));
+        }
+        let options_bytes = options.len();
+        let options = serde_json::from_str(options)
+            .map_err(|error| Fault::invalid(format!("the options are not JSON: {error}")))?;
+        if options_bytes > plugin.limits.bytes_per_send {
+            return Err(Fault::quota("bytes-per-send", plugin.limits.bytes_per_send));
+        }
+        if self.frames.len() >= DEPTH_MAX {
+            return Err(Fault::quota("dialog-depth", DEPTH_MAX));
+        }
+        Ok(Frame::new(plugin, dialog, options))
+    }
+}

@@ -1,0 +1,215 @@
+//! State as one turn sees it: what was stored when the turn first looked, and what the turn wrote since.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::de::IgnoredAny;
+use ulid::Ulid;
+
+use super::TurnContext;
+use crate::activity::Inbound;
+use crate::plugin::{Fault, Plugin, Scope};
+use crate::storage::{Expected, ScopeOwner, StateScope, StateValue, StateWrite, StorageError};
+
+/// The longest key, in bytes.
+const KEY_BYTES_MAX: usize = 256;
+
+/// State of one turn.
+#[derive(Default)]
+pub(super) struct StagedState {
+    /// What is stored, by scope; read whole at its first use, so that reads of one scope fit together.
+    loaded: HashMap<StateScope, HashMap<Arc<str>, StateValue>>,
+    written: Written,
+}
+
+/// What the turn wrote and nobody else has seen.
+pub(super) type Written = HashMap<StateScope, HashMap<Arc<str>, Write>>;
+
+#[derive(Clone)]
+pub(super) struct Write {
+    value: Option<StateValue>,
+    expected: Expected,
+}
+
+impl StagedState {
+    pub(super) fn savepoint(&self) -> Written {
+        self.written.clone()
+    }
+
+    pub(super) fn roll_back(&mut self, written: Written) {
+        self.written = written;
+    }
+
+    /// The writes for a commit. They stay staged until [`StagedState::committed`].
+    pub(super) fn writes(&self) -> Vec<StateWrite> {
+        let of_scope = |(scope, keys): (&StateScope, &HashMap<Arc<str>, Write>)| {
+            let scope = scope.clone();
+            keys.iter()
+                .map(move |(key, write)| StateWrite {
+                    scope: scope.clone(),
+                    key: key.clone(),
+                    value: write.value.clone(),
+                    expected: write.expected.clone(),
+                })
+                .collect::<Vec<_>>()
+        };
+        self.written.iter().flat_map(of_scope).collect()
+    }
+
+    /// What was staged is stored now.
+    pub(super) fn committed(&mut self) {
+        for (scope, keys) in self.written.drain() {
+            let stored = self.loaded.entry(scope).or_default();
+            for (key, write) in keys {
+                match write.value {
+                    Some(value) => stored.insert(key, value),
+                    None => stored.remove(&key),
+                };
+            }
+        }
+    }
+
+    pub(super) async fn get(
+        &mut self,
+        turn: &TurnContext,
+        plugin: &Plugin,
+        scope: &str,
+        key: &str,
+    ) -> Result<Option<StateValue>, Fault> {
+        let scope = self.open(turn, plugin, scope, key).await?;
+        Ok(self.current(&scope, key).cloned())
+    }
+
+    /// Stages a write, or with `None` a removal. Returns the new etag.
+    pub(super) async fn set(
+        &mut self,
+        turn: &TurnContext,
+        plugin: &Plugin,
+        scope: &str,
+        key: &str,
+        value: Option<&str>,
+        etag: Option<&str>,
+    ) -> Result<Arc<str>, Fault> {
+        let scope = self.open(turn, plugin, scope, key).await?;
+        let current = self.current(&scope, key);
+        let fits = match etag {
+            None => true,
+            Some("") => current.is_none(),
+            Some(etag) => current.is_some_and(|current| *current.etag == *etag),
+        };
+        if !fits {
+            return Err(Fault::new("conflict", format!("the value of `{key}` is not the one that the etag names")));
+        }
+        if let Some(value) = value {
+            self.admit(&scope, key, value, plugin.limits.state_bytes_per_scope)?;
+        }
+        let new_etag: Arc<str> = Ulid::new().to_string().into();
+        let value = value.map(|value| StateValue { value: value.into(), etag: new_etag.clone() });
+        let relied_on = match etag {
+            None => Expected::Any,
+            Some("") => Expected::Absent,
+            Some(etag) => Expected::Etag(etag.into()),
+        };
+        let written = self.written.entry(scope).or_default();
+        // The first write of a turn says what the stored value must be; later ones build on it.
+        let expected = written.get(key).map_or(relied_on, |earlier| earlier.expected.clone());
+        written.insert(key.into(), Write { value, expected });
+        Ok(new_etag)
+    }
+
+    /// Checks grant and key, and makes sure that the scope is loaded.
+    async fn open(&mut self, turn: &TurnContext, plugin: &Plugin, scope: &str, key: &str) -> Result<StateScope, Fault> {
+        let Some(named) = Scope::named(scope) else {
+            return Err(Fault::invalid(format!(
+                "there is no scope `{scope}`; the scopes are conversation, user, private, bot"
+            )));
+        };
+        if !plugin.grants.state.contains(&named) {
+            return Err(Fault::new(
+                "denied",
+                format!(
+                    "the scope `{scope}` needs the grant `state = [\"{scope}\"]`, wanted by the manifest and given by the operator"
+                ),
+            ));
+        }
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(Fault::invalid(format!("a key has 1 to {KEY_BYTES_MAX} bytes, this one {}", key.len())));
+        }
+        let scope = scope_of(&turn.inbound, plugin, named)?;
+        if !self.loaded.contains_key(&scope) {
+            let values = turn.services.storage.load_state(&scope).await.map_err(|error| unreadable(&error))?;
+            self.loaded.insert(scope.clone(), values);
+        }
+        Ok(scope)
+    }
+
+    fn current(&self, scope: &StateScope, key: &str) -> Option<&StateValue> {
+        match self.written.get(scope).and_then(|keys| keys.get(key)) {
+            Some(write) => write.value.as_ref(),
+            None => self.loaded.get(scope)?.get(key),
+        }
+    }
+
+    /// Checks that a value is JSON and that the scope has room for it.
+    fn admit(&self, scope: &StateScope, key: &str, value: &str, bytes_max: usize) -> Result<(), Fault> {
+        serde_json::from_str::<IgnoredAny>(value)
+            .map_err(|error| Fault::invalid(format!("the value of `{key}` is not JSON: {error}")))?;
+        let stored = self.loaded.get(scope).into_iter().flatten().map(|(key, value)| (key, Some(value)));
+        let written = self.written.get(scope);
+        let unwritten = stored.filter(|(key, _)| !written.is_some_and(|written| written.contains_key(*key)));
+        let all = unwritten.chain(written.into_iter().flatten().map(|(key, write)| (key, write.value.as_ref())));
+        let others = all.filter(|(other, _)| ***other != *key);
+        let bytes: usize = others.filter_map(|(key, value)| Some(key.len() + value?.value.len())).sum();
+        if bytes + key.len() + value.len() > bytes_max {
+            return Err(Fault::quota("state-bytes-per-scope", bytes_max));
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(error: &StorageError) -> Fault {
+    Fault { retry_after_ms: Some(1_000), ..Fault::new("unavailable", format!("state cannot be read: {error}")) }
+}
+
+fn scope_of(inbound: &Inbound, plugin: &Plugin, scope: Scope) -> Result<StateScope, Fault> {
+    let key = &inbound.key;
+    let owner = match scope {
+        Scope::Bot => ScopeOwner::Bot,
+        Scope::Conversation => ScopeOwner::Conversation(key.channel.clone(), key.conversation.clone()),
+        Scope::User => ScopeOwner::User(key.channel.clone(), user_of(inbound)?),
+        Scope::Private => ScopeOwner::Private(key.channel.clone(), key.conversation.clone(), user_of(inbound)?),
+    };
+    let namespace = match &plugin.grants.shared_state {
+        Some(shared) => format!("shared:{shared}"),
+        None => format!("plugin:{}", plugin.name),
+    };
+    Ok(StateScope { bot: key.bot.clone(), namespace: namespace.into(), owner })
+}
+
+/// The party that is not the bot: who sent the activity, or the one member that a conversation update adds or removes.
+fn user_of(inbound: &Inbound) -> Result<Arc<str>, Fault> {
+    let activity = &inbound.activity;
+    let (bot, sender) = (activity.account("recipient"), activity.account("from"));
+    if activity.kind() != "conversationUpdate" {
+        return match sender {
+            "" => Err(Fault::invalid("the activity has no `from.id`, so this turn has no user")),
+            sender if sender == bot => Err(Fault::invalid("the activity is the bot's own, so this turn has no user")),
+            sender => Ok(sender.into()),
+        };
+    }
+    let members = ["membersAdded", "membersRemoved"].into_iter().filter_map(|member| activity.object().get(member));
+    let mut users: Vec<&str> = members
+        .filter_map(|members| members.as_array())
+        .flatten()
+        .filter_map(|member| member.get("id")?.as_str())
+        .filter(|id| !id.is_empty() && *id != bot)
+        .collect();
+    users.dedup();
+    match users[..] {
+        [user] => Ok(user.into()),
+        ref users => Err(Fault::invalid(format!(
+            "this conversation update is about {} users, so the turn has no one user",
+            users.len()
+        ))),
+    }
+}

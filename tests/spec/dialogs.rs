@@ -1,0 +1,495 @@
+//! Dialogs: what reaches one, how one ends, what interrupts one, and that none fails for ever.
+
+use serde_json::{Value, json};
+
+use crate::support::{Config, Host, message};
+
+const ERROR: &str = "Sorry, something went wrong on my side. Please try again.";
+const FAILED: &str = "Sorry, I cannot go on with this. I have stopped it; you can start again.";
+const RESET: &str = "Sorry, I have been updated and lost my place. Please start again.";
+const GRANTS: &str = "grants = { state = ['user'], dialogs = true }";
+
+async fn start(more: &str) -> Option<Host> {
+    Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", &format!("{GRANTS}\n{more}"))).await
+}
+
+/// The command that begins a dialog with these steps.
+fn begin(steps: &Value) -> String {
+    format!("begin script {}", json!({ "steps": steps }))
+}
+
+fn wait() -> Value {
+    json!({ "kind": "wait", "quiet": true })
+}
+
+/// A question and the wait for its answer.
+fn ask(question: &str) -> Value {
+    json!({ "kind": "wait", "quiet": true, "say": question })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialog_gets_messages_until_it_is_done() {
+    let Some(host) = start("").await else { return };
+    host.bot("bot")
+        .says(&begin(&json!([ask("name?"), { "kind": "wait" }, { "kind": "done", "data": 7 }])))
+        .replies("name?")
+        .says("Ann")
+        .replies("script continue \"Ann\"")
+        .says("more")
+        .replies("script continue \"more\"")
+        .says("after the end")
+        .replies("heard: after the end")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_activities_go_to_the_handlers_unless_the_dialog_asks_for_them() {
+    let Some(host) = start("").await else { return };
+    let event = |name: &str| {
+        let mut event = message("");
+        (event["type"], event["name"]) = ("event".into(), name.into());
+        event
+    };
+    host.bot("bot")
+        .says(&begin(&json!([wait(), { "kind": "wait", "data": { "activities": ["event"] } }, { "kind": "done" }])))
+        .sends(event("ignored"))
+        .sends(event("tokens/response"))
+        .replies("script continue \"\"")
+        .sends(event("wanted now"))
+        .replies("script continue \"\"")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dialog_ignores_goes_to_the_handlers() {
+    let Some(host) = start("").await else { return };
+    host.bot("bot")
+        .says(&begin(&json!([wait(), { "kind": "ignored", "quiet": true }, { "kind": "wait" }])))
+        .says("hello")
+        .replies("heard: hello")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_gives_its_result_to_its_parent() {
+    let Some(host) = start("").await else { return };
+    let child = json!({ "dialog": "child", "options": { "steps": [ask("how many?"), { "kind": "done", "data": 3 }] } });
+    host.bot("bot")
+        .says(&begin(&json!([{ "kind": "call", "data": child, "quiet": true }, { "kind": "wait" }])))
+        .replies("how many?")
+        .says("stack?")
+        .replies("child continue \"stack?\"")
+        .replies(r#"script resume {"from":"dialog","reason":"completed","result":3}"#)
+        .await;
+    // A child that ends without a result.
+    let child = json!({ "dialog": "child", "options": { "steps": [wait(), { "kind": "cancelled", "quiet": true }] } });
+    host.bot("bot")
+        .says(&begin(&json!([{ "kind": "call", "data": child, "quiet": true }, { "kind": "wait" }])))
+        .says("no")
+        .replies(r#"script resume {"from":"dialog","reason":"cancelled"}"#)
+        .await;
+    // A child that puts another in its place has the same parent.
+    let other = json!({ "dialog": "child", "options": { "steps": [{ "kind": "done", "data": "from the other", "quiet": true }] } });
+    let child =
+        json!({ "dialog": "child", "options": { "steps": [{ "kind": "replace", "data": other, "quiet": true }] } });
+    host.bot("bot")
+        .says(&begin(&json!([{ "kind": "call", "data": child, "quiet": true }, { "kind": "wait" }])))
+        .replies(r#"script resume {"from":"dialog","reason":"completed","result":"from the other"}"#)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialog_on_top_interrupts_and_then_the_question_comes_again() {
+    let routes = "settings.routes = [{ name = 'begin--child', pattern = 'settings' }]";
+    let Some(host) = start(routes).await else { return };
+    host.bot("bot")
+        .says(&begin(&json!([ask("where to?"), { "kind": "wait" }])))
+        .replies("where to?")
+        // Without options the child is done at once.
+        .says("settings")
+        .replies("route:begin--child settings")
+        .replies("child begin")
+        .replies("script reprompt null")
+        .says("Rome")
+        .replies("script continue \"Rome\"")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_interrupt_and_the_question_comes_again_once() {
+    let routes =
+        "settings.routes = [{ name = 'help', pattern = 'help' }, { name = 'quiet', pattern = 'psst', after = 'none' }]";
+    let Some(host) = start(routes).await else { return };
+    host.bot("bot")
+        .says(&begin(&json!([ask("where to?"), { "kind": "wait" }])))
+        .replies("where to?")
+        .says("help")
+        .replies("route:help help")
+        .replies("heard: help")
+        .replies("script reprompt null")
+        .says("psst")
+        .replies("route:quiet psst")
+        .replies("heard: quiet")
+        .says("Rome")
+        .replies("script continue \"Rome\"")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_reaches_the_dialogs_of_every_plugin() {
+    let routes = "settings.routes = [{ name = 'cancel-all', pattern = 'cancel' }]";
+    let config = Config::new()
+        .bot("bot", &[])
+        .plugin("bot", "scripted", &format!("{GRANTS}\nname = 'cancel'\n{routes}"))
+        .plugin(
+            "bot",
+            "scripted",
+            &format!("{GRANTS}\nname = 'booking'\nsettings.routes = [{{ name = 'stack', pattern = 'stack' }}]"),
+        );
+    let Some(host) = Host::start(config).await else { return };
+    let child = json!({ "dialog": "child", "options": { "steps": [ask("sure?")] } });
+    host.bot("bot")
+        .says("cancel")
+        .replies("route:cancel-all cancel")
+        .replies("cancelled 0")
+        .says(&begin(&json!([{ "kind": "call", "data": child, "quiet": true }])))
+        .replies("sure?")
+        .says("stack")
+        .replies("route:stack stack")
+        .replies("cancel/child:message cancel/script:child")
+        .replies("child reprompt null")
+        .says("cancel")
+        .replies("route:cancel-all cancel")
+        .replies("cancelled 2")
+        .replies(r#"child cancelled {"reason":"cancel-all"}"#)
+        .replies(r#"script cancelled {"reason":"cancel-all"}"#)
+        .says("stack")
+        .replies("route:stack stack")
+        .replies("")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_can_replace_the_top_and_ask_it_again() {
+    let routes = "settings.routes = [{ name = 'replace--child', pattern = 'other' }, { name = 'reprompt', pattern = 'again', after = 'none' }]";
+    let Some(host) = start(routes).await else { return };
+    host.bot("bot")
+        .says(&begin(&json!([ask("where to?"), { "kind": "wait" }])))
+        .replies("where to?")
+        .says("again")
+        .replies("route:reprompt again")
+        .replies("script reprompt null")
+        .says("other")
+        .replies("route:replace--child other")
+        .replies(r#"script cancelled {"reason":"replaced"}"#)
+        .replies("child begin")
+        .says("free")
+        .replies("heard: free")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_failures_in_a_row_cancel_a_dialog_and_the_user_is_told() {
+    let Some(host) = start("").await else { return };
+    let steps = json!([ask("go?"), { "kind": "wait", "trap": true }]);
+    host.bot("bot")
+        .says(&begin(&steps))
+        .replies("go?")
+        .says("1")
+        .replies(ERROR)
+        .says("2")
+        .replies(ERROR)
+        .says("3")
+        .replies(ERROR)
+        .replies(FAILED)
+        .says("4")
+        .replies("heard: 4")
+        .await;
+    // A parent learns it.
+    let child = json!({ "dialog": "child", "options": { "steps": steps } });
+    host.bot("bot")
+        .says(&begin(&json!([{ "kind": "call", "data": child, "quiet": true }, { "kind": "wait" }])))
+        .replies("go?")
+        .says("1")
+        .replies(ERROR)
+        .says("2")
+        .replies(ERROR)
+        .says("3")
+        .replies(ERROR)
+        .replies(FAILED)
+        .replies(r#"script resume {"from":"dialog","reason":"failed"}"#)
+        .says("4")
+        .replies("script continue \"4\"")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_dialogs_end_in_one_error_reply() {
+    let Some(host) = start("").await else { return };
+    for (steps, says) in [
+        (json!([{ "kind": "dance" }]), "with the step `dance`"),
+        (json!([{ "kind": "ignored" }]), "answered `begin` with the step `ignored`"),
+        (json!([{ "kind": "accept" }]), "answered `begin` with the step `accept`"),
+        (json!([{ "kind": "wait", "raw": "{" }]), "the data of step `wait` is not JSON"),
+        (json!([{ "kind": "wait", "data": { "activities": 1 } }]), "must be strings"),
+        (json!([{ "kind": "call", "data": { "dialog": "nowhere" } }]), "calls the dialog `nowhere`"),
+        (json!([{ "kind": "call" }]), "calls the dialog ``"),
+    ] {
+        host.bot("bot").says(&begin(&steps)).replies(ERROR).says("on").replies("heard: on").await;
+        host.logged(says).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialog_without_end_reaches_a_bound() {
+    let Some(host) = start("").await else { return };
+    for (forever, bound) in [("call", "dialog-depth (32)"), ("replace", "dialog-events-per-turn (100)")] {
+        let command = format!("begin script {{\"forever\":\"{forever}\"}}");
+        host.bot("bot").says(&command).replies(ERROR).says("on").replies("heard: on").await;
+        host.logged(bound).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_group_the_user_who_was_asked_answers() {
+    let Some(host) = start("").await else { return };
+    let from = |user: &str, text: &str| {
+        let mut activity = message(text);
+        activity["from"]["id"] = user.into();
+        activity["conversation"]["isGroup"] = true.into();
+        activity
+    };
+    host.bot("bot")
+        .sends(from("ann", &begin(&json!([ask("Ann?"), { "kind": "wait" }]))))
+        .replies("Ann?")
+        .sends(from("bob", "me!"))
+        .replies("heard: me!")
+        .sends(from("ann", "yes"))
+        .replies("script continue \"yes\"")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_sends_before_the_dialog_goes_on() {
+    let Some(host) = start("").await else { return };
+    let connector = crate::support::Connector::start().await;
+    let steps = json!([{ "kind": "flush", "say": "looking" }, { "kind": "wait", "trap": true }]);
+    let mut activity = message(&begin(&steps));
+    activity["serviceUrl"] = connector.service_url().into();
+    host.post("bot", &activity).await;
+    let calls = connector.calls(3).await;
+    let texts: Vec<&str> = calls.iter().map(|call| call.text()).collect();
+    assert_eq!(texts, ["script begin", "looking", ERROR]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_migrates_or_resets_the_state_of_a_dialog() {
+    for (migrate, expected) in
+        [("accept", vec!["script continue \"on\""]), ("reject", vec![RESET]), ("trap", vec![ERROR])]
+    {
+        let Some(host) = start("settings.state-version = 1").await else { return };
+        let conversation = format!("c-{migrate}");
+        let say = async |text: &str| {
+            let mut activity = message(text);
+            activity["conversation"]["id"] = conversation.as_str().into();
+            activity["deliveryMode"] = "expectReplies".into();
+            let replies = host.post("bot", &activity).await.replies();
+            replies.iter().map(|reply| reply["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        say(&begin(&json!([wait(), { "kind": "wait" }, { "kind": "wait" }]))).await;
+        host.reconfigure(
+            "bot",
+            "settings.state-version = 1",
+            &format!("settings.state-version = 2\nsettings.migrate = '{migrate}'"),
+        )
+        .await;
+        assert_eq!(say("on").await, expected, "{migrate}");
+        match migrate {
+            // The state before the migration is still there, and a rollback goes on with it.
+            "accept" => {
+                host.roll_back("bot").await;
+                assert_eq!(say("back").await, ["script continue \"back\""]);
+            }
+            "reject" => assert_eq!(say("free").await, ["heard: free"]),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialog_whose_plugin_is_gone_is_reset() {
+    let Some(host) = start("").await else { return };
+    let mut first = message(&begin(&json!([wait(), { "kind": "wait" }])));
+    first["conversation"]["id"] = "c".into();
+    assert_eq!(host.post("bot", &first).await.status, 200);
+    host.reconfigure("bot", "grants = { state = ['user'], dialogs = true }", &format!("name = 'renamed'\n{GRANTS}"))
+        .await;
+    let mut next = message("hello");
+    next["conversation"]["id"] = "c".into();
+    next["deliveryMode"] = "expectReplies".into();
+    assert_eq!(host.post("bot", &next).await.replies()[0]["text"], RESET);
+    next["id"] = "next".into();
+    assert_eq!(host.post("bot", &next).await.replies()[0]["text"], "heard: hello");
+}
+
+/// The command that begins a dialog with one prompt, and then says what came of it.
+fn prompt(definition: &Value) -> String {
+    begin(&json!([{ "kind": "prompt", "quiet": true, "data": definition }, { "kind": "done" }]))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_asks_until_the_answer_fits_and_resumes_the_dialog() {
+    let Some(host) = start("").await else { return };
+    let number = json!({ "kind": "number", "prompt": "How many?", "retry": "A number, please.", "min": 1, "max": 9 });
+    host.bot("bot")
+        .says(&prompt(&number))
+        .replies("How many?")
+        .says("many")
+        .replies("A number, please.")
+        .says("twelve")
+        .replies("A number, please.")
+        .says("seven of them")
+        .replies(r#"script resume {"from":"prompt","reason":"completed","result":7}"#)
+        .says("over")
+        .replies("heard: over")
+        .await;
+    for (definition, answer, result) in [
+        (json!({ "kind": "text", "prompt": "?" }), " Ann ", json!("Ann")),
+        (json!({ "kind": "confirm", "prompt": "?", "style": "none" }), "sure", json!(true)),
+        (json!({ "kind": "date-time", "prompt": "?" }), "2027-01-02", json!({ "type": "date", "value": "2027-01-02" })),
+    ] {
+        let resumed = json!({ "from": "prompt", "reason": "completed", "result": result });
+        host.bot("bot")
+            .says(&prompt(&definition))
+            .replies("?")
+            .says(answer)
+            .replies(&format!("script resume {resumed}"))
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_choice_is_made_by_button_word_or_place_and_in_the_locale_of_the_answer() {
+    let Some(host) = start("").await else { return };
+    let colour =
+        json!({ "kind": "choice", "prompt": "Which?", "choices": ["red", { "value": "green", "synonyms": ["grün"] }] });
+    let in_german = |text: &str| {
+        let mut activity = message(text);
+        activity["locale"] = "de-DE".into();
+        activity
+    };
+    let mut button = message("");
+    button["value"] = "green".into();
+    // The locale changes between the question and the answer.
+    for answer in [button, message("the second"), message("2"), in_german("das zweite"), in_german("grün")] {
+        host.bot("bot")
+            .says(&prompt(&colour))
+            .replies("Which? (1) red or (2) green")
+            .sends(answer)
+            .replies_with("green", |reply| reply["text"].as_str().unwrap().contains(r#""value":"green","index":1"#))
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_takes_attachments_and_is_deaf_to_what_is_no_message() {
+    let Some(host) = start("").await else { return };
+    let mut photo = message("");
+    photo["attachments"] = json!([{ "contentType": "image/png", "contentUrl": "https://example.org/a.png" }]);
+    let mut typing = message("");
+    typing["type"] = "typing".into();
+    host.bot("bot")
+        .says(&prompt(&json!({ "kind": "attachment", "prompt": "A photo?", "content-types": ["image/*"] })))
+        .replies("A photo?")
+        .sends(typing)
+        .says("I have none")
+        .replies("A photo?")
+        .sends(photo)
+        .replies_with("the photo", |reply| reply["text"].as_str().unwrap().contains("https://example.org/a.png"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_fails_when_its_attempts_are_used_up() {
+    let Some(host) = start("").await else { return };
+    host.bot("bot")
+        .says(&prompt(&json!({ "kind": "number", "prompt": "How many?", "attempts": 2 })))
+        .replies("How many?")
+        .says("some")
+        .replies("How many?")
+        .says("some more")
+        .replies(r#"script resume {"from":"prompt","reason":"failed"}"#)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guest_validates_what_the_host_recognized() {
+    let Some(host) = start("").await else { return };
+    host.bot("bot")
+        .says(&prompt(&json!({ "kind": "number", "prompt": "An even number?", "validator": "even" })))
+        .replies("An even number?")
+        .says("three")
+        .replies("3 is odd, said \"even\"")
+        .says("four")
+        .replies(r#"script resume {"from":"prompt","reason":"completed","result":4}"#)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_prompt_is_asked_again() {
+    let Some(host) = start("settings.routes = [{ name = 'help', pattern = 'help' }]").await else { return };
+    host.bot("bot")
+        .says(&prompt(&json!({ "kind": "number", "prompt": "How many?" })))
+        .replies("How many?")
+        .says("help")
+        .replies("route:help help")
+        .replies("heard: help")
+        .replies("How many?")
+        .says("2")
+        .replies(r#"script resume {"from":"prompt","reason":"completed","result":2}"#)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_prompts_are_refused_by_name() {
+    let Some(host) = start("").await else { return };
+    for (definition, says) in [
+        (json!({ "kind": "choice", "prompt": "?" }), "`choices` is missing or empty"),
+        (json!({ "kind": "text", "pattern": "(" }), "`pattern` is not usable"),
+        (json!({ "kind": "poem" }), "`kind` is `poem`"),
+        (json!(null), "the prompt is no object"),
+    ] {
+        host.bot("bot").says(&prompt(&definition)).replies(ERROR).says("on").replies("heard: on").await;
+        host.logged(says).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_can_ask_before_it_interrupts() {
+    let routes = "settings.routes = [{ name = 'cancel-all', pattern = 'cancel', confirm = 'Do you want to cancel?' }]";
+    let Some(host) = start(routes).await else { return };
+    let asks = "Do you want to cancel? (1) Yes or (2) No";
+    host.bot("bot")
+        // Nothing to interrupt, nothing to ask.
+        .says("cancel")
+        .replies("route:cancel-all cancel")
+        .replies("cancelled 0")
+        .says(&prompt(&json!({ "kind": "number", "prompt": "How many?" })))
+        .replies("How many?")
+        .says("cancel")
+        .replies(asks)
+        .says("hm")
+        .replies(asks)
+        .says("no")
+        .replies("How many?")
+        .says("cancel")
+        .replies(asks)
+        .says("yes")
+        // The route gets the activity that asked for it.
+        .replies("route:cancel-all cancel")
+        .replies("cancelled 1")
+        .replies(r#"script cancelled {"reason":"cancel-all"}"#)
+        .says("free")
+        .replies("heard: free")
+        .await;
+}
