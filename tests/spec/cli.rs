@@ -3,7 +3,7 @@
 use serde_json::Value;
 use similar_asserts::assert_eq;
 
-use crate::support::{Config, Host, turntable};
+use crate::support::{Config, Host, component, turntable};
 
 /// Returns the arguments that lead to the admin API of a host.
 fn admin(host: &Host) -> Vec<String> {
@@ -113,4 +113,55 @@ async fn chat_answers_each_line_of_a_pipe() {
     assert_eq!(ended.stdout, "Echo: one\nEcho: two\n");
     let ended = turntable(&["chat", "--url", &host.url(""), "--bot", "nobody"], "one\n");
     assert_eq!(ended.code, Some(1), "{ended:?}");
+}
+
+/// What it exports, imports and describes; the exit code says whether it would serve.
+#[test]
+fn a_component_is_inspected_before_any_bot_runs_it() {
+    let (Some(help), Some(surface)) = (component("help"), component("surface-rust")) else { return };
+    let ended = turntable(&["inspect", help.to_str().unwrap()], "");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for line in [
+        "describes  help 0.1.0",
+        "  route       help (score 0.9)",
+        "exports  turntable:bot/bot-handler@0.1.0  describe on-activity",
+        "imports  turntable:bot/turn@0.1.0  delete flush reply respond send update",
+        "fit to serve on this host",
+    ] {
+        assert!(ended.stdout.lines().any(|found| found == line), "{line} is missing in {}", ended.stdout);
+    }
+
+    let ended = turntable(&["inspect", "--json", surface.to_str().unwrap()], "");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((&report["fit"], &report["manifest"]), (&Value::Bool(false), &Value::Null));
+    let problems = report["problems"].as_array().unwrap();
+    assert!(problems.len() > 1 && problems.iter().all(|problem| problem.as_str().unwrap().contains("a draft")));
+}
+
+/// It runs `describe` with the settings given, and shows how that fails.
+#[test]
+fn inspecting_shows_why_a_component_is_not_fit() {
+    let Some(hostile) = component("hostile") else { return };
+    let hostile = hostile.to_str().unwrap().to_owned();
+    let ended = turntable(&["inspect", "--set", "describe=trap", &hostile], "");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let said = ended.stdout.split_once("not fit to serve on this host\n").map(|(_, problems)| problems).unwrap();
+    assert!(said.starts_with("  - describe: trap: ") && said.contains("describe was told to trap"), "{said}");
+
+    let nowhere = turntable(&["inspect", "/nowhere/plugin.wasm"], "");
+    assert_eq!(nowhere.code, Some(1));
+    assert!(nowhere.stderr.contains("cannot read /nowhere/plugin.wasm"), "{nowhere:?}");
+}
+
+/// A port that somebody else has is named with the setting that chose it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_stops_the_start() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for key in ["server.listen", "admin.listen"] {
+        let config = Config::new().set(key, &format!("'{address}'")).bot("echo", &["echo"]);
+        let Some(said) = Host::fails_to_start(config).await else { return };
+        assert!(said.contains(&format!("cannot listen on {address} ({key})")), "{said}");
+    }
 }

@@ -57,6 +57,27 @@ async fn exhausted_limits_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn exhausted_limits_of_the_runtime_are_named() {
+    for (limit, text, says) in [
+        ("component-handles = 100", "handles", "component-handles (100)"),
+        ("resources = 100", "handles", "resources (100)"),
+        ("random-bytes = '1 KiB'", "random-bytes 1025", "random-bytes (1024)"),
+    ] {
+        let Some(host) = start(&format!("limits.{limit}")).await else { return };
+        fails(&host, text, "trap", says).await;
+    }
+    // These are too small for the guest to come up at all.
+    for (limit, says) in
+        [("table-elements = 1", "table-elements (1)"), ("memory-bytes = '64 KiB'", "memory-bytes (65536)")]
+    {
+        let Some(host) = start(&format!("limits.{limit}")).await else { return };
+        let status = host.status("hostile").await;
+        assert!(status["last_failure"]["problems"].to_string().contains(says), "{status:#}");
+        host.bot("echo").says("hi").replies("Echo: hi").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn faults_undo_the_call_and_are_cut() {
     let Some(host) = start("").await else { return };
     fails(&host, "send-and-fault", "guest-fault", "told to fail").await;
@@ -76,6 +97,14 @@ async fn nonsense_is_answered_with_a_fault_that_the_guest_can_handle() {
     assert_eq!((replies.len(), &call["outcome"]), (50, &json!("handled")));
     let (replies, call) = provoke(&host, "flood-output").await;
     assert_eq!(replies, ["flooded"], "{call:#}");
+    // What it wrote is in the log, cut to its end, with where it came from.
+    for stream in ["stdout", "stderr"] {
+        let line: Value = serde_json::from_str(&host.logged(&format!("\"stream\":\"{stream}\"")).await).unwrap();
+        assert_eq!((&line["bot"], &line["plugin"]), (&json!("hostile"), &json!("hostile")), "{stream}");
+        assert!(line["turn"].is_string() && line["digest"].as_str().unwrap().starts_with("sha256:"), "{stream}");
+        let kept = line["text"].as_str().unwrap();
+        assert!(kept.ends_with("xxx") && kept.len() < 66 << 10, "{stream}: {} bytes", kept.len());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -229,6 +229,44 @@ async fn only_the_same_activity_is_a_redelivery() {
     assert_ne!(one.json(), two.json());
 }
 
+/// What was delivered is known by the channel's id from then on, whichever id the guest uses.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_delivered_is_edited_and_deleted_at_the_channel() {
+    let Some(host) = start().await else { return };
+    for (text, method) in [("edit-sent", "PUT"), ("unsend-sent", "DELETE")] {
+        let connector = Connector::start().await;
+        let activity = connector.message(text);
+        assert_eq!(host.post("bot", &activity).await.status, 200);
+        let calls = connector.calls(2).await;
+        assert_eq!((calls[0].method.as_str(), calls[1].method.as_str()), ("POST", method));
+        let conversation = activity["conversation"]["id"].as_str().unwrap();
+        assert_eq!(calls[1].path, format!("/v3/conversations/{conversation}/activities/channel-1"));
+        if method == "PUT" {
+            assert_eq!((calls[1].text(), &calls[1].body["id"]), ("after", &json!("channel-1")));
+        }
+    }
+}
+
+/// Off by default; where the bot's configuration asks for it, it leaves before the guest has said anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_typing_indicator_is_sent_where_it_is_configured() {
+    let config = Config::new().bot("bot", &[]).bot_key("typing-indicator", "true").plugin("bot", "hostile", "");
+    let Some(host) = Host::start(config).await else { return };
+    let connector = Connector::start().await;
+    assert_eq!(host.post("bot", &connector.message("hi")).await.status, 200);
+    let calls = connector.calls(2).await;
+    assert_eq!((&calls[0].body["type"], calls[1].text()), (&json!("typing"), "ok: hi"));
+    // Under expectReplies nothing leaves on its own.
+    let replies = host.post("bot", &expecting_replies(message("hi"))).await.replies();
+    let types: Vec<&Value> = replies.iter().map(|reply| &reply["type"]).collect();
+    assert_eq!(types, [&json!("typing"), &json!("message")]);
+    // An event starts no typing.
+    let mut event = connector.message("");
+    event["type"] = "event".into();
+    assert_eq!(host.post("bot", &event).await.status, 200);
+    assert_eq!(connector.calls_now().len(), 2);
+}
+
 /// A trace is for the developer who watches; users of other channels never see one.
 #[tokio::test(flavor = "multi_thread")]
 async fn traces_go_to_the_emulator_only() {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::bindings::turntable::bot::types as wit;
 use super::cpu::{Meter, SlowLane};
 use super::imports::{GuestState, Stopped, truncate};
-use super::{Call, Code, Done, Entry, Failure, Fault, Flow, Meta, Outcome, Plugin, Runtime, Step};
+use super::{Call, Code, Done, Entry, Failure, Fault, Flow, Limits, Meta, Outcome, Plugin, Runtime, Step};
 use crate::turn::Staging;
 
 /// A store with one instance of one plugin in it.
@@ -188,12 +189,10 @@ fn classify(store: &Store<GuestState>, error: &wasmtime::Error) -> Failure {
     let trap = error.downcast_ref::<Trap>();
     let exit = error.downcast_ref::<wasmtime_wasi::I32Exit>();
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string);
-    let what = match (trap, exit) {
-        (_, Some(exit)) => format!("the guest exited with status {}", exit.0),
-        (Some(trap), _) => trap.to_string(),
-        _ if is_host_call_bytes(error) => {
-            format!("a host call carried more than host-call-bytes ({})", limits.host_call_bytes)
-        }
+    let what = match (trap, exit, limit_within_wasmtime(error, limits)) {
+        (_, Some(exit), _) => format!("the guest exited with status {}", exit.0),
+        (Some(trap), ..) => trap.to_string(),
+        (.., Some(limit)) => limit,
         _ if backtrace.is_some() => format!("{}", error.root_cause()),
         _ => return Failure::Host(format!("{error:#}")),
     };
@@ -201,9 +200,24 @@ fn classify(store: &Store<GuestState>, error: &wasmtime::Error) -> Failure {
     Failure::Trap { what, backtrace }
 }
 
-/// wasmtime has no type for this error; the fixture `huge-fault` notices when its text changes.
-fn is_host_call_bytes(error: &wasmtime::Error) -> bool {
-    format!("{error:#}").contains("fuel allocated for hostcalls has been exhausted")
+/// Names the limit, of those that wasmtime guards itself, whose end an error is.
+///
+/// It has a type for one of these errors only; the specs of the hostile guest notice when a text changes.
+fn limit_within_wasmtime(error: &wasmtime::Error, limits: &Limits) -> Option<String> {
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        return Some(format!("the guest holds more of the host's resources than resources ({})", limits.resources));
+    }
+    let text = format!("{error:#}");
+    let says = |part: &str| text.contains(part);
+    if says("fuel allocated for hostcalls has been exhausted") {
+        Some(format!("a host call carried more than host-call-bytes ({})", limits.host_call_bytes))
+    } else if says("store handle limit exceeded") {
+        Some(format!("the guest holds more handles than component-handles ({})", limits.component_handles))
+    } else if says("requested len") && says("exceeds limit") {
+        Some(format!("the guest asked for more random bytes at once than random-bytes ({})", limits.random_bytes))
+    } else {
+        None
+    }
 }
 
 fn log_output(state: &GuestState, stream: &'static str, text: &str) {

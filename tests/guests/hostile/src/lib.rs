@@ -29,6 +29,10 @@
 //! | `trace` | sends a trace, replies `sent` or, where its id is empty, `dropped` | `handled` |
 //! | `stream N` | opens a stream, sleeps N ms, ends it with the marker as its text | `handled` |
 //! | `fetch HOST:PORT` | tries an HTTP request, replies with the error | `handled`, refused |
+//! | `edit-sent` | replies, flushes, updates the reply | `handled`; the channel gets an update |
+//! | `unsend-sent` | replies, flushes, deletes the reply | `handled`; the channel gets a delete |
+//! | `handles` | opens handles of the host without end | `trap` that names `resources` or `component-handles` |
+//! | `random-bytes N` | asks for N random bytes at once, replies with their number | `handled`, or `trap` that names `random-bytes` |
 //! | `env` | tries everything that WASI offers, replies with what it got | `handled`, nothing |
 //! | `random` | replies with a random number | `handled` |
 //! | `count` | counts calls in a global, replies with the count | `handled`, always 1 |
@@ -150,6 +154,18 @@ fn on_message(text: &str) -> Result<Flow, Fault> {
             turn::delete(&id)?;
             Ok(Flow::Handled)
         }
+        "edit-sent" => {
+            let id = reply("before")?;
+            turn::flush()?;
+            turn::update(&id, &message("after"))?;
+            Ok(Flow::Handled)
+        }
+        "unsend-sent" => {
+            let id = reply("gone")?;
+            turn::flush()?;
+            turn::delete(&id)?;
+            Ok(Flow::Handled)
+        }
         "flush-then-slow" => {
             say(&marker())?;
             turn::flush()?;
@@ -192,6 +208,16 @@ fn floods_and_nonsense(command: &str, text: &str) -> Result<Flow, Fault> {
         "flood-calls" => loop {
             config::get("nothing");
         },
+        "handles" => {
+            let mut kept = Vec::new();
+            loop {
+                kept.push(wasip2::clocks::monotonic_clock::subscribe_duration(3_600_000_000_000));
+            }
+        }
+        "random-bytes" => {
+            let count = text.split(' ').nth(1).and_then(|count| count.parse().ok()).unwrap_or(0);
+            say(&wasip2::random::random::get_random_bytes(count).len().to_string())
+        }
         "flood-output" => {
             let line = [b'x'; 1024];
             for _ in 0..1024 {
