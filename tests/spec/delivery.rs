@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Behaviour, Config, Connector, Host, message, within};
+use crate::support::{Behaviour, Config, Connector, Host, message};
 
 /// A host with short patience, a connector, and an activity that is answered there.
 async fn set_up() -> Option<(Host, Connector, Value)> {
@@ -73,17 +73,7 @@ async fn dead_letter(host: &Host, service_url: &str) -> Value {
     activity["serviceUrl"] = service_url.into();
     let answer = host.post("echo", &activity).await;
     assert_eq!((answer.status, answer.text.as_str()), (200, ""), "the turn stands");
-    let conversation = &activity["conversation"]["id"];
-    let find = async {
-        loop {
-            let letters = host.admin("GET", "/v1/bots/echo/dead-letters", Vec::new()).await.json();
-            let mine = letters.as_array().unwrap().iter().find(|letter| letter["conversation"] == *conversation);
-            if let Some(letter) = mine {
-                return letter.clone();
-            }
-        }
-    };
-    let letter = within("a dead letter", find).await;
+    let letter = host.dead_letter("echo", &activity).await;
     assert_eq!((&letter["service_url"], &letter["action"]), (&json!(service_url), &json!("send")), "{letter:#}");
     letter
 }
@@ -101,22 +91,6 @@ async fn replies_go_to_configured_origins_only() {
     }
     host.logged("connector-origins").await;
     assert!(connector.calls_now().is_empty());
-}
-
-/// A reply there would come back as a request from a trusted place, so no setting allows it.
-#[tokio::test(flavor = "multi_thread")]
-async fn replies_never_go_to_the_host_itself() {
-    let config = Config::new().set("channel.connector-origins", "['http://localhost:*']").bot("echo", &["echo"]);
-    let Some(host) = Host::start(config).await else { return };
-    for url in [host.url(""), host.admin_url(), host.url("").replace("127.0.0.1", "localhost")] {
-        let letter = dead_letter(&host, &url).await;
-        let why = letter["why"].as_str().unwrap();
-        assert!(why.contains("own listener") && why.contains("channel.connector-origins"), "{why}");
-    }
-    let connector = Connector::start().await;
-    let activity = connector.message("still");
-    assert_eq!(host.post("echo", &activity).await.status, 200);
-    assert_eq!(connector.calls(1).await[0].text(), "Echo: still");
 }
 
 /// Nobody is there: said after the last attempt, and the next conversation does not notice.

@@ -15,6 +15,7 @@ mod contract;
 mod conversation;
 mod delivery;
 mod dialogs;
+mod directline;
 mod doors;
 mod hostile;
 mod instances;

@@ -210,6 +210,21 @@ impl Host {
         self.admin("GET", &format!("/v1/bots/{bot}/turns"), Vec::new()).await.json()[0].clone()
     }
 
+    /// Waits for the dead letter of the bot in the conversation of this activity, and returns it.
+    pub(crate) async fn dead_letter(&self, bot: &str, activity: &Value) -> Value {
+        let conversation = &activity["conversation"]["id"];
+        let find = async {
+            loop {
+                let letters = self.admin("GET", &format!("/v1/bots/{bot}/dead-letters"), Vec::new()).await.json();
+                let mine = letters.as_array().unwrap().iter().find(|letter| letter["conversation"] == *conversation);
+                if let Some(letter) = mine {
+                    return letter.clone();
+                }
+            }
+        };
+        within("a dead letter", find).await
+    }
+
     /// Returns the file with the admin token.
     pub(crate) fn token_file(&self) -> PathBuf {
         self.folder.path().join(".turntable/admin-token")
