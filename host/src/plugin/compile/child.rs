@@ -115,6 +115,9 @@ fn confine_system_calls() -> anyhow::Result<()> {
         libc::SYS_process_vm_readv,
         libc::SYS_process_vm_writev,
         libc::SYS_kill,
+        // The host ends the worker as a process group; nothing leaves it.
+        libc::SYS_setsid,
+        libc::SYS_setpgid,
         libc::SYS_mount,
         libc::SYS_unshare,
         libc::SYS_bpf,
