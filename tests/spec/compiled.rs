@@ -46,6 +46,21 @@ async fn hosts_with_one_key_share_compiled_code() {
     serves(&other).await;
 }
 
+/// One component is compiled once, however many bots it serves, and deploying it to another compiles nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn bots_share_the_code_of_one_component() {
+    let folder = folder();
+    let config = with_code_in(folder.path()).bot("other", &["echo"]).bot("third", &["help"]);
+    let Some(host) = Host::start(config).await else { return };
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "echo and help");
+    let echo = fs::read(host.component("echo")).unwrap();
+    assert_eq!(host.deploy("third", "help", echo).await.status, 200);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    for bot in ["bot", "other", "third"] {
+        host.bot(bot).says("hi").replies("Echo: hi").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_with_different_keys_do_not_meet_in_one_folder() {
     let folder = folder();

@@ -29,6 +29,9 @@ async fn fails(host: &Host, text: &str, outcome: &str, says: &str) -> Value {
     assert_eq!(call["outcome"], outcome, "{text}: {call:#}");
     let error = call["error"].as_str().unwrap_or_default();
     assert!(error.contains(says), "{text}: {error} does not say {says}");
+    let counted = format!("turntable_plugin_calls_total{{bot=\"hostile\",plugin=\"hostile\",outcome=\"{outcome}\"}}");
+    let metrics = host.admin("GET", "/metrics", Vec::new()).await.text;
+    assert!(metrics.contains(&counted), "{counted} is missing in {metrics}");
     host.bot("echo").says("are you well?").replies("Echo: are you well?").await;
     call
 }
@@ -204,6 +207,17 @@ async fn a_hostile_manifest_fails_the_load() {
     }
     let Some(host) = start("settings.describe = 'calls-turn'").await else { return };
     assert_eq!(host.status("hostile").await["plugins"][0]["describes"], "hostile denied");
+}
+
+/// A manifest depends on the component and its settings: clock and random numbers are the same at every load.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_is_not_left_to_chance() {
+    let mut described = Vec::new();
+    for _ in 0..2 {
+        let Some(host) = start("settings.describe = 'chance'").await else { return };
+        described.push(host.status("hostile").await["plugins"][0]["describes"].clone());
+    }
+    assert!(described[0].is_string() && described[0] == described[1], "{described:?}");
 }
 
 /// Every file that is no component of this contract is refused by name, and the running generation goes on serving.

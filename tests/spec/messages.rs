@@ -145,6 +145,26 @@ async fn a_full_queue_is_said_and_costs_nothing_else() {
     assert_eq!((texts.len(), texts[3].as_str()), (4, "ok: again"), "{texts:?}");
 }
 
+/// The bound over all conversations, running turns included.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_host_is_said_too() {
+    let config = Config::new()
+        .set("server.turns-queued-per-conversation-max", "1")
+        .set("server.turns-queued-max", "1")
+        .bot("bot", &["hostile"]);
+    let Some(host) = Host::start(config).await else { return };
+    let connector = Connector::start().await;
+    let other = connector.message("other");
+    let (first, refused) =
+        tokio::join!(async { host.post("bot", &connector.message("flush-then-slow 1000")).await }, async {
+            connector.calls(1).await;
+            host.post("bot", &other).await
+        });
+    assert_eq!((first.status, refused.status), (200, 429), "{}", refused.text);
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(host.post("bot", &other).await.status, 200, "it was not remembered");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_outlives_its_caller() {
     let Some(host) = start().await else { return };

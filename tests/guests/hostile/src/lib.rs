@@ -41,7 +41,8 @@
 //! | anything else | replies `ok: TEXT` | `handled` |
 //!
 //! An invoke is answered with status 200 and its own value; one named `silent` is not answered; one named `trap` traps.
-//! `describe` obeys the setting `describe`: `trap`, `spin`, `sleep`, `huge`, `not-json`, `no-name`, `bad-route`, `calls-turn`.
+//! `describe` obeys the setting `describe`: `trap`, `spin`, `sleep`, `huge`, `not-json`, `no-name`, `bad-route`, `calls-turn`, and
+//! `chance`, which takes its version from the clock and from random numbers.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -79,6 +80,10 @@ impl Guest for Hostile {
             "no-name" => json!({"version": "0.1.0"}).to_string(),
             "bad-route" => {
                 json!({"name": "hostile", "version": "0.1.0", "routes": [{"name": "r", "pattern": "("}]}).to_string()
+            }
+            "chance" => {
+                let seconds = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
+                json!({"name": "hostile", "version": format!("{seconds}-{}", random())}).to_string()
             }
             "calls-turn" => {
                 let code = turn::reply(r#"{"type":"message"}"#).map_or_else(|fault| fault.code, |_| "allowed".into());
