@@ -1,10 +1,12 @@
 //! Takes one thing after the other to its channel: resolves ids, tries again where that is safe, notes how it ended.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
@@ -193,11 +195,18 @@ impl Courier {
             ChannelInstance::LocalDirectLine => (&self.direct_line, None),
             ChannelInstance::Wire(_) => (&self.connector, Some(self.slots.acquire(&to.service_url).await)),
         };
-        match call {
-            Call::Send(activity) => channel.send(to, activity).await,
-            Call::Update(id, activity) => channel.update(to, id, activity).await.map(|()| "".into()),
-            Call::Delete(id) => channel.delete(to, id).await.map(|()| "".into()),
-        }
+        let asked = async {
+            match call {
+                Call::Send(activity) => channel.send(to, activity).await,
+                Call::Update(id, activity) => channel.update(to, id, activity).await.map(|()| "".into()),
+                Call::Delete(id) => channel.delete(to, id).await.map(|()| "".into()),
+            }
+        };
+        // A panic here is a defect of the host. It must not take the lane with it, which nobody would start again.
+        AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(bot = %to.conversation.bot, channel = %to.conversation.channel, "a delivery panicked");
+            Err(ChannelError::Ambiguous { why: "the host failed while it sent this; its log says more".to_owned() })
+        })
     }
 }
 

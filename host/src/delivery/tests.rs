@@ -28,6 +28,7 @@ impl Scripted {
             self.gate.acquire().await.unwrap().forget();
         }
         self.calls.send(format!("{conversation} {what}")).unwrap();
+        assert!(!what.contains("panic"), "on purpose");
         if let Some(scripted) = self.script.lock().unwrap().pop_front() {
             return scripted;
         }
@@ -180,6 +181,18 @@ async fn what_was_refused_or_may_have_arrived_is_not_sent_again() {
     assert_eq!(fixture.drained().await, DrainReport { delivered: 1, left: 0 });
     assert_eq!(fixture.all_calls().len(), 3);
     assert_eq!(fixture.dead().await, ["perhaps delivered: silence", "refused with 403: no"]);
+}
+
+/// A defect of the host costs the one row; whether the channel took it nobody knows.
+#[tokio::test]
+async fn a_panic_ends_one_delivery_and_not_the_lane() {
+    let mut fixture = Fixture::new(Vec::new());
+    fixture.commit("a", vec![text("tt-1", "panic"), text("tt-2", "two")]).await;
+    fixture.now("a", "tt-3", r#"{"type":"typing","text":"panic"}"#);
+    fixture.commit("a", vec![text("tt-4", "four")]).await;
+    assert_eq!(fixture.drained().await, DrainReport { delivered: 2, left: 0 });
+    assert_eq!(fixture.all_calls().len(), 4);
+    assert_eq!(fixture.dead().await, ["perhaps delivered: the host failed while it sent this; its log says more"]);
 }
 
 #[tokio::test]
