@@ -16,13 +16,14 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::channel::connector::Connector;
 use crate::channel::directline::DirectLine;
-use crate::config::Config;
+use crate::config::{Config, StorageKind};
 use crate::delivery::{Deliveries, DrainReport};
 use crate::http;
 use crate::plugin;
 use crate::registry::{Registry, watch as file_watch};
 use crate::storage::Storage;
 use crate::storage::memory::MemoryStorage;
+use crate::storage::sqlite::SqliteStorage;
 use crate::telemetry;
 use crate::turn::middleware::Middleware;
 use crate::turn::{Services, Turns};
@@ -91,6 +92,7 @@ async fn run(config: Config, mut options: ServeOptions, guests: Handle) -> anyho
     let addresses = (public.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
     let app = build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests)?;
     app.registry.load_all().await;
+    take_over(&app).await?;
     let _watch = match config.runtime.watch {
         true => Some(file_watch::start(&config, app.registry.clone(), &Handle::current())?),
         false => None,
@@ -120,7 +122,7 @@ fn build(
 ) -> anyhow::Result<Arc<App>> {
     let plugins = plugin::Runtime::new(&config.runtime).context("the plugin runtime does not start")?;
     let registry = Arc::new(Registry::new(&config, plugins.clone())?);
-    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new(&config.channel));
+    let storage = open_storage(&config)?;
     let directline = Arc::new(DirectLine::new(&config, public));
     let own = std::iter::once(public).chain(admin).collect();
     let connector = Arc::new(Connector::new(&config.channel, own)?);
@@ -129,6 +131,34 @@ fn build(
     let services = Services { storage: storage.clone(), deliveries: deliveries.clone(), plugins: plugins.clone() };
     let turns = Arc::new(Turns::new(&config.server, &config.runtime, services, registry.clone(), middleware, guests));
     Ok(Arc::new(App { config, public, admin, registry, turns, storage, deliveries, directline, plugins }))
+}
+
+fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
+    Ok(match config.storage.kind {
+        StorageKind::Memory => Arc::new(MemoryStorage::new(&config.channel)),
+        StorageKind::Sqlite => {
+            Arc::new(SqliteStorage::open(&config.storage.path, config.storage.durability, &config.channel)?)
+        }
+    })
+}
+
+/// Runs what an earlier process accepted and did not end, and delivers what it left.
+async fn take_over(app: &App) -> anyhow::Result<()> {
+    let left = app.storage.leftovers().await.context("the store cannot be read")?;
+    if !left.activities.is_empty() || !left.outbox.is_empty() {
+        let sends: usize = left.outbox.iter().map(|(_, rows)| rows).sum();
+        tracing::info!(activities = left.activities.len(), sends, "going on with what the last process left");
+    }
+    for (conversation, rows) in left.outbox {
+        app.deliveries.wake(&conversation, rows);
+    }
+    for kept in left.activities {
+        let turn_id = kept.turn_id.clone();
+        if let Err(refusal) = app.turns.resume(kept).await {
+            tracing::error!(turn = %turn_id, ?refusal, "an accepted activity could not be run; it is tried again at the next start");
+        }
+    }
+    Ok(())
 }
 
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

@@ -38,6 +38,8 @@ pub struct Config {
     pub runtime: Runtime,
     /// `[channel]`
     pub channel: Channel,
+    /// `[storage]`
+    pub storage: Storage,
     /// `[bots.NAME]`, by name.
     pub bots: BTreeMap<String, BotSpec>,
     /// The bot of `POST /api/messages`; `server.default-bot`, or the only bot.
@@ -148,6 +150,42 @@ pub struct Channel {
     pub redelivery_marks_max: usize,
     /// `id-map-entries-max`, default 100,000 remembered ids of sent activities; the oldest go first.
     pub id_map_entries_max: usize,
+}
+
+/// Where state, dialogs and undelivered messages are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Storage {
+    /// `kind`, default `sqlite`; `memory` keeps everything in this process and loses it at a restart.
+    pub kind: StorageKind,
+    /// `path`, default `turntable.db` in the data folder. On a local disk, for this host alone.
+    pub path: PathBuf,
+    /// `durability`, default `full`.
+    pub durability: Durability,
+}
+
+/// The implementations of storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageKind {
+    /// One file.
+    Sqlite,
+    /// None.
+    Memory,
+}
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// `full`: the death of the process and of the machine.
+    Full,
+    /// `process`: the death of the process; a power cut may cost the last turns, but never damages the file.
+    Process,
+}
+
+impl Storage {
+    /// The default, with its file in this data folder.
+    pub fn in_data_dir(data_dir: &std::path::Path) -> Self {
+        Self { kind: StorageKind::Sqlite, path: data_dir.join("turntable.db"), durability: Durability::Full }
+    }
 }
 
 /// One bot as configured.

@@ -3,6 +3,7 @@
 //! One trait, shaped for several owners from the start (`design.md` §8). Timers join it together with their users.
 
 pub mod memory;
+pub mod sqlite;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -322,6 +323,9 @@ pub trait Storage: Send + Sync {
     /// Keeps an accepted activity so that a restart runs it. Its turn's commit forgets it.
     async fn keep(&self, activity: KeptActivity) -> Result<(), StorageError>;
 
+    /// Forgets a kept activity whose turn has ended. Without one nothing happens.
+    async fn forget_kept(&self, turn_id: &Arc<str>) -> Result<(), StorageError>;
+
     /// Returns what an earlier process left. Called once, before the first turn.
     async fn leftovers(&self) -> Result<Leftovers, StorageError>;
 
@@ -369,6 +373,13 @@ pub trait Storage: Send + Sync {
 
     /// Returns the dead letters of a bot, newest first.
     async fn dead_letters(&self, bot: &str) -> Result<Vec<DeadLetter>, StorageError>;
+
+    /// Moves a dead letter back into the outbox, behind what waits there, and returns its conversation, whose lane the
+    /// caller wakes. None: the bot has no such letter.
+    async fn retry_dead_letter(&self, bot: &str, sequence: u64) -> Result<Option<ConversationKey>, StorageError>;
+
+    /// Forgets a dead letter. False: the bot has no such letter.
+    async fn drop_dead_letter(&self, bot: &str, sequence: u64) -> Result<bool, StorageError>;
 
     /// Returns the number of undelivered rows, for metrics and for shutdown.
     async fn outbox_depth(&self) -> Result<u64, StorageError>;

@@ -32,14 +32,14 @@ use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
 pub(crate) use self::stack::{Frame, Stack};
 pub use self::staging::Staging;
-use crate::activity::{DeliveryMode, Inbound, Object};
+use crate::activity::{Activity, DeliveryMode, Inbound, Object};
 use crate::channel::Address;
 use crate::config;
 use crate::delivery::Deliveries;
 use crate::plugin::{Failure, Meta, Runtime};
 use crate::registry::{Bot, Generation, Registry};
 pub use crate::storage::Answer;
-use crate::storage::{Accepted, Fence, Lease, OutboxAction, Owner, RedeliveryKey, Storage, StorageError};
+use crate::storage::{Accepted, Fence, KeptActivity, Lease, OutboxAction, Owner, RedeliveryKey, Storage, StorageError};
 use crate::telemetry;
 
 /// The one entry of every activity, whatever it came through.
@@ -76,6 +76,16 @@ pub struct TurnContext {
     pub(crate) services: Arc<Services>,
     /// The mark that the commit leaves. None: the activity has no id.
     mark: Option<RedeliveryKey>,
+    /// Held while the activity is being kept, so that keeping it and the end of its turn cannot pass each other.
+    keeping: tokio::sync::Mutex<Keeping>,
+}
+
+/// Whether a restart runs the activity of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeping {
+    No,
+    Kept,
+    Ended,
 }
 
 /// A turn that runs.
@@ -133,6 +143,48 @@ pub struct Ticket {
     pub turn_id: Arc<str>,
     /// The answer. Dropped without one only if the host is torn down.
     pub answer: oneshot::Receiver<Answer>,
+    /// The turn that can be kept. None: a redelivery, whose first run answers.
+    first_run: Option<Arc<TurnContext>>,
+}
+
+impl std::fmt::Debug for TurnContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TurnContext").field("turn_id", &self.turn_id).finish_non_exhaustive()
+    }
+}
+
+impl Ticket {
+    /// A ticket for an answer that comes from elsewhere, or is there.
+    pub fn of(turn_id: Arc<str>, answer: oneshot::Receiver<Answer>) -> Self {
+        Self { turn_id, answer, first_run: None }
+    }
+
+    /// Makes sure that the activity is run even if this process dies, so that its caller may be told that it was taken.
+    ///
+    /// False where that is not so: the turn has just ended, the ticket is of a redelivery, or the store does not take it.
+    /// The caller then waits for the answer.
+    pub async fn keep(&self) -> bool {
+        let Some(turn) = &self.first_run else { return false };
+        let mut keeping = turn.keeping.lock().await;
+        if *keeping != Keeping::No {
+            return *keeping == Keeping::Kept;
+        }
+        let kept = KeptActivity {
+            turn_id: turn.turn_id.clone(),
+            conversation: turn.inbound.key.clone(),
+            activity: turn.inbound.activity.text().clone(),
+        };
+        match turn.services.storage.keep(kept).await {
+            Ok(()) => {
+                *keeping = Keeping::Kept;
+                true
+            }
+            Err(error) => {
+                tracing::error!(turn = %turn.turn_id, %error, "an activity cannot be kept; its caller waits for the turn");
+                false
+            }
+        }
+    }
 }
 
 /// Why an activity was not accepted. Nothing of it was stored; the channel may send it again.
@@ -208,7 +260,29 @@ impl Turns {
                 Err(error) => return Err(Refusal::Storage(error.to_string())),
             }
         }
-        self.enqueue(bot, inbound, turn_id, mark).await
+        self.enqueue(bot, inbound, turn_id, mark, Keeping::No).await
+    }
+
+    /// Accepts an activity that an earlier process accepted and kept. It keeps its turn id, under which it is kept.
+    pub async fn resume(self: &Arc<Self>, kept: KeptActivity) -> Result<Ticket, Refusal> {
+        let bot = self.registry.bot(&kept.conversation.bot).ok_or(Refusal::UnknownBot)?;
+        let activity = Activity::parse(&kept.activity).map_err(|error| Refusal::Storage(error.to_string()))?;
+        let request_id = format!("resumed-{}", kept.turn_id).into();
+        let inbound = Inbound { key: kept.conversation, activity: Arc::new(activity), request_id };
+        let mark = RedeliveryKey::of(&inbound);
+        if let Some(key) = &mark {
+            match self.services.storage.accept(key).await {
+                Ok(Accepted::New) => {}
+                Ok(Accepted::Running(running)) => return Ok(self.ticket_of_first_run(kept.turn_id, running)),
+                Ok(Accepted::Duplicate(answer)) => {
+                    let forgotten = self.services.storage.forget_kept(&kept.turn_id).await;
+                    forgotten.map_err(|error| Refusal::Storage(error.to_string()))?;
+                    return Ok(ready(kept.turn_id, answer));
+                }
+                Err(error) => return Err(Refusal::Storage(error.to_string())),
+            }
+        }
+        self.enqueue(bot, inbound, kept.turn_id, mark, Keeping::Kept).await
     }
 
     async fn enqueue(
@@ -217,13 +291,16 @@ impl Turns {
         inbound: Inbound,
         turn_id: Arc<str>,
         mark: Option<RedeliveryKey>,
+        keeping: Keeping,
     ) -> Result<Ticket, Refusal> {
         let context = Arc::new(TurnContext {
             turn_id: turn_id.clone(),
             inbound,
             services: self.services.clone(),
             mark: mark.clone(),
+            keeping: tokio::sync::Mutex::new(keeping),
         });
+        let first_run = Some(context.clone());
         let (sender, answer) = oneshot::channel();
         let guard = Running::start(&self.running);
         let (turns, key, queued) = (self.clone(), context.inbound.key.clone(), Instant::now());
@@ -234,7 +311,7 @@ impl Turns {
             drop(guard);
         };
         match self.queues.push(&key, job) {
-            Ok(()) => Ok(Ticket { turn_id, answer }),
+            Ok(()) => Ok(Ticket { turn_id, answer, first_run }),
             Err(bound) => {
                 if let Some(key) = &mark {
                     self.services.storage.release(key).await;
@@ -288,7 +365,10 @@ impl Turns {
         };
         let (mut turn, answer) = (turn, answer);
         let answer = match answer {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                self.forget_kept(&turn.context).await;
+                answer
+            }
             Err(error) => {
                 turn.ended = Ended::HostFailure;
                 tracing::error!(bot = %bot.name(), turn = %turn.context.turn_id, %error, "turn failed in the host");
@@ -300,6 +380,16 @@ impl Turns {
         telemetry::turn_ended(bot.name(), turn.ended.label(), started.elapsed());
         self.records.push(turn.record(&answer, started.elapsed(), queued));
         answer
+    }
+
+    /// Ends what [`Ticket::keep`] began. The commit has forgotten what was kept before it; this is for what came after.
+    async fn forget_kept(&self, context: &TurnContext) {
+        let was = std::mem::replace(&mut *context.keeping.lock().await, Keeping::Ended);
+        if was == Keeping::Kept
+            && let Err(error) = self.services.storage.forget_kept(&context.turn_id).await
+        {
+            tracing::error!(turn = %context.turn_id, %error, "an ended turn stays kept; the next start finds that it is done");
+        }
     }
 
     fn start(&self, context: &Arc<TurnContext>, generation: &Arc<Generation>, fence: Fence) -> Turn {
@@ -344,7 +434,7 @@ impl Turns {
             // Released without an answer: the first run failed in the host, and so does this delivery of it.
             let _ = sender.send(first.unwrap_or_else(unavailable));
         });
-        Ticket { turn_id, answer }
+        Ticket::of(turn_id, answer)
     }
 
     /// Records of turns as they end, until [`Turns::stop`]. A receiver that lags loses the oldest.
@@ -408,7 +498,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 fn ready(turn_id: Arc<str>, answer: Answer) -> Ticket {
     let (sender, receiver) = oneshot::channel();
     let _ = sender.send(answer);
-    Ticket { turn_id, answer: receiver }
+    Ticket::of(turn_id, receiver)
 }
 
 fn unavailable() -> Answer {

@@ -78,6 +78,7 @@ fn config(path: &Path, mut root: Table<'_>, overrides: Overrides) -> Config {
     let admin =
         sections::admin(root.table("admin"), folder, &runtime.data_dir, &server, server_table.span_of("listen"));
     let channel = sections::channel(root.table("channel"));
+    let storage = sections::storage(root.table("storage"), folder, &runtime.data_dir);
     let mut bots_table = root.table("bots");
     let bots = bots::read(&mut bots_table, folder, &runtime);
     if bots_table.names().next().is_none() {
@@ -99,7 +100,7 @@ fn config(path: &Path, mut root: Table<'_>, overrides: Overrides) -> Config {
     root.finish();
     let only_bot = || bots.keys().next().filter(|_| bots.len() == 1).cloned();
     let default_bot = default_bot_key.map(|(name, _)| name.to_owned()).or_else(only_bot);
-    Config { path: path.to_owned(), server, admin, runtime, channel, bots, default_bot }
+    Config { path: path.to_owned(), server, admin, runtime, channel, storage, bots, default_bot }
 }
 
 /// Reports bots that anyone on the network could talk to without proving who they are.

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::read::beside;
 use super::table::Table;
 use super::text::{addresses_overlap, connector_origin, host_name, origin};
-use super::{Admin, Allocator, Channel, Runtime, Server};
+use super::{Admin, Allocator, Channel, Durability, Runtime, Server, Storage, StorageKind};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -135,6 +135,19 @@ pub(super) fn channel(mut table: Table<'_>) -> Channel {
     table.number("id-map-entries-max", &mut channel.id_map_entries_max, 1..=10_000_000);
     table.finish();
     channel
+}
+
+/// Reads `[storage]`.
+pub(super) fn storage(mut table: Table<'_>, folder: &Path, data_dir: &Path) -> Storage {
+    let mut storage = Storage::in_data_dir(data_dir);
+    table.choice("kind", &mut storage.kind, &[("sqlite", StorageKind::Sqlite), ("memory", StorageKind::Memory)]);
+    if let Some((text, _)) = path_string(&mut table, "path") {
+        storage.path = beside(folder, text);
+    }
+    let durabilities = [("full", Durability::Full), ("process", Durability::Process)];
+    table.choice("durability", &mut storage.durability, &durabilities);
+    table.finish();
+    storage
 }
 
 /// Reads an array of strings through a check that returns each in its canonical form, or what is wrong with it.

@@ -132,6 +132,10 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    async fn forget_kept(&self, _turn_id: &Arc<str>) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     async fn leftovers(&self) -> Result<Leftovers, StorageError> {
         Ok(Leftovers::default())
     }
@@ -268,6 +272,21 @@ impl Storage for MemoryStorage {
         Ok(state.dead.iter().rev().filter(|letter| *letter.row.conversation.bot == *bot).cloned().collect())
     }
 
+    async fn retry_dead_letter(&self, bot: &str, sequence: u64) -> Result<Option<ConversationKey>, StorageError> {
+        let mut state = self.state();
+        let Some(letter) = state.take_letter(bot, sequence) else { return Ok(None) };
+        state.sequence += 1;
+        state.outbox_rows += 1;
+        let row = OutboxRow { sequence: state.sequence, ..letter.row };
+        let conversation = row.conversation.clone();
+        state.outbox.entry(conversation.clone()).or_default().push_back(row);
+        Ok(Some(conversation))
+    }
+
+    async fn drop_dead_letter(&self, bot: &str, sequence: u64) -> Result<bool, StorageError> {
+        Ok(self.state().take_letter(bot, sequence).is_some())
+    }
+
     async fn outbox_depth(&self) -> Result<u64, StorageError> {
         Ok(u64::try_from(self.state().outbox_rows).unwrap_or(u64::MAX))
     }
@@ -367,6 +386,12 @@ impl State {
                 self.marks.remove(&oldest);
             }
         }
+    }
+
+    fn take_letter(&mut self, bot: &str, sequence: u64) -> Option<DeadLetter> {
+        let of = |letter: &DeadLetter| *letter.row.conversation.bot == *bot && letter.row.sequence == sequence;
+        let position = self.dead.iter().position(of)?;
+        self.dead.remove(position)
     }
 
     /// Takes a row out of the outbox; false if it was taken before.

@@ -38,6 +38,7 @@ async fn entry(folder: &TempDir, middleware: Vec<Box<dyn Middleware>>) -> Arc<Tu
         admin: config::Admin::default(),
         runtime,
         channel: settings(),
+        storage: config::Storage::in_data_dir(std::path::Path::new(".")),
         bots: BTreeMap::from([("bot".to_owned(), BotSpec::new("bot"))]),
         default_bot: None,
     };

@@ -11,6 +11,7 @@ fn hub() -> DirectLine {
         admin: config::Admin::default(),
         runtime: config::Runtime::default(),
         channel: config::Channel::default(),
+        storage: config::Storage::in_data_dir(std::path::Path::new(".")),
         bots: [].into(),
         default_bot: None,
     };

@@ -1,0 +1,436 @@
+//! Storage in one SQLite file: durable, with one writer that commits many turns at once.
+//!
+//! A lock file makes this process the only one with the file, so leases and claims of running activities are kept in
+//! memory. Reads have connections of their own and see the last commit.
+
+mod commit;
+mod file;
+mod operator;
+mod writer;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tokio::sync::watch;
+
+use self::file::StoreFile;
+pub use self::operator::{Report, check, compact, stats};
+use self::writer::Writer;
+use super::memory::Leases;
+use super::{
+    Accepted, Answer, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxAction, OutboxRow, Owner,
+    RedeliveryKey, ScopeOwner, StateScope, StateValue, Storage, StorageError, TurnCommit,
+};
+use crate::activity::{ChannelInstance, ConversationKey, Object};
+use crate::config::{self, Durability};
+
+/// The durable store.
+pub struct SqliteStorage {
+    writer: Writer,
+    readers: Readers,
+    running: Arc<Mutex<Running>>,
+    leases: Arc<Mutex<Leases>>,
+    bounds: Arc<Bounds>,
+    /// Rows in the outbox, so that its bound costs no counting.
+    outbox_rows: Arc<AtomicUsize>,
+}
+
+struct Bounds {
+    outbox_rows_max: usize,
+    dead_letters_max: usize,
+    marks_max: usize,
+    ids_max: usize,
+}
+
+/// Activities whose first run is going on.
+type Running = HashMap<RedeliveryKey, Run>;
+
+struct Run {
+    /// Dropped without a value when the run is released.
+    answer: watch::Sender<Option<Answer>>,
+    /// The answer of the last flush.
+    flushed: Option<Answer>,
+}
+
+/// Connections that read, one for each thread that does so at once.
+struct Readers {
+    file: StoreFile,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl SqliteStorage {
+    /// Opens the store, or makes it. The error says what is wrong with the file, and what to do.
+    pub fn open(path: &Path, durability: Durability, channel: &config::Channel) -> anyhow::Result<Self> {
+        let file = StoreFile::open(path, durability)?;
+        let connection = file.connect()?;
+        let outbox_rows = connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?;
+        Ok(Self {
+            writer: Writer::start(connection)?,
+            readers: Readers { file, idle: Mutex::default() },
+            running: Arc::default(),
+            leases: Arc::default(),
+            bounds: Arc::new(Bounds {
+                outbox_rows_max: channel.outbox_rows_max,
+                dead_letters_max: channel.dead_letters_max,
+                marks_max: channel.redelivery_marks_max,
+                ids_max: channel.id_map_entries_max,
+            }),
+            outbox_rows: Arc::new(AtomicUsize::new(outbox_rows)),
+        })
+    }
+
+    fn read<T>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StorageError> {
+        self.readers.with(what, |connection| read(connection).map_err(|error| failed(what, &error)))
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn finish(&self, key: &RedeliveryKey, answer: Answer) {
+        if let Some(run) = self.running().remove(key) {
+            run.answer.send_replace(Some(answer));
+        }
+    }
+}
+
+impl Readers {
+    fn with<T>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Connection) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let idle = self.idle().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.file.connect().map_err(|error| failed(what, &error))?,
+        };
+        let result = read(&connection);
+        self.idle().push(connection);
+        result
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Storage for SqliteStorage {
+    async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError> {
+        // Claimed before the file is asked, so that nobody else claims it meanwhile.
+        {
+            let mut running = self.running();
+            if let Some(run) = running.get(key) {
+                return Ok(Accepted::Running(run.answer.subscribe()));
+            }
+            running.insert(key.clone(), Run { answer: watch::Sender::new(None), flushed: None });
+        }
+        match self.read("accept", |connection| commit::mark_of(connection, key)) {
+            Ok(None) => Ok(Accepted::New),
+            Ok(Some(answer)) => {
+                self.finish(key, answer.clone());
+                Ok(Accepted::Duplicate(answer))
+            }
+            Err(error) => {
+                self.running().remove(key);
+                Err(error)
+            }
+        }
+    }
+
+    async fn release(&self, key: &RedeliveryKey) {
+        let run = self.running().remove(key);
+        // A flush has left its mark in the file already.
+        if let Some(Run { answer, flushed: Some(flushed) }) = run {
+            answer.send_replace(Some(flushed));
+        }
+    }
+
+    async fn keep(&self, kept: KeptActivity) -> Result<(), StorageError> {
+        self.writer
+            .write(move |connection| {
+                let sql =
+                    "INSERT OR IGNORE INTO kept (turn_id, bot, channel, conversation, activity) VALUES (?, ?, ?, ?, ?)";
+                let (bot, channel, conversation) = columns(&kept.conversation);
+                run(connection, sql, params![kept.turn_id, bot, channel, conversation, kept.activity]).map(drop)
+            })
+            .await
+    }
+
+    async fn forget_kept(&self, turn_id: &Arc<str>) -> Result<(), StorageError> {
+        let turn_id = turn_id.clone();
+        let sql = "DELETE FROM kept WHERE turn_id = ?";
+        self.writer.write(move |connection| run(connection, sql, params![turn_id]).map(drop)).await
+    }
+
+    async fn leftovers(&self) -> Result<Leftovers, StorageError> {
+        self.read("leftovers", |connection| {
+            let mut kept =
+                connection.prepare("SELECT bot, channel, conversation, turn_id, activity FROM kept ORDER BY number")?;
+            let kept = kept.query_map([], |row| {
+                Ok(KeptActivity { conversation: conversation_of(row)?, turn_id: row.get(3)?, activity: row.get(4)? })
+            })?;
+            let mut rows =
+                connection.prepare("SELECT bot, channel, conversation, count(*) FROM outbox GROUP BY 1, 2, 3")?;
+            let rows = rows.query_map([], |row| Ok((conversation_of(row)?, row.get(3)?)))?;
+            Ok(Leftovers { activities: kept.collect::<Result<_, _>>()?, outbox: rows.collect::<Result<_, _>>()? })
+        })
+    }
+
+    async fn lease(&self, conversation: &ConversationKey, owner: &Owner, ttl: Duration) -> Result<Lease, StorageError> {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(leases.lease(conversation, owner, ttl, Instant::now()))
+    }
+
+    async fn load_state(&self, scope: &StateScope) -> Result<HashMap<Arc<str>, StateValue>, StorageError> {
+        let (name, channel, conversation, user) = scope_columns(&scope.owner);
+        self.read("load_state", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT key, value, etag FROM state WHERE bot = ? AND namespace = ? AND scope = ? AND channel = ? \
+                 AND conversation = ? AND user = ?",
+            )?;
+            let found = params![scope.bot, scope.namespace, name, channel, conversation, user];
+            let rows = statement
+                .query_map(found, |row| Ok((row.get(0)?, StateValue { value: row.get(1)?, etag: row.get(2)? })))?;
+            rows.collect()
+        })
+    }
+
+    async fn load_stack(&self, conversation: &ConversationKey) -> Result<Option<Arc<str>>, StorageError> {
+        let (bot, channel, conversation) = columns(conversation);
+        self.read("load_stack", |connection| {
+            let sql = "SELECT text FROM stacks WHERE bot = ? AND channel = ? AND conversation = ?";
+            connection.prepare_cached(sql)?.query_row(params![bot, channel, conversation], |row| row.get(0)).optional()
+        })
+    }
+
+    async fn frames(&self, bot: &str) -> Result<Vec<(FrameTag, u64)>, StorageError> {
+        self.read("frames", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT plugin, dialog, state_version, count(*) FROM frames WHERE bot = ? GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            )?;
+            let rows = statement.query_map([bot], |row| {
+                let tag = FrameTag { plugin: row.get(0)?, dialog: row.get(1)?, state_version: row.get(2)? };
+                Ok((tag, row.get(3)?))
+            })?;
+            rows.collect()
+        })
+    }
+
+    async fn commit(&self, commit: TurnCommit) -> Result<(), StorageError> {
+        let (mark, ends_turn, rows) = (commit.mark.clone(), commit.ends_turn, commit.outbox.len());
+        let (leases, bounds, outbox_rows) = (self.leases.clone(), self.bounds.clone(), self.outbox_rows.clone());
+        self.writer
+            .write(move |connection| {
+                let taken_over = leases.lock().unwrap_or_else(PoisonError::into_inner);
+                if taken_over.taken_over(&commit.conversation, commit.fence) {
+                    return Err(StorageError::Fenced);
+                }
+                drop(taken_over);
+                commit::write(connection, commit, &bounds, outbox_rows.load(Ordering::Relaxed))
+            })
+            .await?;
+        self.outbox_rows.fetch_add(rows, Ordering::Relaxed);
+        match mark {
+            Some((key, answer)) if ends_turn => self.finish(&key, answer),
+            Some((key, answer)) => {
+                if let Some(run) = self.running().get_mut(&key) {
+                    run.flushed = Some(answer);
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    async fn claim_outbox(&self, conversation: &ConversationKey) -> Result<Option<OutboxRow>, StorageError> {
+        let key = conversation.clone();
+        let (bot, channel, conversation) = columns(conversation);
+        self.read("claim_outbox", |connection| {
+            let sql = format!(
+                "SELECT {ROW} FROM outbox WHERE bot = ? AND channel = ? AND conversation = ? ORDER BY sequence LIMIT 1"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_row(params![bot, channel, conversation], |row| row_of(row, key)).optional()
+        })
+    }
+
+    async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
+        let (row, bounds) = (row.clone(), self.bounds.clone());
+        let ended = self.writer.write(move |connection| commit::end_row(connection, &row, &delivery, &bounds)).await?;
+        if ended {
+            self.outbox_rows.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn map_id(
+        &self,
+        conversation: &ConversationKey,
+        host_id: &Arc<str>,
+        channel_id: &Arc<str>,
+    ) -> Result<(), StorageError> {
+        let (conversation, host_id, channel_id) = (conversation.clone(), host_id.clone(), channel_id.clone());
+        let ids_max = self.bounds.ids_max;
+        self.writer
+            .write(move |connection| commit::map_id(connection, &conversation, &host_id, &channel_id, ids_max))
+            .await
+    }
+
+    async fn channel_id(
+        &self,
+        conversation: &ConversationKey,
+        host_id: &str,
+    ) -> Result<Option<Arc<str>>, StorageError> {
+        let (bot, channel, conversation) = columns(conversation);
+        self.read("channel_id", |connection| {
+            let sql = "SELECT channel_id FROM ids WHERE bot = ? AND channel = ? AND conversation = ? AND host_id = ?";
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.query_row(params![bot, channel, conversation, host_id], |row| row.get(0)).optional()
+        })
+    }
+
+    async fn host_id(
+        &self,
+        conversation: &ConversationKey,
+        channel_id: &str,
+    ) -> Result<Option<Arc<str>>, StorageError> {
+        if channel_id.is_empty() {
+            return Ok(None);
+        }
+        let (bot, channel, conversation) = columns(conversation);
+        self.read("host_id", |connection| {
+            let sql = "SELECT host_id FROM ids WHERE bot = ? AND channel = ? AND conversation = ? AND channel_id = ? \
+                       AND channel_id <> '' ORDER BY number DESC LIMIT 1";
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.query_row(params![bot, channel, conversation, channel_id], |row| row.get(0)).optional()
+        })
+    }
+
+    async fn dead_letters(&self, bot: &str) -> Result<Vec<DeadLetter>, StorageError> {
+        self.read("dead_letters", |connection| {
+            let sql = format!(
+                "SELECT {ROW}, why, at_ms, channel, conversation FROM dead_letters WHERE bot = ? ORDER BY sequence DESC"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map([bot], |row| {
+                let conversation = ConversationKey {
+                    bot: bot.into(),
+                    channel: channel_of(&row.get::<_, String>(8)?),
+                    conversation: row.get(9)?,
+                };
+                Ok(DeadLetter { row: row_of(row, conversation)?, why: row.get(6)?, at_ms: row.get(7)? })
+            })?;
+            rows.collect()
+        })
+    }
+
+    async fn retry_dead_letter(&self, bot: &str, sequence: u64) -> Result<Option<ConversationKey>, StorageError> {
+        let bot: Arc<str> = bot.into();
+        let retried = self.writer.write(move |connection| commit::retry(connection, &bot, sequence)).await?;
+        if retried.is_some() {
+            self.outbox_rows.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(retried)
+    }
+
+    async fn drop_dead_letter(&self, bot: &str, sequence: u64) -> Result<bool, StorageError> {
+        let bot: Arc<str> = bot.into();
+        self.writer
+            .write(move |connection| {
+                let sql = "DELETE FROM dead_letters WHERE bot = ? AND sequence = ?";
+                run(connection, sql, params![bot, sequence]).map(|dropped| dropped > 0)
+            })
+            .await
+    }
+
+    async fn outbox_depth(&self) -> Result<u64, StorageError> {
+        Ok(u64::try_from(self.outbox_rows.load(Ordering::Relaxed)).unwrap_or(u64::MAX))
+    }
+}
+
+/// The columns that `row_of` reads, first in a query.
+const ROW: &str = "sequence, service_url, turn_id, action, id, activity";
+
+fn row_of(row: &Row<'_>, conversation: ConversationKey) -> rusqlite::Result<OutboxRow> {
+    let (action, id): (String, Arc<str>) = (row.get(3)?, row.get(4)?);
+    let activity = || -> rusqlite::Result<Object> {
+        let text: String = row.get(5)?;
+        serde_json::from_str(&text)
+            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(error)))
+    };
+    let action = match action.as_str() {
+        "send" => OutboxAction::Send { host_id: id, activity: activity()? },
+        "update" => OutboxAction::Update { target: id, activity: activity()? },
+        _ => OutboxAction::Delete { target: id },
+    };
+    Ok(OutboxRow { sequence: row.get(0)?, conversation, service_url: row.get(1)?, turn_id: row.get(2)?, action })
+}
+
+/// Bot, channel and conversation as columns.
+fn columns(key: &ConversationKey) -> (&str, String, &str) {
+    (&key.bot, channel_column(&key.channel), &key.conversation)
+}
+
+fn channel_column(channel: &ChannelInstance) -> String {
+    match channel {
+        ChannelInstance::Wire(id) => format!("wire:{id}"),
+        ChannelInstance::LocalDirectLine => "local".to_owned(),
+    }
+}
+
+fn channel_of(column: &str) -> ChannelInstance {
+    match column.strip_prefix("wire:") {
+        Some(id) => ChannelInstance::Wire(id.into()),
+        None => ChannelInstance::LocalDirectLine,
+    }
+}
+
+/// Reads the first three columns.
+fn conversation_of(row: &Row<'_>) -> rusqlite::Result<ConversationKey> {
+    Ok(ConversationKey { bot: row.get(0)?, channel: channel_of(&row.get::<_, String>(1)?), conversation: row.get(2)? })
+}
+
+/// Scope, channel, conversation and user as columns; what a scope does not have is empty.
+fn scope_columns(owner: &ScopeOwner) -> (&'static str, String, &str, &str) {
+    match owner {
+        ScopeOwner::Bot => ("bot", String::new(), "", ""),
+        ScopeOwner::Conversation(channel, conversation) => ("conversation", channel_column(channel), conversation, ""),
+        ScopeOwner::User(channel, user) => ("user", channel_column(channel), "", user),
+        ScopeOwner::Private(channel, conversation, user) => ("private", channel_column(channel), conversation, user),
+    }
+}
+
+/// Runs one statement and returns the number of rows that it changed.
+fn run(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<usize, StorageError> {
+    let mut statement = connection.prepare_cached(sql).map_err(|error| failed("prepare", &error))?;
+    statement.execute(params).map_err(|error| failed("write", &error))
+}
+
+/// What an error of SQLite means for an operator.
+fn failed(what: &str, error: &rusqlite::Error) -> StorageError {
+    let hint = match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => "the disk is full; make room, and the host goes on: ",
+        Some(rusqlite::ErrorCode::ReadOnly) => "the file or its folder is read-only: ",
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+            "the file is damaged; stop the host and run `turntable store check`: "
+        }
+        Some(rusqlite::ErrorCode::SystemIoFailure) => "the disk cannot be read or written: ",
+        _ => "",
+    };
+    StorageError::Unavailable(anyhow::anyhow!("{what}: {hint}{error}"))
+}
+
+#[cfg(test)]
+mod tests;

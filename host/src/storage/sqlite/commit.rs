@@ -1,0 +1,238 @@
+//! What the writer does within a transaction: a turn made real, a delivery noted.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Bounds, columns, conversation_of, failed, run, scope_columns};
+use crate::activity::ConversationKey;
+use crate::storage::{
+    Answer, Delivery, Expected, OutboxAction, OutboxRow, RedeliveryKey, StateWrite, StorageError, StoredStack,
+    TurnCommit,
+};
+
+/// Makes a turn real, but for its fence, which the caller has checked.
+pub(super) fn write(
+    connection: &Connection,
+    commit: TurnCommit,
+    bounds: &Bounds,
+    outbox_rows: usize,
+) -> Result<(), StorageError> {
+    let sends = commit.outbox.len();
+    if outbox_rows + sends > bounds.outbox_rows_max {
+        return Err(StorageError::Full(format!(
+            "{outbox_rows} sends are undelivered and this turn adds {sends}; channel.outbox-rows-max is {}",
+            bounds.outbox_rows_max
+        )));
+    }
+    for write in &commit.writes {
+        write_state(connection, write)?;
+    }
+    if let Some(stack) = &commit.stack {
+        set_stack(connection, &commit.conversation, stack.as_ref())?;
+    }
+    if let Some((key, answer)) = &commit.mark {
+        set_mark(connection, key, answer, bounds.marks_max)?;
+    }
+    for action in &commit.outbox {
+        push(connection, &commit, action, bounds.ids_max)?;
+    }
+    run(connection, "DELETE FROM kept WHERE turn_id = ?", params![commit.turn_id]).map(drop)
+}
+
+fn write_state(connection: &Connection, write: &StateWrite) -> Result<(), StorageError> {
+    let scope = &write.scope;
+    let (name, channel, conversation, user) = scope_columns(&scope.owner);
+    let key = params![scope.bot, scope.namespace, name, channel, conversation, user, write.key];
+    const WHERE: &str =
+        "bot = ? AND namespace = ? AND scope = ? AND channel = ? AND conversation = ? AND user = ? AND key = ?";
+    if write.expected != Expected::Any {
+        let sql = format!("SELECT etag FROM state WHERE {WHERE}");
+        let mut statement = connection.prepare_cached(&sql).map_err(|error| failed("prepare", &error))?;
+        let etag: Option<Arc<str>> =
+            statement.query_row(key, |row| row.get(0)).optional().map_err(|error| failed("read", &error))?;
+        let holds = match &write.expected {
+            Expected::Etag(expected) => etag.as_ref() == Some(expected),
+            Expected::Absent | Expected::Any => etag.is_none(),
+        };
+        if !holds {
+            return Err(StorageError::Conflict);
+        }
+    }
+    match &write.value {
+        Some(value) => run(
+            connection,
+            "INSERT OR REPLACE INTO state (bot, namespace, scope, channel, conversation, user, key, value, etag) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![scope.bot, scope.namespace, name, channel, conversation, user, write.key, value.value, value.etag],
+        ),
+        None => run(connection, &format!("DELETE FROM state WHERE {WHERE}"), key),
+    }
+    .map(drop)
+}
+
+fn set_stack(
+    connection: &Connection,
+    conversation: &ConversationKey,
+    stack: Option<&StoredStack>,
+) -> Result<(), StorageError> {
+    let (bot, channel, conversation) = columns(conversation);
+    let of = params![bot, channel, conversation];
+    run(connection, "DELETE FROM frames WHERE bot = ? AND channel = ? AND conversation = ?", of)?;
+    let Some(stack) = stack else {
+        return run(connection, "DELETE FROM stacks WHERE bot = ? AND channel = ? AND conversation = ?", of).map(drop);
+    };
+    let sql = "INSERT OR REPLACE INTO stacks (bot, channel, conversation, text) VALUES (?, ?, ?, ?)";
+    run(connection, sql, params![bot, channel, conversation, stack.text])?;
+    for (position, frame) in stack.frames.iter().enumerate() {
+        let sql = "INSERT INTO frames (bot, channel, conversation, position, plugin, dialog, state_version) \
+                   VALUES (?, ?, ?, ?, ?, ?, ?)";
+        // SQLite's integers are signed; a version beyond them is only counted under another name.
+        let version = i64::try_from(frame.state_version).unwrap_or(i64::MAX);
+        run(connection, sql, params![bot, channel, conversation, position, frame.plugin, frame.dialog, version])?;
+    }
+    Ok(())
+}
+
+fn body(key: &RedeliveryKey) -> &[u8] {
+    key.body.as_ref().map_or(&[], |body| body.as_slice())
+}
+
+fn set_mark(
+    connection: &Connection,
+    key: &RedeliveryKey,
+    answer: &Answer,
+    marks_max: usize,
+) -> Result<(), StorageError> {
+    let (bot, channel, conversation) = columns(&key.conversation);
+    let sql = "INSERT OR REPLACE INTO marks (bot, channel, conversation, kind, id, body, status, answer) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let mark = params![bot, channel, conversation, key.kind, key.id, body(key), answer.status, answer.body];
+    run(connection, sql, mark)?;
+    forget_oldest(connection, "marks", marks_max)
+}
+
+/// Keeps the newest entries of a table that numbers them.
+fn forget_oldest(connection: &Connection, table: &str, max: usize) -> Result<(), StorageError> {
+    let newest = connection.last_insert_rowid();
+    let sql = format!("DELETE FROM {table} WHERE number <= ?");
+    run(connection, &sql, params![newest.saturating_sub(i64::try_from(max).unwrap_or(i64::MAX))]).map(drop)
+}
+
+pub(super) fn mark_of(connection: &Connection, key: &RedeliveryKey) -> rusqlite::Result<Option<Answer>> {
+    let (bot, channel, conversation) = columns(&key.conversation);
+    let mut statement = connection.prepare_cached(
+        "SELECT status, answer FROM marks WHERE bot = ? AND channel = ? AND conversation = ? AND kind = ? AND id = ? \
+         AND body = ?",
+    )?;
+    let mark = params![bot, channel, conversation, key.kind, key.id, body(key)];
+    statement.query_row(mark, |row| Ok(Answer { status: row.get(0)?, body: row.get(1)? })).optional()
+}
+
+fn push(
+    connection: &Connection,
+    commit: &TurnCommit,
+    action: &OutboxAction,
+    ids_max: usize,
+) -> Result<(), StorageError> {
+    let (bot, channel, conversation) = columns(&commit.conversation);
+    if let OutboxAction::Send { host_id, .. } = action {
+        map_id(connection, &commit.conversation, host_id, "", ids_max)?;
+    }
+    let (action, id, activity) = parts(action)?;
+    let sql = "INSERT INTO outbox (bot, channel, conversation, service_url, turn_id, action, id, activity) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let row = params![bot, channel, conversation, commit.service_url, commit.turn_id, action, id, activity];
+    run(connection, sql, row).map(drop)
+}
+
+fn parts(action: &OutboxAction) -> Result<(&'static str, &str, Option<String>), StorageError> {
+    let text =
+        |activity| serde_json::to_string(activity).map(Some).map_err(|error| StorageError::Unavailable(error.into()));
+    Ok(match action {
+        OutboxAction::Send { host_id, activity } => ("send", host_id, text(activity)?),
+        OutboxAction::Update { target, activity } => ("update", target, text(activity)?),
+        OutboxAction::Delete { target } => ("delete", target, None),
+    })
+}
+
+pub(super) fn map_id(
+    connection: &Connection,
+    conversation: &ConversationKey,
+    host_id: &str,
+    channel_id: &str,
+    ids_max: usize,
+) -> Result<(), StorageError> {
+    let (bot, channel, conversation) = columns(conversation);
+    let sql = "UPDATE ids SET channel_id = ? WHERE bot = ? AND channel = ? AND conversation = ? AND host_id = ?";
+    if run(connection, sql, params![channel_id, bot, channel, conversation, host_id])? > 0 {
+        return Ok(());
+    }
+    let sql = "INSERT INTO ids (bot, channel, conversation, host_id, channel_id) VALUES (?, ?, ?, ?, ?)";
+    run(connection, sql, params![bot, channel, conversation, host_id, channel_id])?;
+    forget_oldest(connection, "ids", ids_max)
+}
+
+/// Ends a claimed row; false if it was ended before.
+pub(super) fn end_row(
+    connection: &Connection,
+    row: &OutboxRow,
+    delivery: &Delivery,
+    bounds: &Bounds,
+) -> Result<bool, StorageError> {
+    if run(connection, "DELETE FROM outbox WHERE sequence = ?", params![row.sequence])? == 0 {
+        return Ok(false);
+    }
+    match (delivery, &row.action) {
+        (Delivery::Done { channel_id }, OutboxAction::Send { host_id, .. }) => {
+            map_id(connection, &row.conversation, host_id, channel_id, bounds.ids_max)?;
+        }
+        (Delivery::Done { .. }, _) => {}
+        (Delivery::Dead { why }, _) => bury(connection, row, why, bounds.dead_letters_max)?,
+    }
+    Ok(true)
+}
+
+fn bury(connection: &Connection, row: &OutboxRow, why: &str, max: usize) -> Result<(), StorageError> {
+    let (bot, channel, conversation) = columns(&row.conversation);
+    let (action, id, activity) = parts(&row.action)?;
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at_ms = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    let sql = "INSERT INTO dead_letters (sequence, bot, channel, conversation, service_url, turn_id, action, id, activity, \
+               why, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let letter = params![
+        row.sequence,
+        bot,
+        channel,
+        conversation,
+        row.service_url,
+        row.turn_id,
+        action,
+        id,
+        activity,
+        why,
+        at_ms
+    ];
+    run(connection, sql, letter)?;
+    let sql = "DELETE FROM dead_letters WHERE sequence <= \
+               (SELECT sequence FROM dead_letters ORDER BY sequence DESC LIMIT 1 OFFSET ?)";
+    run(connection, sql, params![max]).map(drop)
+}
+
+/// Moves a dead letter back into the outbox, behind what waits there. None: there is no such letter.
+pub(super) fn retry(
+    connection: &Connection,
+    bot: &str,
+    sequence: u64,
+) -> Result<Option<ConversationKey>, StorageError> {
+    let find = "SELECT bot, channel, conversation FROM dead_letters WHERE bot = ? AND sequence = ?";
+    let conversation = connection.query_row(find, params![bot, sequence], conversation_of).optional();
+    let Some(conversation) = conversation.map_err(|error| failed("read", &error))? else { return Ok(None) };
+    let sql = "INSERT INTO outbox (bot, channel, conversation, service_url, turn_id, action, id, activity) \
+               SELECT bot, channel, conversation, service_url, turn_id, action, id, activity FROM dead_letters \
+               WHERE bot = ? AND sequence = ?";
+    run(connection, sql, params![bot, sequence])?;
+    run(connection, "DELETE FROM dead_letters WHERE bot = ? AND sequence = ?", params![bot, sequence])?;
+    Ok(Some(conversation))
+}

@@ -1,0 +1,236 @@
+//! The conformance suite, and what a file can do that memory cannot: survive.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::super::conformance::{answer, commit, conforms, mark, send};
+use super::*;
+use crate::channel::testing::{conversation, settings};
+use crate::storage::{Expected, Fence, StateWrite, StoredStack};
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("data/turntable.db")
+    }
+
+    fn open(&self) -> SqliteStorage {
+        let mut roomy = settings();
+        (roomy.outbox_rows_max, roomy.dead_letters_max) = (100, 100);
+        (roomy.redelivery_marks_max, roomy.id_map_entries_max) = (100, 100);
+        SqliteStorage::open(&self.path(), Durability::Full, &roomy).unwrap()
+    }
+
+    fn refusal(&self) -> String {
+        match SqliteStorage::open(&self.path(), Durability::Full, &settings()) {
+            Ok(_) => panic!("it should be refused"),
+            Err(error) => format!("{error:#}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_conforms() {
+    conforms(&Folder::new().open()).await;
+}
+
+#[tokio::test]
+async fn everything_survives_a_restart() {
+    let folder = Folder::new();
+    let one = conversation("c");
+    let scope = StateScope {
+        bot: "bot".into(),
+        namespace: "plugin:p".into(),
+        owner: ScopeOwner::User(one.channel.clone(), "ann".into()),
+    };
+    {
+        let storage = folder.open();
+        assert!(matches!(storage.accept(&mark("m")).await.unwrap(), Accepted::New));
+        assert!(matches!(storage.accept(&mark("flushed")).await.unwrap(), Accepted::New));
+        let kept = KeptActivity { turn_id: "kept".into(), conversation: one.clone(), activity: "{}".into() };
+        storage.keep(kept).await.unwrap();
+        let value = StateValue { value: "1".into(), etag: "e".into() };
+        let write =
+            StateWrite { scope: scope.clone(), key: "k".into(), value: Some(value), expected: Expected::Absent };
+        let frame = FrameTag { plugin: "p".into(), dialog: "d".into(), state_version: 3 };
+        let turn = TurnCommit {
+            writes: vec![write],
+            stack: Some(Some(StoredStack { text: "[]".into(), frames: vec![frame] })),
+            mark: Some((mark("m"), answer(201))),
+            ..commit(&one, vec![send("tt-1"), send("tt-2")])
+        };
+        storage.commit(turn).await.unwrap();
+        let flush =
+            TurnCommit { mark: Some((mark("flushed"), answer(200))), ends_turn: false, ..commit(&one, Vec::new()) };
+        storage.commit(flush).await.unwrap();
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        storage.note_delivery(&row, Delivery::Done { channel_id: "c1".into() }).await.unwrap();
+    }
+    let storage = folder.open();
+    assert!(matches!(storage.accept(&mark("m")).await.unwrap(), Accepted::Duplicate(found) if found == answer(201)));
+    assert!(
+        matches!(storage.accept(&mark("flushed")).await.unwrap(), Accepted::Duplicate(_)),
+        "at most once after a flush"
+    );
+    let values = storage.load_state(&scope).await.unwrap();
+    assert_eq!(values["k"], StateValue { value: "1".into(), etag: "e".into() });
+    assert_eq!(storage.load_stack(&one).await.unwrap().as_deref(), Some("[]"));
+    assert_eq!(storage.frames("bot").await.unwrap()[0].1, 1);
+    let left = storage.leftovers().await.unwrap();
+    assert_eq!(left.activities.len(), 1);
+    assert_eq!(left.outbox, [(one.clone(), 1)]);
+    assert_eq!(storage.outbox_depth().await.unwrap(), 1);
+    assert_eq!(storage.claim_outbox(&one).await.unwrap().unwrap().sequence, 2);
+    assert_eq!(storage.host_id(&one, "c1").await.unwrap().as_deref(), Some("tt-1"));
+    // The turn of the kept activity ends, under the id that it was kept with.
+    storage.commit(TurnCommit { turn_id: "kept".into(), ..commit(&one, Vec::new()) }).await.unwrap();
+    assert!(storage.leftovers().await.unwrap().activities.is_empty());
+}
+
+#[tokio::test]
+async fn one_turn_that_fails_undoes_no_other() {
+    let storage = Arc::new(Folder::new().open());
+    let scope = StateScope { bot: "bot".into(), namespace: "plugin:p".into(), owner: ScopeOwner::Bot };
+    // Only the first of these finds what it expects; all wait for the writer at once.
+    let turns = (0..50).map(|number| {
+        let (storage, scope) = (storage.clone(), scope.clone());
+        tokio::spawn(async move {
+            let value = StateValue { value: "1".into(), etag: format!("e{number}").into() };
+            let write = StateWrite { scope, key: "k".into(), value: Some(value), expected: Expected::Absent };
+            let one = conversation(&format!("c{number}"));
+            let turn = TurnCommit { writes: vec![write], ..commit(&one, vec![send(&format!("tt-{number}"))]) };
+            storage.commit(turn).await
+        })
+    });
+    let mut committed = 0;
+    for turn in turns.collect::<Vec<_>>() {
+        match turn.await.unwrap() {
+            Ok(()) => committed += 1,
+            Err(StorageError::Conflict) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(committed, 1);
+    assert_eq!(storage.outbox_depth().await.unwrap(), 1, "a turn is real with all of it, or not at all");
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_the_store_goes_on() {
+    let folder = Folder::new();
+    let storage = folder.open();
+    let one = conversation("c");
+    storage.commit(commit(&one, vec![send("tt-1")])).await.unwrap();
+    let limit = |pages: u32| {
+        storage.writer.write(move |connection| {
+            connection.pragma_update(None, "max_page_count", pages).map_err(|error| failed("limit", &error))
+        })
+    };
+    limit(1).await.unwrap();
+    let long = "x".repeat(1 << 20);
+    let big = OutboxAction::Send {
+        host_id: "tt-2".into(),
+        activity: serde_json::from_str(&format!("{{\"type\":\"message\",\"text\":\"{long}\"}}")).unwrap(),
+    };
+    let refused = storage.commit(commit(&one, vec![big.clone()])).await.unwrap_err().to_string();
+    assert!(refused.contains("disk is full"), "{refused}");
+    assert_eq!(storage.outbox_depth().await.unwrap(), 1);
+    limit(1 << 20).await.unwrap();
+    storage.commit(commit(&one, vec![big])).await.unwrap();
+    assert_eq!(storage.outbox_depth().await.unwrap(), 2);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_refused_with_what_to_do() {
+    let folder = Folder::new();
+    let first = folder.open();
+    let refusal = folder.refusal();
+    assert!(refusal.contains(&format!("is in use by process {}", std::process::id())), "{refusal}");
+    drop(first);
+
+    // A newer schema.
+    let connection = Connection::open(folder.path()).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let refusal = folder.refusal();
+    assert!(refusal.contains("has schema 99, written by a newer Turntable"), "{refusal}");
+
+    // No database at all.
+    std::fs::write(folder.path(), "this is no database, but a text that is long enough to be one".repeat(100)).unwrap();
+    let refusal = folder.refusal();
+    assert!(refusal.contains("cannot be used") && refusal.contains("Put a backup in its place"), "{refusal}");
+
+    // A folder that is a file.
+    let file = Folder::new();
+    std::fs::write(file.0.path().join("data"), "").unwrap();
+    let refusal = file.refusal();
+    assert!(refusal.contains("cannot make the folder"), "{refusal}");
+}
+
+#[test]
+fn a_damaged_page_is_found_after_a_stop_that_was_not_clean() {
+    let folder = Folder::new();
+    drop(folder.open());
+    let mut bytes = std::fs::read(folder.path()).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0xff);
+    std::fs::write(folder.path(), bytes).unwrap();
+    // What a killed process leaves beside its file.
+    let mut wal = folder.path().into_os_string();
+    wal.push("-wal");
+    std::fs::write(wal, "x").unwrap();
+    let refusal = folder.refusal();
+    assert!(refusal.contains("cannot be used"), "{refusal}");
+}
+
+#[tokio::test]
+async fn the_file_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let storage = folder.open();
+    storage.commit(commit(&conversation("c"), vec![send("tt-1")])).await.unwrap();
+    for name in ["turntable.db", "turntable.db-wal", "turntable.db-shm", "turntable.db.lock"] {
+        let mode = std::fs::metadata(folder.path().with_file_name(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    }
+}
+
+#[test]
+fn operators_check_count_and_compact() {
+    let folder = Folder::new();
+    assert!(check(&folder.path()).unwrap_err().to_string().contains("there is no store at"));
+    drop(folder.open());
+    assert!(check(&folder.path()).unwrap().is_empty());
+    compact(&folder.path()).unwrap();
+    let report = stats(&folder.path()).unwrap();
+    assert!(report.bytes > 0 && report.entries.iter().all(|(_, count)| *count == 0), "{report:?}");
+    let _held = folder.open();
+    assert!(stats(&folder.path()).unwrap_err().to_string().contains("is in use by process"));
+}
+
+#[tokio::test]
+async fn fences_refuse_who_was_overtaken() {
+    let storage = Folder::new().open();
+    let one = conversation("c");
+    let lease = |owner: &str, ttl: u64| {
+        let owner: Owner = owner.into();
+        let (storage, one) = (&storage, &one);
+        async move {
+            match storage.lease(one, &owner, Duration::from_millis(ttl)).await.unwrap() {
+                Lease::Granted(fence) => Ok(fence),
+                Lease::Held(left) => Err(left),
+            }
+        }
+    };
+    let first: Fence = lease("a", 0).await.unwrap();
+    let second = lease("b", 60_000).await.unwrap();
+    assert!(second > first && lease("a", 0).await.is_err());
+    let late = TurnCommit { fence: first, ..commit(&one, Vec::new()) };
+    assert!(matches!(storage.commit(late).await, Err(StorageError::Fenced)));
+    storage.commit(TurnCommit { fence: second, ..commit(&one, Vec::new()) }).await.unwrap();
+}

@@ -1,0 +1,131 @@
+//! The one writer: commits the work of many turns at once.
+//!
+//! Each piece of work runs in a savepoint, so that one that fails undoes only itself. It learns that it succeeded after
+//! the transaction is on the disk.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::failed;
+use crate::storage::StorageError;
+
+/// A transaction is committed when nothing more waits, or after this time.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(2);
+/// Work that waits for the writer; turns wait beyond it.
+const QUEUE_MAX: usize = 4_096;
+
+/// What became of the transaction.
+type Committed = Result<(), Arc<rusqlite::Error>>;
+/// Runs in the transaction, and returns what to do once it is known what became of that.
+type Job = Box<dyn FnOnce(&Connection) -> Box<dyn FnOnce(&Committed) + Send> + Send>;
+
+/// A handle to the writer's thread, which ends with the last handle.
+pub(super) struct Writer {
+    jobs: SyncSender<Job>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+        let (jobs, queue) = sync_channel(QUEUE_MAX);
+        thread::Builder::new().name("turntable-store".into()).spawn(move || work(&connection, &queue))?;
+        Ok(Self { jobs })
+    }
+
+    /// Runs work in a transaction and returns what it returned, once that is on the disk.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let result = in_savepoint(connection, work);
+            Box::new(move |committed| {
+                let result = match committed {
+                    Ok(()) => result,
+                    // What failed by itself says so; what succeeded is undone with the transaction.
+                    Err(error) => result.and_then(|_| Err(failed("commit", &**error))),
+                };
+                let _ = sender.send(result);
+            })
+        });
+        let mut job = job;
+        // Bounded: where the disk is slower than the turns, they wait here and not in memory.
+        while let Err(refused) = self.jobs.try_send(job) {
+            match refused {
+                std::sync::mpsc::TrySendError::Full(waiting) => {
+                    job = waiting;
+                    tokio::time::sleep(BATCH_TIME_MAX).await;
+                }
+                std::sync::mpsc::TrySendError::Disconnected(_) => return Err(gone()),
+            }
+        }
+        receiver.await.map_err(|_| gone())?
+    }
+}
+
+fn gone() -> StorageError {
+    StorageError::Unavailable(anyhow::anyhow!("the store's writer has ended; restart the host"))
+}
+
+fn work(connection: &Connection, queue: &Receiver<Job>) {
+    while let Ok(first) = queue.recv() {
+        let mut waiting = Vec::new();
+        let mut committed: Committed = connection.execute_batch("BEGIN IMMEDIATE").map_err(Arc::new);
+        let until = Instant::now() + BATCH_TIME_MAX;
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            waiting.push(job(connection));
+            // SQLite ends the whole transaction where the disk is full or broken.
+            if committed.is_ok() && connection.is_autocommit() {
+                committed = Err(Arc::new(rusqlite::Error::SqliteFailure(
+                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+                    Some("the transaction was undone: the disk is full, or cannot be written".into()),
+                )));
+            }
+            if committed.is_err() || Instant::now() >= until {
+                break;
+            }
+            next = match queue.try_recv() {
+                Ok(job) => Some(job),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+            };
+        }
+        if committed.is_ok() {
+            committed = connection.execute_batch("COMMIT").map_err(Arc::new);
+        }
+        if committed.is_err() && !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        for tell in waiting {
+            tell(&committed);
+        }
+    }
+    // A clean end leaves no log to check at the next start.
+    let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+fn in_savepoint<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StorageError>,
+) -> Result<T, StorageError> {
+    if connection.is_autocommit() {
+        // The transaction did not begin; its error says why.
+        return Err(StorageError::Unavailable(anyhow::anyhow!("the store cannot begin a transaction")));
+    }
+    let savepoint = |text: &str| connection.execute_batch(text).map_err(|error| failed("savepoint", &error));
+    savepoint("SAVEPOINT turn")?;
+    let result = work(connection);
+    if connection.is_autocommit() {
+        return result.and_then(|_| Err(StorageError::Unavailable(anyhow::anyhow!("the transaction was undone"))));
+    }
+    if result.is_err() {
+        savepoint("ROLLBACK TO turn")?;
+    }
+    savepoint("RELEASE turn")?;
+    result
+}
