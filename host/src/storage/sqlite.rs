@@ -238,7 +238,7 @@ impl Storage for SqliteStorage {
                     return Err(StorageError::Fenced);
                 }
                 drop(taken_over);
-                commit::write(connection, commit, &bounds, outbox_rows.load(Ordering::Relaxed))
+                commit::write(connection, &commit, &bounds, outbox_rows.load(Ordering::Relaxed))
             })
             .await?;
         self.outbox_rows.fetch_add(rows, Ordering::Relaxed);

@@ -15,7 +15,7 @@ use crate::storage::{
 /// Makes a turn real, but for its fence, which the caller has checked.
 pub(super) fn write(
     connection: &Connection,
-    commit: TurnCommit,
+    commit: &TurnCommit,
     bounds: &Bounds,
     outbox_rows: usize,
 ) -> Result<(), StorageError> {
@@ -36,7 +36,7 @@ pub(super) fn write(
         set_mark(connection, key, answer, bounds.marks_max)?;
     }
     for action in &commit.outbox {
-        push(connection, &commit, action, bounds.ids_max)?;
+        push(connection, commit, action, bounds.ids_max)?;
     }
     run(connection, "DELETE FROM kept WHERE turn_id = ?", params![commit.turn_id]).map(drop)
 }

@@ -4,7 +4,7 @@
 //! the transaction is on the disk.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ impl Writer {
                 let result = match committed {
                     Ok(()) => result,
                     // What failed by itself says so; what succeeded is undone with the transaction.
-                    Err(error) => result.and_then(|_| Err(failed("commit", &**error))),
+                    Err(error) => result.and_then(|_| Err(failed("commit", error))),
                 };
                 let _ = sender.send(result);
             })
@@ -57,11 +57,11 @@ impl Writer {
         // Bounded: where the disk is slower than the turns, they wait here and not in memory.
         while let Err(refused) = self.jobs.try_send(job) {
             match refused {
-                std::sync::mpsc::TrySendError::Full(waiting) => {
+                TrySendError::Full(waiting) => {
                     job = waiting;
                     tokio::time::sleep(BATCH_TIME_MAX).await;
                 }
-                std::sync::mpsc::TrySendError::Disconnected(_) => return Err(gone()),
+                TrySendError::Disconnected(_) => return Err(gone()),
             }
         }
         receiver.await.map_err(|_| gone())?
@@ -90,10 +90,7 @@ fn work(connection: &Connection, queue: &Receiver<Job>) {
             if committed.is_err() || Instant::now() >= until {
                 break;
             }
-            next = match queue.try_recv() {
-                Ok(job) => Some(job),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            next = queue.try_recv().ok();
         }
         if committed.is_ok() {
             committed = connection.execute_batch("COMMIT").map_err(Arc::new);
