@@ -1,5 +1,8 @@
 //! The only constructor: a [`Config`] becomes a running host, and stops gracefully.
 
+#[cfg(debug_assertions)]
+mod crash;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -123,6 +126,8 @@ fn build(
     let plugins = plugin::Runtime::new(&config.runtime).context("the plugin runtime does not start")?;
     let registry = Arc::new(Registry::new(&config, plugins.clone())?);
     let storage = open_storage(&config)?;
+    #[cfg(debug_assertions)]
+    let storage = crash::around(storage);
     let directline = Arc::new(DirectLine::new(&config, public));
     let own = std::iter::once(public).chain(admin).collect();
     let connector = Arc::new(Connector::new(&config.channel, own)?);

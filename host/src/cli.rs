@@ -4,9 +4,11 @@ mod admin;
 mod bots;
 mod chat;
 mod check;
+mod dead_letters;
 mod deploy;
 mod inspect;
 mod serve;
+mod store;
 mod terminal;
 
 use std::io::{self, ErrorKind};
@@ -43,6 +45,8 @@ enum Command {
     Enable(deploy::BotArgs),
     /// Let a bot of a running host answer 503; turns already accepted go on
     Disable(deploy::BotArgs),
+    DeadLetters(dead_letters::Args),
+    Store(store::Args),
 }
 
 /// Runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 wrong usage.
@@ -75,6 +79,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => wait_for(deploy::swap(args, "reload")),
         Command::Enable(args) => wait_for(deploy::switch(args, true)),
         Command::Disable(args) => wait_for(deploy::switch(args, false)),
+        Command::DeadLetters(args) => wait_for(dead_letters::run(args)),
+        Command::Store(args) => store::run(&args),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use similar_asserts::assert_eq;
 
-use crate::support::{Config, Host, component, turntable};
+use crate::support::{Behaviour, Config, Connector, Host, component, turntable};
 
 /// Returns the arguments that lead to the admin API of a host.
 fn admin(host: &Host) -> Vec<String> {
@@ -164,4 +164,57 @@ async fn a_port_that_is_taken_stops_the_start() {
         let Some(said) = Host::fails_to_start(config).await else { return };
         assert!(said.contains(&format!("cannot listen on {address} ({key})")), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_listed_tried_again_and_dropped() {
+    let Some(host) = Host::start(Config::new().bot("bot", &["echo"])).await else { return };
+    let connector = Connector::start().await;
+    let listed = turntable(&with_admin(&host, &["dead-letters", "list", "bot"]), "");
+    assert_eq!((listed.code, listed.stdout.trim()), (Some(0), "no dead letters"), "{listed:?}");
+    connector.plan(Behaviour::Status(404)).plan(Behaviour::Status(404));
+    for text in ["one", "two"] {
+        let said = connector.message(text);
+        assert_eq!(host.post("bot", &said).await.status, 200);
+        host.dead_letter("bot", &said).await;
+    }
+    let listed = turntable(&with_admin(&host, &["dead-letters", "list", "bot"]), "");
+    assert!(listed.stdout.starts_with("NUMBER  WHAT") && listed.stdout.contains("send message"), "{listed:?}");
+    assert!(listed.stdout.contains(&connector.service_url()) && !listed.stdout.contains("Echo"), "{listed:?}");
+    let json = turntable(&with_admin(&host, &["dead-letters", "list", "bot", "--json"]), "");
+    let letters: Value = serde_json::from_str(&json.stdout).unwrap();
+    let number = |index: usize| letters[index]["sequence"].to_string();
+
+    let retried = turntable(&with_admin(&host, &["dead-letters", "retry", "bot", &number(1)]), "");
+    assert_eq!(retried.code, Some(0), "{retried:?}");
+    assert_eq!(connector.calls(3).await[2].text(), "Echo: one");
+    let dropped = turntable(&with_admin(&host, &["dead-letters", "drop", "bot", &number(0)]), "");
+    assert_eq!(dropped.code, Some(0), "{dropped:?}");
+    let again = turntable(&with_admin(&host, &["dead-letters", "drop", "bot", &number(0)]), "");
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.stderr.contains("has no dead letter"), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_of_a_stopped_host_is_checked_counted_and_compacted() {
+    let Some(host) = Host::start(Config::new().bot("bot", &["echo"])).await else { return };
+    host.bot("bot").says("hi").replies("Echo: hi").await;
+    let folder = host.token_file().parent().unwrap().parent().unwrap().to_owned();
+    let config = folder.join("turntable.toml").to_str().unwrap().to_owned();
+    let store = |action: &str| turntable(&["store", action, "--config", &config], "");
+    let running = store("stats");
+    assert_eq!(running.code, Some(1), "{running:?}");
+    assert!(running.stderr.contains("is in use by process"), "{running:?}");
+    let (status, folder) = host.stop_and_keep().await;
+    assert!(status.success());
+    let counted = store("stats");
+    assert_eq!(counted.code, Some(0), "{counted:?}");
+    assert!(counted.stdout.lines().any(|line| line.starts_with("marks") && line.ends_with('1')), "{counted:?}");
+    assert!(store("check").stdout.contains("no damage"));
+    assert!(store("compact").stdout.contains("bytes before"));
+    let path = folder.path().join(".turntable/turntable.db");
+    std::fs::write(&path, "no database").unwrap();
+    let damaged = store("check");
+    assert_eq!(damaged.code, Some(1), "{damaged:?}");
+    assert!(damaged.stderr.contains("cannot be used"), "{damaged:?}");
 }

@@ -13,6 +13,7 @@ mod compiled;
 mod config;
 mod contract;
 mod conversation;
+mod crash;
 mod delivery;
 mod dialogs;
 mod directline;

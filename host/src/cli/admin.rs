@@ -104,6 +104,19 @@ impl Admin {
         self.call(Method::POST, &["bots", bot, if enabled { "enable" } else { "disable" }], None).await
     }
 
+    /// Returns the dead letters of a bot, as the admin API says it.
+    pub(super) async fn dead_letters(&self, bot: &str) -> anyhow::Result<Vec<serde_json::Value>> {
+        self.call(Method::GET, &["bots", bot, "dead-letters"], None).await
+    }
+
+    /// Puts a dead letter back into the outbox, or forgets it.
+    pub(super) async fn end_dead_letter(&self, bot: &str, sequence: u64, retry: bool) -> anyhow::Result<()> {
+        let sequence = sequence.to_string();
+        let path = ["bots", bot, "dead-letters", &sequence, "retry"];
+        let (method, path) = if retry { (Method::POST, &path[..]) } else { (Method::DELETE, &path[..4]) };
+        self.call::<serde_json::Value>(method, path, None).await.map(drop)
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,

@@ -13,6 +13,8 @@
 //! | `POST /v1/bots/{bot}/enable`, `…/disable` | yes | `BotStatus` |
 //! | `GET /v1/bots/{bot}/turns` | yes | `[TurnRecord, …]`, newest first |
 //! | `GET /v1/bots/{bot}/dead-letters` | yes | `[{…}, …]`, newest first, without activity text |
+//! | `POST /v1/bots/{bot}/dead-letters/{sequence}/retry` | yes | `{"sequence":…}`: it is in the outbox again, behind what waits there |
+//! | `DELETE /v1/bots/{bot}/dead-letters/{sequence}` | yes | `{"sequence":…}`: it is forgotten |
 //!
 //! The probes need no token, as those who call them (systemd, a supervisor) keep no secrets; they name bots and say
 //! nothing else. Metrics count what users do, so they need one. The token goes into `Authorization: Bearer`, never into
@@ -25,7 +27,7 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -64,6 +66,8 @@ pub fn routes(app: Arc<App>, guard: &Arc<Guard>, token: Token, metrics: Promethe
         .route("/v1/bots/{bot}/disable", post(disable))
         .route("/v1/bots/{bot}/turns", get(turns))
         .route("/v1/bots/{bot}/dead-letters", get(dead_letters))
+        .route("/v1/bots/{bot}/dead-letters/{sequence}", delete(drop_dead_letter))
+        .route("/v1/bots/{bot}/dead-letters/{sequence}/retry", post(retry_dead_letter))
         .route_layer(from_fn_with_state(Arc::new(token), require_token));
     open.merge(closed).with_state(admin).route_layer(from_fn_with_state(guard.clone(), guard::check_origin))
 }
@@ -192,6 +196,34 @@ impl Admin {
         let waiting = bots.iter().filter(|bot| bot.is_enabled() && bot.generation().is_none());
         waiting.map(|bot| bot.name().clone()).collect()
     }
+}
+
+async fn retry_dead_letter(
+    State(admin): State<Arc<Admin>>,
+    Path((name, sequence)): Path<(String, u64)>,
+) -> Result<Json<Value>, HttpError> {
+    let bot = admin.bot(&name)?;
+    let retried = admin.app.storage.retry_dead_letter(bot.name(), sequence).await?;
+    let conversation = retried.ok_or_else(|| no_dead_letter(&name, sequence))?;
+    admin.app.deliveries.wake(&conversation, 1);
+    tracing::info!(bot = %name, sequence, "dead letter is tried again");
+    Ok(Json(json!({ "sequence": sequence })))
+}
+
+async fn drop_dead_letter(
+    State(admin): State<Arc<Admin>>,
+    Path((name, sequence)): Path<(String, u64)>,
+) -> Result<Json<Value>, HttpError> {
+    let bot = admin.bot(&name)?;
+    if !admin.app.storage.drop_dead_letter(bot.name(), sequence).await? {
+        return Err(no_dead_letter(&name, sequence));
+    }
+    tracing::info!(bot = %name, sequence, "dead letter is dropped");
+    Ok(Json(json!({ "sequence": sequence })))
+}
+
+fn no_dead_letter(bot: &str, sequence: u64) -> HttpError {
+    HttpError::not_found(format!("the bot `{bot}` has no dead letter {sequence}"))
 }
 
 /// A dead letter as operators see it: what it was and why it died, not what it said.

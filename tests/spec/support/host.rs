@@ -150,6 +150,39 @@ impl Host {
         Some(host)
     }
 
+    /// Kills the host with SIGKILL, where it still runs, and starts it again on the same files. `crash` is when it shall
+    /// kill itself, as `POINT:N` (`app/crash.rs`).
+    pub(crate) async fn again(&mut self, crash: Option<&str>) {
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+        let ports_file = self.folder.path().join("ports.json");
+        let _ = fs::remove_file(&ports_file);
+        let mut command = command::binary();
+        command.args(["serve", "--log-format", "json", "--ports-file"]);
+        command.args([&ports_file, &self.folder.path().join("turntable.toml")]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        if let Some(crash) = crash {
+            command.env("TURNTABLE_CRASH", crash);
+        }
+        self.child = command.spawn().expect("the built binary starts");
+        self.log = Log::of(self.child.stderr.take().expect("stderr is piped"));
+        self.logged("\"listening\"").await;
+        let ports: Ports = serde_json::from_slice(&fs::read(&ports_file).unwrap()).unwrap();
+        (self.public, self.admin) = (ports.public, ports.admin);
+    }
+
+    /// Kills the host with SIGKILL and does not wait for its end.
+    pub(crate) fn kill(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+
+    /// Posts an activity to a bot; none where the host is gone before it has answered.
+    pub(crate) async fn try_post(&self, bot: &str, activity: &Value) -> Option<u16> {
+        let request = self.client.post(self.url(&format!("/api/bots/{bot}/messages"))).json(activity);
+        within("an answer, or the end of the host", request.send()).await.ok().map(|answer| answer.status().as_u16())
+    }
+
     /// Starts a host that must not come up, and returns what it said. None where a component is missing.
     pub(crate) async fn fails_to_start(config: Config) -> Option<String> {
         let mut command = config.command(&config.folder.path().join("ports.json"))?;
@@ -269,6 +302,15 @@ impl Host {
     pub(crate) async fn stop(self) -> (ExitStatus, Vec<String>) {
         self.signal();
         self.ended().await
+    }
+
+    /// Sends SIGTERM, waits for the end, and returns the exit status with the host's folder.
+    pub(crate) async fn stop_and_keep(mut self) -> (ExitStatus, TempDir) {
+        self.signal();
+        let mut state = self.log.state.subscribe();
+        within("the end of the log", state.wait_for(|(_, ended)| *ended)).await.unwrap();
+        let status = self.child.wait().unwrap();
+        (status, std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()))
     }
 
     /// Sends SIGTERM.

@@ -1,0 +1,149 @@
+//! Death at a named point, for the specs of what survives it. Debug builds only: a release build has none of this.
+//!
+//! `TURNTABLE_CRASH=POINT:N` kills the process with SIGKILL when it gets to the point for the Nth time. Points: `accept`,
+//! `accepted`, `commit`, `committed`, `send`, `sent`, `noted`. Everything is a layer around the store, so that no other
+//! code knows of it: a row is sent between its claim (`send`) and its note (`sent`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::activity::ConversationKey;
+use crate::storage::{
+    Accepted, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxRow, Owner, RedeliveryKey,
+    StateScope, StateValue, Storage, StorageError, TurnCommit,
+};
+
+/// Puts the layer around a store where the environment asks for it.
+pub(super) fn around(storage: Arc<dyn Storage>) -> Arc<dyn Storage> {
+    let Ok(wanted) = std::env::var("TURNTABLE_CRASH") else { return storage };
+    let Some((point, left)) = wanted.split_once(':').and_then(|(point, n)| Some((point.to_owned(), n.parse().ok()?)))
+    else {
+        tracing::error!(wanted, "TURNTABLE_CRASH is not POINT:N");
+        return storage;
+    };
+    tracing::warn!(point, left, "this process will kill itself");
+    Arc::new(Crashing { storage, point, left: AtomicU64::new(left) })
+}
+
+struct Crashing {
+    storage: Arc<dyn Storage>,
+    point: String,
+    left: AtomicU64,
+}
+
+impl Crashing {
+    fn at(&self, point: &str) {
+        if point == self.point && self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        }
+    }
+}
+
+#[async_trait]
+impl Storage for Crashing {
+    async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError> {
+        self.at("accept");
+        let accepted = self.storage.accept(key).await;
+        self.at("accepted");
+        accepted
+    }
+
+    async fn commit(&self, commit: TurnCommit) -> Result<(), StorageError> {
+        self.at("commit");
+        let committed = self.storage.commit(commit).await;
+        self.at("committed");
+        committed
+    }
+
+    async fn claim_outbox(&self, conversation: &ConversationKey) -> Result<Option<OutboxRow>, StorageError> {
+        let row = self.storage.claim_outbox(conversation).await;
+        if matches!(row, Ok(Some(_))) {
+            self.at("send");
+        }
+        row
+    }
+
+    async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
+        self.at("sent");
+        let noted = self.storage.note_delivery(row, delivery).await;
+        self.at("noted");
+        noted
+    }
+
+    async fn release(&self, key: &RedeliveryKey) {
+        self.storage.release(key).await;
+    }
+
+    async fn keep(&self, activity: KeptActivity) -> Result<(), StorageError> {
+        self.storage.keep(activity).await
+    }
+
+    async fn forget_kept(&self, turn_id: &Arc<str>) -> Result<(), StorageError> {
+        self.storage.forget_kept(turn_id).await
+    }
+
+    async fn leftovers(&self) -> Result<Leftovers, StorageError> {
+        self.storage.leftovers().await
+    }
+
+    async fn lease(&self, conversation: &ConversationKey, owner: &Owner, ttl: Duration) -> Result<Lease, StorageError> {
+        self.storage.lease(conversation, owner, ttl).await
+    }
+
+    async fn load_state(&self, scope: &StateScope) -> Result<HashMap<Arc<str>, StateValue>, StorageError> {
+        self.storage.load_state(scope).await
+    }
+
+    async fn load_stack(&self, conversation: &ConversationKey) -> Result<Option<Arc<str>>, StorageError> {
+        self.storage.load_stack(conversation).await
+    }
+
+    async fn frames(&self, bot: &str) -> Result<Vec<(FrameTag, u64)>, StorageError> {
+        self.storage.frames(bot).await
+    }
+
+    async fn map_id(
+        &self,
+        conversation: &ConversationKey,
+        host_id: &Arc<str>,
+        channel_id: &Arc<str>,
+    ) -> Result<(), StorageError> {
+        self.storage.map_id(conversation, host_id, channel_id).await
+    }
+
+    async fn channel_id(
+        &self,
+        conversation: &ConversationKey,
+        host_id: &str,
+    ) -> Result<Option<Arc<str>>, StorageError> {
+        self.storage.channel_id(conversation, host_id).await
+    }
+
+    async fn host_id(
+        &self,
+        conversation: &ConversationKey,
+        channel_id: &str,
+    ) -> Result<Option<Arc<str>>, StorageError> {
+        self.storage.host_id(conversation, channel_id).await
+    }
+
+    async fn dead_letters(&self, bot: &str) -> Result<Vec<DeadLetter>, StorageError> {
+        self.storage.dead_letters(bot).await
+    }
+
+    async fn retry_dead_letter(&self, bot: &str, sequence: u64) -> Result<Option<ConversationKey>, StorageError> {
+        self.storage.retry_dead_letter(bot, sequence).await
+    }
+
+    async fn drop_dead_letter(&self, bot: &str, sequence: u64) -> Result<bool, StorageError> {
+        self.storage.drop_dead_letter(bot, sequence).await
+    }
+
+    async fn outbox_depth(&self) -> Result<u64, StorageError> {
+        self.storage.outbox_depth().await
+    }
+}
