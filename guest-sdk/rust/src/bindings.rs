@@ -2,3 +2,22 @@
 #![allow(clippy::all, missing_docs, unreachable_pub, unsafe_code, unused_qualifications, reason = "generated code")]
 
 wit_bindgen::generate!({ path: "../../wit", world: "plugin" });
+
+/// The export that only some plugins have. `register!(…, dialogs)` exports it from the plugin's crate: what the SDK
+/// exports itself, every plugin exports. The linker unites both worlds.
+pub mod dialogs {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package turntable:sdk;
+            world dialogs {
+                export turntable:bot/dialog-handler@0.1.0;
+            }
+        ",
+        world: "turntable:sdk/dialogs",
+        with: { "turntable:bot/types@0.1.0": crate::bindings::turntable::bot::types },
+        pub_export_macro: true,
+        export_macro_name: "export_dialogs",
+        default_bindings_module: "turntable_sdk::__private::dialogs",
+    });
+}

@@ -1,9 +1,11 @@
 //! The host as the component's imports give it: conversions, and nothing else.
 
 use crate::bindings::exports::turntable::bot::bot_handler as exported;
-use crate::bindings::turntable::bot::{config, log, turn, types};
+use crate::bindings::turntable::bot::{config, dialogs, log, state, turn, types};
+use crate::stack::Frame;
+use crate::state::Entry;
 use crate::turn::{Host, Meta};
-use crate::{Fault, Flow, Result};
+use crate::{Fault, Flow, Result, Step};
 
 /// The imports of the component.
 pub(crate) struct Imports;
@@ -44,6 +46,45 @@ impl Host for Imports {
     fn log(&self, level: &str, message: &str, fields: Vec<(String, String)>) {
         log::write(level, message, &fields);
     }
+
+    fn state_get(&self, scope: &str, key: &str) -> Result<Option<Entry>> {
+        let entry = state::get(scope, key).map_err(fault_in)?;
+        Ok(entry.map(|state::Entry { value, etag }| Entry { value, etag }))
+    }
+
+    fn state_set(&self, scope: &str, key: &str, value: &str, etag: Option<&str>) -> Result<String> {
+        state::set(scope, key, value, etag).map_err(fault_in)
+    }
+
+    fn state_remove(&self, scope: &str, key: &str, etag: Option<&str>) -> Result<()> {
+        state::remove(scope, key, etag).map_err(fault_in)
+    }
+
+    fn begin(&self, dialog: &str, options: &str) -> Result<String> {
+        dialogs::begin(dialog, options).map_err(fault_in)
+    }
+
+    fn replace(&self, dialog: &str, options: &str) -> Result<String> {
+        dialogs::replace(dialog, options).map_err(fault_in)
+    }
+
+    fn cancel_all(&self) -> Result<u32> {
+        dialogs::cancel_all().map_err(fault_in)
+    }
+
+    fn reprompt(&self) -> Result<bool> {
+        dialogs::reprompt().map_err(fault_in)
+    }
+
+    fn stack(&self) -> Result<Vec<Frame>> {
+        let frames = dialogs::stack().map_err(fault_in)?;
+        Ok(frames.into_iter().map(frame_in).collect())
+    }
+
+    fn since_epoch_ms(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
 }
 
 pub(crate) fn meta_in(meta: types::TurnMeta) -> Meta {
@@ -70,6 +111,16 @@ pub(crate) fn flow_out(flow: Flow) -> exported::Flow {
 pub(crate) fn fault_out(fault: Fault) -> exported::Fault {
     let Fault { code, message, retry_after_ms, detail } = fault;
     exported::Fault { code, message, retry_after_ms, detail }
+}
+
+pub(crate) fn step_out(step: Step) -> types::Step {
+    let Step { kind, state, data } = step;
+    types::Step { kind: kind.to_owned(), state: state.map(|state| state.to_string()), data: data.to_string() }
+}
+
+fn frame_in(frame: dialogs::Frame) -> Frame {
+    let dialogs::Frame { id, plugin, dialog, waits_for } = frame;
+    Frame { id, plugin, dialog, waits_for }
 }
 
 fn fault_in(fault: types::Fault) -> Fault {

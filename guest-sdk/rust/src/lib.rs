@@ -4,13 +4,17 @@ mod activity;
 #[cfg(target_family = "wasm")]
 mod bindings;
 mod bot;
+mod dialog;
 mod dispatch;
 mod fault;
 #[cfg(target_family = "wasm")]
 mod host;
 mod invoke;
 mod manifest;
+pub mod prompt;
 mod register;
+mod stack;
+mod state;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod turn;
@@ -21,23 +25,32 @@ pub use activity::{
     HeroCard, Mention, MessageReaction, Object, SuggestedActions, TokenResponse,
 };
 pub use bot::Bot;
+pub use dialog::{
+    Check, Dialog, DialogSet, Dialogs, Dialogue, Event, Migration, Once, Outcome, Step, StraightLine, Verdict,
+    Waterfall, WaterfallStep,
+};
 pub use dispatch::dispatch;
 pub use fault::{Fault, Flow, Result};
 pub use invoke::{AdaptiveCardAction, InvokeResponse, NOT_IMPLEMENTED, QueryOptions, Search, TokenExchange};
-pub use manifest::{Manifest, Route};
+pub use manifest::{After, Manifest, Route};
+pub use prompt::Prompt;
 pub use serde_json::{Value, json};
+pub use stack::{Frame, Stack};
+pub use state::{Scope, State, Stored};
 pub use turn::{Level, Meta, Turn};
 
 /// What nearly every plugin uses.
 pub mod prelude {
     pub use crate::Flow::{Handled, Next};
     pub use crate::{
-        Activity, Attachment, Bot, CardAction, ChannelAccount, Fault, Flow, HeroCard, InvokeResponse, Level, Manifest,
-        Result, Route, Turn,
+        Activity, Attachment, Bot, CardAction, ChannelAccount, DialogSet, Dialogs, Dialogue, Fault, Flow, HeroCard,
+        InvokeResponse, Level, Manifest, Result, Route, Scope, StraightLine, Turn, Verdict, Waterfall,
     };
 }
 
 #[doc(hidden)]
 pub mod __private {
     pub use crate::register::{PerTurn, Plugin};
+    #[cfg(target_family = "wasm")]
+    pub use crate::{bindings::dialogs, register::component::Component};
 }

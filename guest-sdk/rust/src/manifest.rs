@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::{DialogSet, Scope};
+
 /// A plugin's manifest: what the host reads before the plugin serves.
 ///
 /// Name and version are those of the Cargo package unless set. Everything else has the default of `manifest.schema.json`.
@@ -24,6 +26,7 @@ pub struct Manifest {
     description: Option<String>,
     activities: Option<Vec<String>>,
     routes: Vec<Route>,
+    dialogs: Vec<(String, u32)>,
     wants: Map<String, Value>,
     settings: Option<Value>,
 }
@@ -40,6 +43,15 @@ pub struct Route {
     order: Option<i64>,
     confirm: Option<String>,
     after: Option<&'static str>,
+}
+
+/// What happens to a dialog that a route interrupted, once the route has been handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It asks its question again.
+    Reprompt,
+    /// It waits on, silently.
+    None,
 }
 
 impl Manifest {
@@ -91,6 +103,25 @@ impl Manifest {
         self
     }
 
+    /// Asks for state of these scopes.
+    #[must_use]
+    pub fn wants_state<const N: usize>(self, scopes: [Scope; N]) -> Self {
+        self.want("state", json!(scopes.map(Scope::name).as_slice()))
+    }
+
+    /// Asks to begin, cancel and see dialogs. A bot registered with `dialogs` asks for it anyway.
+    #[must_use]
+    pub fn wants_dialogs(self) -> Self {
+        self.want("dialogs", true)
+    }
+
+    /// Lists a dialog and the version of its state. Those of [`Dialogs`](crate::Dialogs) are listed anyway.
+    #[must_use]
+    pub fn dialog(mut self, id: impl Into<String>, state_version: u32) -> Self {
+        self.dialogs.push((id.into(), state_version));
+        self
+    }
+
     /// Sets the JSON schema of the settings; the host refuses to load the plugin with settings that break it.
     #[must_use]
     pub fn settings(mut self, schema: impl Into<Value>) -> Self {
@@ -106,6 +137,19 @@ impl Manifest {
     /// Tells whether there is a route of this name.
     pub fn has_route(&self, name: &str) -> bool {
         self.routes.iter().any(|route| route.name == name)
+    }
+
+    /// What follows a route; none where there is no route of this name.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn after(&self, route: &str) -> Option<After> {
+        let route = self.routes.iter().find(|known| known.name == route)?;
+        Some(if route.after == Some("none") { After::None } else { After::Reprompt })
+    }
+
+    /// Lists the dialogs that a bot owns.
+    #[must_use]
+    pub(crate) fn of_dialogs(self, dialogs: &DialogSet) -> Self {
+        dialogs.ids().fold(self.wants_dialogs(), |manifest, (id, version)| manifest.dialog(id, version))
     }
 
     /// Takes name and version of the Cargo package where none is set.
@@ -127,10 +171,14 @@ impl Manifest {
         put("name", self.name.map(Value::from));
         put("version", self.version.map(Value::from));
         put("description", self.description.map(Value::from));
-        put("roles", Some(json!(["handler"])));
+        let roles: &[&str] = if self.dialogs.is_empty() { &["handler"] } else { &["handler", "dialogs"] };
+        put("roles", Some(json!(roles)));
         put("activities", self.activities.map(Value::from));
         let routes: Vec<Value> = self.routes.into_iter().map(Route::into_value).collect();
         put("routes", (!routes.is_empty()).then(|| routes.into()));
+        let dialog = |(id, version): &(String, u32)| json!({ "id": id, "state-version": version });
+        let dialogs: Vec<Value> = self.dialogs.iter().map(dialog).collect();
+        put("dialogs", (!dialogs.is_empty()).then(|| dialogs.into()));
         put("wants", (!self.wants.is_empty()).then(|| self.wants.into()));
         put("settings", self.settings);
         object.into()
@@ -179,10 +227,13 @@ impl Route {
         self
     }
 
-    /// Leaves an interrupted dialog silent; by default it asks its question again.
+    /// Sets what happens to an interrupted dialog. Default: it asks its question again.
     #[must_use]
-    pub fn without_reprompt(mut self) -> Self {
-        self.after = Some("none");
+    pub fn after(mut self, after: After) -> Self {
+        self.after = Some(match after {
+            After::Reprompt => "reprompt",
+            After::None => "none",
+        });
         self
     }
 
@@ -225,17 +276,20 @@ mod tests {
             .version("2.0.0")
             .description("Helps")
             .activities(["message"])
-            .route(Route::new("help", "help").locales(["en"]).score(0.9).order(1).confirm("Really?").without_reprompt())
-            .want("state", json!(["user"]))
+            .route(Route::new("help", "help").locales(["en"]).score(0.9).order(1).confirm("Really?").after(After::None))
+            .wants_state([Scope::User])
+            .wants_dialogs()
+            .dialog("book", 2)
             .settings(json!({ "type": "object" }))
             .of_package("ignored", "0.0.0")
             .into_value();
         let expected = json!({
-            "name": "help", "version": "2.0.0", "description": "Helps", "roles": ["handler"],
+            "name": "help", "version": "2.0.0", "description": "Helps", "roles": ["handler", "dialogs"],
             "activities": ["message"],
             "routes": [{ "name": "help", "pattern": "help", "locales": ["en"], "score": 0.9, "order": 1,
                          "confirm": "Really?", "after": "none" }],
-            "wants": { "state": ["user"] },
+            "dialogs": [{ "id": "book", "state-version": 2 }],
+            "wants": { "state": ["user"], "dialogs": true },
             "settings": { "type": "object" },
         });
         assert_eq!(manifest, expected);

@@ -1,6 +1,6 @@
 //! How a crate becomes a plugin: the macro, and what it hands to the exports of the component.
 
-use crate::Bot;
+use crate::{Bot, DialogSet, Dialogs};
 
 /// Makes a type the crate's bot. Stands once, at the top level of `lib.rs`.
 ///
@@ -24,6 +24,8 @@ use crate::Bot;
 /// # fn main() {}
 /// ```
 ///
+/// A bot with dialogs is registered with `turntable_sdk::register!(YourBot, dialogs)`; see [`Dialogs`].
+///
 /// A type that is no bot or has no `Default`, and a second registration, are compile errors. A crate *without* one is
 /// found when the component is linked: `undefined symbol: turntable_sdk::register!(YourBot)`. `cargo check` and native
 /// builds do not link a component and cannot notice it.
@@ -35,6 +37,27 @@ macro_rules! register {
         pub fn the_bot_is_registered_once() -> $crate::__private::Plugin {
             $crate::__private::Plugin::of::<$bot>(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         }
+    };
+    ($bot:ty, dialogs $(,)?) => {
+        #[doc(hidden)]
+        #[cfg_attr(target_family = "wasm", unsafe(export_name = "turntable_sdk::register!(YourBot)"))]
+        pub fn the_bot_is_registered_once() -> $crate::__private::Plugin {
+            $crate::__private::Plugin::with_dialogs::<$bot>(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        }
+
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            use $crate::__private::Component;
+    $crate::export_dialogs!(Component with_types_in $crate::__private::dialogs);
+        };
+    };
+    ($bot:ty, $other:tt $(,)?) => {
+        compile_error!(concat!(
+            "`",
+            stringify!($other),
+            "` is nothing that a plugin can have; write `turntable_sdk::register!(YourBot);` ",
+            "or `turntable_sdk::register!(YourBot, dialogs);`"
+        ));
     };
     () => {
         compile_error!("name the type that implements `Bot`: `turntable_sdk::register!(YourBot);`");
@@ -49,6 +72,8 @@ pub struct Plugin {
     pub describe: fn(&str, &str) -> String,
     #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "only a component has an entry point"))]
     run: fn(&mut crate::Turn) -> crate::Result,
+    #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "only a component has an entry point"))]
+    dialogs: fn() -> DialogSet,
     package: (&'static str, &'static str),
 }
 
@@ -76,7 +101,20 @@ impl Plugin {
         Self {
             describe: |name, version| B::build().manifest().of_package(name, version).into_value().to_string(),
             run: |turn| crate::dispatch::run(&mut B::build(), turn),
+            dialogs: DialogSet::new,
             package: (name, version),
+        }
+    }
+
+    /// Erases the type of a bot that owns dialogs.
+    pub fn with_dialogs<B: Dialogs + PerTurn>(name: &'static str, version: &'static str) -> Self {
+        Self {
+            describe: |name, version| {
+                let bot = B::build();
+                bot.manifest().of_dialogs(&bot.dialogs()).of_package(name, version).into_value().to_string()
+            },
+            dialogs: || B::build().dialogs(),
+            ..Self::of::<B>(name, version)
         }
     }
 
@@ -87,23 +125,28 @@ impl Plugin {
 }
 
 #[cfg(target_family = "wasm")]
-mod component {
+pub(crate) mod component {
     //! The exports of the component.
     #![expect(unsafe_code, reason = "the registered bot is found by its symbol when the component is linked")]
 
     use std::rc::Rc;
 
     use super::Plugin;
+    use crate::bindings::dialogs::exports::turntable::bot::dialog_handler;
     use crate::bindings::exports::turntable::bot::bot_handler::{Fault, Flow, Guest, TurnMeta};
-    use crate::host::{Imports, fault_out, flow_out, meta_in};
-    use crate::{Activity, Turn};
+    use crate::bindings::turntable::bot::types;
+    use crate::host::{Imports, fault_out, flow_out, meta_in, step_out};
+    use crate::{Activity, Event, Step, Turn};
 
     unsafe extern "Rust" {
         #[link_name = "turntable_sdk::register!(YourBot)"]
         safe fn registered() -> Plugin;
     }
 
-    struct Component;
+    /// What is exported; its functions find the registered bot.
+    #[doc(hidden)]
+    #[derive(Debug)]
+    pub struct Component;
 
     impl Guest for Component {
         fn describe() -> String {
@@ -113,6 +156,18 @@ mod component {
         fn on_activity(meta: TurnMeta, activity: String) -> Result<Flow, Fault> {
             handle(meta, &activity).map(flow_out).map_err(fault_out)
         }
+    }
+
+    impl dialog_handler::Guest for Component {
+        fn on_dialog(meta: TurnMeta, event: types::Event, state: Option<String>) -> Result<types::Step, Fault> {
+            take(meta, &event, state.as_deref()).map(step_out).map_err(fault_out)
+        }
+    }
+
+    fn take(meta: TurnMeta, event: &types::Event, state: Option<&str>) -> crate::Result<Step> {
+        let event = Event::read(&event.kind, &event.name, &event.data)?;
+        let mut turn = Turn::new(meta_in(meta), event.activity(), Rc::new(Imports));
+        (registered().dialogs)().take(&mut turn, &event, state)
     }
 
     fn handle(meta: TurnMeta, activity: &str) -> crate::Result {

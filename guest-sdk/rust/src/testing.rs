@@ -2,8 +2,10 @@
 //!
 //! [`TestHost`] keeps the rules of the host that a plugin can notice: sends get ids and are filled in, a fault drops what
 //! was staged, only the activity types of the manifest reach the plugin, an unanswered invoke is a 501, and an activity
-//! that the host would refuse is refused. It does not match routes (say which one matched with [`TestHost::takes_route`]),
-//! deliver anything, or bound CPU and memory.
+//! that the host would refuse is refused. State lasts from turn to turn, and so does the dialog stack: dialogs run as in
+//! the host, with prompts, validators, migrations and failures. Prompts know simple answers only: digits, `yes` and `no`,
+//! a choice's words or number, ISO 8601, attachments. It does not match routes (say which one matched with
+//! [`TestHost::takes_route`]) or ask before they interrupt, check patterns, deliver anything, or bound CPU and memory.
 //!
 //! ```
 //! use turntable_sdk::prelude::*;
@@ -25,19 +27,25 @@
 //! ```
 
 mod answer;
+mod engine;
 mod fake;
+mod memory;
+mod recognize;
 
 pub use answer::{Answer, LogLine, Sent, SentAs};
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
 
 use crate::activity::{Activity, ChannelAccount, ConversationAccount};
-use crate::turn::{Host, Meta};
-use crate::{Bot, Fault, Flow, Turn, dispatch};
+use crate::turn::Meta;
+use crate::{Bot, DialogSet, Dialogs, Fault, Flow, Frame, Manifest, Scope, dispatch};
+use engine::Engine;
 use fake::{FakeHost, Script};
+use memory::{Memory, Place, Status, TestFrame};
 
 /// One of the functions that the host offers; see [`TestHost::refuses`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,20 +62,46 @@ pub enum Call {
     Flush,
     /// `Turn::respond`.
     Respond,
+    /// `Turn::state`.
+    State,
+    /// `Turn::dialogs`.
+    Stack,
 }
 
-/// A host with one bot, one user and one conversation. Each activity is a turn with a bot built anew.
-#[derive(Debug, Clone)]
+/// A host with one bot and the user and conversation of its builder. Each activity is a turn with a bot built anew.
+///
+/// State and dialog stacks last. A clone shares them: `host.clone().user(…)` is another user of the same bot.
+#[derive(Debug)]
 pub struct TestHost<B> {
     script: Script,
     channel: String,
     locale: Option<String>,
     user: ChannelAccount,
-    bot: PhantomData<B>,
+    conversation: String,
+    memory: Rc<RefCell<Memory>>,
+    dialogs: fn() -> DialogSet,
+    bot: PhantomData<fn() -> B>,
 }
 
 const BOT_ID: &str = "bot";
 const CONVERSATION_ID: &str = "conversation-1";
+/// So often a turn runs again after a conflict.
+const RERUNS_MAX: usize = 3;
+
+// Not derived: that would ask for bots that are `Clone`.
+impl<B> Clone for TestHost<B> {
+    fn clone(&self) -> Self {
+        Self {
+            script: self.script.clone(),
+            channel: self.channel.clone(),
+            locale: self.locale.clone(),
+            user: self.user.clone(),
+            conversation: self.conversation.clone(),
+            memory: Rc::clone(&self.memory),
+            ..*self
+        }
+    }
+}
 
 impl<B: Bot + Default> Default for TestHost<B> {
     fn default() -> Self {
@@ -83,6 +117,9 @@ impl<B: Bot + Default> TestHost<B> {
             channel: "test".to_owned(),
             locale: None,
             user: ChannelAccount::new("user").named("Ann"),
+            conversation: CONVERSATION_ID.to_owned(),
+            memory: Rc::default(),
+            dialogs: DialogSet::new,
             bot: PhantomData,
         }
     }
@@ -115,11 +152,56 @@ impl<B: Bot + Default> TestHost<B> {
         self
     }
 
+    /// Sets the conversation, by its id.
+    #[must_use]
+    pub fn conversation(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.conversation);
+        self
+    }
+
+    /// Sets the time, in milliseconds since 1970.
+    #[must_use]
+    pub fn at(mut self, milliseconds: u64) -> Self {
+        self.script.now = milliseconds;
+        self
+    }
+
     /// Answers every call of this function with a fault.
     #[must_use]
     pub fn refuses(mut self, call: Call, fault: Fault) -> Self {
         self.script.refusals.push((call, fault));
         self
+    }
+
+    /// Stores a value for the user and conversation of this host.
+    pub fn store(&self, scope: Scope, key: &str, value: impl Into<Value>) {
+        self.memory.borrow_mut().write(self.place(scope, key), value.into().to_string());
+    }
+
+    /// Returns what is stored for the user and conversation of this host, or none.
+    pub fn stored(&self, scope: Scope, key: &str) -> Option<Value> {
+        let memory = self.memory.borrow();
+        serde_json::from_str(&memory.values.get(&self.place(scope, key))?.value).ok()
+    }
+
+    /// During the next turn, another one writes this value. A turn that relied on the old one runs again.
+    pub fn meanwhile(&self, scope: Scope, key: &str, value: impl Into<Value>) {
+        let write = (self.place(scope, key), value.into().to_string());
+        self.memory.borrow_mut().meanwhile.push(write);
+    }
+
+    /// Puts a waiting dialog of another plugin on the stack. `waits_for` is `message` or `prompt:KIND`.
+    pub fn interrupts(&self, plugin: &str, dialog: &str, waits_for: &str) {
+        let mut memory = self.memory.borrow_mut();
+        let mut frame = TestFrame::new(memory.number(), dialog, 0, Value::Null);
+        plugin.clone_into(&mut frame.plugin);
+        frame.status = Status::Foreign(waits_for.to_owned());
+        memory.stacks.entry(self.conversation.clone()).or_default().push(frame);
+    }
+
+    /// Returns the dialog stack of the conversation, top first.
+    pub fn stack(&self) -> Vec<Frame> {
+        self.memory.borrow().stage(&self.conversation).frames()
     }
 
     /// The user says something.
@@ -157,11 +239,7 @@ impl<B: Bot + Default> TestHost<B> {
     /// Any activity arrives. What a channel would fill in is filled in where absent.
     #[must_use = "a turn that nobody looks at tests nothing"]
     pub fn takes(&self, activity: Activity) -> Answer {
-        if B::default().manifest().handles(&activity.kind) {
-            self.run("activity", activity)
-        } else {
-            Answer::not_called()
-        }
+        self.run("activity", activity)
     }
 
     /// The user says something that a route of the manifest matched.
@@ -177,7 +255,24 @@ impl<B: Bot + Default> TestHost<B> {
 
     /// Returns the manifest as JSON; name and version are there only where the bot sets them.
     pub fn manifest(&self) -> Value {
-        B::default().manifest().into_value()
+        self.described().into_value()
+    }
+
+    fn described(&self) -> Manifest {
+        let dialogs = (self.dialogs)();
+        let manifest = B::default().manifest();
+        if dialogs.ids().next().is_some() { manifest.of_dialogs(&dialogs) } else { manifest }
+    }
+
+    fn place(&self, scope: Scope, key: &str) -> Place {
+        let (user, conversation) = (&self.user.id, &self.conversation);
+        let owner = match scope {
+            Scope::User => user.clone(),
+            Scope::Private => format!("{}:{conversation}:{user}", conversation.len()),
+            Scope::Conversation => conversation.clone(),
+            Scope::Bot => "bot".to_owned(),
+        };
+        (scope.name().to_owned(), owner, key.to_owned())
     }
 
     fn run(&self, trigger: &str, activity: Activity) -> Answer {
@@ -201,10 +296,39 @@ impl<B: Bot + Default> TestHost<B> {
                 ("random-seed".to_owned(), "00112233445566778899aabbccddeeff".to_owned()),
             ],
         };
-        let host = Rc::new(FakeHost::new(self.script.clone(), activity.clone()));
-        let mut turn = Turn::new(meta, activity, Rc::clone(&host) as Rc<dyn Host>);
-        let result = dispatch::run(&mut B::default(), &mut turn);
-        host.end(result)
+        let mut last = Answer::new(Ok(Flow::Next));
+        for _ in 0..=RERUNS_MAX {
+            let (answer, committed) = self.attempt(&meta, &activity);
+            if committed {
+                return answer;
+            }
+            last = answer;
+        }
+        let fault = Fault::conflict("somebody else wrote a value that this turn relied on, each time it ran");
+        Answer { sent: Vec::new(), result: Err(fault), ..last }
+    }
+
+    /// Runs the turn once; false: somebody else wrote what it relied on, and it must run again.
+    fn attempt(&self, meta: &Meta, activity: &Activity) -> (Answer, bool) {
+        let manifest = self.described();
+        let mut script = self.script.clone();
+        script.dialogs = (self.dialogs)().ids().map(|(id, version)| (id.to_owned(), version)).collect();
+        let host = Rc::new(FakeHost::new(script, activity.clone(), Rc::clone(&self.memory)));
+        let route = meta.trigger.strip_prefix("route:");
+        let mut engine = Engine {
+            host: Rc::clone(&host),
+            meta: meta.clone(),
+            activity: activity.clone(),
+            dialogs: (self.dialogs)(),
+            after: route.and_then(|route| manifest.after(route)),
+            entered: None,
+            events: 0,
+        };
+        let called = route.is_some() || manifest.handles(&activity.kind);
+        let handler: fn(&mut crate::Turn) -> crate::Result = |turn| dispatch::run(&mut B::default(), turn);
+        let result = engine.run(called.then_some(handler));
+        let committed = host.commit() || host.has_flushed();
+        (host.end(result), committed)
     }
 
     fn filled_in(&self, mut activity: Activity) -> Activity {
@@ -213,18 +337,20 @@ impl<B: Bot + Default> TestHost<B> {
         activity.service_url.get_or_insert_with(|| "http://localhost/".to_owned());
         activity.from.get_or_insert_with(|| self.user.clone());
         activity.recipient.get_or_insert_with(|| ChannelAccount::new(BOT_ID).named("Bot"));
-        activity.conversation.get_or_insert_with(|| ConversationAccount::new(CONVERSATION_ID));
+        activity.conversation.get_or_insert_with(|| ConversationAccount::new(&*self.conversation));
         activity.locale = activity.locale.or_else(|| self.locale.clone());
         activity
     }
 }
 
-impl Answer {
-    /// What the host answers where the manifest does not list the type: the plugin is not called.
-    fn not_called() -> Self {
-        Self::new(Ok(Flow::Next))
+impl<B: Dialogs + Default> TestHost<B> {
+    /// Makes a host like [`new`](Self::new) that runs the bot's dialogs, too.
+    pub fn with_dialogs() -> Self {
+        Self { dialogs: || B::default().dialogs(), ..Self::new() }
     }
+}
 
+impl Answer {
     fn failed(fault: Fault) -> Self {
         Self::new(Err(fault))
     }

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::stack::{Frame, Stack};
+use crate::state::{Entry, State};
 use crate::{Activity, Fault, InvokeResponse, Result};
 
 /// What the host does for a plugin: the one seam between the SDK and the contract. Implemented over the imports of the
@@ -20,6 +22,15 @@ pub(crate) trait Host {
     fn setting(&self, key: &str) -> Option<String>;
     fn setting_keys(&self) -> Vec<String>;
     fn log(&self, level: &str, message: &str, fields: Vec<(String, String)>);
+    fn state_get(&self, scope: &str, key: &str) -> Result<Option<Entry>>;
+    fn state_set(&self, scope: &str, key: &str, value: &str, etag: Option<&str>) -> Result<String>;
+    fn state_remove(&self, scope: &str, key: &str, etag: Option<&str>) -> Result<()>;
+    fn begin(&self, dialog: &str, options: &str) -> Result<String>;
+    fn replace(&self, dialog: &str, options: &str) -> Result<String>;
+    fn cancel_all(&self) -> Result<u32>;
+    fn reprompt(&self) -> Result<bool>;
+    fn stack(&self) -> Result<Vec<Frame>>;
+    fn since_epoch_ms(&self) -> u64;
 }
 
 /// One activity being handled.
@@ -74,6 +85,15 @@ pub enum Level {
 impl Turn {
     pub(crate) fn new(meta: Meta, activity: Activity, host: Rc<dyn Host>) -> Self {
         Self { meta, activity, host }
+    }
+
+    /// The same turn once more, for what outlives a borrow of it.
+    pub(crate) fn share(&self) -> Self {
+        Self { meta: self.meta.clone(), activity: self.activity.clone(), host: Rc::clone(&self.host) }
+    }
+
+    pub(crate) fn since_epoch_ms(&self) -> u64 {
+        self.host.since_epoch_ms()
     }
 
     /// Returns what the host knows about the turn.
@@ -136,6 +156,17 @@ impl Turn {
     pub fn respond(&self, response: InvokeResponse) -> Result<()> {
         let body = response.body.map(|body| body.to_string());
         self.host.respond(response.status.into(), body.as_deref())
+    }
+
+    /// Returns the values that outlive the turn. They need the grant `state`: see [`Manifest::wants_state`](crate::Manifest::wants_state).
+    pub fn state(&self) -> State<'_> {
+        State::new(&*self.host)
+    }
+
+    /// Returns the dialog stack of the conversation. It needs the grant `dialogs`: see
+    /// [`Manifest::wants_dialogs`](crate::Manifest::wants_dialogs).
+    pub fn dialogs(&self) -> Stack<'_> {
+        Stack::new(&*self.host)
     }
 
     /// Returns a setting, or none where the operator did not set it. Fault `invalid`: it is of another type.

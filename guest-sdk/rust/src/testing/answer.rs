@@ -1,7 +1,7 @@
 //! What a turn did, and assertions on it that read like a conversation.
 
 use crate::invoke::InvokeResponse;
-use crate::{Activity, Flow, Result};
+use crate::{Activity, Flow, Frame, Result};
 
 /// What a turn did.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,10 @@ pub struct Answer {
     pub response: Option<InvokeResponse>,
     /// Lines in the log, in order.
     pub log: Vec<LogLine>,
+    /// The dialog stack behind the turn, top first.
+    pub stack: Vec<Frame>,
+    /// How often a waiting dialog was asked to repeat its question, those of other plugins included.
+    pub reprompts: usize,
 }
 
 /// One activity on its way to the channel.
@@ -53,7 +57,7 @@ pub struct LogLine {
 
 impl Answer {
     pub(super) fn new(result: Result) -> Self {
-        Self { result, sent: Vec::new(), response: None, log: Vec::new() }
+        Self { result, sent: Vec::new(), response: None, log: Vec::new(), stack: Vec::new(), reprompts: 0 }
     }
 
     /// Returns the texts of the messages that were sent, in order.
@@ -74,6 +78,28 @@ impl Answer {
     #[track_caller]
     pub fn replies(self, text: &str) -> Self {
         assert_eq!(self.texts(), [text], "what the plugin said; the turn was {:?}", self.result);
+        self
+    }
+
+    /// Asserts that these messages were sent, in this order.
+    #[track_caller]
+    pub fn says<const N: usize>(self, texts: [&str; N]) -> Self {
+        assert_eq!(self.texts(), texts, "what the plugin said; the turn was {:?}", self.result);
+        self
+    }
+
+    /// Asserts that a dialog waits on top of the stack.
+    #[track_caller]
+    pub fn waits_in(self, dialog: &str) -> Self {
+        let top = self.stack.first().map(|frame| frame.dialog.as_str());
+        assert_eq!(top, Some(dialog), "the top of the stack; the turn was {:?}", self.result);
+        self
+    }
+
+    /// Asserts that no dialog is on the stack.
+    #[track_caller]
+    pub fn ends_dialogs(self) -> Self {
+        assert!(self.stack.is_empty(), "the stack is {:?}; the turn was {:?}", self.stack, self.result);
         self
     }
 

@@ -1,14 +1,18 @@
 //! The host's side of a turn in a test.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use super::Call;
 use super::answer::{Answer, LogLine, Sent, SentAs};
+use super::memory::{Memory, Place, Staged, TestFrame};
 use crate::activity::wire::Wire;
 use crate::invoke::{InvokeResponse, NOT_IMPLEMENTED};
+use crate::stack::Frame;
+use crate::state::Entry;
 use crate::turn::Host;
 use crate::{Activity, Fault, Result};
 
@@ -17,6 +21,16 @@ use crate::{Activity, Fault, Result};
 pub(crate) struct Script {
     pub(crate) settings: BTreeMap<String, Value>,
     pub(crate) refusals: Vec<(Call, Fault)>,
+    /// The dialogs that may be begun, by id and version.
+    pub(super) dialogs: Vec<(String, u32)>,
+    /// Milliseconds since 1970.
+    pub(super) now: u64,
+}
+
+/// A point that a turn can be rolled back to.
+pub(super) struct Savepoint {
+    staged: Staged,
+    sent: usize,
 }
 
 /// The host during one turn.
@@ -24,6 +38,10 @@ pub(crate) struct FakeHost {
     script: Script,
     incoming: Activity,
     seen: RefCell<Answer>,
+    memory: Rc<RefCell<Memory>>,
+    staged: RefCell<Staged>,
+    /// Whether `on-activity` runs: only there the stack may be changed.
+    in_handler: Cell<bool>,
     /// How much of what was sent is flushed, and so survives a fault.
     flushed: RefCell<usize>,
 }
@@ -32,18 +50,89 @@ pub(crate) struct FakeHost {
 const HOST_TYPES: &[&str] = &["invokeResponse", "delay"];
 
 impl FakeHost {
-    pub(crate) fn new(script: Script, incoming: Activity) -> Self {
+    pub(super) fn new(script: Script, incoming: Activity, memory: Rc<RefCell<Memory>>) -> Self {
         let seen = RefCell::new(Answer::new(Ok(crate::Flow::Next)));
-        Self { script, incoming, seen, flushed: RefCell::new(0) }
+        let conversation = incoming.conversation.as_ref().map(|it| it.id.clone()).unwrap_or_default();
+        let staged = RefCell::new(memory.borrow().stage(&conversation));
+        let in_handler = Cell::new(false);
+        Self { script, incoming, seen, memory, staged, in_handler, flushed: RefCell::new(0) }
+    }
+
+    pub(super) fn staged(&self) -> RefMut<'_, Staged> {
+        self.staged.borrow_mut()
+    }
+
+    pub(super) fn enter_handler(&self, inside: bool) {
+        self.in_handler.set(inside);
+    }
+
+    pub(super) fn savepoint(&self) -> Savepoint {
+        Savepoint { staged: self.staged.borrow().clone(), sent: self.seen.borrow().sent.len() }
+    }
+
+    /// Drops what was staged since, but not what was flushed.
+    pub(super) fn roll_back(&self, to: &Savepoint) {
+        let flushed = *self.flushed.borrow();
+        self.seen.borrow_mut().sent.truncate(to.sent.max(flushed));
+        self.seen.borrow_mut().response = None;
+        let fresh = self.memory.borrow().stage(&to.staged.conversation);
+        *self.staged.borrow_mut() = if flushed > to.sent { fresh } else { to.staged.clone() };
+    }
+
+    /// Makes real what is staged. False: the turn must run again.
+    pub(super) fn commit(&self) -> bool {
+        self.memory.borrow_mut().commit(&mut self.staged.borrow_mut())
+    }
+
+    pub(super) fn flush_staged(&self) -> Result<()> {
+        if !self.commit() {
+            return Err(Fault::conflict("somebody else wrote a value that this turn relied on"));
+        }
+        *self.flushed.borrow_mut() = self.seen.borrow().sent.len();
+        Ok(())
+    }
+
+    /// Whether something left already, so that the turn cannot run again.
+    pub(super) fn has_flushed(&self) -> bool {
+        *self.flushed.borrow() > 0
+    }
+
+    /// Pushes a dialog of the plugin.
+    pub(super) fn push(&self, dialog: &str, options: Value) -> Result<String> {
+        let known = self.script.dialogs.iter().find(|(id, _)| id == dialog);
+        let (id, version) = known.ok_or_else(|| Fault::invalid(format!("the manifest lists no dialog `{dialog}`")))?;
+        let frame = TestFrame::new(self.memory.borrow_mut().number(), id, *version, options);
+        let number = frame.id.clone();
+        self.staged.borrow_mut().push(frame)?;
+        Ok(number)
+    }
+
+    fn place(&self, scope: &str, key: &str) -> Place {
+        let user = self.incoming.from.as_ref().map(|user| user.id.clone()).unwrap_or_default();
+        let conversation = &self.staged.borrow().conversation;
+        let owner = match scope {
+            "user" => user,
+            "private" if user.is_empty() => user,
+            "private" => format!("{}:{conversation}:{user}", conversation.len()),
+            "conversation" => conversation.clone(),
+            _ => "bot".to_owned(),
+        };
+        (scope.to_owned(), owner, key.to_owned())
+    }
+
+    fn check_stack(&self) -> Result<()> {
+        self.check(Call::Stack)?;
+        if self.in_handler.get() {
+            return Ok(());
+        }
+        Err(Fault::denied("a dialog changes the stack by the step that it returns"))
     }
 
     /// Ends the turn: a fault drops what was staged.
     pub(crate) fn end(&self, result: Result) -> Answer {
         let mut answer = self.seen.borrow().clone();
-        if result.is_err() {
-            answer.sent.truncate(*self.flushed.borrow());
-            answer.response = None;
-        }
+        answer.stack = self.staged.borrow().frames();
+        answer.reprompts = self.staged.borrow().reprompts;
         if self.incoming.kind == "invoke" && answer.response.is_none() {
             let status = if result.is_err() { 500 } else { NOT_IMPLEMENTED };
             answer.response = Some(InvokeResponse::status(status));
@@ -119,8 +208,7 @@ impl Host for FakeHost {
 
     fn flush(&self) -> Result<()> {
         self.check(Call::Flush)?;
-        *self.flushed.borrow_mut() = self.seen.borrow().sent.len();
-        Ok(())
+        if self.in_handler.get() { self.flush_staged() } else { Err(Fault::denied("return the step `flush` instead")) }
     }
 
     fn respond(&self, status: u32, body: Option<&str>) -> Result<()> {
@@ -148,6 +236,64 @@ impl Host for FakeHost {
     fn log(&self, level: &str, message: &str, fields: Vec<(String, String)>) {
         let line = LogLine { level: level.to_owned(), message: message.to_owned(), fields };
         self.seen.borrow_mut().log.push(line);
+    }
+
+    fn state_get(&self, scope: &str, key: &str) -> Result<Option<Entry>> {
+        self.check(Call::State)?;
+        self.staged.borrow().get(&self.place(scope, key))
+    }
+
+    fn state_set(&self, scope: &str, key: &str, value: &str, etag: Option<&str>) -> Result<String> {
+        self.check(Call::State)?;
+        let place = self.place(scope, key);
+        let fresh = self.memory.borrow_mut().number().to_string();
+        let entry = Entry { value: value.to_owned(), etag: fresh.clone() };
+        self.staged.borrow_mut().set(place, Some(entry), etag)?;
+        Ok(fresh)
+    }
+
+    fn state_remove(&self, scope: &str, key: &str, etag: Option<&str>) -> Result<()> {
+        self.check(Call::State)?;
+        let place = self.place(scope, key);
+        self.staged.borrow_mut().set(place, None, etag)
+    }
+
+    fn begin(&self, dialog: &str, options: &str) -> Result<String> {
+        self.check_stack()?;
+        self.push(dialog, serde_json::from_str(options)?)
+    }
+
+    fn replace(&self, dialog: &str, options: &str) -> Result<String> {
+        self.check_stack()?;
+        let options = serde_json::from_str(options)?;
+        self.staged.borrow_mut().cancel_top("replaced");
+        self.push(dialog, options)
+    }
+
+    fn cancel_all(&self) -> Result<u32> {
+        self.check_stack()?;
+        let mut staged = self.staged.borrow_mut();
+        let mut count = 0;
+        while staged.cancel_top("cancel-all") {
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn reprompt(&self) -> Result<bool> {
+        self.check_stack()?;
+        let mut staged = self.staged.borrow_mut();
+        staged.reprompt = staged.top().is_some_and(TestFrame::waits);
+        Ok(staged.reprompt)
+    }
+
+    fn stack(&self) -> Result<Vec<Frame>> {
+        self.check(Call::Stack)?;
+        Ok(self.staged.borrow().frames())
+    }
+
+    fn since_epoch_ms(&self) -> u64 {
+        self.script.now
     }
 }
 

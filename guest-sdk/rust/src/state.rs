@@ -1,0 +1,163 @@
+//! Values that outlive the turn, typed, with the etags that keep two writers apart.
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::turn::Host;
+use crate::{Fault, Result};
+
+/// Whom a stored value belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// The conversation of the turn.
+    Conversation,
+    /// The party that is not the bot, on one channel, in all its conversations.
+    User,
+    /// That user in this conversation.
+    Private,
+    /// The bot: one value for all its users.
+    Bot,
+}
+
+/// A stored value as the host gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) value: String,
+    pub(crate) etag: String,
+}
+
+/// The state that this plugin may use; see [`Turn::state`](crate::Turn::state).
+#[derive(Clone, Copy)]
+pub struct State<'t> {
+    host: &'t dyn Host,
+}
+
+/// One value of the state. It carries the etag that it read, so that a write over somebody else's is a conflict.
+///
+/// Where another turn wrote the value meanwhile, the host runs this turn again with the fresh one: a handler need not
+/// do anything about it, except being written so that it can run twice.
+///
+/// ```
+/// use turntable_sdk::prelude::*;
+///
+/// fn count(turn: &Turn) -> Result<u32> {
+///     turn.state().user::<u32>("visits").update(|visits| {
+///         *visits += 1;
+///         *visits
+///     })
+/// }
+/// ```
+pub struct Stored<'t, T> {
+    host: &'t dyn Host,
+    scope: Scope,
+    key: String,
+    /// None: not read yet. Empty: there is no value.
+    etag: Option<String>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl Scope {
+    /// Returns the scope's name in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Conversation => "conversation",
+            Self::User => "user",
+            Self::Private => "private",
+            Self::Bot => "bot",
+        }
+    }
+}
+
+impl<'t> State<'t> {
+    pub(crate) fn new(host: &'t dyn Host) -> Self {
+        Self { host }
+    }
+
+    /// A value of the conversation. Keys have 1 to 256 bytes.
+    pub fn conversation<T>(self, key: impl Into<String>) -> Stored<'t, T> {
+        self.of(Scope::Conversation, key)
+    }
+
+    /// A value of the user, in all conversations of the channel.
+    pub fn user<T>(self, key: impl Into<String>) -> Stored<'t, T> {
+        self.of(Scope::User, key)
+    }
+
+    /// A value of the user in this conversation.
+    pub fn private<T>(self, key: impl Into<String>) -> Stored<'t, T> {
+        self.of(Scope::Private, key)
+    }
+
+    /// A value of the bot.
+    pub fn bot<T>(self, key: impl Into<String>) -> Stored<'t, T> {
+        self.of(Scope::Bot, key)
+    }
+
+    /// A value of any scope.
+    pub fn of<T>(self, scope: Scope, key: impl Into<String>) -> Stored<'t, T> {
+        Stored { host: self.host, scope, key: key.into(), etag: None, value: PhantomData }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Stored<'_, T> {
+    /// Reads the value, or none where there is none, and keeps its etag.
+    ///
+    /// Faults: `denied` (no grant for the scope), `invalid` (no user in this turn; the key is out of bounds; the value is
+    /// of another shape), `unavailable`.
+    pub fn get(&mut self) -> Result<Option<T>> {
+        let Some(text) = self.read()? else { return Ok(None) };
+        let value = serde_json::from_str(&text)
+            .map_err(|error| Fault::invalid(format!("{} state `{}`: {error}", self.scope.name(), self.key)))?;
+        Ok(Some(value))
+    }
+
+    /// Writes the value if it still is the one that was read; reads the etag first where nothing was read.
+    ///
+    /// Faults: `conflict` (this turn wrote another value in between), `quota` (`state-bytes-per-scope`), and those of
+    /// [`get`](Self::get). A value that another turn wrote makes the host run this turn again.
+    pub fn set(&mut self, value: &T) -> Result<()> {
+        if self.etag.is_none() {
+            self.read()?;
+        }
+        let text = serde_json::to_string(value)?;
+        self.etag = Some(self.host.state_set(self.scope.name(), &self.key, &text, self.etag.as_deref())?);
+        Ok(())
+    }
+
+    /// Writes the value whatever it is now: the last writer wins. Faults as for [`set`](Self::set), without `conflict`.
+    pub fn overwrite(&mut self, value: &T) -> Result<()> {
+        let text = serde_json::to_string(value)?;
+        self.etag = Some(self.host.state_set(self.scope.name(), &self.key, &text, None)?);
+        Ok(())
+    }
+
+    /// Reads the value, or the default where there is none, changes it and writes it. Faults as for [`set`](Self::set).
+    pub fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Result<R>
+    where
+        T: Default,
+    {
+        let mut value = self.get()?.unwrap_or_default();
+        let result = change(&mut value);
+        self.set(&value)?;
+        Ok(result)
+    }
+
+    /// Removes the value if it still is the one that was read. Removing nothing is no fault.
+    pub fn remove(&mut self) -> Result<()> {
+        if self.etag.is_none() {
+            self.read()?;
+        }
+        self.host.state_remove(self.scope.name(), &self.key, self.etag.as_deref())?;
+        self.etag = Some(String::new());
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<Option<String>> {
+        let entry = self.host.state_get(self.scope.name(), &self.key)?;
+        let (value, etag) = entry.map_or((None, String::new()), |entry| (Some(entry.value), entry.etag));
+        self.etag = Some(etag);
+        Ok(value)
+    }
+}

@@ -1,0 +1,131 @@
+//! Prompts in a test: the question, and answers in their simplest form.
+
+use serde_json::{Value, json};
+
+use crate::Activity;
+
+/// Returns what is wrong with a prompt, if anything is.
+pub(super) fn problem(definition: &Value) -> Option<String> {
+    let choices = definition["choices"].as_array().map_or(0, Vec::len);
+    match definition["kind"].as_str() {
+        Some("choice") if choices == 0 => Some("`choices` is missing or empty: there is nothing to choose from".into()),
+        Some("confirm") if !matches!(choices, 0 | 2) => {
+            Some("`choices` of a confirm must be two: the words for yes and for no".into())
+        }
+        Some("text" | "number" | "confirm" | "choice" | "date-time" | "attachment") => None,
+        Some(other) => Some(format!("the kind of prompt `{other}` is unknown")),
+        None => Some("`kind` is missing".into()),
+    }
+}
+
+/// Returns the question of a prompt, with its choices as suggested actions; none where it has none.
+pub(super) fn question(definition: &Value, attempt: u32) -> Option<Activity> {
+    let retry = definition.get("retry").filter(|_| attempt > 0);
+    let mut question = match retry.or_else(|| definition.get("prompt"))? {
+        Value::String(text) => Activity::message(text.as_str()),
+        Value::Object(activity) => Activity::from_object(activity.clone()),
+        _ => return None,
+    };
+    let shown = |choice: &Value| match choice {
+        Value::String(text) => text.clone(),
+        _ => choice["title"].as_str().or_else(|| choice["value"].as_str()).unwrap_or_default().to_owned(),
+    };
+    for choice in definition["choices"].as_array().into_iter().flatten() {
+        question = question.suggest(shown(choice));
+    }
+    Some(question)
+}
+
+/// Returns what an answer means, or none where it does not fit.
+pub(super) fn recognize(definition: &Value, answer: &Activity) -> Option<Value> {
+    let text = answer.text.as_deref().unwrap_or_default().trim();
+    match definition["kind"].as_str()? {
+        "text" => {
+            let least = definition["min-length"].as_u64().unwrap_or(1).max(1);
+            let most = definition["max-length"].as_u64().unwrap_or(u64::MAX);
+            (least..=most).contains(&(text.chars().count() as u64)).then(|| text.into())
+        }
+        "number" => number(definition, text),
+        "confirm" => confirm(definition, text),
+        "choice" => choice(definition, text),
+        "date-time" => moment(definition, text),
+        "attachment" => attachments(definition, answer),
+        _ => None,
+    }
+}
+
+fn number(definition: &Value, text: &str) -> Option<Value> {
+    let number: f64 = text.parse().ok()?;
+    let least = definition["min"].as_f64().unwrap_or(f64::NEG_INFINITY);
+    let most = definition["max"].as_f64().unwrap_or(f64::INFINITY);
+    if !(least..=most).contains(&number) {
+        return None;
+    }
+    match text.parse::<i64>() {
+        Ok(whole) => Some(whole.into()),
+        Err(_) if definition["integer"] == true => None,
+        Err(_) => Some(number.into()),
+    }
+}
+
+fn confirm(definition: &Value, text: &str) -> Option<Value> {
+    if definition["choices"].is_array() {
+        return choice(definition, text).map(|chosen| (chosen["index"] == 0).into());
+    }
+    match text.to_lowercase().as_str() {
+        "yes" | "y" => Some(true.into()),
+        "no" | "n" => Some(false.into()),
+        _ => None,
+    }
+}
+
+fn choice(definition: &Value, text: &str) -> Option<Value> {
+    let choices = definition["choices"].as_array()?;
+    let value = |choice: &Value| choice.as_str().or_else(|| choice["value"].as_str()).unwrap_or_default().to_owned();
+    let says = |choice: &Value| {
+        let synonyms = choice["synonyms"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let words = choice["title"].as_str().into_iter().chain(synonyms);
+        words.chain([value(choice).as_str()]).any(|word| word.eq_ignore_ascii_case(text))
+    };
+    let by_number = || text.parse::<usize>().ok()?.checked_sub(1).filter(|index| *index < choices.len());
+    let index = choices.iter().position(says).or_else(by_number)?;
+    Some(json!({ "value": value(&choices[index]), "index": index, "score": 1.0, "synonym": text }))
+}
+
+/// ISO 8601 only. Two of one form compare as texts.
+fn moment(definition: &Value, text: &str) -> Option<Value> {
+    let form = |pattern: &str| {
+        text.len() == pattern.len()
+            && text.bytes().zip(pattern.bytes()).all(|(byte, wanted)| match wanted {
+                b'0' => byte.is_ascii_digit(),
+                other => byte == other,
+            })
+    };
+    let kind = match () {
+        () if form("0000-00-00") => "date",
+        () if form("00:00:00") => "time",
+        () if form("0000-00-00T00:00:00") => "date-time",
+        () => return None,
+    };
+    let types = definition["types"].as_array();
+    let wanted = types.is_none_or(|types| types.is_empty() || types.iter().any(|known| known == kind));
+    let within = definition["earliest"].as_str().is_none_or(|earliest| text >= earliest)
+        && definition["latest"].as_str().is_none_or(|latest| text <= latest);
+    (wanted && within).then(|| json!({ "type": kind, "value": text }))
+}
+
+fn attachments(definition: &Value, answer: &Activity) -> Option<Value> {
+    let most = definition["max-count"].as_u64().unwrap_or(u64::MAX);
+    let types: Vec<&str> =
+        definition["content-types"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let fits = |kind: &str| {
+        let covers = |wanted: &&str| match wanted.strip_suffix('*') {
+            Some(group) => *wanted == "*/*" || kind.starts_with(group),
+            None => *wanted == kind,
+        };
+        types.is_empty() || types.iter().any(covers)
+    };
+    let all = &answer.attachments;
+    let good = !all.is_empty() && all.len() as u64 <= most && all.iter().all(|file| fits(&file.content_type));
+    good.then(|| json!(all))
+}
