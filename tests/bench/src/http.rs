@@ -1,6 +1,7 @@
 //! One HTTP/1.1 connection as a client.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -12,6 +13,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::stats::now;
+
+/// No server under test may take longer, not even for a deploy that compiles.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// A connection that is made anew when the server closed it.
 pub(crate) struct Connection {
@@ -41,10 +45,13 @@ impl Connection {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let request = request.header("host", host).body(Full::new(body))?;
-        let response = sender.send_request(request).await.context("the request failed")?;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.context("the answer broke off")?;
-        Ok((status, body.to_bytes()))
+        let answer = async {
+            let response = sender.send_request(request).await.context("the request failed")?;
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.context("the answer broke off")?;
+            anyhow::Ok((status, body.to_bytes()))
+        };
+        tokio::time::timeout(ANSWER_MAX, answer).await.context("no answer came")?
     }
 
     /// Says something to a bot, and returns the text of its first reply, which comes in the answer.

@@ -4,7 +4,6 @@
 //! has come; in the open loop it speaks at fixed times whatever happens, and latency counts from the intended time.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -41,6 +40,8 @@ pub(crate) struct Plan {
     /// Measured.
     pub(crate) measure_ms: u64,
     pub(crate) text: String,
+    /// How each reply begins; any other is wrong, such as the reply of a failed turn.
+    pub(crate) reply: String,
     /// Unique among the loads that a server sees.
     pub(crate) tag: String,
 }
@@ -65,15 +66,18 @@ pub(crate) struct Outcome {
     pub(crate) duplicated: u64,
     /// Replies that came after the reply to a later message.
     pub(crate) reordered: u64,
+    /// Replies with another text than the plan's, or in another conversation than their message.
+    pub(crate) wrong: u64,
+    /// Latencies that the quantiles are of.
+    pub(crate) samples: usize,
     /// The first failures.
     pub(crate) errors: Vec<String>,
-    /// How often each text came, where there are few.
-    pub(crate) texts: BTreeMap<String, u64>,
 }
 
 /// How long replies may take after the last message.
 const STRAGGLERS_MAX: Duration = Duration::from_secs(10);
-const TEXTS_MAX: usize = 64;
+/// How long a reply that comes twice is waited for.
+const GRACE: Duration = Duration::from_millis(200);
 const ERRORS_MAX: usize = 3;
 
 /// One message of one user.
@@ -127,7 +131,7 @@ async fn listen(crowd: Rc<Crowd>, sink: TcpStream) {
     let mut lines = BufReader::with_capacity(1 << 16, sink).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if let Ok(record) = serde_json::from_str::<Record>(&line) {
-            crowd.hear(&record.reply_to, record.at, &record.text);
+            crowd.hear(&record.reply_to, &record.conversation, record.at, &record.text);
         }
     }
 }
@@ -205,7 +209,8 @@ impl Crowd {
         let body: Value = serde_json::from_slice(body).context("the answer is no JSON")?;
         for reply in body["activities"].as_array().into_iter().flatten() {
             let member = |name: &str| reply[name].as_str().unwrap_or_default();
-            self.hear(member("replyToId"), at, member("text"));
+            let conversation = reply["conversation"]["id"].as_str().unwrap_or_default();
+            self.hear(member("replyToId"), conversation, at, member("text"));
         }
         Ok(())
     }
@@ -229,7 +234,7 @@ impl Crowd {
     }
 
     /// Notes a reply; those to other loads are none of this one's.
-    fn hear(&self, reply_to: &str, at: u64, text: &str) {
+    fn hear(&self, reply_to: &str, conversation: &str, at: u64, text: &str) {
         let Some(rest) = reply_to.strip_prefix(self.plan.tag.as_str()).and_then(|rest| rest.strip_prefix('.')) else {
             return;
         };
@@ -247,11 +252,11 @@ impl Crowd {
             return;
         }
         said.replied = Some(at);
+        // The id of a message is that of its conversation and a number.
+        let elsewhere = reply_to.rsplit_once('.').is_none_or(|(its_own, _)| its_own != conversation);
+        tally.wrong += u64::from(elsewhere || !text.starts_with(&self.plan.reply));
         tally.reordered += u64::from(message < user.newest_reply);
         user.newest_reply = user.newest_reply.max(message);
-        if tally.texts.len() < TEXTS_MAX || tally.texts.contains_key(text) {
-            *tally.texts.entry(text.to_owned()).or_default() += 1;
-        }
         user.heard.notify_one();
     }
 
@@ -271,6 +276,7 @@ impl Crowd {
         while now() < end && self.users.borrow().iter().any(|user| user.said.iter().any(Said::is_awaited)) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        tokio::time::sleep(GRACE).await;
     }
 
     fn outcome(&self) -> Outcome {
@@ -287,6 +293,7 @@ impl Crowd {
             }
         }
         latencies.sort_unstable();
+        outcome.samples = latencies.len();
         outcome.per_second = f64::from(measured) / (Duration::from_millis(self.plan.measure_ms).as_secs_f64());
         outcome.p50_us = quantile(&latencies, 0.5);
         outcome.p99_us = quantile(&latencies, 0.99);
@@ -303,16 +310,17 @@ impl Said {
 }
 
 impl Outcome {
-    /// Fails if a message was lost, failed, or was answered twice or out of order.
+    /// Fails if a message was lost, failed, or was answered twice, out of order or wrongly.
     pub(crate) fn checked(self) -> anyhow::Result<Self> {
-        if self.answered == 0 || self.lost + self.failed + self.duplicated + self.reordered > 0 {
+        if self.answered == 0 || self.lost + self.failed + self.duplicated + self.reordered + self.wrong > 0 {
             anyhow::bail!(
-                "of the messages {} were answered, {} lost, {} failed, {} answered twice, {} out of order: {}",
+                "of the messages {} were answered, {} lost, {} failed, {} answered twice, {} out of order, {} wrongly: {}",
                 self.answered,
                 self.lost,
                 self.failed,
                 self.duplicated,
                 self.reordered,
+                self.wrong,
                 self.errors.join("; ")
             );
         }

@@ -86,8 +86,13 @@ async fn beside(lab: &Lab, server: &mut Server, rate: f64, noise: Noise, bomb: &
             return outcome;
         }
     };
-    let plan =
-        Plan { warm_up_ms: 0, measure_ms: PHASE_MS + 700, text: text.to_owned(), ..lab.plan(server, "noisy", users) };
+    let plan = Plan {
+        warm_up_ms: 0,
+        measure_ms: PHASE_MS + 700,
+        text: text.to_owned(),
+        reply: String::new(),
+        ..lab.plan(server, "noisy", users)
+    };
     let (outcome, bad) = tokio::join!(quiet(lab, server, rate), lab.load(&plan, None));
     let bad = bad?;
     // Each of them ends in its error reply.

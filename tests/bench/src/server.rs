@@ -46,6 +46,9 @@ struct Ports {
     admin: Option<SocketAddr>,
 }
 
+/// How much longer than its plan a load may take: an answer that never comes, and stragglers.
+const LOAD_EXTRA_MAX: Duration = Duration::from_secs(80);
+
 /// How long a server may take to start: it compiles all its components.
 const START_MAX: Duration = Duration::from_secs(120);
 
@@ -125,7 +128,8 @@ impl Lab {
     /// Starts the peer, whose packages npm installs if they are not there.
     pub(crate) async fn peer(&self, core: Core) -> anyhow::Result<Server> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peer");
-        if !folder.join("node_modules").is_dir() {
+        // npm writes this file last.
+        if !folder.join("node_modules/.package-lock.json").is_file() {
             let mut npm = Command::new("npm");
             npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&folder).stdout(Stdio::null());
             let status = npm.status().await.context("npm is not installed")?;
@@ -139,7 +143,7 @@ impl Lab {
         Server::start(node, &ports_file).await
     }
 
-    /// Returns a plan for a closed loop through the sink: one second to warm up, two measured.
+    /// Returns a plan for a closed loop through the sink: half a second to warm up, two seconds measured.
     pub(crate) fn plan(&self, server: &Server, bot: &str, users: usize) -> Plan {
         Plan {
             target: server.public,
@@ -151,6 +155,7 @@ impl Lab {
             warm_up_ms: 500,
             measure_ms: 2000,
             text: "hello".to_owned(),
+            reply: "Echo: hello".to_owned(),
             tag: format!("load-{}", self.number()),
         }
     }
@@ -159,7 +164,9 @@ impl Lab {
     pub(crate) async fn load(&self, plan: &Plan, core: Core) -> anyhow::Result<Outcome> {
         let mut load = command(&std::env::current_exe()?, core);
         load.arg("load").arg(serde_json::to_string(plan)?).stdout(Stdio::piped());
-        let output = load.spawn()?.wait_with_output().await?;
+        let limit = Duration::from_millis(plan.warm_up_ms + plan.measure_ms) + LOAD_EXTRA_MAX;
+        let output =
+            tokio::time::timeout(limit, load.spawn()?.wait_with_output()).await.context("a load did not end")??;
         serde_json::from_slice(&output.stdout).context("the load did not end well")
     }
 }
