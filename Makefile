@@ -35,7 +35,7 @@ guests: ## Build every guest that the tests use
 # The unmodified npm clients that the specs drive.
 clients:
 	@if command -v npm >/dev/null; then cd tests/clients && (cmp -s package-lock.json node_modules/.installed || \
-	    (npm ci --no-audit --no-fund --ignore-scripts && cp package-lock.json node_modules/.installed)); \
+	    (npm ci --no-audit --no-fund --ignore-scripts && cp package-lock.json node_modules/.installed)) && ./webchat.sh; \
 	else echo "SKIPPED: npm clients: node and npm are not installed"; fi
 
 test: guests clients ## Build every guest and run every test

@@ -26,6 +26,25 @@ async fn the_npm_direct_line_client_talks_to_a_bot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn web_chat_talks_to_a_bot_from_an_origin_that_is_allowed() {
+    if !can_run() {
+        return;
+    }
+    // The page with Web Chat is served by the script; a port that is free now is so in a moment.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let origin = format!("http://{free}");
+    let config = Config::new()
+        .set("server.mode", "'development'")
+        .set("server.allowed-origins", &format!("['{origin}']"))
+        .bot("bot", &[])
+        .plugin("bot", "help", "settings.text = 'Say anything.'")
+        .plugin("bot", "welcome", "")
+        .plugin("bot", "echo", "");
+    let Some(host) = Host::start(config).await else { return };
+    run("webchat.mjs", &[host.url("").as_ref(), "bot".as_ref(), origin.as_ref()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_chat_page_works_by_keyboard_and_on_a_phone() {
     if !can_run() {
         return;

@@ -1,0 +1,153 @@
+// Drives botframework-webchat, as npm has it, in Chromium against a bot that welcomes and echoes.
+//
+// usage: node webchat.mjs BASE_URL BOT ORIGIN     e.g. node webchat.mjs http://localhost:3978 demo http://127.0.0.1:9555
+//
+// ORIGIN must be in `server.allowed-origins` of the host; the page with Web Chat is served there. Environment: CHROMIUM, the
+// browser's path. Exit status: 0 all held, 1 something did not (the last line says what), 2 wrong usage, 3 no browser here.
+
+import assert from 'node:assert/strict';
+import { createReadStream } from 'node:fs';
+import { createServer } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { launchOptions } from './browser.mjs';
+
+/** One step of the conversation. Only a broken host lets it pass: a lost stream alone takes Web Chat up to 15 s. */
+const PATIENCE_MS = 45_000;
+const PICTURE = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+const WEB_CHAT = fileURLToPath(new URL('node_modules/.webchat-4.18.1/package/dist/webchat.js', import.meta.url));
+const PAGE = `<!doctype html><title>Web Chat</title><meta charset="utf-8">
+  <style>html, body, #chat { height: 100%; margin: 0 }</style><div id="chat"></div><script src="/webchat.js"></script>`;
+
+const [base, bot, origin] = process.argv.slice(2);
+if (!base || !bot || !origin) {
+  console.error('usage: node webchat.mjs BASE_URL BOT ORIGIN');
+  process.exit(2);
+}
+const domain = new URL('/v3/directline', base).href;
+const user = { id: 'dl_ann', name: 'Ann' };
+let step = 'start';
+
+const servers = [await serve(new URL(origin).port), await serve(0)];
+const browser = await chromium.launch(launchOptions());
+try {
+  const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  await talk(page);
+  await stranger(await browser.newPage(), `http://127.0.0.1:${servers[1].address().port}/`);
+  console.log('Web Chat: ok');
+} catch (error) {
+  console.error(`${step}: ${error.message}`);
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+  servers.forEach((server) => server.close());
+}
+
+async function talk(page) {
+  const problems = [];
+  page.on('pageerror', (error) => problems.push(error.message));
+  const { token, conversationId } = await generate();
+  await page.goto(origin);
+
+  step = 'start a conversation';
+  await page.evaluate(
+    ([domain, token, userID]) => {
+      const directLine = WebChat.createDirectLine({ domain, token });
+      WebChat.renderWebChat({ directLine, userID, locale: 'en-US' }, document.getElementById('chat'));
+    },
+    [domain, token, user.id],
+  );
+  const bubble = (text) => page.locator('.webchat__bubble', { hasText: text });
+  await bubble('Welcome, Ann!').first().waitFor();
+
+  step = 'send a message';
+  const box = page.locator('[data-testid="send box text area"], .webchat__send-box-text-box__input').first();
+  await box.fill('hello');
+  await box.press('Enter');
+  await bubble('Echo: hello').waitFor();
+
+  step = 'see the message as sent, once and above its answer';
+  const own = page.locator('.webchat__bubble--from-user', { hasText: 'hello' });
+  assert.equal(await own.count(), 1);
+  const [question, answer] = [await own.boundingBox(), await bubble('Echo: hello').boundingBox()];
+  assert.ok(question.y < answer.y, 'the answer stands above the question');
+  await settled(page);
+
+  step = 'press a button of the welcome card';
+  await page.getByRole('button', { name: 'help', exact: true }).first().click();
+  await page.locator('.webchat__bubble--from-user', { hasText: 'help' }).waitFor();
+  await settled(page);
+
+  step = 'send a file';
+  const file = { name: 'dot.png', mimeType: 'image/png', buffer: Buffer.from(PICTURE, 'base64') };
+  await page.locator('input[type="file"]').first().setInputFiles(file);
+  await box.fill('a picture');
+  await box.press('Enter');
+  await bubble('Echo: a picture').waitFor();
+  // Web Chat goes on showing its own copy; what the host stored is asked for apart.
+  const { activities } = await call('GET', `/conversations/${conversationId}/activities`, token);
+  const stored = activities.flatMap((activity) => activity.attachments ?? []).find(({ name }) => name === 'dot.png');
+  const picture = Buffer.from(await (await fetch(stored.contentUrl)).arrayBuffer());
+  assert.equal(picture.toString('base64'), PICTURE);
+  await settled(page);
+
+  step = 'lose the stream and go on';
+  const { streamUrl } = await call('GET', `/conversations/${conversationId}`, token);
+  const other = await page.context().newPage();
+  await other.goto(`${origin}/empty`);
+  const taken = await other.evaluate(
+    (url) => new Promise((resolve) => Object.assign(new WebSocket(url), { onopen: () => resolve(true), onerror: () => resolve(false) })),
+    streamUrl,
+  );
+  assert.ok(taken, 'a second stream of the conversation was refused');
+  await box.fill('still there?');
+  await box.press('Enter');
+  await bubble('Echo: still there?').waitFor();
+  await settled(page);
+  assert.deepEqual(problems, []);
+}
+
+/** Waits until Web Chat takes everything for sent. */
+async function settled(page) {
+  const pending = page.getByText(/^(Sending|Send failed)/);
+  await page.waitForFunction(() => !/Sending|Send failed/.test(document.getElementById('chat').innerText));
+  assert.equal(await pending.count(), 0);
+}
+
+/** A page of another origin gets nothing, not even a token. */
+async function stranger(page, url) {
+  step = 'keep a foreign page out';
+  await page.goto(url);
+  const read = await page.evaluate(async (domain) => {
+    const body = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' };
+    return fetch(`${domain}/tokens/generate`, body).then(() => 'read', () => 'refused');
+  }, domain);
+  assert.equal(read, 'refused');
+}
+
+async function generate() {
+  return call('POST', '/tokens/generate', undefined, { bot, user });
+}
+
+async function call(method, path, token, body) {
+  const headers = { 'content-type': 'application/json' };
+  if (token) headers.authorization = `Bearer ${token}`;
+  const response = await fetch(domain + path, { method, headers, body: body && JSON.stringify(body) });
+  assert.ok(response.ok, `${method} ${path} answered ${response.status}: ${await response.clone().text()}`);
+  return response.json();
+}
+
+async function serve(port) {
+  const server = createServer((request, response) => {
+    if (request.url === '/webchat.js') {
+      response.setHeader('content-type', 'text/javascript');
+      createReadStream(WEB_CHAT).pipe(response);
+    } else {
+      response.setHeader('content-type', 'text/html');
+      response.end(PAGE);
+    }
+  });
+  await new Promise((resolve, reject) => server.once('error', reject).listen(Number(port), '127.0.0.1', resolve));
+  return server;
+}
