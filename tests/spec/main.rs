@@ -27,6 +27,7 @@ mod shutdown;
 mod state;
 mod swap;
 mod tidy;
+mod travel;
 
 /// A file that is not listed above would never run.
 #[test]

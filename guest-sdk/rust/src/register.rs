@@ -48,7 +48,7 @@ macro_rules! register {
         #[cfg(target_family = "wasm")]
         const _: () = {
             use $crate::__private::Component;
-    $crate::export_dialogs!(Component with_types_in $crate::__private::dialogs);
+    $crate::__private::dialogs::export_dialogs!(Component with_types_in $crate::__private::dialogs);
         };
     };
     ($bot:ty, $other:tt $(,)?) => {

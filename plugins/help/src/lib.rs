@@ -1,4 +1,6 @@
-//! Answers «help» for any bot, from a text in the configuration.
+//! Answers «help» for any bot: a text from the configuration, or one for the dialog that goes on.
+
+use std::collections::BTreeMap;
 
 use turntable_sdk::json;
 use turntable_sdk::prelude::*;
@@ -15,28 +17,58 @@ impl Bot for Help {
             .description("Answers a call for help")
             .activities([])
             .route(Route::new("help", PATTERN).score(0.9))
+            .wants_dialogs()
             .settings(json!({
                 "type": "object",
                 "additionalProperties": false,
                 "required": ["text"],
-                "properties": { "text": { "type": "string", "minLength": 1, "description": "What the bot can do." } }
+                "properties": {
+                    "text": { "type": "string", "minLength": 1, "description": "What the bot can do." },
+                    "dialogs": {
+                        "type": "object",
+                        "additionalProperties": { "type": "string", "minLength": 1 },
+                        "description": "What to say while a dialog waits: by PLUGIN/DIALOG, or by PLUGIN for all of one."
+                    }
+                }
             }))
     }
 
     fn on_route(&mut self, turn: &mut Turn, _name: &str) -> Result {
-        let text: String = turn.required("text")?;
+        let texts: BTreeMap<String, String> = turn.config("dialogs")?.unwrap_or_default();
+        let found = active_dialogs(turn)?.iter().find_map(|name| texts.get(name).cloned());
+        let text = match found {
+            Some(text) => text,
+            None => turn.required("text")?,
+        };
+        // The dialog that waits asks its question again behind it: the route's `after` is `reprompt`.
         turn.reply(text)?;
         Ok(Handled)
     }
+}
+
+/// Returns the names under which the waiting dialogs may be described, the closest first.
+fn active_dialogs(turn: &Turn) -> Result<Vec<String>> {
+    let frames = match turn.dialogs().frames() {
+        Ok(frames) => frames,
+        // Without the grant it still answers, only not by dialog.
+        Err(fault) if fault.code == "denied" => return Ok(Vec::new()),
+        Err(fault) => return Err(fault),
+    };
+    Ok(frames.iter().flat_map(|frame| [format!("{}/{}", frame.plugin, frame.dialog), frame.plugin.clone()]).collect())
 }
 
 turntable_sdk::register!(Help);
 
 #[cfg(test)]
 mod tests {
-    use turntable_sdk::testing::TestHost;
+    use turntable_sdk::testing::{Call, TestHost};
 
     use super::*;
+
+    fn host() -> TestHost<Help> {
+        let dialogs = json!({ "travel/book": "I need your destination.", "travel": "I book trips." });
+        TestHost::new().setting("text", "I open tickets.").setting("dialogs", dialogs)
+    }
 
     #[test]
     fn it_answers_with_the_configured_text() {
@@ -45,8 +77,36 @@ mod tests {
     }
 
     #[test]
+    fn while_a_dialog_waits_it_explains_that_one_and_the_question_comes_again() {
+        let host = host();
+        host.interrupts("travel", "book", "prompt:text");
+        let answer = host.takes_route("help", "help").replies("I need your destination.").waits_in("book");
+        assert_eq!(answer.reprompts, 1);
+    }
+
+    #[test]
+    fn a_dialog_without_a_text_of_its_own_is_explained_by_its_plugin_then_by_what_is_below() {
+        let nested = host();
+        nested.interrupts("travel", "traveller", "prompt:text");
+        nested.takes_route("help", "?").replies("I book trips.");
+        let over = host();
+        over.interrupts("travel", "book", "prompt:text");
+        over.interrupts("settings", "preferences", "prompt:text");
+        over.takes_route("help", "?").replies("I need your destination.");
+        let other = host();
+        other.interrupts("shop", "order", "prompt:text");
+        other.takes_route("help", "?").replies("I open tickets.");
+    }
+
+    #[test]
+    fn without_the_grant_it_gives_the_general_answer() {
+        let host = host().refuses(Call::Stack, Fault::denied("no grant `dialogs`"));
+        host.takes_route("help", "help").replies("I open tickets.");
+    }
+
+    #[test]
     fn it_sees_no_ordinary_message() {
-        TestHost::<Help>::new().setting("text", "I open tickets.").says("help me").silent().passes();
+        host().says("help me").silent().passes();
     }
 
     #[test]
@@ -61,5 +121,6 @@ mod tests {
         assert_eq!(manifest["activities"], json!([]));
         assert_eq!(manifest["routes"], json!([{ "name": "help", "pattern": PATTERN, "score": 0.9 }]));
         assert_eq!(manifest["settings"]["required"], json!(["text"]));
+        assert_eq!(manifest["wants"], json!({ "dialogs": true }));
     }
 }

@@ -76,7 +76,7 @@ impl Engine {
         let taken = match &top.status {
             Status::Waiting(types) if is_message || types.contains(&self.activity.kind) => {
                 let data = Value::Object(self.activity.clone().into_object());
-                match self.tell(&top, "continue", data)? {
+                match self.tell(&top, "continue", &data)? {
                     Some(step) if step.kind == "ignored" => false,
                     Some(step) => self.apply(&top.id, "continue", step).map(|()| true)?,
                     None => true,
@@ -108,8 +108,8 @@ impl Engine {
             }
             let Some(top) = self.host.staged().top().cloned() else { return Ok(()) };
             match &top.status {
-                Status::Begin(options) => self.tell_and_apply(&top, "begin", options.clone())?,
-                Status::Resume(event) => self.tell_and_apply(&top, "resume", event.clone())?,
+                Status::Begin(options) => self.tell_and_apply(&top, "begin", options)?,
+                Status::Resume(event) => self.tell_and_apply(&top, "resume", event)?,
                 Status::Child => self.set(&top.id, Status::Resume(resumed("dialog", "failed", None))),
                 Status::Waiting(_) | Status::Prompt { .. } | Status::Foreign(_) => {
                     if !std::mem::take(&mut self.host.staged().reprompt) {
@@ -118,7 +118,7 @@ impl Engine {
                     self.host.staged().reprompts += 1;
                     match &top.status {
                         Status::Prompt { definition, .. } => self.ask(definition, 0)?,
-                        Status::Waiting(_) => self.tell_and_apply(&top, "reprompt", Value::Null)?,
+                        Status::Waiting(_) => self.tell_and_apply(&top, "reprompt", &Value::Null)?,
                         _ => {}
                     }
                 }
@@ -126,7 +126,7 @@ impl Engine {
         }
     }
 
-    fn tell_and_apply(&mut self, frame: &TestFrame, kind: &str, data: Value) -> Result<()> {
+    fn tell_and_apply(&mut self, frame: &TestFrame, kind: &str, data: &Value) -> Result<()> {
         self.entered.get_or_insert_with(|| frame.id.clone());
         match self.tell(frame, kind, data)? {
             Some(step) => self.apply(&frame.id, kind, step),
@@ -135,14 +135,14 @@ impl Engine {
     }
 
     /// Sends an event, after a migration where the dialog has another version now. None: the frame was reset.
-    fn tell(&mut self, frame: &TestFrame, kind: &str, data: Value) -> Result<Option<Step>> {
+    fn tell(&mut self, frame: &TestFrame, kind: &str, data: &Value) -> Result<Option<Step>> {
         let version = self.dialogs.ids().find(|(id, _)| *id == frame.dialog).map(|(_, version)| version);
         let Some(version) = version else { return self.reset(frame) };
         if version == frame.version || frame.state.is_none() {
             if let Some(frame) = self.host.staged().frame(&frame.id) {
                 frame.version = version;
             }
-            return self.enter(frame, kind, &data).map(Some);
+            return self.enter(frame, kind, data).map(Some);
         }
         let step = self.enter(frame, "migrate", &json!({ "from": frame.version, "to": version }))?;
         if step.kind != "accept" || version < frame.version {
@@ -156,7 +156,7 @@ impl Engine {
         if let Some(kept) = self.host.staged().frame(&frame.id) {
             kept.clone_from(&migrated);
         }
-        self.enter(&migrated, kind, &data).map(Some)
+        self.enter(&migrated, kind, data).map(Some)
     }
 
     fn reset(&mut self, frame: &TestFrame) -> Result<Option<Step>> {
@@ -255,7 +255,7 @@ impl Engine {
             return Ok(());
         };
         let data = json!({ "validator": validator, "value": value, "attempt": attempt + 1 });
-        let Some(step) = self.tell(frame, "validate", data)? else { return Ok(()) };
+        let Some(step) = self.tell(frame, "validate", &data)? else { return Ok(()) };
         match step.kind {
             "accept" => {
                 let value = if step.data.is_null() { value } else { step.data };

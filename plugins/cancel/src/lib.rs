@@ -1,0 +1,113 @@
+//! Answers «cancel» for any bot: cancels every dialog of the conversation, whichever plugin owns it.
+
+use turntable_sdk::prelude::*;
+use turntable_sdk::{After, json};
+
+/// What it says in one language: after cancelling, and where there was nothing to cancel.
+struct Words {
+    language: &'static str,
+    pattern: &'static str,
+    cancelled: &'static str,
+    nothing: &'static str,
+}
+
+/// The first is for users of other languages, and of none.
+const LANGUAGES: &[Words] = &[
+    Words {
+        language: "en",
+        pattern: "cancel|quit|stop|never ?mind",
+        cancelled: "OK, I have cancelled that.",
+        nothing: "There is nothing to cancel.",
+    },
+    Words {
+        language: "de",
+        pattern: "abbrechen|abbruch|stopp?",
+        cancelled: "Gut, ich habe das abgebrochen.",
+        nothing: "Es gibt nichts abzubrechen.",
+    },
+    Words {
+        language: "es",
+        pattern: "cancelar|salir",
+        cancelled: "De acuerdo, lo he cancelado.",
+        nothing: "No hay nada que cancelar.",
+    },
+    Words {
+        language: "fr",
+        pattern: "annuler|arrêter|arreter",
+        cancelled: "D'accord, j'ai annulé.",
+        nothing: "Il n'y a rien à annuler.",
+    },
+];
+
+#[derive(Default)]
+struct Cancel;
+
+impl Bot for Cancel {
+    fn manifest(&self) -> Manifest {
+        let manifest =
+            Manifest::new().description("Cancels what goes on").activities([]).wants_dialogs().settings(json!({
+                "type": "object", "additionalProperties": false, "properties": {}
+            }));
+        LANGUAGES.iter().enumerate().fold(manifest, |manifest, (position, words)| {
+            let route = Route::new(words.language, words.pattern).score(1.0).after(After::None);
+            // English words work for everyone.
+            manifest.route(if position == 0 { route } else { route.locales([words.language]) })
+        })
+    }
+
+    fn on_route(&mut self, turn: &mut Turn, _name: &str) -> Result {
+        let words = words_for(turn.meta().locale.as_deref());
+        let text = if turn.dialogs().cancel_all()? > 0 { words.cancelled } else { words.nothing };
+        turn.reply(text)?;
+        Ok(Handled)
+    }
+}
+
+fn words_for(locale: Option<&str>) -> &'static Words {
+    let language = locale.and_then(|locale| locale.split('-').next()).unwrap_or_default();
+    LANGUAGES.iter().find(|words| words.language.eq_ignore_ascii_case(language)).unwrap_or(&LANGUAGES[0])
+}
+
+turntable_sdk::register!(Cancel);
+
+#[cfg(test)]
+mod tests {
+    use turntable_sdk::testing::{Call, TestHost};
+
+    use super::*;
+
+    #[test]
+    fn it_cancels_the_dialogs_of_every_plugin() {
+        let host = TestHost::<Cancel>::new();
+        host.interrupts("travel", "book", "child");
+        host.interrupts("travel", "traveller", "prompt:text");
+        host.interrupts("settings", "preferences", "prompt:choice");
+        host.takes_route("en", "cancel").replies("OK, I have cancelled that.").handled().ends_dialogs();
+        host.takes_route("en", "quit").replies("There is nothing to cancel.").handled();
+    }
+
+    #[test]
+    fn it_speaks_the_language_of_the_user() {
+        let host = TestHost::<Cancel>::new().locale("de-AT");
+        host.interrupts("travel", "book", "prompt:text");
+        host.takes_route("de", "abbrechen").replies("Gut, ich habe das abgebrochen.");
+        host.clone().locale("fr").takes_route("fr", "annuler").replies("Il n'y a rien à annuler.");
+        host.locale("nl").takes_route("en", "stop").replies("There is nothing to cancel.");
+    }
+
+    #[test]
+    fn without_its_grant_it_fails_instead_of_saying_that_it_cancelled() {
+        let host = TestHost::<Cancel>::new().refuses(Call::Stack, Fault::denied("no grant `dialogs`"));
+        host.takes_route("en", "cancel").silent().fails("denied");
+    }
+
+    #[test]
+    fn the_manifest_has_a_route_for_each_language_and_asks_for_dialogs() {
+        let manifest = TestHost::<Cancel>::new().manifest();
+        assert_eq!(manifest["activities"], json!([]));
+        assert_eq!(manifest["wants"], json!({ "dialogs": true }));
+        assert_eq!(manifest["routes"][0]["locales"], json!(null));
+        assert_eq!(manifest["routes"][1]["locales"], json!(["de"]));
+        assert_eq!(manifest["routes"].as_array().map(Vec::len), Some(LANGUAGES.len()));
+    }
+}

@@ -1,0 +1,100 @@
+//! The dialogs: the trip as one straight line, and each traveller in steps.
+
+use turntable_sdk::prelude::*;
+use turntable_sdk::prompt::{Choice, Moment, attachment, choice, confirm, date_time, number, text};
+use turntable_sdk::{Fault, Value, json};
+
+use crate::trip::{TRIPS, Traveller, Trip};
+
+/// The most travellers of one trip.
+const TRAVELLERS_MAX: i64 = 4;
+/// Attempts at a question before the booking is given up.
+const ATTEMPTS: u32 = 5;
+
+/// Books a trip; its result is the trip.
+pub(crate) fn book() -> StraightLine {
+    StraightLine::new("book", run)
+        .validator("not-in-winter", not_in_winter)
+        .on_cancelled(|turn, _| turn.reply("No trip was booked.").map(drop))
+}
+
+async fn run(d: &mut Dialogue) -> Result<Trip> {
+    let destinations = d.step("destinations", |once| {
+        let set: Option<Vec<String>> = once.config("destinations")?;
+        Ok(set.unwrap_or_else(|| ["Lisbon", "Oslo", "Rome"].map(str::to_owned).into()))
+    })?;
+    let to = d.ask(where_to(&destinations)).await?.value;
+    let day = d.ask(
+        date_time(format!("When do you want to go to {to}?"))
+            .named("day")
+            .date()
+            .attempts(ATTEMPTS)
+            .retry("Which day? «2026-12-24» and «tomorrow» both work.")
+            .validator("not-in-winter"),
+    );
+    let day: Moment = day.await?;
+    let count = number("How many of you are there?").integer().min(1).max(TRAVELLERS_MAX).attempts(ATTEMPTS);
+    let count =
+        d.ask(count.named("count").retry(format!("A whole number from 1 to {TRAVELLERS_MAX}, please."))).await?;
+    let mut travellers: Vec<Traveller> = Vec::new();
+    for number in 1..=count {
+        travellers.push(d.call("traveller", json!({ "number": number, "of": count })).await?);
+    }
+    let trip = Trip { to, day: day.value, travellers };
+    d.send(trip.card())?;
+    if !d.ask(confirm("Shall I book it?").named("sure").attempts(ATTEMPTS)).await? {
+        d.send("All right, nothing is booked.")?;
+        return d.cancel().await;
+    }
+    d.step("keep", |once| once.state().user::<Vec<Trip>>(TRIPS).update(|trips| trips.push(trip.clone())))?;
+    d.send(format!("Booked: {}.", trip.line()))?;
+    Ok(trip)
+}
+
+fn where_to(destinations: &[String]) -> turntable_sdk::Prompt<turntable_sdk::prompt::Chosen> {
+    let choices = destinations.iter().map(|name| Choice::new(name.as_str()));
+    choice("Where to?", choices).named("to").attempts(ATTEMPTS).retry("I do not go there. Where to?")
+}
+
+/// Nobody travels from December to February.
+fn not_in_winter(_turn: &mut Turn, check: &turntable_sdk::Check) -> Result<Verdict> {
+    let day: Moment = check.value()?;
+    let month = day.value.split('-').nth(1).ok_or_else(|| Fault::invalid("the day is no date"))?;
+    Ok(match month {
+        "12" | "01" | "02" => Verdict::reject_with("We do not travel in winter. Another day?"),
+        _ => Verdict::accept(),
+    })
+}
+
+/// Asks for one traveller; its result is the traveller.
+pub(crate) fn traveller() -> Waterfall {
+    Waterfall::new("traveller")
+        .step(|step| {
+            let options: Value = step.options()?;
+            let question = match options["of"].as_i64() {
+                Some(1) => "What is your name?".to_owned(),
+                _ => format!("What is the name of traveller {}?", options["number"]),
+            };
+            step.prompt(
+                text(question).min_length(2).max_length(80).attempts(ATTEMPTS).retry("Two letters at least, please."),
+            )
+        })
+        .step(|step| {
+            let name: String = step.result()?;
+            let question = format!("A picture of the passport of {name}, please.");
+            step.set("name", name)?;
+            step.prompt(
+                attachment(question)
+                    .content_types(["image/*", "application/pdf"])
+                    .max_count(1)
+                    .attempts(ATTEMPTS)
+                    .retry("One picture or PDF, please."),
+            )
+        })
+        .step(|step| {
+            let files: Vec<Attachment> = step.result()?;
+            let file = files.into_iter().next().unwrap_or_default();
+            let passport = file.name.or(file.content_url).unwrap_or_else(|| "received".to_owned());
+            step.done(Traveller { name: step.get("name")?, passport })
+        })
+}
