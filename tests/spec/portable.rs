@@ -6,7 +6,8 @@ use crate::support::{Config, Host, component, expecting_replies, message};
 
 async fn start(language: &str) -> Option<Host> {
     let name = format!("portable-{language}");
-    let more = "settings.greeting = 'Hello'\nlimits.cpu-ms = 2000";
+    let more = "settings.greeting = 'Hello'\nlimits.cpu-ms = 2000\n\
+                grants = { state = ['conversation', 'user'], dialogs = true }";
     Host::start(Config::new().bot("portable", &[]).plugin("portable", &name, more)).await
 }
 
@@ -52,6 +53,65 @@ async fn holds_the_conversation(language: &str) {
     host.logged("portable log").await;
     let fault = host.admin("GET", "/v1/bots/portable/turns", Vec::new()).await;
     assert!(fault.text.contains("fault invalid: asked to fail"), "{}", fault.text);
+}
+
+/// State lasts from turn to turn, and a dialog with a prompt of the host runs.
+async fn remembers_and_asks(language: &str) {
+    let Some(host) = start(language).await else { return };
+    host.bot("portable")
+        .says("recall")
+        .replies("note none")
+        .says("note ünï \"quoted\"")
+        .replies("noted")
+        .says("recall")
+        .replies("note ünï \"quoted\"")
+        .says("forget")
+        .replies("forgotten")
+        .says("recall")
+        .replies("note none")
+        .says("count")
+        .replies("1")
+        .says("count")
+        .replies("2")
+        .says("ask")
+        .replies("How old are you?")
+        .says("old")
+        .replies("A number, please.")
+        .says("seventeen")
+        .replies("At least 18, please (2).")
+        .says("18")
+        .replies("You are 18.")
+        .says("ask")
+        .replies("How old are you?")
+        .says("stop")
+        .replies("stopped 1 age:prompt:number")
+        .replies("cancelled: cancel-all")
+        .says("ask")
+        .replies("How old are you?")
+        .says("a")
+        .replies("A number, please.")
+        .says("b")
+        .replies("A number, please.")
+        .says("c")
+        .replies("Never mind.")
+        .says("stop")
+        .replies("stopped 0")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rust_remembers_and_asks() {
+    remembers_and_asks("rust").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn javascript_remembers_and_asks() {
+    remembers_and_asks("js").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_remembers_and_asks() {
+    remembers_and_asks("python").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

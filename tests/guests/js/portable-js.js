@@ -2,6 +2,8 @@
 import * as turn from "turntable:bot/turn@0.1.0";
 import * as config from "turntable:bot/config@0.1.0";
 import * as log from "turntable:bot/log@0.1.0";
+import * as state from "turntable:bot/state@0.1.0";
+import * as dialogs from "turntable:bot/dialogs@0.1.0";
 
 // QuickJS freezes its random generator when the component is built: reseed it from what the host gives each call.
 function reseed(meta) {
@@ -31,15 +33,84 @@ function card() {
   return message("A card", { attachments: [{ contentType: "application/vnd.microsoft.card.adaptive", content }] });
 }
 
+function say(text) {
+  turn.reply(message(text));
+}
+
+function count() {
+  const entry = state.get("conversation", "count");
+  const sum = (entry ? JSON.parse(entry.value) : 0) + 1;
+  state.set("conversation", "count", JSON.stringify(sum), entry ? entry.etag : "");
+  say(String(sum));
+}
+
+function stop() {
+  const waiting = dialogs.stack().map((frame) => ` ${frame.dialog}:${frame.waitsFor}`).join("");
+  say(`stopped ${dialogs.cancelAll()}${waiting}`);
+}
+
+const step = (kind, data = null) => ({ kind, state: undefined, data: JSON.stringify(data) });
+
+function ended({ reason, result }) {
+  if (reason !== "completed") {
+    say("Never mind.");
+    return step("cancelled");
+  }
+  say(`You are ${result}.`);
+  return step("done", result);
+}
+
+const AGE = {
+  kind: "number", prompt: "How old are you?", retry: "A number, please.", integer: true, attempts: 3, validator: "adult",
+};
+
+export const dialogHandler = {
+  onDialog(meta, event) {
+    const data = JSON.parse(event.data);
+    switch (event.kind) {
+      case "begin":
+        return step("prompt", AGE);
+      case "resume":
+        return ended(data);
+      case "validate":
+        return data.value >= 18 ? step("accept") : step("reject", { retry: `At least 18, please (${data.attempt}).` });
+      case "cancelled":
+        say(`cancelled: ${data.reason}`);
+        return step("ignored");
+      default:
+        return step("ignored");
+    }
+  },
+};
+
 export const botHandler = {
   describe() {
-    return JSON.stringify({ name: "portable", version: "0.1.0", activities: ["message"] });
+    return JSON.stringify({
+      name: "portable",
+      version: "0.1.0",
+      roles: ["handler", "dialogs"],
+      activities: ["message"],
+      routes: [{ name: "stop", pattern: "stop", after: "none" }],
+      dialogs: [{ id: "age", "state-version": 0 }],
+      wants: { state: ["conversation", "user"], dialogs: true },
+    });
   },
 
   onActivity(meta, text) {
     reseed(meta);
     const activity = JSON.parse(text);
     if (activity.type !== "message") return "next";
+    if (meta.trigger === "route:stop") {
+      stop();
+      return "handled";
+    }
+    const spoken = activity.text ?? "";
+    const [command, note] = [spoken.slice(0, 5), spoken.slice(5)];
+    if (command === "note ") {
+      state.set("user", "note", JSON.stringify(note), undefined);
+      say("noted");
+      return "handled";
+    }
     switch (activity.text) {
       case "card":
         turn.reply(card());
@@ -66,6 +137,21 @@ export const botHandler = {
         turn.reply(message(ids.map((id) => id.slice(0, 3)).join(",")));
         break;
       }
+      case "recall": {
+        const entry = state.get("user", "note");
+        say(`note ${entry ? JSON.parse(entry.value) : "none"}`);
+        break;
+      }
+      case "forget":
+        state.remove("user", "note", undefined);
+        say("forgotten");
+        break;
+      case "count":
+        count();
+        break;
+      case "ask":
+        dialogs.begin("age", "null");
+        break;
       case "random":
         turn.reply(message(String(Math.random())));
         break;

@@ -3,9 +3,9 @@
 import json
 
 from componentize_py_types import Err
-from wit_world.exports import BotHandler as Contract
-from wit_world.imports import config, log, turn
-from wit_world.imports.types import Fault, Flow
+from wit_world import exports
+from wit_world.imports import config, dialogs, log, state, turn
+from wit_world.imports.types import Fault, Flow, Step
 
 
 def setting(name):
@@ -24,15 +24,87 @@ def card():
     return message("A card", attachments=[attachment])
 
 
-class BotHandler(Contract):
+def say(text):
+    turn.reply(message(text))
+
+
+def count():
+    entry = state.get("conversation", "count")
+    total = (json.loads(entry.value) if entry else 0) + 1
+    state.set("conversation", "count", json.dumps(total), entry.etag if entry else "")
+    say(str(total))
+
+
+def stop():
+    waiting = "".join(f" {frame.dialog}:{frame.waits_for}" for frame in dialogs.stack())
+    say(f"stopped {dialogs.cancel_all()}{waiting}")
+
+
+def step(kind, data=None):
+    return Step(kind, None, json.dumps(data))
+
+
+def ended(end):
+    if end["reason"] != "completed":
+        say("Never mind.")
+        return step("cancelled")
+    say(f"You are {end['result']}.")
+    return step("done", end["result"])
+
+
+AGE = {
+    "kind": "number",
+    "prompt": "How old are you?",
+    "retry": "A number, please.",
+    "integer": True,
+    "attempts": 3,
+    "validator": "adult",
+}
+
+
+class DialogHandler(exports.DialogHandler):
+    def on_dialog(self, meta, event, state):
+        data = json.loads(event.data)
+        match event.kind:
+            case "begin":
+                return step("prompt", AGE)
+            case "resume":
+                return ended(data)
+            case "validate":
+                if data["value"] >= 18:
+                    return step("accept")
+                return step("reject", {"retry": f"At least 18, please ({data['attempt']})."})
+            case "cancelled":
+                say(f"cancelled: {data['reason']}")
+        return step("ignored")
+
+
+class BotHandler(exports.BotHandler):
     def describe(self):
-        return json.dumps({"name": "portable", "version": "0.1.0", "activities": ["message"]})
+        return json.dumps(
+            {
+                "name": "portable",
+                "version": "0.1.0",
+                "roles": ["handler", "dialogs"],
+                "activities": ["message"],
+                "routes": [{"name": "stop", "pattern": "stop", "after": "none"}],
+                "dialogs": [{"id": "age", "state-version": 0}],
+                "wants": {"state": ["conversation", "user"], "dialogs": True},
+            }
+        )
 
     def on_activity(self, meta, activity):
         activity = json.loads(activity)
         if activity["type"] != "message":
             return Flow.NEXT
         text = activity.get("text", "")
+        if meta.trigger == "route:stop":
+            stop()
+            return Flow.HANDLED
+        if text.startswith("note "):
+            state.set("user", "note", json.dumps(text[5:]), None)
+            say("noted")
+            return Flow.HANDLED
         match text:
             case "card":
                 turn.reply(card())
@@ -53,6 +125,16 @@ class BotHandler(Contract):
             case "twice":
                 ids = [turn.reply(message("one")), turn.send(message("two"))]
                 turn.reply(message(",".join(id[:3] for id in ids)))
+            case "recall":
+                entry = state.get("user", "note")
+                say(f"note {json.loads(entry.value) if entry else 'none'}")
+            case "forget":
+                state.remove("user", "note", None)
+                say("forgotten")
+            case "count":
+                count()
+            case "ask":
+                dialogs.begin("age", "null")
             case _:
                 sender = activity["from"]
                 turn.reply(message(f"{setting('greeting')}, {sender.get('name') or sender['id']}: {text}"))

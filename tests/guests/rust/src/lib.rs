@@ -1,14 +1,28 @@
 //! The portable handler, in Rust: what every guest language must do alike. `tests/guests/README.md` specifies it.
 
-use turntable_sdk::json;
 use turntable_sdk::prelude::*;
+use turntable_sdk::prompt::number;
+use turntable_sdk::{After, json};
 
 #[derive(Default)]
 struct Portable;
 
 impl Bot for Portable {
     fn manifest(&self) -> Manifest {
-        Manifest::new().name("portable").version("0.1.0").activities(["message"])
+        Manifest::new()
+            .name("portable")
+            .version("0.1.0")
+            .activities(["message"])
+            .route(Route::new("stop", "stop").after(After::None))
+            .wants_state([Scope::Conversation, Scope::User])
+    }
+
+    fn on_route(&mut self, turn: &mut Turn, _name: &str) -> Result {
+        let frames = turn.dialogs().frames()?;
+        let waiting: String = frames.iter().map(|frame| format!(" {}:{}", frame.dialog, frame.waits_for)).collect();
+        let count = turn.dialogs().cancel_all()?;
+        turn.reply(format!("stopped {count}{waiting}"))?;
+        Ok(Handled)
     }
 
     fn on_message(&mut self, turn: &mut Turn) -> Result {
@@ -26,6 +40,20 @@ impl Bot for Portable {
                 let (one, two) = (turn.reply("one")?, turn.send("two")?);
                 turn.reply(format!("{},{}", start(&one), start(&two)))?;
             }
+            "recall" => {
+                let note: Option<String> = turn.state().user("note").get()?;
+                turn.reply(format!("note {}", note.as_deref().unwrap_or("none")))?;
+            }
+            "forget" => {
+                turn.state().user::<String>("note").remove()?;
+                turn.reply("forgotten")?;
+            }
+            "count" => count(turn)?,
+            "ask" => drop(turn.dialogs().begin("age", ())?),
+            text if text.starts_with("note ") => {
+                turn.state().user("note").overwrite(&text["note ".len()..].to_owned())?;
+                turn.reply("noted")?;
+            }
             text => {
                 let from = turn.activity().from.as_ref().map(ChannelAccount::display_name).unwrap_or_default();
                 turn.reply(format!("{}, {from}: {text}", greeting(turn)?))?;
@@ -33,6 +61,41 @@ impl Bot for Portable {
         }
         Ok(Handled)
     }
+}
+
+impl Dialogs for Portable {
+    fn dialogs(&self) -> DialogSet {
+        let question =
+            || number("How old are you?").retry("A number, please.").integer().attempts(3).validator("adult");
+        let age = Waterfall::new("age")
+            .step(move |step| step.prompt(question()))
+            .step_always(|step| {
+                if !step.outcome().is_completed() {
+                    step.turn().reply("Never mind.")?;
+                    return step.cancel();
+                }
+                let age: i64 = step.result()?;
+                step.turn().reply(format!("You are {age}."))?;
+                step.done(age)
+            })
+            .validator("adult", |_, check| {
+                Ok(match check.value::<i64>()? {
+                    18.. => Verdict::accept(),
+                    _ => Verdict::reject_with(format!("At least 18, please ({}).", check.attempt())),
+                })
+            })
+            .on_cancelled(|turn, reason| turn.reply(format!("cancelled: {reason}")).map(drop));
+        DialogSet::new().with(age)
+    }
+}
+
+fn count(turn: &Turn) -> Result<()> {
+    let sum = turn.state().conversation::<u32>("count").update(|count| {
+        *count += 1;
+        *count
+    })?;
+    turn.reply(sum.to_string())?;
+    Ok(())
 }
 
 fn card(turn: &Turn) -> Result<()> {
@@ -72,7 +135,7 @@ fn start(id: &str) -> String {
     id.chars().take(3).collect()
 }
 
-turntable_sdk::register!(Portable);
+turntable_sdk::register!(Portable, dialogs);
 
 #[cfg(test)]
 mod tests {
@@ -81,7 +144,7 @@ mod tests {
     use super::*;
 
     fn host() -> TestHost<Portable> {
-        TestHost::<Portable>::new().setting("greeting", "Hello")
+        TestHost::<Portable>::with_dialogs().setting("greeting", "Hello")
     }
 
     #[test]
@@ -108,6 +171,33 @@ mod tests {
     }
 
     #[test]
+    fn it_remembers() {
+        let host = host();
+        host.says("recall").replies("note none");
+        host.says("note buy \"milk\"").replies("noted");
+        host.clone().conversation("elsewhere").says("recall").replies("note buy \"milk\"");
+        host.says("forget").replies("forgotten");
+        host.says("recall").replies("note none");
+        host.says("count").replies("1");
+        host.says("count").replies("2");
+    }
+
+    #[test]
+    fn it_asks_and_can_be_stopped() {
+        let host = host();
+        host.says("ask").replies("How old are you?");
+        host.says("old").replies("A number, please.");
+        host.says("17").replies("At least 18, please (2).");
+        host.says("18").replies("You are 18.").ends_dialogs();
+        host.says("ask").replies("How old are you?");
+        host.takes_route("stop", "stop").says(["stopped 1 age:prompt:number", "cancelled: cancel-all"]).ends_dialogs();
+        host.says("ask").replies("How old are you?");
+        host.says("a").replies("A number, please.");
+        host.says("b").replies("A number, please.");
+        host.says("c").replies("Never mind.").ends_dialogs();
+    }
+
+    #[test]
     fn it_writes_to_the_log() {
         let answer = host().says("log").replies("logged").logs("portable log");
         assert_eq!(answer.log[0].level, "info");
@@ -117,8 +207,12 @@ mod tests {
     #[test]
     fn the_manifest_is_the_portable_one() {
         let manifest = host().manifest();
-        let expected =
-            json!({ "name": "portable", "version": "0.1.0", "roles": ["handler"], "activities": ["message"] });
+        let expected = json!({
+            "name": "portable", "version": "0.1.0", "roles": ["handler", "dialogs"], "activities": ["message"],
+            "routes": [{ "name": "stop", "pattern": "stop", "after": "none" }],
+            "dialogs": [{ "id": "age", "state-version": 0 }],
+            "wants": { "state": ["conversation", "user"], "dialogs": true },
+        });
         assert_eq!(manifest, expected);
     }
 }
