@@ -305,9 +305,11 @@ impl Turns {
         let guard = Running::start(&self.running);
         let (turns, key, queued) = (self.clone(), context.inbound.key.clone(), Instant::now());
         let job = async move {
-            let answer = turns.run_to_answer(&bot, context, queued.elapsed()).await;
+            let (answer, rest) = turns.run_to_answer(&bot, context, queued.elapsed()).await;
             // Nobody may be waiting any more: the turn is detached from its request.
             let _ = sender.send(answer);
+            // Its instances are torn down while the answer is on its way.
+            drop(rest);
             drop(guard);
         };
         match self.queues.push(&key, job) {
@@ -323,32 +325,37 @@ impl Turns {
 
     /// Runs one turn. A panic, which is a defect of the host or of its native middleware, is a failure of the host: the
     /// queue would end it without an answer, and with a mark that every redelivery waits for.
-    async fn run_to_answer(&self, bot: &Arc<Bot>, context: Arc<TurnContext>, queued: Duration) -> Answer {
+    async fn run_to_answer(
+        &self,
+        bot: &Arc<Bot>,
+        context: Arc<TurnContext>,
+        queued: Duration,
+    ) -> (Answer, Option<Turn>) {
         let started = Instant::now();
         let run = self.run_turn(bot, context.clone(), queued);
         let panic = match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(answer) => return answer,
+            Ok(ended) => return ended,
             Err(panic) => panic_text(&*panic),
         };
         tracing::error!(bot = %bot.name(), turn = %context.turn_id, panic, "a turn panicked in the host");
         telemetry::turn_ended(bot.name(), Ended::HostFailure.label(), started.elapsed());
         self.give_up(&context).await;
-        unavailable()
+        (unavailable(), None)
     }
 
-    /// Runs one turn, from whatever origin, to its answer.
-    async fn run_turn(&self, bot: &Arc<Bot>, context: Arc<TurnContext>, queued: Duration) -> Answer {
+    /// Runs one turn, from whatever origin, to its answer. What is left of the turn is dropped by the caller.
+    async fn run_turn(&self, bot: &Arc<Bot>, context: Arc<TurnContext>, queued: Duration) -> (Answer, Option<Turn>) {
         let started = Instant::now();
         let Some(generation) = bot.generation() else {
             self.give_up(&context).await;
-            return unavailable();
+            return (unavailable(), None);
         };
         let fence = match self.lease(&context).await {
             Ok(fence) => fence,
             Err(error) => {
                 tracing::error!(bot = %bot.name(), turn = %context.turn_id, %error, "turn failed in the host");
                 self.give_up(&context).await;
-                return unavailable();
+                return (unavailable(), None);
             }
         };
         let mut reruns = 0;
@@ -379,7 +386,7 @@ impl Turns {
         };
         telemetry::turn_ended(bot.name(), turn.ended.label(), started.elapsed());
         self.records.push(turn.record(&answer, started.elapsed(), queued));
-        answer
+        (answer, Some(turn))
     }
 
     /// Ends what [`Ticket::keep`] began. The commit has forgotten what was kept before it; this is for what came after.
@@ -551,9 +558,7 @@ impl Turn {
 
     /// Runs the layers, and makes real what they made of the turn. Returns its answer.
     async fn run(&mut self, middleware: &[Box<dyn Middleware>]) -> Result<Answer, TurnError> {
-        let result = Next::new(middleware).run(self).await;
-        self.instances.drop_all();
-        result?;
+        Next::new(middleware).run(self).await?;
         self.commit().await
     }
 

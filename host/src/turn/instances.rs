@@ -77,12 +77,6 @@ impl Instances {
         }
     }
 
-    /// Drops all instances and gives their slots back.
-    pub(super) fn drop_all(&mut self) {
-        self.live.clear();
-        self.permits = None;
-    }
-
     /// Calls a plugin in its instance of this turn. An instance that failed is never entered again.
     pub(super) async fn call(
         &mut self,

@@ -82,7 +82,7 @@ pub(super) fn microseconds(duration: Duration) -> u64 {
 }
 
 impl Turn {
-    pub(super) fn record(self, answer: &Answer, duration: Duration, queued: Duration) -> TurnRecord {
+    pub(super) fn record(&mut self, answer: &Answer, duration: Duration, queued: Duration) -> TurnRecord {
         let inbound = &self.context.inbound;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         TurnRecord {
@@ -99,7 +99,7 @@ impl Turn {
             outcome: self.ended.label(),
             status: answer.status,
             sent: self.staging.as_ref().map(|staging| staging.sent().to_vec()).unwrap_or_default(),
-            calls: self.calls,
+            calls: std::mem::take(&mut self.calls),
         }
     }
 }

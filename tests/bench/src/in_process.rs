@@ -94,7 +94,6 @@ struct Parts<'a> {
     config: &'a Config,
     guests: &'a Tokio,
     registry: Arc<Registry>,
-    storage: Arc<dyn Storage>,
     deliveries: Arc<Deliveries>,
     plugins: Arc<plugin::Runtime>,
 }
@@ -107,13 +106,14 @@ impl<'a> Parts<'a> {
         let directline = Arc::new(DirectLine::new(config, config.server.listen));
         let connector = Arc::new(Connector::new(&config.channel, Vec::new())?);
         let transport = tokio::runtime::Handle::current();
-        let deliveries = Arc::new(Deliveries::new(&config.channel, storage.clone(), directline, connector, transport));
-        Ok(Self { config, guests, registry, storage, deliveries, plugins })
+        let deliveries = Arc::new(Deliveries::new(&config.channel, storage, directline, connector, transport));
+        Ok(Self { config, guests, registry, deliveries, plugins })
     }
 
     fn turns(&self, middleware: Vec<Box<dyn Middleware>>) -> Arc<Turns> {
         let services = Services {
-            storage: self.storage.clone(),
+            // Of its own: two entries over one store would be two owners of a conversation.
+            storage: Arc::new(MemoryStorage::new(&self.config.channel)),
             deliveries: self.deliveries.clone(),
             plugins: self.plugins.clone(),
         };
