@@ -9,12 +9,15 @@
 //! # let _ = (name, seats, class);
 //! ```
 
+mod parts;
+
+pub use parts::{Choice, Chosen, Moment, Style};
+
 use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::activity::{Activity, Attachment, CardAction, Object};
+use crate::activity::{Activity, Attachment, Object};
 
 /// A question whose answer is a `T`.
 ///
@@ -24,54 +27,6 @@ pub struct Prompt<T> {
     definition: Object,
     name: Option<String>,
     answer: PhantomData<fn() -> T>,
-}
-
-/// One of the things to choose from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Choice {
-    definition: Object,
-}
-
-/// What the user chose.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Chosen {
-    /// The value of the choice.
-    pub value: String,
-    /// Its position, from 0.
-    pub index: usize,
-    /// How well the answer fits, 0 to 1.
-    #[serde(default)]
-    pub score: f64,
-    /// The words that were found.
-    #[serde(default)]
-    pub synonym: String,
-}
-
-/// A date, a time or both, without an offset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moment {
-    /// `date`, `time` or `date-time`. On the wire `type`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// ISO 8601: `2026-11-20`, `18:30:00` or `2026-11-20T18:30:00`.
-    pub value: String,
-}
-
-/// How the choices are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// What suits the channel and the number of choices.
-    Auto,
-    /// Within the text.
-    Inline,
-    /// A numbered list.
-    List,
-    /// Buttons that go away.
-    SuggestedAction,
-    /// Buttons of a card.
-    HeroCard,
-    /// Not at all.
-    None,
 }
 
 /// Asks for a text. The answer is trimmed and not empty.
@@ -91,7 +46,7 @@ pub fn confirm(question: impl Into<Activity>) -> Prompt<bool> {
 
 /// Asks for one of several things, at least one and at most 100: texts, or [`Choice`]s.
 pub fn choice<C: Into<Choice>>(question: impl Into<Activity>, choices: impl IntoIterator<Item = C>) -> Prompt<Chosen> {
-    let choices: Vec<Value> = choices.into_iter().map(|choice| choice.into().definition.into()).collect();
+    let choices: Vec<Value> = choices.into_iter().map(|choice| choice.into().into_value()).collect();
     Prompt::new("choice", question).with("choices", choices)
 }
 
@@ -227,7 +182,7 @@ impl Prompt<bool> {
     /// Sets the words for yes and no, instead of the language's.
     #[must_use]
     pub fn words(self, yes: impl Into<Choice>, no: impl Into<Choice>) -> Self {
-        let words: Vec<Value> = vec![yes.into().definition.into(), no.into().definition.into()];
+        let words: Vec<Value> = vec![yes.into().into_value(), no.into().into_value()];
         self.with("choices", words)
     }
 
@@ -295,62 +250,6 @@ impl Prompt<Vec<Attachment>> {
     #[must_use]
     pub fn max_count(self, count: u32) -> Self {
         self.with("max-count", count)
-    }
-}
-
-impl Choice {
-    /// Makes a choice from its value.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self { definition: Map::from_iter([("value".to_owned(), Value::String(value.into()))]) }
-    }
-
-    /// Sets what is shown instead of the value.
-    #[must_use]
-    pub fn title(self, title: impl Into<String>) -> Self {
-        self.with("title", title.into())
-    }
-
-    /// Sets further words for it.
-    #[must_use]
-    pub fn synonyms<const N: usize>(self, words: [&str; N]) -> Self {
-        self.with("synonyms", words.map(str::to_owned).to_vec())
-    }
-
-    /// Sets what its button does, instead of saying the value.
-    #[must_use]
-    pub fn action(self, action: impl Into<CardAction>) -> Self {
-        let action = Value::Object(action.into().into_object());
-        self.with("action", action)
-    }
-
-    fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
-        self.definition.insert(member.to_owned(), value.into());
-        self
-    }
-}
-
-impl From<&str> for Choice {
-    fn from(value: &str) -> Self {
-        Self::new(value)
-    }
-}
-
-impl From<String> for Choice {
-    fn from(value: String) -> Self {
-        Self::new(value)
-    }
-}
-
-impl Style {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Inline => "inline",
-            Self::List => "list",
-            Self::SuggestedAction => "suggested-action",
-            Self::HeroCard => "hero-card",
-            Self::None => "none",
-        }
     }
 }
 

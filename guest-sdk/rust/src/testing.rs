@@ -27,6 +27,7 @@
 //! ```
 
 mod answer;
+mod arrange;
 mod engine;
 mod fake;
 mod memory;
@@ -42,10 +43,10 @@ use serde_json::{Value, json};
 
 use crate::activity::{Activity, ChannelAccount, ConversationAccount};
 use crate::turn::Meta;
-use crate::{Bot, DialogSet, Dialogs, Fault, Flow, Frame, Manifest, Scope, dispatch};
+use crate::{Bot, DialogSet, Dialogs, Fault, Flow, Manifest, dispatch};
 use engine::Engine;
 use fake::{FakeHost, Script};
-use memory::{Memory, Place, Status, TestFrame};
+use memory::Memory;
 
 /// One of the functions that the host offers; see [`TestHost::refuses`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,37 +174,6 @@ impl<B: Bot + Default> TestHost<B> {
         self
     }
 
-    /// Stores a value for the user and conversation of this host.
-    pub fn store(&self, scope: Scope, key: &str, value: impl Into<Value>) {
-        self.memory.borrow_mut().write(self.place(scope, key), value.into().to_string());
-    }
-
-    /// Returns what is stored for the user and conversation of this host, or none.
-    pub fn stored(&self, scope: Scope, key: &str) -> Option<Value> {
-        let memory = self.memory.borrow();
-        serde_json::from_str(&memory.values.get(&self.place(scope, key))?.value).ok()
-    }
-
-    /// During the next turn, another one writes this value. A turn that relied on the old one runs again.
-    pub fn meanwhile(&self, scope: Scope, key: &str, value: impl Into<Value>) {
-        let write = (self.place(scope, key), value.into().to_string());
-        self.memory.borrow_mut().meanwhile.push(write);
-    }
-
-    /// Puts a waiting dialog of another plugin on the stack. `waits_for` is `message` or `prompt:KIND`.
-    pub fn interrupts(&self, plugin: &str, dialog: &str, waits_for: &str) {
-        let mut memory = self.memory.borrow_mut();
-        let mut frame = TestFrame::new(memory.number(), dialog, 0, Value::Null);
-        plugin.clone_into(&mut frame.plugin);
-        frame.status = Status::Foreign(waits_for.to_owned());
-        memory.stacks.entry(self.conversation.clone()).or_default().push(frame);
-    }
-
-    /// Returns the dialog stack of the conversation, top first.
-    pub fn stack(&self) -> Vec<Frame> {
-        self.memory.borrow().stage(&self.conversation).frames()
-    }
-
     /// The user says something.
     #[must_use = "a turn that nobody looks at tests nothing"]
     pub fn says(&self, text: &str) -> Answer {
@@ -262,17 +232,6 @@ impl<B: Bot + Default> TestHost<B> {
         let dialogs = (self.dialogs)();
         let manifest = B::default().manifest();
         if dialogs.ids().next().is_some() { manifest.of_dialogs(&dialogs) } else { manifest }
-    }
-
-    fn place(&self, scope: Scope, key: &str) -> Place {
-        let (user, conversation) = (&self.user.id, &self.conversation);
-        let owner = match scope {
-            Scope::User => user.clone(),
-            Scope::Private => format!("{}:{conversation}:{user}", conversation.len()),
-            Scope::Conversation => conversation.clone(),
-            Scope::Bot => "bot".to_owned(),
-        };
-        (scope.name().to_owned(), owner, key.to_owned())
     }
 
     fn run(&self, trigger: &str, activity: Activity) -> Answer {

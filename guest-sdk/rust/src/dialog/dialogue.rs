@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::journal::{Entry, Journal};
 use super::{Step, hash, hash_number};
@@ -227,8 +227,9 @@ impl Dialogue {
                     (core.turn.share(), core.unique())
                 };
                 let result = run(&turn, unique)?;
+                let recorded = serde_json::to_value(&result)?;
                 let mut core = self.core.borrow_mut();
-                core.journal.record(kind, key, json!(result))?;
+                core.journal.record(kind, key, recorded)?;
                 core.at += 1;
                 Ok(result)
             }

@@ -34,7 +34,8 @@ pub struct Migration {
     pub from: u32,
     /// The version of now; the same for a straight-line dialog whose source was edited without a new version.
     pub to: u32,
-    /// What was kept. Of a waterfall: its values. Of a straight-line dialog: the named answers, calls and steps so far,
+    /// What was kept. Of a waterfall: its values; the step that waits keeps its number, so leave the steps before it where
+    /// they are, or give up. Of a straight-line dialog: the named answers, calls and steps so far,
     /// by name, and under `state` what it was restarted with.
     pub state: Value,
 }

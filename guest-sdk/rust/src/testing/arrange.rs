@@ -1,0 +1,51 @@
+//! What a test puts into the host, and looks at, besides turns.
+
+use serde_json::Value;
+
+use super::TestHost;
+use super::memory::{Place, Status, TestFrame};
+use crate::{Frame, Scope};
+
+impl<B> TestHost<B> {
+    /// Stores a value for the user and conversation of this host.
+    pub fn store(&self, scope: Scope, key: &str, value: impl Into<Value>) {
+        self.memory.borrow_mut().write(self.place(scope, key), value.into().to_string());
+    }
+
+    /// Returns what is stored for the user and conversation of this host, or none.
+    pub fn stored(&self, scope: Scope, key: &str) -> Option<Value> {
+        let memory = self.memory.borrow();
+        serde_json::from_str(&memory.values.get(&self.place(scope, key))?.value).ok()
+    }
+
+    /// During the next turn, another one writes this value. A turn that relied on the old one runs again.
+    pub fn meanwhile(&self, scope: Scope, key: &str, value: impl Into<Value>) {
+        let write = (self.place(scope, key), value.into().to_string());
+        self.memory.borrow_mut().meanwhile.push(write);
+    }
+
+    /// Puts a waiting dialog of another plugin on the stack. `waits_for` is `message` or `prompt:KIND`.
+    pub fn interrupts(&self, plugin: &str, dialog: &str, waits_for: &str) {
+        let mut memory = self.memory.borrow_mut();
+        let mut frame = TestFrame::new(memory.number(), dialog, 0, Value::Null);
+        plugin.clone_into(&mut frame.plugin);
+        frame.status = Status::Foreign(waits_for.to_owned());
+        memory.stacks.entry(self.conversation.clone()).or_default().push(frame);
+    }
+
+    /// Returns the dialog stack of the conversation, top first.
+    pub fn stack(&self) -> Vec<Frame> {
+        self.memory.borrow().stage(&self.conversation).frames()
+    }
+
+    fn place(&self, scope: Scope, key: &str) -> Place {
+        let (user, conversation) = (&self.user.id, &self.conversation);
+        let owner = match scope {
+            Scope::User => user.clone(),
+            Scope::Private => format!("{}:{conversation}:{user}", conversation.len()),
+            Scope::Conversation => conversation.clone(),
+            Scope::Bot => "bot".to_owned(),
+        };
+        (scope.name().to_owned(), owner, key.to_owned())
+    }
+}
