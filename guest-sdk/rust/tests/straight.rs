@@ -1,6 +1,8 @@
 //! Straight-line dialogs: replay does nothing twice, and an edited function is noticed.
 
 use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::task::{Context, Waker};
 use std::time::UNIX_EPOCH;
 
 use turntable_sdk::prelude::*;
@@ -61,6 +63,8 @@ impl Dialogs for Clerk {
                 std::future::pending::<()>().await;
                 Ok(())
             }))
+            .with(StraightLine::new("goes-on", goes_on))
+            .with(StraightLine::new("swedish", edited).lost_text("Börja om, tack."))
             .with(StraightLine::new("spins", async |d: &mut Dialogue| d.restart_with::<()>(1).await))
             .with(StraightLine::new("long", async |d: &mut Dialogue| (0..2000).try_for_each(|_| d.now().map(drop))))
             .with(StraightLine::new("fails", async |d: &mut Dialogue| {
@@ -121,6 +125,16 @@ async fn swallows(d: &mut Dialogue) -> Result<String> {
     let answer = d.ask(text("Well?")).await.or_else(|_| Ok::<_, Fault>("swallowed".to_owned()))?;
     d.send(format!("went on with {answer}")).ok();
     Ok(answer)
+}
+
+/// Polls a question by hand, lets go of it, and speaks.
+async fn goes_on(d: &mut Dialogue) -> Result<()> {
+    let mut question = Box::pin(d.ask(text("Well?")));
+    let polled = question.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending());
+    drop(question);
+    let _ = d.send("never mind");
+    Ok(())
 }
 
 fn host() -> TestHost<Clerk> {
@@ -197,6 +211,8 @@ fn nothing_swallows_a_suspension() {
 fn misuse_is_a_fault_that_says_what_is_wrong() {
     let fault = host().says("foreign").silent().fails("invalid").result.unwrap_err();
     assert_eq!(fault.message, "the function of the dialog `foreign` awaits something that is not of its dialogue");
+    let fault = host().says("goes-on").silent().fails("invalid").result.unwrap_err();
+    assert!(fault.message.ends_with("awaited two things at once, or went on past one"), "{fault}");
     let fault = host().says("long").silent().fails("quota").result.unwrap_err();
     assert!(fault.message.contains("restart_with"), "{fault}");
     host().says("spins").silent().fails("quota");
@@ -221,6 +237,11 @@ fn an_edited_function_is_noticed() {
         let line = answer.logs("the dialog was edited: it does something else than its journal says").log.remove(0);
         assert_eq!(line.level, "warn");
     }
+}
+
+#[test]
+fn what_an_edited_function_says_is_the_authors_choice() {
+    edit("swedish", 1).replies("Börja om, tack.").ends_dialogs();
 }
 
 #[test]

@@ -33,7 +33,8 @@ impl Bot for Settings {
 
     fn on_route(&mut self, turn: &mut Turn, _name: &str) -> Result {
         // «settings» amid the settings: the question comes again by itself.
-        let open = turn.dialogs().top()?.is_some_and(|top| top.dialog == "preferences");
+        let own = turn.meta().extra("plugin");
+        let open = turn.dialogs().top()?.is_some_and(|top| top.dialog == "preferences" && Some(&*top.plugin) == own);
         if !open {
             turn.dialogs().begin("preferences", ())?;
         }
@@ -112,6 +113,14 @@ mod tests {
         host.takes_route("settings", "settings").replies("What shall I call you?");
         let answer = host.takes_route("settings", "settings").replies("What shall I call you?");
         assert_eq!(answer.stack.len(), 1);
+    }
+
+    #[test]
+    fn a_dialog_of_the_same_name_of_another_plugin_is_interrupted_like_any_other() {
+        let host = host();
+        host.interrupts("shop", "preferences", "prompt:text");
+        let answer = host.takes_route("settings", "settings").replies("What shall I call you?");
+        assert_eq!(answer.stack.len(), 2);
     }
 
     #[test]

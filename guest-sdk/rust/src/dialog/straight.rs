@@ -17,8 +17,8 @@ use crate::{Activity, Fault, Level, Result, Turn};
 
 /// How often a dialog may restart within one event.
 const RESTARTS_MAX: u32 = 100;
-/// What the user reads when an edited dialog cannot go on; the host says the same of one that it resets.
-const EDITED: &str = "Sorry, I have been updated and lost my place. Please start again.";
+/// What the user reads when an edited dialog cannot go on, by default as the host says it of one that it resets.
+const LOST: &str = "Sorry, I have been updated and lost my place. Please start again.";
 
 type Run = Box<dyn Fn(Dialogue) -> Pin<Box<dyn Future<Output = Result<Value>>>>>;
 
@@ -60,12 +60,13 @@ type Run = Box<dyn Fn(Dialogue) -> Pin<Box<dyn Future<Output = Result<Value>>>>>
 /// the dialog, of a `send` a hash. Where the function does something else than the journal says, or its results have other
 /// types now, its source was edited. That counts as a change of the state's version: the hook
 /// [`migrate`](Self::migrate) gets the named results and may return a state to restart with (the function reads it with
-/// [`Dialogue::state`]). Without a hook, or where it returns none, the user reads that the bot lost its place, the dialog
-/// ends as cancelled, and a warning is in the log. With a new [`version`](Self::version) and without a hook, the journal
+/// [`Dialogue::state`]); the answer that just arrived is asked for again. Without a hook, or where it returns none, the
+/// user reads [`lost_text`](Self::lost_text), the dialog ends as cancelled, and a warning is in the log. With a new [`version`](Self::version) and without a hook, the journal
 /// is kept and checked in the same way.
 pub struct StraightLine {
     id: String,
     run: Run,
+    lost: String,
     hooks: Hooks,
 }
 
@@ -81,7 +82,15 @@ impl StraightLine {
             let run = Rc::clone(&run);
             Box::pin(async move { Ok(serde_json::to_value(run(&mut dialogue).await?)?) })
         };
-        Self { id: id.into(), run: Box::new(run), hooks: Hooks::default() }
+        Self { id: id.into(), run: Box::new(run), lost: LOST.to_owned(), hooks: Hooks::default() }
+    }
+
+    /// Sets what the user reads when the function was edited and cannot go on; `""` is nothing. Default: in English, that
+    /// the bot has lost its place.
+    #[must_use]
+    pub fn lost_text(mut self, text: impl Into<String>) -> Self {
+        self.lost = text.into();
+        self
     }
 
     hooks::hook_builders!();
@@ -134,7 +143,9 @@ impl StraightLine {
         if let Some(state) = self.hooks.migrated(self.hooks.version, journal.summary())? {
             return Ok(Then::Restart(Box::new(journal.restarted(state))));
         }
-        turn.reply(EDITED)?;
+        if !self.lost.is_empty() {
+            turn.reply(self.lost.as_str())?;
+        }
         Ok(Then::Step(Step::cancelled()))
     }
 
