@@ -82,8 +82,8 @@ fn inline(text: &str, choices: &[Choice], language: &Language) -> String {
         let separator = match position {
             0 if line.is_empty() => String::new(),
             0 => " ".to_owned(),
-            last if last + 1 == choices.len() && choices.len() == 2 => format!(" {} ", language.or),
-            last if last + 1 == choices.len() => format!(", {} ", language.or),
+            last if last + 1 == choices.len() && choices.len() == 2 => language.or.to_owned(),
+            last if last + 1 == choices.len() => language.or_last.to_owned(),
             _ => ", ".to_owned(),
         };
         line.push_str(&format!("{separator}({}) {}", position + 1, choice.shown()));

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::language::{Language, words};
-use super::number;
+use super::language::{Language, says, words};
+use super::{answer, number};
 use crate::activity::Activity;
 
 /// One choice.
@@ -17,10 +17,29 @@ pub(super) struct Choice {
     pub(super) action: Option<Value>,
 }
 
+/// How a choice may be named besides by its words.
+pub(super) struct Rules {
+    pub(super) ordinals: bool,
+    pub(super) fuzzy: bool,
+}
+
+/// The choice that an answer means.
+pub(super) struct Found {
+    pub(super) index: usize,
+    /// How well it fits, 0 to 1.
+    pub(super) score: f64,
+    /// The words that were found.
+    pub(super) synonym: String,
+}
+
+/// An answer is looked at no further, so a longer phrase would never be found.
+const PHRASE_CHARS_MAX: usize = answer::CHARS_MAX;
 /// How alike an answer and a choice must be: one wrong letter in five.
 const LIKENESS_MIN: f64 = 0.8;
-/// Shorter answers are not guessed at.
-const GUESSED_CHARS_MIN: usize = 4;
+/// How much better than the next choice the best must be.
+const LEAD_MIN: f64 = 0.05;
+/// Shorter answers are not guessed at, and nothing longer is compared: likeness costs the product of the lengths.
+const GUESSED_CHARS: std::ops::RangeInclusive<usize> = 4..=64;
 
 impl Choice {
     pub(super) fn of(value: &str) -> Self {
@@ -29,24 +48,31 @@ impl Choice {
 
     pub(super) fn read(entry: &Value) -> Result<Self, String> {
         let object = match entry {
-            Value::String(value) if !value.is_empty() => return Ok(Self::of(value)),
+            Value::String(value) if !value.is_empty() => return Self::of(value).checked(),
             Value::Object(object) => object,
             _ => return Err("must be a text or an object with a `value`".into()),
         };
         let Some(value) = object.get("value").and_then(Value::as_str).filter(|value| !value.is_empty()) else {
             return Err("has no `value`".into());
         };
-        let synonyms = object.get("synonyms").cloned().unwrap_or_else(|| json!([]));
         let action = object.get("action").filter(|action| !action.is_null()).cloned();
         if action.as_ref().is_some_and(|action| !action.is_object()) {
             return Err("has an `action` that is no card action".into());
         }
-        Ok(Self {
-            value: value.to_owned(),
-            title: object.get("title").and_then(Value::as_str).map(ToOwned::to_owned),
-            synonyms: serde_json::from_value(synonyms).map_err(|_| "has `synonyms` that are no array of texts")?,
-            action,
-        })
+        let title = match object.get("title") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(title)) => Some(title.clone()).filter(|title| !title.is_empty()),
+            Some(_) => return Err("has a `title` that is no text".into()),
+        };
+        Self { value: value.to_owned(), title, synonyms: synonyms(object)?, action }.checked()
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        let is_long = self.phrases().any(|phrase| phrase.chars().nth(PHRASE_CHARS_MAX).is_some());
+        match is_long {
+            true => Err(format!("has a text of more than {PHRASE_CHARS_MAX} characters")),
+            false => Ok(self),
+        }
     }
 
     /// What the user sees.
@@ -54,54 +80,84 @@ impl Choice {
         self.title.as_deref().unwrap_or(&self.value)
     }
 
+    /// What names the choice: its value, its title, its synonyms, and what its button shows and says.
     fn phrases(&self) -> impl Iterator<Item = &str> {
         let action = |member| self.action.as_ref().and_then(|action| action.get(member)).and_then(Value::as_str);
-        let button = [action("title"), action("value")].into_iter().flatten();
+        let button = [action("title"), action("text"), action("value")].into_iter().flatten();
         [self.value.as_str(), self.shown()].into_iter().chain(self.synonyms.iter().map(String::as_str)).chain(button)
     }
 }
 
-/// A choice that an answer may mean.
-struct Found {
-    index: usize,
-    score: f64,
-    /// The words that were found.
-    synonym: String,
+impl Found {
+    /// The result of the prompt.
+    pub(super) fn value(&self, choices: &[Choice]) -> Value {
+        let value = choices.get(self.index).map(|choice| choice.value.as_str());
+        json!({ "value": value, "index": self.index, "score": self.score, "synonym": self.synonym })
+    }
+}
+
+fn synonyms(object: &Map<String, Value>) -> Result<Vec<String>, String> {
+    let synonyms = object.get("synonyms").filter(|synonyms| !synonyms.is_null()).cloned().unwrap_or_else(|| json!([]));
+    serde_json::from_value(synonyms).map_err(|_| "has `synonyms` that are no array of texts".into())
 }
 
 /// Returns the choice that an answer means: a button's value, the same words, the choice's words within the answer, its
-/// place, or words almost like it. Two choices that fit equally well are none.
+/// place, a part of its words, or words almost like it. Two choices that fit equally well are none.
 pub(super) fn find(
     answer: &Activity,
     text: &str,
     choices: &[Choice],
     language: &Language,
-    ordinals: bool,
-    fuzzy: bool,
-) -> Option<Value> {
-    let found = pressed(answer, choices)
+    locale: &str,
+    rules: &Rules,
+) -> Option<Found> {
+    // «four persons» is the choice «4 persons».
+    let digits = language.with_digits(text);
+    pressed(answer, choices)
         .or_else(|| same(text, choices))
+        .or_else(|| same(&digits, choices))
         .or_else(|| within(text, choices))
-        .or_else(|| ordinals.then(|| by_place(text, choices.len(), language)).flatten())
-        .or_else(|| fuzzy.then(|| alike(text, choices)).flatten())?;
-    let choice = choices.get(found.index)?;
-    Some(json!({ "value": choice.value, "index": found.index, "score": found.score, "synonym": found.synonym }))
+        .or_else(|| within(&digits, choices))
+        .or_else(|| rules.ordinals.then(|| by_place(text, choices.len(), language, locale)).flatten())
+        .or_else(|| rules.fuzzy.then(|| part_of(&digits, choices)).flatten())
+        .or_else(|| rules.fuzzy.then(|| alike(text, choices)).flatten())
 }
 
-/// The value that a button or an adaptive card submits.
+/// What a button or a card submits.
 fn pressed(answer: &Activity, choices: &[Choice]) -> Option<Found> {
-    let value = answer.object().get("value")?;
-    let submitted =
-        value.as_str().or_else(|| value.get("choice")?.as_str()).or_else(|| value.get("value")?.as_str())?;
-    same(submitted, choices)
+    let value = answer.object().get("value").filter(|value| !value.is_null())?;
+    let own_value = |choice: &Choice| choice.action.as_ref().and_then(|action| action.get("value")) == Some(value);
+    if let Some(index) = choices.iter().position(own_value) {
+        let synonym = choices.get(index)?.shown().to_owned();
+        return Some(Found { index, score: 1.0, synonym });
+    }
+    same(answer::submitted(answer, "choice")?.as_str()?, choices)
 }
 
+/// The choice that is just what is said: to the letter, else but for case, else but for accents and marks. `C#` is not `C++`,
+/// though they have the same words.
 fn same(text: &str, choices: &[Choice]) -> Option<Found> {
-    let said = words(text);
-    let index = choices.iter().position(|choice| {
-        choice.phrases().any(|phrase| phrase == text || (!said.is_empty() && words(phrase) == said))
-    })?;
-    Some(Found { index, score: 1.0, synonym: text.to_owned() })
+    let found = |index| Found { index, score: 1.0, synonym: text.to_owned() };
+    if text.is_empty() {
+        return None;
+    }
+    if let Some(index) = choices.iter().position(|choice| choice.value == text) {
+        return Some(found(index));
+    }
+    let (lower, said) = (text.to_lowercase(), words(text));
+    let fits: [&dyn Fn(&str) -> bool; 3] =
+        [&|phrase| phrase == text, &|phrase| phrase.to_lowercase() == lower, &|phrase| {
+            !said.is_empty() && words(phrase) == said
+        }];
+    for fits in fits {
+        let mut fitting = choices.iter().enumerate().filter(|(_, choice)| choice.phrases().any(fits));
+        match (fitting.next(), fitting.next()) {
+            (Some((index, _)), None) => return Some(found(index)),
+            (Some(_), Some(_)) => return None,
+            (None, _) => {}
+        }
+    }
+    None
 }
 
 /// The choice with the longest phrase within the text, if no other is named beside it: «the dark green one» is no green,
@@ -127,32 +183,60 @@ fn within(text: &str, choices: &[Choice]) -> Option<Found> {
     Some(Found { index: *index, score: 0.5 + score / 2.0, synonym: (*phrase).to_owned() })
 }
 
-/// «2», «the second», «the last one».
-fn by_place(text: &str, count: usize, language: &Language) -> Option<Found> {
+/// «2», «the second», «the last one», «the last but one».
+fn by_place(text: &str, count: usize, language: &Language, locale: &str) -> Option<Found> {
     let found = |index: usize| Found { index, score: 1.0, synonym: text.to_owned() };
-    if super::language::says(&words(text), language.last) {
+    let said = words(text);
+    if says(&said, language.before_last) {
+        return count.checked_sub(2).map(found);
+    }
+    if says(&said, language.last) {
         return count.checked_sub(1).map(found);
     }
-    let place = language.ordinal(text).or_else(|| number::find(text, language))?;
+    let place = language.ordinal(text).or_else(|| number::only(text, language, locale))?;
     let in_range = place.fract() == 0.0 && (1.0..=count as f64).contains(&place);
     in_range.then(|| found(place as usize - 1))
 }
 
-fn alike(text: &str, choices: &[Choice]) -> Option<Found> {
-    let said = words(text).join(" ");
-    if said.chars().count() < GUESSED_CHARS_MIN || said.chars().count() > 100 {
+/// The only choice that has all the words that are said, in their order: «grass» is «green as grass».
+fn part_of(text: &str, choices: &[Choice]) -> Option<Found> {
+    let said = words(text);
+    let tells = |word: &String| word.chars().count() >= GUESSED_CHARS.start() - 1 || word.parse::<u32>().is_ok();
+    if !said.iter().any(tells) {
         return None;
     }
-    let likeness = |choice: &Choice| {
-        let like = |phrase: &str| strsim::normalized_damerau_levenshtein(&said, &words(phrase).join(" "));
-        choice.phrases().map(like).fold(0.0, f64::max)
+    let share = |phrase: &str| {
+        let phrase = words(phrase);
+        phrase.windows(said.len()).any(|part| part == said).then(|| said.len() as f64 / phrase.len() as f64)
     };
-    let mut found: Vec<(f64, usize)> =
-        choices.iter().enumerate().map(|(index, choice)| (likeness(choice), index)).collect();
-    found.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let score = |choice: &Choice| choice.phrases().filter_map(share).fold(0.0, f64::max);
+    let mut fitting =
+        choices.iter().enumerate().map(|(index, choice)| (index, score(choice))).filter(|(_, score)| *score > 0.0);
+    let (index, score) = fitting.next()?;
+    fitting.next().is_none().then(|| Found { index, score: score / 2.0, synonym: said.join(" ") })
+}
+
+/// The choice whose words are most like those said, by the letters to change.
+fn alike(text: &str, choices: &[Choice]) -> Option<Found> {
+    let said = words(text).join(" ");
+    if !GUESSED_CHARS.contains(&said.chars().count()) {
+        return None;
+    }
+    let likeness = |phrase: &str| {
+        let phrase = words(phrase).join(" ");
+        let longest = said.chars().count().max(phrase.chars().count());
+        // The length first: what is far longer is not alike, and not compared.
+        if longest > *GUESSED_CHARS.end() {
+            return 0.0;
+        }
+        1.0 - strsim::osa_distance(&said, &phrase) as f64 / longest as f64
+    };
+    let best = |choice: &Choice| choice.phrases().map(likeness).fold(0.0, f64::max);
+    let mut found: Vec<(usize, f64)> = choices.iter().map(best).enumerate().collect();
+    found.sort_by(|one, other| other.1.total_cmp(&one.1));
     match found[..] {
-        [(best, _), (next, _), ..] if best - next < 0.05 => None,
-        [(best, index), ..] if best >= LIKENESS_MIN => Some(Found { index, score: best, synonym: said }),
+        [(_, best), (_, next), ..] if best - next < LEAD_MIN => None,
+        [(index, best), ..] if best >= LIKENESS_MIN => Some(Found { index, score: best, synonym: said }),
         _ => None,
     }
 }

@@ -1,14 +1,16 @@
 //! Reads a prompt's definition, and says by name what is wrong with it.
 
-use jiff::civil::{Date, DateTime, Time};
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use super::choice::Choice;
-use super::{Kind, Prompt, Say, Style, date};
+use super::date::{self, Bound};
+use super::{Kind, Prompt, Say, Style};
 
 const ATTEMPTS_MAX: u64 = 100;
 const CHOICES_MAX: usize = 100;
+/// Of all choices together: each answer is compared with every one.
+const SYNONYMS_MAX: usize = 1_000;
 const PATTERN_BYTES_MAX: usize = 1024;
 const PATTERN_PROGRAM_BYTES_MAX: usize = 1 << 20;
 
@@ -42,7 +44,7 @@ fn kind(object: &Map<String, Value>) -> Result<Kind, String> {
         }
         Some("confirm") => {
             let choices = choices(object)?;
-            if !matches!(choices.len(), 0 | 2) {
+            if choices.len() != 2 && object.get("choices").is_some_and(|choices| !choices.is_null()) {
                 return Err("`choices` of a confirm must be two: the words for yes and for no".into());
             }
             Ok(Kind::Confirm { choices, style: style(object)? })
@@ -60,18 +62,15 @@ fn kind(object: &Map<String, Value>) -> Result<Kind, String> {
             let types = types.iter().map(|name| date::Type::named(name)).collect::<Result<Vec<_>, _>>()?;
             let (earliest, latest) = (moment(object, "earliest")?, moment(object, "latest")?);
             if let (Some(earliest), Some(latest)) = (earliest, latest)
-                && earliest > latest
+                && earliest.is_after(latest)
             {
                 return Err(format!("`earliest` ({earliest}) is after `latest` ({latest})"));
             }
             Ok(Kind::DateTime { types, earliest, latest })
         }
         Some("attachment") => {
-            let count_max = number(object, "max-count")?.unwrap_or(f64::MAX);
-            if count_max < 1.0 {
-                return Err("`max-count` must be 1 or more".into());
-            }
-            Ok(Kind::Attachment { content_types: strings(object, "content-types")?, count_max: count_max as usize })
+            let count_max = count(object, "max-count", 1)?.unwrap_or(usize::MAX);
+            Ok(Kind::Attachment { content_types: strings(object, "content-types")?, count_max })
         }
         Some(other) => {
             Err(format!("`kind` is `{other}`; the kinds are text, number, confirm, choice, date-time, attachment"))
@@ -81,11 +80,8 @@ fn kind(object: &Map<String, Value>) -> Result<Kind, String> {
 }
 
 fn text_kind(object: &Map<String, Value>) -> Result<Kind, String> {
-    let length = |member: &str, default: f64| {
-        let length = number(object, member)?.unwrap_or(default);
-        if length < 0.0 { Err(format!("`{member}` must be 0 or more")) } else { Ok(length as usize) }
-    };
-    let (chars_min, chars_max) = (length("min-length", 1.0)?, length("max-length", f64::MAX)?);
+    let chars_min = count(object, "min-length", 0)?.unwrap_or(1);
+    let chars_max = count(object, "max-length", 0)?.unwrap_or(usize::MAX);
     if chars_min > chars_max {
         return Err(format!("`min-length` ({chars_min}) is above `max-length` ({chars_max})"));
     }
@@ -118,7 +114,11 @@ fn choices(object: &Map<String, Value>) -> Result<Vec<Choice>, String> {
     }
     let choice =
         |(position, entry): (usize, &Value)| Choice::read(entry).map_err(|why| format!("`choices[{position}]` {why}"));
-    entries.iter().enumerate().map(choice).collect()
+    let choices: Vec<Choice> = entries.iter().enumerate().map(choice).collect::<Result<_, _>>()?;
+    match choices.iter().map(|choice| choice.synonyms.len()).sum() {
+        0..=SYNONYMS_MAX => Ok(choices),
+        count => Err(format!("`choices` have {count} synonyms together, at most {SYNONYMS_MAX} are allowed")),
+    }
 }
 
 fn style(object: &Map<String, Value>) -> Result<Style, String> {
@@ -179,15 +179,19 @@ fn flag(object: &Map<String, Value>, member: &str, default: bool) -> Result<bool
     }
 }
 
-/// A bound of a date-time prompt. A bare date means its beginning, a bare time is of day zero.
-fn moment(object: &Map<String, Value>, member: &str) -> Result<Option<DateTime>, String> {
+/// A bound of a date-time prompt.
+fn moment(object: &Map<String, Value>, member: &str) -> Result<Option<Bound>, String> {
     let Some(text) = text(object, member)? else { return Ok(None) };
-    let moment = if text.contains('T') || text.contains(' ') {
-        text.parse::<DateTime>().ok()
-    } else if text.contains(':') {
-        text.parse::<Time>().ok().map(date::on_day_zero)
-    } else {
-        text.parse::<Date>().ok().map(|date| date.to_datetime(Time::midnight()))
-    };
-    moment.map(Some).ok_or_else(|| format!("`{member}` is no ISO 8601 date, time or date-time: {text}"))
+    let bound =
+        Bound::parse(text).ok_or_else(|| format!("`{member}` is no ISO 8601 date, time or date-time: {text}"))?;
+    Ok(Some(bound))
+}
+
+/// A whole number from `min` on.
+fn count(object: &Map<String, Value>, member: &str, min: usize) -> Result<Option<usize>, String> {
+    match number(object, member)? {
+        None => Ok(None),
+        Some(count) if count.fract() == 0.0 && count >= min as f64 => Ok(Some(count as usize)),
+        Some(_) => Err(format!("`{member}` must be a whole number, {min} or more")),
+    }
 }

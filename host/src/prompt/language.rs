@@ -1,407 +1,264 @@
-//! The words of each language that prompts understand: one table each.
+//! The languages that prompts understand: one table of words each, and how words are told apart.
+//!
+//! A table holds phrases in lower case, separated by `|`. Words are compared without accents, so `manana` is «mañana».
+//! Clock phrases are written after number words have become digits: «half past {h}».
+
+mod de;
+mod en;
+mod es;
+mod fr;
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 use text2num::replace_numbers_in_text;
 
-/// What prompts know of a language. Lists hold phrases in lower case; the longest of several that fit wins.
+/// Phrases, separated by `|`.
+pub(super) type Words = &'static str;
+
+/// What prompts know of a language.
 pub(super) struct Language {
     code: &'static str,
-    pub(super) yes: &'static [&'static str],
-    pub(super) no: &'static [&'static str],
+    pub(super) yes: Words,
+    pub(super) no: Words,
+    /// Neither, though a word for yes or no is in it: «not sure».
+    pub(super) unsure: Words,
     pub(super) yes_title: &'static str,
     pub(super) no_title: &'static str,
+    /// Between the last of two choices, and the last of more.
     pub(super) or: &'static str,
-    pub(super) last: &'static [&'static str],
+    pub(super) or_last: &'static str,
+    pub(super) last: Words,
+    pub(super) before_last: Words,
     /// Words for «2nd» that `text2num` leaves alone, because they are units of time too.
-    second: &'static [&'static str],
-    /// The mark before a fraction.
-    pub(super) decimal: char,
-    pub(super) minus: &'static [&'static str],
+    second: Words,
+    /// The mark before a fraction, and the regions that use the other one.
+    decimal: char,
+    decimal_elsewhere: Words,
+    pub(super) minus: Words,
+    /// After a number: half more.
+    pub(super) and_half: Words,
+    /// What multiplies the number before it, or stands alone, with its value.
+    pub(super) scales: &'static [(&'static str, f64)],
+    /// Number words that are articles more often.
+    pub(super) articles: Words,
     /// January first.
-    pub(super) months: [&'static [&'static str]; 12],
+    pub(super) months: [Words; 12],
     /// Monday first.
-    pub(super) weekdays: [&'static [&'static str]; 7],
+    pub(super) weekdays: [Words; 7],
     pub(super) days: Days,
-    pub(super) next: &'static [&'static str],
+    pub(super) next: Words,
+    pub(super) past: Words,
+    pub(super) this: Words,
+    /// «week after next».
+    pub(super) week_after_next: Words,
     /// «in» three days.
-    pub(super) within: &'static [&'static str],
+    pub(super) within: Words,
+    /// three days «from now».
+    pub(super) later: Words,
+    /// «vor» drei Tagen.
+    pub(super) ago_before: Words,
+    /// three days «ago».
+    pub(super) ago_after: Words,
     pub(super) units: Units,
+    /// Spans with a name of their own, in minutes, the longer phrases first.
+    pub(super) spans: &'static [(Words, &'static str)],
+    /// Patterns of a day alone, with its number as `d`.
+    pub(super) day_of_month: &'static [&'static str],
+    /// Patterns of a part of the day, its words as `part`; whether they mean today. `{day}` is a weekday or «tomorrow».
+    pub(super) parts: &'static [(&'static str, Part, bool)],
     /// «at» eight.
-    pub(super) at: &'static [&'static str],
+    pub(super) at: Words,
     /// eight «o'clock».
-    pub(super) clock: &'static [&'static str],
-    pub(super) am: &'static [&'static str],
-    pub(super) pm: &'static [&'static str],
-    pub(super) noon: &'static [&'static str],
-    pub(super) midnight: &'static [&'static str],
+    pub(super) clock: Words,
+    /// Clock times in words: patterns with `{h}` and, for minutes, `{m}`.
+    pub(super) clock_phrases: &'static [(&'static str, Offset)],
+    pub(super) noon: Words,
+    pub(super) midnight: Words,
 }
 
 /// Days counted from today.
 pub(super) struct Days {
-    pub(super) yesterday: &'static [&'static str],
-    pub(super) today: &'static [&'static str],
-    pub(super) tomorrow: &'static [&'static str],
-    pub(super) day_after: &'static [&'static str],
+    pub(super) day_before: Words,
+    pub(super) yesterday: Words,
+    pub(super) today: Words,
+    pub(super) tomorrow: Words,
+    pub(super) day_after: Words,
 }
 
 /// Units of time.
 pub(super) struct Units {
-    pub(super) minute: &'static [&'static str],
-    pub(super) hour: &'static [&'static str],
-    pub(super) day: &'static [&'static str],
-    pub(super) week: &'static [&'static str],
-    pub(super) month: &'static [&'static str],
-    pub(super) year: &'static [&'static str],
+    pub(super) minute: Words,
+    pub(super) hour: Words,
+    pub(super) day: Words,
+    pub(super) week: Words,
+    pub(super) month: Words,
+    pub(super) year: Words,
 }
 
-static ENGLISH: Language = Language {
-    code: "en",
-    yes: &[
-        "yes",
-        "y",
-        "yeah",
-        "yep",
-        "yup",
-        "sure",
-        "ok",
-        "okay",
-        "of course",
-        "certainly",
-        "absolutely",
-        "right",
-        "correct",
-        "true",
-        "please do",
-        "go ahead",
-        "👍",
-        "👌",
-    ],
-    no: &["no", "n", "nope", "nah", "not", "never", "wrong", "false", "don't", "do not", "no way", "👎"],
-    yes_title: "Yes",
-    no_title: "No",
-    or: "or",
-    last: &["last", "the last", "last one", "the last one"],
-    second: &["second"],
-    decimal: '.',
-    minus: &["minus", "negative"],
-    months: [
-        &["january", "jan"],
-        &["february", "feb"],
-        &["march", "mar"],
-        &["april", "apr"],
-        &["may"],
-        &["june", "jun"],
-        &["july", "jul"],
-        &["august", "aug"],
-        &["september", "sept", "sep"],
-        &["october", "oct"],
-        &["november", "nov"],
-        &["december", "dec"],
-    ],
-    weekdays: [
-        &["monday", "mon"],
-        &["tuesday", "tue", "tues"],
-        &["wednesday", "wed"],
-        &["thursday", "thu", "thurs"],
-        &["friday", "fri"],
-        &["saturday", "sat"],
-        &["sunday", "sun"],
-    ],
-    days: Days {
-        yesterday: &["yesterday"],
-        today: &["today", "tonight"],
-        tomorrow: &["tomorrow"],
-        day_after: &["day after tomorrow"],
-    },
-    next: &["next", "coming"],
-    within: &["in", "within"],
-    units: Units {
-        minute: &["minute", "minutes", "min", "mins"],
-        hour: &["hour", "hours"],
-        day: &["day", "days"],
-        week: &["week", "weeks"],
-        month: &["month", "months"],
-        year: &["year", "years"],
-    },
-    at: &["at", "by", "around"],
-    clock: &["o'clock", "o’clock", "oclock"],
-    am: &["am", "a.m.", "in the morning"],
-    pm: &["pm", "p.m.", "in the afternoon", "in the evening", "at night"],
-    noon: &["noon", "midday"],
-    midnight: &["midnight"],
-};
+/// A part of the day, which tells 8:00 from 20:00.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Morning,
+    Evening,
+    Night,
+}
 
-static GERMAN: Language = Language {
-    code: "de",
-    yes: &[
-        "ja",
-        "j",
-        "jo",
-        "jawohl",
-        "jep",
-        "klar",
-        "gerne",
-        "gern",
-        "sicher",
-        "natürlich",
-        "genau",
-        "stimmt",
-        "richtig",
-        "in ordnung",
-        "okay",
-        "ok",
-        "auf jeden fall",
-        "👍",
-        "👌",
-    ],
-    no: &["nein", "n", "nö", "nee", "ne", "nicht", "falsch", "niemals", "auf keinen fall", "lieber nicht", "👎"],
-    yes_title: "Ja",
-    no_title: "Nein",
-    or: "oder",
-    last: &["letzte", "letzter", "letztes", "letzten", "die letzte", "der letzte", "das letzte", "den letzten"],
-    second: &[],
-    decimal: ',',
-    minus: &["minus"],
-    months: [
-        &["januar", "jänner", "jan"],
-        &["februar", "feb"],
-        &["märz", "maerz", "mär"],
-        &["april", "apr"],
-        &["mai"],
-        &["juni", "jun"],
-        &["juli", "jul"],
-        &["august", "aug"],
-        &["september", "sep"],
-        &["oktober", "okt"],
-        &["november", "nov"],
-        &["dezember", "dez"],
-    ],
-    weekdays: [
-        &["montag", "mo"],
-        &["dienstag", "di"],
-        &["mittwoch", "mi"],
-        &["donnerstag", "do"],
-        &["freitag", "fr"],
-        &["samstag", "sonnabend", "sa"],
-        &["sonntag", "so"],
-    ],
-    days: Days {
-        yesterday: &["gestern"],
-        today: &["heute"],
-        tomorrow: &["morgen"],
-        day_after: &["übermorgen", "uebermorgen"],
-    },
-    next: &["nächste", "nächster", "nächsten", "nächstes", "kommende", "kommenden", "kommender"],
-    within: &["in"],
-    units: Units {
-        minute: &["minute", "minuten", "min"],
-        hour: &["stunde", "stunden"],
-        day: &["tag", "tage", "tagen"],
-        week: &["woche", "wochen"],
-        month: &["monat", "monate", "monaten"],
-        year: &["jahr", "jahre", "jahren"],
-    },
-    at: &["um", "gegen", "ab"],
-    clock: &["uhr"],
-    am: &["morgens", "vormittags", "früh"],
-    pm: &["nachmittags", "abends"],
-    noon: &["mittag", "mittags"],
-    midnight: &["mitternacht", "mitternachts"],
-};
+/// The minutes that a clock phrase adds to the full hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offset {
+    /// So many.
+    Fixed(i32),
+    /// Those that it says.
+    After,
+    /// Those that it says, before the hour.
+    Before,
+}
 
-static SPANISH: Language = Language {
-    code: "es",
-    yes: &[
-        "sí",
-        "si",
-        "s",
-        "claro",
-        "vale",
-        "por supuesto",
-        "desde luego",
-        "correcto",
-        "exacto",
-        "de acuerdo",
-        "ok",
-        "okay",
-        "verdadero",
-        "👍",
-        "👌",
-    ],
-    no: &["no", "n", "nunca", "jamás", "para nada", "falso", "incorrecto", "de ninguna manera", "👎"],
-    yes_title: "Sí",
-    no_title: "No",
-    or: "o",
-    last: &["último", "última", "ultimo", "ultima", "el último", "la última"],
-    second: &["segundo", "segunda"],
-    decimal: ',',
-    minus: &["menos"],
-    months: [
-        &["enero", "ene"],
-        &["febrero", "feb"],
-        &["marzo", "mar"],
-        &["abril", "abr"],
-        &["mayo", "may"],
-        &["junio", "jun"],
-        &["julio", "jul"],
-        &["agosto", "ago"],
-        &["septiembre", "setiembre", "sep"],
-        &["octubre", "oct"],
-        &["noviembre", "nov"],
-        &["diciembre", "dic"],
-    ],
-    weekdays: [
-        &["lunes"],
-        &["martes"],
-        &["miércoles", "miercoles"],
-        &["jueves"],
-        &["viernes"],
-        &["sábado", "sabado"],
-        &["domingo"],
-    ],
-    days: Days {
-        yesterday: &["ayer"],
-        today: &["hoy"],
-        tomorrow: &["mañana", "manana"],
-        day_after: &["pasado mañana", "pasado manana"],
-    },
-    next: &["próximo", "próxima", "proximo", "proxima", "que viene", "siguiente"],
-    within: &["en", "dentro de"],
-    units: Units {
-        minute: &["minuto", "minutos"],
-        hour: &["hora", "horas"],
-        day: &["día", "días", "dia", "dias"],
-        week: &["semana", "semanas"],
-        month: &["mes", "meses"],
-        year: &["año", "años"],
-    },
-    at: &["a las", "a la", "sobre las", "hacia las"],
-    clock: &["horas", "hs"],
-    am: &["am", "a.m.", "de la mañana", "de la madrugada"],
-    pm: &["pm", "p.m.", "de la tarde", "de la noche"],
-    noon: &["mediodía", "mediodia"],
-    midnight: &["medianoche"],
-};
-
-static FRENCH: Language = Language {
-    code: "fr",
-    yes: &[
-        "oui",
-        "o",
-        "ouais",
-        "si",
-        "bien sûr",
-        "bien sur",
-        "d'accord",
-        "d’accord",
-        "certainement",
-        "exact",
-        "volontiers",
-        "ok",
-        "okay",
-        "vrai",
-        "👍",
-        "👌",
-    ],
-    no: &["non", "n", "nan", "pas", "jamais", "pas du tout", "faux", "👎"],
-    yes_title: "Oui",
-    no_title: "Non",
-    or: "ou",
-    last: &["dernier", "dernière", "derniere", "le dernier", "la dernière"],
-    second: &["second", "seconde"],
-    decimal: ',',
-    minus: &["moins"],
-    months: [
-        &["janvier", "janv"],
-        &["février", "fevrier", "févr"],
-        &["mars"],
-        &["avril", "avr"],
-        &["mai"],
-        &["juin"],
-        &["juillet", "juil"],
-        &["août", "aout"],
-        &["septembre", "sept"],
-        &["octobre", "oct"],
-        &["novembre", "nov"],
-        &["décembre", "decembre", "déc"],
-    ],
-    weekdays: [&["lundi"], &["mardi"], &["mercredi"], &["jeudi"], &["vendredi"], &["samedi"], &["dimanche"]],
-    days: Days {
-        yesterday: &["hier"],
-        today: &["aujourd'hui", "aujourd’hui"],
-        tomorrow: &["demain"],
-        day_after: &["après-demain", "apres-demain", "après demain"],
-    },
-    next: &["prochain", "prochaine"],
-    within: &["dans", "d'ici"],
-    units: Units {
-        minute: &["minute", "minutes"],
-        hour: &["heure", "heures"],
-        day: &["jour", "jours"],
-        week: &["semaine", "semaines"],
-        month: &["mois"],
-        year: &["an", "ans", "année"],
-    },
-    at: &["à", "a", "vers"],
-    clock: &["heures", "heure", "h"],
-    am: &["du matin"],
-    pm: &["de l'après-midi", "de l’après-midi", "du soir"],
-    noon: &["midi"],
-    midnight: &["minuit"],
-};
+static ALL: [&Language; 4] = [&en::ENGLISH, &de::GERMAN, &es::SPANISH, &fr::FRENCH];
+static NUMBERS: LazyLock<[text2num::Language; 4]> = LazyLock::new(|| {
+    use text2num::Language as Numbers;
+    [Numbers::english(), Numbers::german(), Numbers::spanish(), Numbers::french()]
+});
 
 impl Language {
     /// Returns the language of a locale, English where it is none of those known.
     pub(super) fn of(locale: &str) -> &'static Self {
-        let prefix = locale.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
-        [&GERMAN, &SPANISH, &FRENCH].into_iter().find(|language| language.code == prefix).unwrap_or(&ENGLISH)
+        let prefix = subtags(locale).next().unwrap_or_default();
+        ALL.into_iter().find(|language| language.code == prefix).unwrap_or(&en::ENGLISH)
+    }
+
+    /// All that are known.
+    pub(super) fn all() -> impl Iterator<Item = &'static Self> {
+        ALL.into_iter()
+    }
+
+    /// The place in `all`.
+    pub(super) fn index(&self) -> usize {
+        ALL.iter().position(|language| language.code == self.code).unwrap_or(0)
+    }
+
+    /// The mark before a fraction, as the region writes it: `1.234` is more than a thousand in Spain, not in Mexico.
+    pub(super) fn decimal(&self, locale: &str) -> char {
+        let elsewhere =
+            region(locale).is_some_and(|region| phrases(self.decimal_elsewhere).any(|other| other == region));
+        match (self.decimal, elsewhere) {
+            (',', true) => '.',
+            ('.', true) => ',',
+            (mark, _) => mark,
+        }
+    }
+
+    /// Whether `12/24` begins with the month.
+    pub(super) fn is_month_first(&self, locale: &str) -> bool {
+        let prefix = subtags(locale).next().unwrap_or_default();
+        matches!(prefix.as_str(), "" | "en") && matches!(region(locale).as_deref(), None | Some("us" | "ph"))
     }
 
     /// Writes number words as digits, and ordinals as digits with their ending.
     pub(super) fn with_digits(&self, text: &str) -> String {
-        let language = match self.code {
-            "de" => text2num::Language::german(),
-            "es" => text2num::Language::spanish(),
-            "fr" => text2num::Language::french(),
-            _ => text2num::Language::english(),
-        };
-        replace_numbers_in_text(text, &language, 0.0)
+        match NUMBERS.get(self.index()) {
+            Some(numbers) => replace_numbers_in_text(text, numbers, 0.0),
+            None => text.to_owned(),
+        }
     }
 
     /// Returns the place that an ordinal names: «the second», «la deuxième», «2.»
     pub(super) fn ordinal(&self, text: &str) -> Option<f64> {
         static ORDINAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-            Regex::new(
-                r"(?i)\b([0-9]{1,3})(?:st|nd|rd|th|\.|º|ª|ère|ere|ème|eme|ième|er|re|e|do|da|ro|ra)(?:[^\p{L}0-9]|$)",
-            )
-            .ok()
+            let endings = r"st|nd|rd|th|\.ᵉʳ|\.|º|ª|ère|ere|er|ème|eme|ième|ieme|re|e|do|da|ro|ra";
+            Regex::new(&format!(r"(?i)\b([0-9]{{1,3}})(?:{endings})(?:[^\p{{L}}0-9]|$)")).ok()
         });
-        if says(&words(text), self.second) {
-            return Some(2.0);
-        }
+        let is_second = says(&words(text), self.second);
         let text = self.with_digits(text);
-        ORDINAL.as_ref()?.captures(&text)?.get(1)?.as_str().parse().ok()
+        let places = ORDINAL.as_ref()?.captures_iter(&text).filter_map(|found| found.get(1)?.as_str().parse().ok());
+        let mut places = places.chain(is_second.then_some(2.0));
+        let place: f64 = places.next()?;
+        // «the first or the second» is no place.
+        places.all(|other| other == place).then_some(place)
     }
 }
 
-/// The words of a text in lower case, and its emoji.
-pub(super) fn words(text: &str) -> Vec<String> {
-    let is_inner = |c: char| c.is_alphanumeric() || !(c.is_ascii() || c.is_whitespace() || is_mark(c));
-    let lower = text.to_lowercase();
-    lower.split(|c| !is_inner(c)).filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect()
+fn subtags(locale: &str) -> impl Iterator<Item = String> {
+    locale.split(['-', '_']).map(str::to_ascii_lowercase)
 }
 
-/// Punctuation beyond ASCII, and what only changes the colour of an emoji.
+fn region(locale: &str) -> Option<String> {
+    subtags(locale).skip(1).find(|subtag| subtag.len() == 2)
+}
+
+/// The phrases of a table's entry.
+pub(super) fn phrases(words: Words) -> impl Iterator<Item = &'static str> {
+    words.split('|').filter(|phrase| !phrase.is_empty())
+}
+
+/// The words of a text in lower case and without accents; each emoji is a word.
+pub(super) fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for c in fold(text).chars() {
+        if c.is_alphanumeric() {
+            if let Some(word) = words.last_mut() {
+                word.push(c);
+            }
+        } else if c.is_ascii() || c.is_whitespace() || is_mark(c) {
+            words.push(String::new());
+        } else {
+            words.extend([c.to_string(), String::new()]);
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Lower case without accents. What people type on a foreign keyboard, or decomposed, reads the same.
+pub(super) fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for c in text.chars().flat_map(char::to_lowercase) {
+        match c {
+            '\u{300}'..='\u{36f}' => {}
+            'à'..='å' => folded.push('a'),
+            'ç' => folded.push('c'),
+            'è'..='ë' => folded.push('e'),
+            'ì'..='ï' => folded.push('i'),
+            'ñ' => folded.push('n'),
+            'ò'..='ö' => folded.push('o'),
+            'ù'..='ü' => folded.push('u'),
+            'ý' | 'ÿ' => folded.push('y'),
+            'ß' => folded.push_str("ss"),
+            'æ' => folded.push_str("ae"),
+            'œ' => folded.push_str("oe"),
+            '’' | '‘' | 'ʼ' => folded.push('\''),
+            '\u{a0}' | '\u{202f}' => folded.push(' '),
+            other => folded.push(other),
+        }
+    }
+    folded
+}
+
+/// Punctuation beyond ASCII, and what only changes the look of an emoji.
 fn is_mark(c: char) -> bool {
     matches!(c, '\u{a0}'..='\u{bf}' | '\u{2000}'..='\u{206f}' | '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}')
 }
 
 /// Whether one of the phrases is among the words.
-pub(super) fn says(said: &[String], phrases: &[&str]) -> bool {
-    phrases.iter().any(|phrase| {
+pub(super) fn says(said: &[String], table: Words) -> bool {
+    phrases(table).any(|phrase| {
         let phrase = words(phrase);
         !phrase.is_empty() && said.windows(phrase.len()).any(|part| part == phrase)
     })
+}
+
+/// A pattern for any of the phrases as whole words, the longest first. Nothing matches where there are none.
+pub(super) fn any(table: Words) -> String {
+    let mut folded: Vec<String> = phrases(table).map(fold).collect();
+    folded.sort_by_key(|phrase| std::cmp::Reverse(phrase.len()));
+    let whole = |phrase: &String| {
+        let ends = if phrase.ends_with(char::is_alphanumeric) { r"\b" } else { "" };
+        let begins = if phrase.starts_with(char::is_alphanumeric) { r"\b" } else { "" };
+        format!("{begins}{}{ends}", regex::escape(phrase))
+    };
+    match folded.is_empty() {
+        true => r"[^\s\S]".to_owned(),
+        false => folded.iter().map(whole).collect::<Vec<_>>().join("|"),
+    }
 }

@@ -2,24 +2,139 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Match, Regex};
 use serde_json::Value;
 
-use super::language::{Language, words};
+use super::language::{Language, phrases, words};
 
-static DIGITS: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"[0-9](?:[0-9.,'’\x{a0}\x{202f}]*[0-9]|(?: [0-9]{3})+(?:[.,][0-9]+)?)?").ok());
+/// Groups of three apart by a space, digits with marks, or a fraction without a whole.
+static DIGITS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let spaced = r"[0-9]{1,3}(?:[ \x{a0}\x{202f}][0-9]{3})+\b(?:[.,][0-9]+)?";
+    Regex::new(&format!(r"{spaced}|[0-9](?:[0-9.,'’]*[0-9])?|[.,][0-9]+")).ok()
+});
+static FRACTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?:^|[^0-9/.,])(?:([0-9]{1,6}) )?([0-9]{1,6})\s?[/⁄]\s?([0-9]{1,6})(?:[^0-9/]|$)").ok()
+});
 
-/// Returns the first number in a text.
-pub(super) fn find(text: &str, language: &Language) -> Option<f64> {
-    let text = language.with_digits(text);
-    let found = DIGITS.as_ref()?.find(&text)?;
-    let number = parse(found.as_str(), language.decimal)?;
-    let before = text.get(..found.start())?;
-    let is_minus = before.ends_with(['-', '−'])
-        && !before.trim_end_matches(['-', '−']).ends_with(|last: char| last.is_alphanumeric());
-    let says_minus = words(before).last().is_some_and(|word| language.minus.contains(&word.as_str()));
-    Some(if is_minus || says_minus { -number } else { number })
+/// A number, and whether the answer wrote it in digits.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    number: f64,
+    is_digits: bool,
+}
+
+/// Returns the number that a text says: the first, where «one» that may be an article counts only if there is no other.
+pub(super) fn find(text: &str, language: &Language, locale: &str) -> Option<f64> {
+    let found = all(text, language, locale);
+    let articles = words(text).iter().any(|word| phrases(language.articles).any(|article| article == word));
+    let is_article = |found: &&Found| articles && !found.is_digits && found.number == 1.0;
+    found.iter().find(|found| !is_article(found)).or(found.first()).map(|found| found.number)
+}
+
+/// Returns the number if the text says exactly one.
+pub(super) fn only(text: &str, language: &Language, locale: &str) -> Option<f64> {
+    let found = all(text, language, locale);
+    let first = found.first()?.number;
+    found.iter().all(|other| other.number == first).then_some(first)
+}
+
+fn all(text: &str, language: &Language, locale: &str) -> Vec<Found> {
+    if let Some((over, under)) = fraction(text) {
+        let number = Some(over / under).filter(|number| number.is_finite());
+        return number.map(|number| Found { number, is_digits: true }).into_iter().collect();
+    }
+    let written = language.with_digits(&halves_split(text, language));
+    let Some(digits) = DIGITS.as_ref() else { return Vec::new() };
+    let mut found: Vec<Found> = Vec::new();
+    let mut rest_from = 0;
+    for place in digits.find_iter(&written) {
+        let Some(number) = parse(place.as_str(), language.decimal(locale)) else { continue };
+        let between = written.get(rest_from..place.start()).unwrap_or_default();
+        // `2 million` has become `2 1000000`.
+        if let Some(last) = found.last_mut()
+            && between == " "
+            && is_scale(number, place.as_str())
+            && last.number.abs() < number
+        {
+            last.number *= number;
+        } else {
+            let number = if is_negative(&written, place, language) { -number } else { number };
+            found.push(Found { number, is_digits: text.contains(place.as_str()) });
+        }
+        rest_from = place.end();
+        if let Some(last) = found.last_mut() {
+            last.number = scaled(last.number, written.get(rest_from..).unwrap_or_default(), language);
+        }
+    }
+    if found.is_empty() {
+        let said = words(text);
+        let alone = language.scales.iter().find(|(word, _)| word.len() > 1 && said.iter().any(|other| other == word));
+        found.extend(alone.map(|(_, number)| Found { number: *number, is_digits: false }));
+    }
+    found
+}
+
+/// Writes «zweieinhalb» as «zwei einhalb» and `2½` as `2.5`, in the language's own way.
+fn halves_split(text: &str, language: &Language) -> String {
+    let mut split = text.to_owned();
+    for (sign, digits) in [('½', "5"), ('¼', "25"), ('¾', "75")] {
+        if split.contains(sign) {
+            let mark = language.decimal("");
+            split = split.replace(&format!(" {sign}"), &sign.to_string()).replace(sign, &format!("{mark}{digits}"));
+        }
+    }
+    let is_standalone = |word: &str| language.scales.iter().any(|(scale, _)| *scale == word);
+    let split_word = |word: &str| match word.to_lowercase().strip_suffix("einhalb") {
+        Some(whole) if !whole.is_empty() && !is_standalone(&word.to_lowercase()) => format!("{whole} einhalb"),
+        _ => word.to_owned(),
+    };
+    match phrases(language.and_half).any(|phrase| phrase == "einhalb") {
+        true => split.split(' ').map(split_word).collect::<Vec<_>>().join(" "),
+        false => split,
+    }
+}
+
+/// Half a number more, or so many dozens, as the words after it say.
+fn scaled(number: f64, rest: &str, language: &Language) -> f64 {
+    let near: String = rest.chars().take(40).collect();
+    let is_glued = near.starts_with(|c: char| c.is_alphabetic());
+    let next = words(&near);
+    let begins = |phrase: &str| next.starts_with(&words(phrase));
+    if phrases(language.and_half).any(begins) {
+        return number + 0.5f64.copysign(number);
+    }
+    let scale = language.scales.iter().find(|(word, scale)| {
+        // `5k`, and not «5 k».
+        *scale > 1.0 && (word.len() > 1 || is_glued) && next.first().is_some_and(|first| first == word)
+    });
+    // «anderthalb» and the like stand alone.
+    scale.filter(|(_, scale)| scale.fract() == 0.0).map_or(number, |(_, scale)| number * scale)
+}
+
+fn is_scale(number: f64, written: &str) -> bool {
+    [1e3, 1e6, 1e9].contains(&number) && written.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_negative(text: &str, place: Match<'_>, language: &Language) -> bool {
+    let before = text.get(..place.start()).unwrap_or_default();
+    let signs = ['-', '−', '–'];
+    if before.ends_with(signs) {
+        return !before.trim_end_matches(signs).ends_with(char::is_alphanumeric);
+    }
+    let word = before.trim_end().rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    before.ends_with(' ') && phrases(language.minus).any(|minus| minus == word.to_lowercase())
+}
+
+/// `1/2`, `2 1/2`, as what is divided and by what.
+fn fraction(text: &str) -> Option<(f64, f64)> {
+    let mut all = FRACTION.as_ref()?.captures_iter(text);
+    let found = all.next()?;
+    if all.next().is_some() {
+        return None;
+    }
+    let part = |group: usize| found.get(group).and_then(|digits| digits.as_str().parse::<f64>().ok());
+    let (whole, over, under) = (part(1).unwrap_or(0.0), part(2)?, part(3)?);
+    Some((whole * under + over, under))
 }
 
 /// Reads digits with separators. Groups of three after the locale's own mark are thousands, anything else is a fraction:

@@ -1,0 +1,89 @@
+//! Yes and no.
+
+use serde_json::Value;
+
+use super::answer;
+use super::choice::{self, Choice, Rules};
+use super::language::{Language, phrases, words};
+use crate::activity::Activity;
+
+/// Returns what an answer says: a button's value, one of the two choices by its words or its place, or the language's
+/// words. Words for both, and words for neither, are no answer.
+pub(super) fn find(answer: &Activity, choices: &[Choice], language: &Language, locale: &str) -> Option<bool> {
+    match answer::submitted(answer, "confirm") {
+        Some(Value::Bool(pressed)) => return Some(*pressed),
+        Some(Value::String(pressed)) if pressed == "true" || pressed == "false" => return Some(pressed == "true"),
+        _ => {}
+    }
+    let text = answer::text(answer, "confirm");
+    let own_words = !choices.is_empty();
+    let shown = if own_words { choices.to_vec() } else { titles(language) };
+    let by_choice =
+        || choice::find(answer, &text, &shown, language, locale, &Rules { ordinals: true, fuzzy: own_words });
+    // The words come first where they are not the prompt's own: «no problem» is no «no».
+    let found = if own_words { None } else { spoken(&text, language) };
+    match found {
+        Some(Spoken::Yes) => Some(true),
+        Some(Spoken::No) => Some(false),
+        Some(Spoken::Neither) => None,
+        None => by_choice()
+            .map(|found| found.index == 0)
+            .or_else(|| match spoken(&text, language) {
+                Some(Spoken::Yes) => Some(true),
+                Some(Spoken::No) => Some(false),
+                _ => None,
+            })
+            .or_else(|| title_of_any_language(&text)),
+    }
+}
+
+/// The buttons of a language.
+pub(super) fn titles(language: &Language) -> Vec<Choice> {
+    [language.yes_title, language.no_title].map(Choice::of).into()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spoken {
+    Yes,
+    No,
+    /// Both, or neither for sure.
+    Neither,
+}
+
+/// Reads word by word, each time the longest phrase of the language that is there. None if there is none at all.
+fn spoken(text: &str, language: &Language) -> Option<Spoken> {
+    let said = words(text);
+    let tables = [(language.yes, Spoken::Yes), (language.no, Spoken::No), (language.unsure, Spoken::Neither)];
+    let known: Vec<(Vec<String>, Spoken)> = tables
+        .into_iter()
+        .flat_map(|(table, meaning)| phrases(table).map(move |phrase| (words(phrase), meaning)))
+        .collect();
+    let mut result = None;
+    let mut rest = said.as_slice();
+    while !rest.is_empty() {
+        let longest =
+            known.iter().filter(|(phrase, _)| rest.starts_with(phrase)).max_by_key(|(phrase, _)| phrase.len());
+        let step = longest.map_or(1, |(phrase, _)| phrase.len().max(1));
+        if let Some((_, meaning)) = longest {
+            result = match result {
+                None => Some(*meaning),
+                Some(before) if before == *meaning => result,
+                Some(_) => Some(Spoken::Neither),
+            };
+        }
+        rest = rest.get(step..).unwrap_or_default();
+    }
+    result
+}
+
+/// A button that was shown in another language: the locale changed since.
+fn title_of_any_language(text: &str) -> Option<bool> {
+    let said = words(text);
+    let is = |title: &str| words(title) == said;
+    let mut all = Language::all();
+    all.find_map(|language| match () {
+        () if is(language.yes_title) => Some(true),
+        () if is(language.no_title) => Some(false),
+        () => None,
+    })
+}

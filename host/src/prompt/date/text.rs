@@ -1,0 +1,73 @@
+//! The text that is searched: what was read is taken out, so that nothing is read twice.
+
+use std::ops::Range;
+
+use jiff::civil::{Date, DateTime};
+use regex::{Captures, Regex};
+
+use super::grammar::Grammar;
+use crate::prompt::language::{Language, fold, phrases};
+
+pub(super) struct Text {
+    /// In lower case, without accents, number words as digits.
+    pub(super) text: String,
+    pub(super) grammar: &'static Grammar,
+    pub(super) decimal: char,
+    pub(super) month_first: bool,
+    pub(super) now: DateTime,
+}
+
+impl Text {
+    pub(super) fn new(text: &str, language: &Language, locale: &str, now: DateTime) -> Self {
+        let mut text = text.to_lowercase();
+        for (names, written) in language.spans {
+            for name in phrases(names) {
+                text = text.replace(name, written);
+            }
+        }
+        Self {
+            text: fold(&language.with_digits(&text)),
+            grammar: Grammar::of(language),
+            decimal: language.decimal(""),
+            month_first: language.is_month_first(locale),
+            now,
+        }
+    }
+
+    pub(super) fn today(&self) -> Date {
+        self.now.date()
+    }
+
+    /// Reads the first match that means something, and blanks out what it covers.
+    pub(super) fn take<T>(&mut self, pattern: &Regex, read: impl Fn(&Captures<'_>, &Self) -> Option<T>) -> Option<T> {
+        let (read, range) = pattern.captures_iter(&self.text).find_map(|found| {
+            let range = found.name("part").or_else(|| found.get(0))?.range();
+            Some((read(&found, self)?, range))
+        })?;
+        self.blank(range);
+        Some(read)
+    }
+
+    /// What follows a match, to see that it ends there: `18.30` in `18.30.2026` is no time.
+    pub(super) fn goes_on(&self, end: usize) -> bool {
+        let mut rest = self.text.get(end..).unwrap_or_default().chars();
+        match rest.next() {
+            Some(c) if c.is_ascii_digit() => true,
+            Some('.' | '/' | '-' | ':') => rest.next().is_some_and(|c| c.is_ascii_digit()),
+            _ => false,
+        }
+    }
+
+    /// Leaves a mark, so that what stood apart stays apart.
+    fn blank(&mut self, range: Range<usize>) {
+        if !range.is_empty() {
+            let blank = format!(";{}", " ".repeat(range.len() - 1));
+            self.text.replace_range(range, &blank);
+        }
+    }
+}
+
+/// A group as a number.
+pub(super) fn part<T: std::str::FromStr>(found: &Captures<'_>, group: &str) -> Option<T> {
+    found.name(group)?.as_str().parse().ok()
+}
