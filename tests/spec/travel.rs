@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Config, Host, message};
+use crate::support::{Config, Host, expecting_replies, message};
 
 const TEXT: &str = "Say «book» to book a trip.";
 const BOOKING: &str = "I am booking a trip for you. Answer my question, or say «cancel».";
@@ -131,4 +131,26 @@ async fn cancel_ends_every_dialog_in_the_language_of_the_user() {
         .says("book")
         .replies(WHERE)
         .await;
+}
+
+/// The journal of the booking, the frames of both dialogs and the prompt are on disk after each turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_booking_goes_on_after_the_host_was_killed() {
+    let Some(mut host) = start().await else { return };
+    let conversation = [
+        (message("book"), WHERE),
+        (message("Rome"), "When do you want to go to Rome?"),
+        (message("2027-06-01"), "How many of you are there?"),
+        (message("1"), "What is your name?"),
+        (message("Ann"), "A picture of the passport of Ann, please."),
+        (passport("ann.png"), "Shall I book it? (1) Yes or (2) No"),
+        (message("yes"), "Booked: Rome on 2027-06-01, for Ann."),
+        (message("my trips"), "Rome on 2027-06-01, for Ann"),
+    ];
+    for (mut activity, last_words) in conversation {
+        activity["conversation"]["id"] = "one trip".into();
+        let replies = host.post("travel", &expecting_replies(activity)).await.replies();
+        assert_eq!(replies.last().map(|reply| &reply["text"]), Some(&json!(last_words)));
+        host.again(None).await;
+    }
 }
