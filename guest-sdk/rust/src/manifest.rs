@@ -139,11 +139,16 @@ impl Manifest {
         self.routes.iter().any(|route| route.name == name)
     }
 
-    /// What follows a route; none where there is no route of this name.
+    /// What is asked before a route interrupts.
     #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn after(&self, route: &str) -> Option<After> {
-        let route = self.routes.iter().find(|known| known.name == route)?;
-        Some(if route.after == Some("none") { After::None } else { After::Reprompt })
+    pub(crate) fn confirms(&self, route: &str) -> Option<&str> {
+        self.routes.iter().find(|known| known.name == route)?.confirm.as_deref()
+    }
+
+    /// Whether a dialog that the route interrupted repeats its question.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn reprompts(&self, route: &str) -> bool {
+        self.routes.iter().any(|known| known.name == route && known.after != Some("none"))
     }
 
     /// Lists the dialogs that a bot owns.

@@ -5,7 +5,7 @@
 //! that the host would refuse is refused. State lasts from turn to turn, and so does the dialog stack: dialogs run as in
 //! the host, with prompts, validators, migrations and failures. Prompts know simple answers only: digits, `yes` and `no`,
 //! a choice's words or number, ISO 8601, attachments. It does not match routes (say which one matched with
-//! [`TestHost::takes_route`]) or ask before they interrupt, check patterns, deliver anything, or bound CPU and memory.
+//! [`TestHost::takes_route`]), check patterns, deliver anything, or bound CPU and memory.
 //!
 //! ```
 //! use turntable_sdk::prelude::*;
@@ -269,23 +269,20 @@ impl<B: Bot + Default> TestHost<B> {
 
     /// Runs the turn once; false: somebody else wrote what it relied on, and it must run again.
     fn attempt(&self, meta: &Meta, activity: &Activity) -> (Answer, bool) {
-        let manifest = self.described();
         let mut script = self.script.clone();
         script.dialogs = (self.dialogs)().ids().map(|(id, version)| (id.to_owned(), version)).collect();
         let host = Rc::new(FakeHost::new(script, activity.clone(), Rc::clone(&self.memory)));
-        let route = meta.trigger.strip_prefix("route:");
         let mut engine = Engine {
             host: Rc::clone(&host),
             meta: meta.clone(),
             activity: activity.clone(),
             dialogs: (self.dialogs)(),
-            after: route.and_then(|route| manifest.after(route)),
+            manifest: self.described(),
+            handler: |turn| dispatch::run(&mut B::default(), turn),
             entered: None,
             events: 0,
         };
-        let called = route.is_some() || manifest.handles(&activity.kind);
-        let handler: fn(&mut crate::Turn) -> crate::Result = |turn| dispatch::run(&mut B::default(), turn);
-        let result = engine.run(called.then_some(handler));
+        let result = engine.run();
         let committed = host.commit() || host.has_flushed();
         (host.end(result), committed)
     }

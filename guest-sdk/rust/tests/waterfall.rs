@@ -18,6 +18,7 @@ impl Bot for Desk {
             .route(quiet)
             .route(Route::new("aside", "aside"))
             .route(Route::new("cancel", "cancel"))
+            .route(Route::new("leave", "leave").confirm("Leave it?"))
     }
 
     fn on_message(&mut self, turn: &mut Turn) -> Result {
@@ -33,7 +34,7 @@ impl Bot for Desk {
     fn on_route(&mut self, turn: &mut Turn, name: &str) -> Result {
         match name {
             "aside" => drop(turn.dialogs().begin("aside", ())?),
-            "cancel" => {
+            "cancel" | "leave" => {
                 let count = turn.dialogs().cancel_all()?;
                 turn.reply(format!("cancelled {count}"))?;
             }
@@ -191,6 +192,23 @@ fn cancelling_tells_every_dialog() {
     host.says("begin order").replies("What?");
     host.takes_route("aside", "aside").waits_in("aside").handled();
     host.takes_route("cancel", "cancel").says(["cancelled 2", "no order: cancel-all"]).ends_dialogs();
+}
+
+#[test]
+fn a_route_asks_before_it_interrupts() {
+    let host = host();
+    host.takes_route("leave", "leave").replies("cancelled 0");
+    host.says("begin order").replies("What?");
+    host.takes_route("leave", "leave").replies("Leave it?").waits_in("confirm");
+    host.says("perhaps").replies("Leave it?");
+    host.says("no").replies("What?").waits_in("order");
+    host.takes_route("leave", "leave").replies("Leave it?");
+    host.says("yes").says(["cancelled 1", "no order: cancel-all"]).ends_dialogs();
+    host.says("begin order").replies("What?");
+    host.takes_route("leave", "leave").replies("Leave it?");
+    host.says("x").replies("Leave it?");
+    host.says("y?").replies("Leave it?");
+    host.says("z").replies("What?").waits_in("order");
 }
 
 #[test]

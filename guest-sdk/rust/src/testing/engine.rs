@@ -1,14 +1,16 @@
 //! The dialog engine of a test: takes what a dialog wants next and does it, until the top of the stack waits.
 
+mod asking;
+
 use std::rc::Rc;
 
 use serde_json::{Value, json};
 
 use super::fake::FakeHost;
 use super::memory::{PLUGIN, Status, TestFrame, resumed};
-use super::recognize::{problem, question, recognize};
+use super::recognize::problem;
 use crate::turn::{Host, Meta};
-use crate::{Activity, After, DialogSet, Event, Fault, Flow, Result, Step, Turn};
+use crate::{Activity, DialogSet, Event, Fault, Flow, Manifest, Result, Step, Turn};
 
 /// So many failed turns in a row cancel a frame.
 const FAILURES_MAX: u32 = 3;
@@ -24,18 +26,18 @@ pub(super) struct Engine {
     pub(super) meta: Meta,
     pub(super) activity: Activity,
     pub(super) dialogs: DialogSet,
-    /// What follows the route of this turn, if it has one.
-    pub(super) after: Option<After>,
+    pub(super) manifest: Manifest,
+    pub(super) handler: fn(&mut Turn) -> Result,
     /// The frame that the turn was about.
     pub(super) entered: Option<String>,
     pub(super) events: u32,
 }
 
 impl Engine {
-    /// Leads the turn; `handler` is none where the manifest does not list the type.
-    pub(super) fn run(&mut self, handler: Option<fn(&mut Turn) -> Result>) -> Result {
+    /// Leads the turn.
+    pub(super) fn run(&mut self) -> Result {
         let start = self.host.savepoint();
-        let result = self.lead(handler);
+        let result = self.lead();
         if result.is_err() {
             self.host.roll_back(&start);
             self.count_failure();
@@ -43,21 +45,44 @@ impl Engine {
         result
     }
 
-    fn lead(&mut self, handler: Option<fn(&mut Turn) -> Result>) -> Result {
-        if self.after.is_none() && self.offer()? {
+    fn lead(&mut self) -> Result {
+        let asked = self.host.staged().top().is_some_and(|top| matches!(top.status, Status::Confirm { .. }));
+        if asked && self.answer_confirmation()? {
             return Ok(Flow::Handled);
         }
-        let Some(handler) = handler else { return Ok(Flow::Next) };
-        let before: Vec<String> = self.ids();
+        let Some(route) = self.meta.trigger.strip_prefix("route:").map(str::to_owned) else {
+            return match self.offer()? {
+                true => Ok(Flow::Handled),
+                false if self.manifest.handles(&self.activity.kind) => self.handle(),
+                false => Ok(Flow::Next),
+            };
+        };
+        let question = self.manifest.confirms(&route).map(str::to_owned);
+        match question.filter(|_| self.host.staged().top().is_some_and(TestFrame::waits)) {
+            Some(question) => self.confirm(route, &question).map(|()| Flow::Handled),
+            None => self.take_route(&route),
+        }
+    }
+
+    /// Calls the handlers, and runs the dialogs that they began or cancelled.
+    fn handle(&mut self) -> Result {
         self.host.enter_handler(true);
-        let flow = handler(&mut Turn::new(self.meta.clone(), self.activity.clone(), self.host.clone()));
+        let flow = (self.handler)(&mut Turn::new(self.meta.clone(), self.activity.clone(), self.host.clone()));
         self.host.enter_handler(false);
         let flow = flow?;
-        let waits = self.host.staged().top().is_some_and(TestFrame::waits);
-        if self.after == Some(After::Reprompt) && flow == Flow::Handled && waits && before == self.ids() {
-            self.host.staged().reprompt = true;
-        }
         self.settle()?;
+        Ok(flow)
+    }
+
+    fn take_route(&mut self, route: &str) -> Result {
+        let (before, repeated) = (self.ids(), self.host.staged().reprompts);
+        let flow = self.handle()?;
+        let unchanged = before == self.ids() && repeated == self.host.staged().reprompts;
+        if flow == Flow::Handled && unchanged && self.manifest.reprompts(route) {
+            let waits = self.host.staged().top().is_some_and(TestFrame::waits);
+            self.host.staged().reprompt = waits;
+            self.settle()?;
+        }
         Ok(flow)
     }
 
@@ -68,7 +93,7 @@ impl Engine {
     /// Offers the activity to the top of the stack; true if it took it.
     fn offer(&mut self) -> Result<bool> {
         let Some(top) = self.host.staged().top().cloned() else { return Ok(false) };
-        if matches!(top.status, Status::Foreign(_)) {
+        if matches!(top.status, Status::Foreign(_) | Status::Confirm { .. }) {
             return Ok(false);
         }
         let is_message = self.activity.kind == "message";
@@ -111,13 +136,15 @@ impl Engine {
                 Status::Begin(options) => self.tell_and_apply(&top, "begin", options)?,
                 Status::Resume(event) => self.tell_and_apply(&top, "resume", event)?,
                 Status::Child => self.set(&top.id, Status::Resume(resumed("dialog", "failed", None))),
-                Status::Waiting(_) | Status::Prompt { .. } | Status::Foreign(_) => {
+                Status::Waiting(_) | Status::Prompt { .. } | Status::Confirm { .. } | Status::Foreign(_) => {
                     if !std::mem::take(&mut self.host.staged().reprompt) {
                         return Ok(());
                     }
                     self.host.staged().reprompts += 1;
                     match &top.status {
-                        Status::Prompt { definition, .. } => self.ask(definition, 0)?,
+                        Status::Prompt { definition, .. } | Status::Confirm { definition, .. } => {
+                            self.ask(definition, 0)?;
+                        }
                         Status::Waiting(_) => self.tell_and_apply(&top, "reprompt", &Value::Null)?,
                         _ => {}
                     }
@@ -236,55 +263,6 @@ impl Engine {
     fn push(&mut self, data: &Value) -> Result<()> {
         let dialog = data["dialog"].as_str().unwrap_or_default();
         self.host.push(dialog, data.get("options").cloned().unwrap_or_default()).map(drop)
-    }
-
-    fn ask(&mut self, definition: &Value, attempt: u32) -> Result<()> {
-        match question(definition, attempt) {
-            Some(question) => self.host.reply(&Value::Object(question.into_object()).to_string()).map(drop),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes the activity as the answer to a prompt.
-    fn answer(&mut self, frame: &TestFrame, definition: &Value, attempt: u32) -> Result<()> {
-        let Some(value) = recognize(definition, &self.activity) else {
-            return self.answered_wrong(frame, definition, attempt, None);
-        };
-        let Some(validator) = definition["validator"].as_str() else {
-            self.set(&frame.id, Status::Resume(resumed("prompt", "completed", Some(value))));
-            return Ok(());
-        };
-        let data = json!({ "validator": validator, "value": value, "attempt": attempt + 1 });
-        let Some(step) = self.tell(frame, "validate", &data)? else { return Ok(()) };
-        match step.kind {
-            "accept" => {
-                let value = if step.data.is_null() { value } else { step.data };
-                self.set(&frame.id, Status::Resume(resumed("prompt", "completed", Some(value))));
-                Ok(())
-            }
-            "reject" => self.answered_wrong(frame, definition, attempt, step.data.get("retry").cloned()),
-            other => Err(Fault::invalid(format!("a dialog answered `validate` with the step `{other}`"))),
-        }
-    }
-
-    fn answered_wrong(
-        &mut self,
-        frame: &TestFrame,
-        definition: &Value,
-        attempt: u32,
-        retry: Option<Value>,
-    ) -> Result<()> {
-        let attempt = attempt + 1;
-        if u64::from(attempt) >= definition["attempts"].as_u64().unwrap_or(100) {
-            self.set(&frame.id, Status::Resume(resumed("prompt", "failed", None)));
-            return Ok(());
-        }
-        self.set(&frame.id, Status::Prompt { definition: definition.clone(), attempt });
-        let mut asked = definition.clone();
-        if let Some(retry) = retry {
-            asked["retry"] = retry;
-        }
-        self.ask(&asked, attempt)
     }
 
     /// Counts a failed turn against its frame. After the third in a row the frame is cancelled, and the user told.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Call;
 use super::answer::{Answer, LogLine, Sent, SentAs};
-use super::memory::{Memory, Place, Staged, TestFrame};
+use super::memory::{Memory, Place, Staged, Status, TestFrame};
 use crate::activity::wire::Wire;
 use crate::invoke::{InvokeResponse, NOT_IMPLEMENTED};
 use crate::stack::Frame;
@@ -105,6 +105,14 @@ impl FakeHost {
         let number = frame.id.clone();
         self.staged.borrow_mut().push(frame)?;
         Ok(number)
+    }
+
+    /// Pushes the question before an interruption.
+    pub(super) fn push_confirmation(&self, status: Status) -> Result<()> {
+        let mut frame = TestFrame::new(self.memory.borrow_mut().number(), "confirm", 0, Value::Null);
+        "turntable".clone_into(&mut frame.plugin);
+        frame.status = status;
+        self.staged.borrow_mut().push(frame)
     }
 
     fn place(&self, scope: &str, key: &str) -> Place {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::stack::Frame;
 use crate::state::Entry;
-use crate::{Fault, Result};
+use crate::{Activity, Fault, Result};
 
 /// A value's scope, the party or conversation that it belongs to, and its key.
 pub(super) type Place = (String, String, String);
@@ -52,6 +52,13 @@ pub(super) enum Status {
         attempt: u32,
     },
     Child,
+    /// The host's own: asks before a route interrupts, and keeps what the user said.
+    Confirm {
+        definition: Value,
+        attempt: u32,
+        route: String,
+        activity: Box<Activity>,
+    },
     /// A dialog of another plugin, which a test put there.
     Foreign(String),
 }
@@ -196,7 +203,7 @@ impl TestFrame {
     }
 
     pub(super) fn waits(&self) -> bool {
-        matches!(self.status, Status::Waiting(_) | Status::Prompt { .. } | Status::Foreign(_))
+        !matches!(self.status, Status::Begin(_) | Status::Resume(_) | Status::Child)
     }
 
     fn shown(&self) -> Frame {
@@ -206,6 +213,7 @@ impl TestFrame {
             Status::Prompt { definition, .. } => {
                 format!("prompt:{}", definition["kind"].as_str().unwrap_or_default())
             }
+            Status::Confirm { .. } => "prompt:confirm".to_owned(),
             Status::Child => "child".to_owned(),
             Status::Foreign(waits_for) => waits_for.clone(),
         };
