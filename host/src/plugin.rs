@@ -237,6 +237,12 @@ pub struct Call {
 }
 
 impl Plugin {
+    /// The state version of one of its dialogs; none where it has no such dialog, or may not have any.
+    pub fn dialog_version(&self, dialog: &str) -> Option<u64> {
+        let found = self.manifest.dialogs.iter().find(|known| known.id == dialog)?;
+        self.owns_dialogs().then_some(found.state_version)
+    }
+
     /// Whether its dialogs are active: it exports the interface, lists the role, and may.
     pub fn owns_dialogs(&self) -> bool {
         self.grants.dialogs && self.code.dialogs.is_some() && self.manifest.roles.iter().any(|role| role == "dialogs")

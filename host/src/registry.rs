@@ -18,9 +18,10 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use self::components::{Components, Picked};
-pub use self::status::{BotStatus, LoadFailure, PluginStatus, Swap};
+pub use self::status::{BotStatus, LoadFailure, PluginStatus, Rehearsal, Swap, WaitingFrames};
 use crate::config::{self, BotSpec, Config, PluginSpec};
 use crate::plugin::{LoadError, Plugin, Runtime};
+use crate::storage::FrameTag;
 use crate::telemetry;
 use crate::turn::routes::Routes;
 
@@ -168,6 +169,28 @@ impl Registry {
         }
         let deployed = BTreeMap::from([(plugin.to_owned(), component)]);
         self.load(bot, spec, "deploy", &deployed).await
+    }
+
+    /// Loads and probes these bytes as a component of a bot, as `deploy` would, and changes nothing. `frames` are those
+    /// on the stacks of the bot.
+    pub async fn rehearse(
+        &self,
+        bot: &str,
+        plugin: &str,
+        component: Bytes,
+        frames: Vec<(FrameTag, u64)>,
+    ) -> Result<Rehearsal, RegistryError> {
+        let bot = self.existing(bot)?;
+        let spec = bot.read().spec.clone();
+        let Some(configured) = spec.plugins.iter().find(|configured| *configured.name == *plugin) else {
+            return Err(RegistryError::UnknownPlugin(plugin.to_owned()));
+        };
+        let probed = match self.plugin(bot, configured, component).await {
+            Ok(probed) => probed,
+            Err(LoadError::Host(error)) => return Err(RegistryError::Host(error)),
+            Err(error) => return Err(RegistryError::Unfit(error.problems())),
+        };
+        Ok(Rehearsal::of(&bot.name, &probed, frames))
     }
 
     /// Swaps back to the previous generation; a second call swaps forward again.

@@ -493,3 +493,56 @@ async fn a_route_can_ask_before_it_interrupts() {
         .replies("heard: free")
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_can_be_rehearsed() {
+    let Some(host) = start("settings.state-version = 1").await else { return };
+    for number in 0..3 {
+        let mut first = message(&begin(&json!([wait()])));
+        first["conversation"]["id"] = format!("c{number}").into();
+        assert_eq!(host.post("bot", &first).await.status, 200);
+    }
+    let component = std::fs::read(host.component("scripted")).unwrap();
+    let rehearse = async |component: &[u8]| {
+        host.admin("PUT", "/v1/bots/bot/plugins/scripted?dry-run=true", component.to_vec()).await
+    };
+    let waiting = |becomes: &str| json!([{ "dialog": "script", "state_version": 1, "count": 3, "becomes": becomes }]);
+    assert_eq!(rehearse(&component).await.json()["waiting"], waiting("continue"));
+    host.reconfigure("bot", "settings.state-version = 1", "settings.state-version = 2").await;
+    assert_eq!(rehearse(&component).await.json()["waiting"], waiting("migrate"));
+    host.reconfigure("bot", "settings.state-version = 2", "settings.state-version = 0").await;
+    assert_eq!(rehearse(&component).await.json()["waiting"], waiting("newer"));
+    let generation = host.status("bot").await["generation"].clone();
+    let unfit = rehearse(b"no component").await;
+    assert_eq!(unfit.status, 422, "{}", unfit.text);
+    assert_eq!(host.status("bot").await["generation"], generation, "nothing was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_rollback_a_newer_dialog_is_reset_or_held() {
+    for (on_newer, replies) in [("reset", vec![RESET]), ("hold", vec!["heard: on"])] {
+        let config = Config::new().bot("bot", &[]).bot_key("on-newer", &format!("'{on_newer}'"));
+        let Some(host) =
+            Host::start(config.plugin("bot", "scripted", &format!("{GRANTS}\nsettings.state-version = 2"))).await
+        else {
+            return;
+        };
+        let mut activity = message(&begin(&json!([wait(), { "kind": "wait" }])));
+        activity["conversation"]["id"] = "c".into();
+        assert_eq!(host.post("bot", &activity).await.status, 200);
+        host.reconfigure("bot", "settings.state-version = 2", "settings.state-version = 1").await;
+        let mut next = message("on");
+        next["conversation"]["id"] = "c".into();
+        let said = host.post("bot", &crate::support::expecting_replies(next)).await.replies();
+        let texts: Vec<&str> = said.iter().map(|reply| reply["text"].as_str().unwrap()).collect();
+        assert_eq!(texts, replies, "{on_newer}");
+        if on_newer == "hold" {
+            // The plugin that knows its state serves again, and the dialog goes on.
+            host.roll_back("bot").await;
+            let mut next = message("again");
+            next["conversation"]["id"] = "c".into();
+            let said = host.post("bot", &crate::support::expecting_replies(next)).await.replies();
+            assert_eq!(said[0]["text"], "script continue \"again\"");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::terminal::printable;
 use crate::config;
-use crate::registry::{BotStatus, Swap};
+use crate::registry::{BotStatus, Rehearsal, Swap};
 
 /// How long a call may take: a deployment compiles, and the configuration bounds that with two minutes by default.
 const CALL_TIMEOUT: Duration = Duration::from_secs(300);
@@ -92,6 +92,13 @@ impl Admin {
     /// Swaps a component for these bytes.
     pub(super) async fn deploy(&self, bot: &str, plugin: &str, component: Vec<u8>) -> anyhow::Result<Swap> {
         self.call(Method::PUT, &["bots", bot, "plugins", plugin], Some(component)).await
+    }
+
+    /// Asks what a deployment would do.
+    pub(super) async fn rehearse(&self, bot: &str, plugin: &str, component: Vec<u8>) -> anyhow::Result<Rehearsal> {
+        let mut admin = Self { client: self.client.clone(), base: self.base.clone(), token: self.token.clone() };
+        admin.base.set_query(Some("dry-run=true"));
+        admin.call(Method::PUT, &["bots", bot, "plugins", plugin], Some(component)).await
     }
 
     /// Calls `reload` or `rollback` of a bot.

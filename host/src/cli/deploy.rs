@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::admin::{Admin, AdminArgs};
 use super::terminal::{Style, Terminal, aligned};
-use crate::registry::Swap;
+use crate::registry::{Rehearsal, Swap, WaitingFrames};
 
 /// Swap one component of a bot of a running host
 ///
@@ -23,6 +23,9 @@ pub(super) struct DeployArgs {
     /// Component to deploy
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Check, compile and probe only, and say what would become of the dialogs that wait
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// What each of these commands is told.
@@ -40,14 +43,47 @@ pub(super) struct BotArgs {
 
 /// Runs `deploy`.
 pub(super) async fn deploy(args: DeployArgs) -> anyhow::Result<ExitCode> {
-    let DeployArgs { bot, plugin, file } = args;
+    let DeployArgs { bot, plugin, file, dry_run } = args;
     let component = std::fs::read(&file).with_context(|| format!("cannot read the component {}", file.display()))?;
     let admin = Admin::find(&bot.admin)?;
+    if dry_run {
+        let rehearsal = admin.rehearse(&bot.bot, &plugin, component).await;
+        return rehearsed(&rehearsal.with_context(|| format!("{} is not fit to serve", file.display()))?, bot.json);
+    }
     let swap = admin
         .deploy(&bot.bot, &plugin, component)
         .await
         .with_context(|| format!("{} was not deployed; what served before goes on serving", file.display()))?;
     report(&admin, &swap, bot.json).await
+}
+
+fn rehearsed(rehearsal: &Rehearsal, json: bool) -> anyhow::Result<ExitCode> {
+    let terminal = Terminal::stdout();
+    if json {
+        terminal.line(serde_json::to_string_pretty(rehearsal)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Rehearsal { bot, plugin, digest, waiting } = rehearsal;
+    terminal.line(
+        terminal.paint(Style::Good, format!("{bot}: {plugin} {} would serve; nothing was changed", short(digest))),
+    )?;
+    let rows: Vec<Vec<String>> = waiting
+        .iter()
+        .map(|frames| {
+            let WaitingFrames { dialog, state_version, count, becomes } = frames;
+            vec![
+                format!("  {dialog}"),
+                format!("state version {state_version}"),
+                format!("{count} waiting"),
+                becomes.clone(),
+            ]
+        })
+        .collect();
+    match rows.is_empty() {
+        true => terminal.line("  no dialog of it waits")?,
+        false => terminal.line(aligned(&rows).join("\n"))?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs `rollback` and `reload`; `action` is what the admin API calls it.

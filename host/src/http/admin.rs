@@ -8,6 +8,7 @@
 //! | `GET /v1/bots` | yes | `[BotStatus, …]`, by name |
 //! | `GET /v1/bots/{bot}` | yes | `BotStatus` |
 //! | `PUT /v1/bots/{bot}/plugins/{plugin}` | yes | body: a component; `Swap`, or 422 `Unfit` with `problems` |
+//! | the same with `?dry-run=true` | yes | nothing changes; `Rehearsal`: what would become of the dialogs that wait, or 422 |
 //! | `POST /v1/bots/{bot}/reload` | yes | `Swap`, or 422 `Unfit` with `problems` |
 //! | `POST /v1/bots/{bot}/rollback` | yes | `Swap`, or 409 where there is nothing to roll back to |
 //! | `POST /v1/bots/{bot}/enable`, `…/disable` | yes | `BotStatus` |
@@ -22,14 +23,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -124,8 +125,9 @@ async fn bot(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Resul
 async fn deploy(
     State(admin): State<Arc<Admin>>,
     Path((bot, plugin)): Path<(String, String)>,
+    Query(deployment): Query<Deployment>,
     request: Request,
-) -> Result<Json<Swap>, HttpError> {
+) -> Result<Response, HttpError> {
     admin.bot(&bot)?;
     let Ok(_upload) = admin.uploads.try_acquire() else {
         let message = "too many components are being uploaded; try again later";
@@ -134,7 +136,18 @@ async fn deploy(
     let bytes_max = usize::try_from(admin.app.config.runtime.component_bytes_max).unwrap_or(usize::MAX);
     let component = body::read(request, bytes_max, "runtime.component-bytes-max").await?;
     let app = admin.app.clone();
-    detached(async move { app.registry.deploy(&bot, &plugin, component).await }).await
+    if deployment.dry_run {
+        let frames = app.storage.frames(&bot).await?;
+        let rehearsed = detached(async move { app.registry.rehearse(&bot, &plugin, component, frames).await });
+        return Ok(rehearsed.await?.into_response());
+    }
+    Ok(detached(async move { app.registry.deploy(&bot, &plugin, component).await }).await?.into_response())
+}
+
+#[derive(Deserialize)]
+struct Deployment {
+    #[serde(default, rename = "dry-run")]
+    dry_run: bool,
 }
 
 async fn reload(State(admin): State<Arc<Admin>>, Path(bot): Path<String>) -> Result<Json<Swap>, HttpError> {
@@ -170,12 +183,13 @@ async fn dead_letters(State(admin): State<Arc<Admin>>, Path(name): Path<String>)
 }
 
 /// Runs an operation to its end, also where the caller hangs up: half a deployment would be worse than a late one.
-async fn detached<E>(operation: impl Future<Output = Result<Swap, E>> + Send + 'static) -> Result<Json<Swap>, HttpError>
+async fn detached<T, E>(operation: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<Json<T>, HttpError>
 where
+    T: Send + 'static,
     E: Into<HttpError> + Send + 'static,
 {
     match tokio::spawn(operation).await {
-        Ok(swap) => swap.map(Json).map_err(Into::into),
+        Ok(outcome) => outcome.map(Json).map_err(Into::into),
         Err(error) => Err(HttpError::internal(error)),
     }
 }

@@ -5,6 +5,8 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::{Bot, Generation};
+use crate::plugin::Plugin;
+use crate::storage::FrameTag;
 
 /// Status of a bot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -137,6 +139,59 @@ impl PluginStatus {
             bytes: None,
             since: None,
             source: "file".to_owned(),
+        }
+    }
+}
+
+/// What a deployment would do, found out without doing it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// The bot.
+    pub bot: String,
+    /// The plugin.
+    pub plugin: String,
+    /// `sha256:…` of the component.
+    pub digest: String,
+    /// The dialogs of the plugin that wait, with what would become of them.
+    pub waiting: Vec<WaitingFrames>,
+}
+
+/// Dialog frames of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingFrames {
+    /// The dialog.
+    pub dialog: String,
+    /// The version of their state.
+    pub state_version: u64,
+    /// How many wait.
+    pub count: u64,
+    /// `continue`, `migrate`, `reset` (the dialog is gone), or `newer` (restored where the older state was kept, else by
+    /// the bot's `on-newer`).
+    pub becomes: String,
+}
+
+impl Rehearsal {
+    pub(super) fn of(bot: &str, plugin: &Plugin, frames: Vec<(FrameTag, u64)>) -> Self {
+        let of_plugin = frames.into_iter().filter(|(frame, _)| frame.plugin == plugin.name);
+        let waiting = of_plugin.map(|(frame, count)| {
+            let becomes = match plugin.dialog_version(&frame.dialog) {
+                None => "reset",
+                Some(version) if version == frame.state_version => "continue",
+                Some(version) if version > frame.state_version => "migrate",
+                Some(_) => "newer",
+            };
+            WaitingFrames {
+                dialog: frame.dialog.to_string(),
+                state_version: frame.state_version,
+                count,
+                becomes: becomes.to_owned(),
+            }
+        });
+        Self {
+            bot: bot.to_owned(),
+            plugin: plugin.name.to_string(),
+            digest: plugin.digest.to_string(),
+            waiting: waiting.collect(),
         }
     }
 }

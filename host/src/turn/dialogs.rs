@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::stack::{DEPTH_MAX, Frame, Status, version_of};
+use super::stack::{DEPTH_MAX, Frame, Status};
 use super::staging::Staging;
 use super::{Turn, TurnError};
 use crate::plugin::{Done, Entry, Event, Failure, Fault, Step};
@@ -281,7 +281,7 @@ impl Turn {
     fn child(&self, frame: &Frame, data: &Value) -> Result<Frame, TurnError> {
         let dialog = data.get("dialog").and_then(Value::as_str).unwrap_or_default();
         let plugin = self.plugin_of(frame).and_then(|(position, _)| self.generation.plugins.get(position));
-        match plugin.filter(|plugin| version_of(plugin, dialog).is_some()) {
+        match plugin.filter(|plugin| plugin.dialog_version(dialog).is_some()) {
             Some(plugin) => Ok(Frame::new(plugin, dialog, data.get("options").cloned().unwrap_or(Value::Null))),
             None => {
                 let why = format!("`{}` calls the dialog `{dialog}`, which its manifest does not list", frame.dialog);
@@ -341,7 +341,7 @@ impl Turn {
     /// The position of a frame's plugin and the version that its dialog has there.
     fn plugin_of(&self, frame: &Frame) -> Option<(usize, u64)> {
         let position = self.generation.plugins.iter().position(|plugin| plugin.name == frame.plugin)?;
-        let version = version_of(self.generation.plugins.get(position)?, &frame.dialog)?;
+        let version = self.generation.plugins.get(position)?.dialog_version(&frame.dialog)?;
         Some((position, version))
     }
 

@@ -79,7 +79,7 @@ impl Frame {
             id: Ulid::new().to_string().into(),
             plugin: plugin.name.clone(),
             dialog: dialog.into(),
-            state_version: version_of(plugin, dialog).unwrap_or_default(),
+            state_version: plugin.dialog_version(dialog).unwrap_or_default(),
             state: None,
             status: Status::Begin { options },
             failures: 0,
@@ -104,12 +104,6 @@ impl Frame {
             }
         }
     }
-}
-
-/// The state version of a dialog in a plugin's manifest; none where the plugin has no such dialog, or may not have any.
-pub(super) fn version_of(plugin: &Plugin, dialog: &str) -> Option<u64> {
-    let found = plugin.manifest.dialogs.iter().find(|known| known.id == dialog)?;
-    plugin.owns_dialogs().then_some(found.state_version)
 }
 
 impl Stack {
@@ -184,7 +178,7 @@ impl Stack {
     }
 
     fn admit(&self, plugin: &Plugin, dialog: &str, options: &str) -> Result<Frame, Fault> {
-        if version_of(plugin, dialog).is_none() {
+        if plugin.dialog_version(dialog).is_none() {
             return Err(Fault::invalid(format!("the manifest of this plugin has no dialog `{dialog}`")));
         }
         let options_bytes = options.len();
