@@ -142,6 +142,8 @@ pub struct Channel {
     pub send_timeout: Duration,
     /// `send-attempts-max`, default 3, only where the channel certainly did not take the activity.
     pub send_attempts_max: u32,
+    /// `ambiguous`, default `drop`.
+    pub ambiguous: Ambiguous,
     /// `outbox-rows-max`, default 10,000 undelivered sends over all conversations.
     pub outbox_rows_max: usize,
     /// `dead-letters-max`, default 1,000; the oldest go first.
@@ -150,6 +152,15 @@ pub struct Channel {
     pub redelivery_marks_max: usize,
     /// `id-map-entries-max`, default 100,000 remembered ids of sent activities; the oldest go first.
     pub id_map_entries_max: usize,
+}
+
+/// What becomes of a message that the channel perhaps got: the request timed out, or failed after it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ambiguous {
+    /// `drop`: it becomes a dead letter. No message comes twice.
+    Drop,
+    /// `resend`: it is tried again like one that certainly did not arrive. A message may come twice.
+    Resend,
 }
 
 /// Where state, dialogs and undelivered messages are kept.
@@ -303,6 +314,7 @@ impl Default for Channel {
             connector_origins: vec!["http://localhost:56150".to_owned()],
             send_timeout: Duration::from_millis(10_000),
             send_attempts_max: 3,
+            ambiguous: Ambiguous::Drop,
             outbox_rows_max: 10_000,
             dead_letters_max: 1_000,
             redelivery_marks_max: 100_000,

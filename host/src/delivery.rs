@@ -77,7 +77,7 @@ impl Deliveries {
         runtime: Handle,
     ) -> Self {
         let wait: Wait = |time| Box::pin(tokio::time::sleep(time));
-        let courier = Courier::new(channel.send_attempts_max, storage, direct_line, connector, wait);
+        let courier = Courier::new(channel, storage, direct_line, connector, wait);
         Self::over(courier, runtime)
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::read::beside;
 use super::table::Table;
 use super::text::{addresses_overlap, connector_origin, host_name, origin};
-use super::{Admin, Allocator, Channel, Durability, Runtime, Server, Storage, StorageKind};
+use super::{Admin, Allocator, Ambiguous, Channel, Durability, Runtime, Server, Storage, StorageKind};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -129,6 +129,7 @@ pub(super) fn channel(mut table: Table<'_>) -> Channel {
     each(&mut table, "connector-origins", &mut channel.connector_origins, connector_origin);
     table.millis("send-timeout-ms", &mut channel.send_timeout, WAIT_MS);
     table.number("send-attempts-max", &mut channel.send_attempts_max, 1..=20);
+    table.choice("ambiguous", &mut channel.ambiguous, &[("drop", Ambiguous::Drop), ("resend", Ambiguous::Resend)]);
     table.number("outbox-rows-max", &mut channel.outbox_rows_max, 1..=1_000_000);
     table.number("dead-letters-max", &mut channel.dead_letters_max, 0..=1_000_000);
     table.number("redelivery-marks-max", &mut channel.redelivery_marks_max, 1..=10_000_000);

@@ -14,6 +14,7 @@ use super::ids::{self, Stream};
 use super::slots::Slots;
 use crate::activity::{ChannelInstance, ConversationKey, Object};
 use crate::channel::{Address, Channel, ChannelError};
+use crate::config::{self, Ambiguous};
 use crate::storage::{Delivery, OutboxAction, OutboxRow, Storage, StorageError};
 use crate::telemetry;
 
@@ -33,6 +34,7 @@ pub(super) struct Ephemeral {
 
 pub(super) struct Courier {
     send_attempts_max: u32,
+    ambiguous: Ambiguous,
     storage: Arc<dyn Storage>,
     direct_line: Arc<dyn Channel>,
     connector: Arc<dyn Channel>,
@@ -53,14 +55,23 @@ enum Call {
 
 impl Courier {
     pub(super) fn new(
-        send_attempts_max: u32,
+        channel: &config::Channel,
         storage: Arc<dyn Storage>,
         direct_line: Arc<dyn Channel>,
         connector: Arc<dyn Channel>,
         wait: Wait,
     ) -> Self {
         let (slots, delivered) = (Slots::new(), AtomicU64::new(0));
-        Self { send_attempts_max, storage, direct_line, connector, slots, delivered, wait }
+        Self {
+            send_attempts_max: channel.send_attempts_max,
+            ambiguous: channel.ambiguous,
+            storage,
+            direct_line,
+            connector,
+            slots,
+            delivered,
+            wait,
+        }
     }
 
     /// Rows delivered since the start.
@@ -182,7 +193,11 @@ impl Courier {
                 Ok(channel_id) => return Ok(channel_id),
                 Err(error) => error,
             };
-            let ChannelError::NotDelivered { retry_after, .. } = &error else { return Err(error) };
+            let retry_after = match &error {
+                ChannelError::NotDelivered { retry_after, .. } => *retry_after,
+                ChannelError::Ambiguous { .. } if self.ambiguous == Ambiguous::Resend => None,
+                ChannelError::Ambiguous { .. } | ChannelError::Refused { .. } => return Err(error),
+            };
             let Some(delay) = delays.next() else { return Err(error) };
             let delay = retry_after.map_or(delay, |after| after.min(RETRY_AFTER_MAX));
             tracing::debug!(bot = %to.conversation.bot, %error, ?delay, "delivery is tried again");

@@ -66,6 +66,10 @@ struct Fixture {
 
 impl Fixture {
     fn new(script: Vec<Result<Arc<str>, ChannelError>>) -> Self {
+        Self::with(settings(), script)
+    }
+
+    fn with(mut settings: config::Channel, script: Vec<Result<Arc<str>, ChannelError>>) -> Self {
         let (sender, calls) = mpsc::unbounded_channel();
         let channel = Arc::new(Scripted {
             calls: sender,
@@ -73,7 +77,6 @@ impl Fixture {
             taken: Mutex::new(0),
             gate: Semaphore::new(0),
         });
-        let mut settings = settings();
         (settings.outbox_rows_max, settings.id_map_entries_max) = (1_000, 1_000);
         let storage = Arc::new(MemoryStorage::new(&settings));
         // Each test has one thread, so what its lanes wait for is noted there.
@@ -82,7 +85,7 @@ impl Fixture {
             WAITS.with_borrow_mut(|waits| waits.push(time));
             Box::pin(tokio::task::yield_now())
         };
-        let courier = Courier::new(3, storage.clone(), channel.clone(), channel.clone(), wait);
+        let courier = Courier::new(&settings, storage.clone(), channel.clone(), channel.clone(), wait);
         let deliveries = Deliveries::over(courier, Handle::current());
         Self { deliveries, storage, channel, calls }
     }
@@ -171,6 +174,17 @@ async fn attempts_end_and_the_next_row_goes_on() {
     assert!((1..=2).contains(&waits[0].as_secs()), "{waits:?}");
     assert_eq!(waits[1..], [Duration::from_secs(60)]);
     assert_eq!(fixture.dead().await, ["not delivered: busy"]);
+}
+
+#[tokio::test]
+async fn what_may_have_arrived_is_sent_again_where_the_operator_wants_that() {
+    let settings = config::Channel { ambiguous: config::Ambiguous::Resend, ..settings() };
+    let ambiguous = || Err(ChannelError::Ambiguous { why: "silence".to_owned() });
+    let mut fixture = Fixture::with(settings, vec![ambiguous(), Ok("c1".into())]);
+    fixture.commit("c", vec![send("tt-1", r#"{"type":"message","text":"one"}"#)]).await;
+    let calls = [fixture.calls.recv().await.unwrap(), fixture.calls.recv().await.unwrap()];
+    assert_eq!(calls[0], calls[1]);
+    assert_eq!(WAITS.take().len(), 1, "after a wait");
 }
 
 #[tokio::test]
