@@ -5,11 +5,12 @@ mod days;
 mod grammar;
 mod text;
 
+use jiff::Unit;
 use jiff::civil::{Date, DateTime, Time};
 use serde_json::{Value, json};
 
 use self::text::Text;
-use super::language::Language;
+use super::language::{Language, Part, phrases, words};
 
 /// What an answer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,10 @@ pub(super) enum Bound {
 ///
 /// `locale` tells `12/24` from `24/12`. Words count from `now`; a day without a year, and a weekday, is the next one.
 pub(super) fn find(text: &str, language: &Language, locale: &str, types: &[Type], now: DateTime) -> Option<Found> {
+    let said = words(text);
+    if phrases(language.now).any(|phrase| words(phrase) == said) {
+        return now.round(Unit::Minute).ok().map(Found::at);
+    }
     let mut text = Text::new(text, language, locale, now);
     if let Some(moment) = days::moment(&mut text) {
         return Some(moment);
@@ -46,7 +51,18 @@ pub(super) fn find(text: &str, language: &Language, locale: &str, types: &[Type]
     let date = days::find(&mut text).or_else(|| part.and_then(|part| part.is_today.then(|| now.date())));
     let part = part.map(|part| part.part);
     let time = clock::find(&text, part).or_else(|| (types == [Type::Time]).then(|| clock::bare(&text)).flatten());
+    let date = match (date, time) {
+        (Some(date), Some(time)) => Some(night_of(date, time, part, now)?),
+        (date, _) => date,
+    };
     (date.is_some() || time.is_some()).then_some(Found { date, time })
+}
+
+/// The small hours of a night belong to the next day: «tonight at 2», «tomorrow night at 12».
+fn night_of(date: Date, time: Time, part: Option<Part>, now: DateTime) -> Option<Date> {
+    let is_past_tonight = date == now.date() && date.to_datetime(time) < now && time.hour() < 5;
+    let is_next_day = part == Some(Part::Night) && (time.hour() == 0 || is_past_tonight);
+    if is_next_day { date.tomorrow().ok() } else { Some(date) }
 }
 
 impl Type {

@@ -38,7 +38,7 @@ pub(super) struct Language {
     pub(super) minus: Words,
     /// After a number: half more.
     pub(super) and_half: Words,
-    /// What multiplies the number before it, or stands alone, with its value.
+    /// What multiplies or divides the number before it, or stands alone, with its value.
     pub(super) scales: &'static [(&'static str, f64)],
     /// Number words that are articles more often.
     pub(super) articles: Words,
@@ -61,8 +61,14 @@ pub(super) struct Language {
     /// three days «ago».
     pub(super) ago_after: Words,
     pub(super) units: Units,
-    /// Spans with a name of their own, in minutes, the longer phrases first.
-    pub(super) spans: &'static [(Words, &'static str)],
+    /// Phrases of dates and times that mean other words, the longer ones first: «half an hour».
+    pub(super) rewritten: &'static [(Words, &'static str)],
+    /// Number words as people type them who lack a key.
+    respelled: &'static [(&'static str, &'static str)],
+    /// After «one»: no number at all, «ein paar».
+    pub(super) vague: Words,
+    /// The moment itself, alone.
+    pub(super) now: Words,
     /// Patterns of a day alone, with its number as `d`.
     pub(super) day_of_month: &'static [&'static str],
     /// Patterns of a part of the day, its words as `part`; whether they mean today. `{day}` is a weekday or «tomorrow».
@@ -100,6 +106,7 @@ pub(super) struct Units {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Morning,
+    Noon,
     Evening,
     Night,
 }
@@ -113,6 +120,10 @@ pub(super) enum Offset {
     After,
     /// Those that it says, before the hour.
     Before,
+    /// Those that it says, after half an hour before the hour: «fünf nach halb neun» is 8:35.
+    AfterHalf,
+    /// Those that it says, before half an hour before the hour.
+    BeforeHalf,
 }
 
 static ALL: [&Language; 4] = [&en::ENGLISH, &de::GERMAN, &es::SPANISH, &fr::FRENCH];
@@ -133,8 +144,13 @@ impl Language {
         ALL.into_iter()
     }
 
+    /// The language's subtag.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The place in `all`.
-    pub(super) fn index(&self) -> usize {
+    fn index(&self) -> usize {
         ALL.iter().position(|language| language.code == self.code).unwrap_or(0)
     }
 
@@ -157,9 +173,13 @@ impl Language {
 
     /// Writes number words as digits, and ordinals as digits with their ending.
     pub(super) fn with_digits(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (typed, meant) in self.respelled {
+            text = text.replace(typed, meant);
+        }
         match NUMBERS.get(self.index()) {
-            Some(numbers) => replace_numbers_in_text(text, numbers, 0.0),
-            None => text.to_owned(),
+            Some(numbers) => replace_numbers_in_text(&text, numbers, 0.0),
+            None => text,
         }
     }
 

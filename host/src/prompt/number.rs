@@ -62,14 +62,19 @@ fn all(text: &str, language: &Language, locale: &str) -> Vec<Found> {
             found.push(Found { number, is_digits: text.contains(place.as_str()) });
         }
         rest_from = place.end();
-        if let Some(last) = found.last_mut() {
-            last.number = scaled(last.number, written.get(rest_from..).unwrap_or_default(), language);
+        let rest: String = written.get(rest_from..).unwrap_or_default().chars().take(40).collect();
+        if words(&rest).first().is_some_and(|next| phrases(language.vague).any(|vague| vague == next)) {
+            found.pop();
+        } else if let Some(last) = found.last_mut() {
+            last.number = scaled(last.number, &rest, language);
         }
     }
     if found.is_empty() {
         let said = words(text);
-        let alone = language.scales.iter().find(|(word, _)| word.len() > 1 && said.iter().any(|other| other == word));
-        found.extend(alone.map(|(_, number)| Found { number: *number, is_digits: false }));
+        let alone = language.scales.iter().filter(|(word, _)| word.len() > 1 && said.iter().any(|other| other == word));
+        // «half a dozen» is six.
+        let product = alone.map(|(_, number)| *number).reduce(|one, other| one * other);
+        found.extend(product.map(|number| Found { number, is_digits: false }));
     }
     found
 }
@@ -96,19 +101,18 @@ fn halves_split(text: &str, language: &Language) -> String {
 
 /// Half a number more, or so many dozens, as the words after it say.
 fn scaled(number: f64, rest: &str, language: &Language) -> f64 {
-    let near: String = rest.chars().take(40).collect();
-    let is_glued = near.starts_with(|c: char| c.is_alphabetic());
-    let next = words(&near);
+    let is_glued = rest.starts_with(|c: char| c.is_alphabetic());
+    let next = words(rest);
     let begins = |phrase: &str| next.starts_with(&words(phrase));
     if phrases(language.and_half).any(begins) {
         return number + 0.5f64.copysign(number);
     }
-    let scale = language.scales.iter().find(|(word, scale)| {
+    let scale = language.scales.iter().find(|(word, _)| {
         // `5k`, and not «5 k».
-        *scale > 1.0 && (word.len() > 1 || is_glued) && next.first().is_some_and(|first| first == word)
+        (word.len() > 1 || is_glued) && next.first().is_some_and(|first| first == word)
     });
-    // «anderthalb» and the like stand alone.
-    scale.filter(|(_, scale)| scale.fract() == 0.0).map_or(number, |(_, scale)| number * scale)
+    // «anderthalb» stands alone.
+    scale.filter(|(_, scale)| *scale != 1.5).map_or(number, |(_, scale)| number * scale)
 }
 
 fn is_scale(number: f64, written: &str) -> bool {

@@ -31,8 +31,11 @@ pub(super) fn find(text: &Text, part_of_day: Option<Part>) -> Option<Time> {
 
 /// A text that is an hour and nothing else.
 pub(super) fn bare(text: &Text) -> Option<Time> {
-    let hour = text.text.trim().parse().ok()?;
-    Time::new(hour, 0, 0, 0).ok()
+    let found = text.grammar.number.captures(&text.text)?;
+    if found.get(0)?.as_str() != text.text.trim() {
+        return None;
+    }
+    Time::new(part(&found, "h")?, part(&found, "m").unwrap_or(0), 0, 0).ok()
 }
 
 fn said(text: &Text, part_of_day: Option<Part>) -> Option<Time> {
@@ -43,8 +46,10 @@ fn said(text: &Text, part_of_day: Option<Part>) -> Option<Time> {
             Offset::Fixed(minutes) => *minutes,
             Offset::After => part(&found, "m")?,
             Offset::Before => -part::<i32>(&found, "m")?,
+            Offset::AfterHalf => part::<i32>(&found, "m")? - 30,
+            Offset::BeforeHalf => -part::<i32>(&found, "m")? - 30,
         };
-        if !(0..=24).contains(&hour) || !(-59..=59).contains(&minutes) {
+        if !(0..=24).contains(&hour) || !(-60..60).contains(&minutes) {
             return None;
         }
         let hour = i32::from(in_part(i8::try_from(hour).ok()?, part_of_day));
@@ -78,13 +83,14 @@ fn named(text: &Text) -> Option<Time> {
 /// «8 in the evening»: any number is the hour then.
 fn hour(text: &Text, part_of_day: Part) -> Option<Time> {
     let found = text.grammar.number.captures(&text.text)?;
-    Time::new(in_part(part(&found, "h")?, Some(part_of_day)), 0, 0, 0).ok()
+    Time::new(in_part(part(&found, "h")?, Some(part_of_day)), part(&found, "m").unwrap_or(0), 0, 0).ok()
 }
 
 /// The hour of the whole day.
 fn in_part(hour: i8, part: Option<Part>) -> i8 {
     match part {
         Some(Part::Morning | Part::Night) if hour == 12 => 0,
+        Some(Part::Noon) if (1..5).contains(&hour) => hour + 12,
         Some(Part::Evening) if (1..12).contains(&hour) => hour + 12,
         Some(Part::Night) if (5..12).contains(&hour) => hour + 12,
         _ => hour,

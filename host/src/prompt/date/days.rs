@@ -14,7 +14,8 @@ pub(super) fn moment(text: &mut Text) -> Option<Found> {
     grammar.counted.iter().find_map(|pattern| {
         text.take(pattern, |found, text| {
             let unit = [("minute", 1.0), ("hour", 60.0)].into_iter().find(|(unit, _)| found.name(unit).is_some());
-            let minutes = (count(found) * unit?.1).round() as i64;
+            let more: i64 = part(found, "more").unwrap_or(0);
+            let minutes = (count(found) * unit?.1).round() as i64 + more;
             let moment = text.now.checked_add(signed(found, minutes).minutes()).ok()?;
             moment.round(Unit::Minute).ok().map(Found::at)
         })
@@ -60,7 +61,7 @@ fn numeric(text: &mut Text) -> Option<Date> {
         let two_digits = found.name("other").is_some_and(|other| other.len() == 2);
         // `8.30` is a time where dates have slashes, and `2-3` a range.
         let is_time = mark == "." && end.is_none() && text.decimal == '.' && one < 24 && two_digits && other < 60;
-        let is_range = mark == "-" && year.is_none();
+        let is_range = mark == "-" && year.is_none() || found.name("space").is_some() && end.is_none();
         let is_mixed = year.is_some() && end != Some(mark);
         if is_time || is_range || is_mixed || text.goes_on(found.get(0)?.end()) {
             return None;
@@ -74,26 +75,40 @@ fn numeric(text: &mut Text) -> Option<Date> {
     })
 }
 
-/// «tomorrow», «in 3 days», «next month», «friday next week».
+/// «in 3 days», «a week from tomorrow», «next month on the 3rd», «friday next week», «tomorrow».
 fn counted_from_today(text: &mut Text) -> Option<Date> {
     let grammar = text.grammar;
-    for (pattern, offset) in &grammar.days {
-        let found = text.take(pattern, |_, text| text.today().checked_add(offset.days()).ok());
-        if found.is_some() {
-            return found;
-        }
+    if let Some(span) = counted(text) {
+        let from = day_by_name(text).unwrap_or(text.today());
+        let date = from.checked_add(span).ok()?;
+        return Some(day_of_its_week(text, span, date).unwrap_or(date));
     }
     let weeks = text.take(&grammar.week_after_next, |_, _| Some(2.weeks()));
-    let span = weeks.or_else(|| counted(text)).or_else(|| following(text))?;
+    let Some(span) = weeks.or_else(|| following(text)) else { return day_by_name(text) };
     let date = text.today().checked_add(span).ok()?;
-    // With a weekday it is that day of the week: «friday next week».
+    if span.get_months() != 0 {
+        let of_month = |found: &Captures<'_>, _: &Text| Date::new(date.year(), date.month(), part(found, "d")?).ok();
+        return grammar.day_of_month.iter().find_map(|pattern| text.take(pattern, of_month)).or(Some(date));
+    }
+    let day = day_of_its_week(text, span, date).or_else(|| day_by_name(text));
+    day.or((!span.is_zero()).then_some(date))
+}
+
+/// «tomorrow» and its like.
+fn day_by_name(text: &mut Text) -> Option<Date> {
+    let grammar = text.grammar;
+    grammar
+        .days
+        .iter()
+        .find_map(|(pattern, offset)| text.take(pattern, |_, text| text.today().checked_add(offset.days()).ok()))
+}
+
+/// With a weekday, weeks from now are that day of the week: «friday next week».
+fn day_of_its_week(text: &mut Text, span: Span, date: Date) -> Option<Date> {
+    let grammar = text.grammar;
     let in_week = |found: &Captures<'_>, _: &Text| day_in_week(date, found, &grammar.language.weekdays);
     let is_week = span.get_weeks() != 0 || span.is_zero();
-    let weekday = if is_week { text.take(&grammar.weekday, in_week) } else { None };
-    match (weekday, span.is_zero()) {
-        (None, true) => None,
-        (weekday, _) => Some(weekday.unwrap_or(date)),
-    }
+    if is_week { text.take(&grammar.weekday, in_week) } else { None }
 }
 
 fn counted(text: &mut Text) -> Option<Span> {

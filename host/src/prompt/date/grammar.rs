@@ -34,13 +34,19 @@ pub(super) struct Grammar {
     pub(super) number: Regex,
 }
 
-static GRAMMARS: LazyLock<Vec<Grammar>> = LazyLock::new(|| Language::all().map(Grammar::new).collect());
-/// For a language that has none, which cannot be: `Language::all` has them all.
 static ENGLISH: LazyLock<Grammar> = LazyLock::new(|| Grammar::new(Language::of("en")));
+static GERMAN: LazyLock<Grammar> = LazyLock::new(|| Grammar::new(Language::of("de")));
+static SPANISH: LazyLock<Grammar> = LazyLock::new(|| Grammar::new(Language::of("es")));
+static FRENCH: LazyLock<Grammar> = LazyLock::new(|| Grammar::new(Language::of("fr")));
 
 impl Grammar {
     pub(super) fn of(language: &Language) -> &'static Self {
-        GRAMMARS.get(language.index()).unwrap_or(&ENGLISH)
+        match language.code() {
+            "de" => &GERMAN,
+            "es" => &SPANISH,
+            "fr" => &FRENCH,
+            _ => &ENGLISH,
+        }
     }
 
     fn new(language: &'static Language) -> Self {
@@ -84,7 +90,7 @@ impl Grammar {
             language,
             iso: compiled(r"\b(?P<y>[0-9]{4})[-/.](?P<mo>[0-9]{1,2})[-/.](?P<d>[0-9]{1,2})(?:t|\b)"),
             numeric: compiled(
-                r"\b(?P<one>[0-9]{1,2})(?P<mark>[./-])(?P<other>[0-9]{1,2})(?:(?P<end>[./-])(?P<y>[0-9]{4}\b|[0-9]{2}\b)?)?",
+                r"\b(?P<one>[0-9]{1,2})(?P<mark>[./-])(?P<space>\s)?(?P<other>[0-9]{1,2})(?:(?P<end>[./-])\s?(?P<y>[0-9]{4}\b|[0-9]{2}\b)?)?",
             ),
             months: vec![
                 compiled(&format!(r"{day}\s*(?:of\s+|de\s+)?(?P<month>{months}){year}")),
@@ -95,9 +101,10 @@ impl Grammar {
             days: days.into_iter().map(|(words, offset)| (compiled(&any(words)), offset)).collect(),
             counted: vec![
                 compiled(&format!(
-                    r"(?:(?P<ahead>{})|(?P<back>{}))\s+{count}\s*(?:{unit})",
+                    r"(?:(?P<ahead>{})|(?P<back>{}))\s+{count}\s*(?:{unit})(?:\s+(?:\p{{L}}{{1,3}}\s+)?(?P<more>[0-9]{{1,2}})\s*(?:{}))?",
                     any(language.within),
-                    any(language.ago_before)
+                    any(language.ago_before),
+                    any(units.minute)
                 )),
                 compiled(&format!(
                     r"\b{count}\s*(?:{unit})\s+(?:(?P<ahead>{})|(?P<back>{}))",
@@ -122,14 +129,14 @@ impl Grammar {
             ],
             hour: vec![
                 compiled(&format!(r"\b(?P<h>[0-9]{{1,2}})\s*(?:{})(?:\W|$)", clock.replace(r"\b", ""))),
-                compiled(&format!(r"(?:{at})\s+(?P<h>[0-9]{{1,2}})\b")),
+                compiled(&format!(r"(?:{at})\s+(?P<h>[0-9]{{1,2}})(?:\s(?P<m>[0-5][0-9]))?\b")),
             ],
             dotted: compiled(&format!(
                 r"(?:{at})\s+[0-9]{{1,2}}\.[0-9]{{2}}(?:[^0-9.]|$)|\b[0-9]{{1,2}}\.[0-9]{{2}}\s*(?:{clock})(?:\W|$)"
             )),
             noon: compiled(&any(language.noon)),
             midnight: compiled(&any(language.midnight)),
-            number: compiled(r"\b(?P<h>[0-9]{1,2})\b"),
+            number: compiled(r"\b(?P<h>[0-9]{1,2})(?:\s(?P<m>[0-5][0-9]))?\b"),
         }
     }
 }

@@ -20,9 +20,9 @@ pub(super) struct Text {
 impl Text {
     pub(super) fn new(text: &str, language: &Language, locale: &str, now: DateTime) -> Self {
         let mut text = text.to_lowercase();
-        for (names, written) in language.spans {
-            for name in phrases(names) {
-                text = text.replace(name, written);
+        for (said, meant) in language.rewritten {
+            for phrase in phrases(said) {
+                text = text.replace(phrase, meant);
             }
         }
         Self {

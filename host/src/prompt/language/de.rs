@@ -5,7 +5,8 @@ use super::{Days, Language, Offset, Part, Units};
 pub(super) static GERMAN: Language = Language {
     code: "de",
     yes: "ja|j|jo|joa|jawohl|jep|jup|klar|na klar|gerne|gern|sicher|natürlich|selbstverständlich|genau|stimmt|richtig\
-        |in ordnung|passt|einverstanden|okay|ok|auf jeden fall|unbedingt|bitte|kein problem|warum nicht|wieso nicht|gut\
+        |in ordnung|passt|einverstanden|okay|ok|auf jeden fall|unbedingt|bitte|kein problem|warum nicht|wieso nicht|gut|doch|super|perfekt|alles klar\
+        |von mir aus|denke schon|glaube schon\
         |👍|👌|✅|✔",
     no: "nein|n|nö|nee|ne|nicht|falsch|niemals|nie|auf keinen fall|keinesfalls|lieber nicht|nein danke|natürlich nicht\
         |sicher nicht|bestimmt nicht|nicht richtig|stimmt nicht|nicht gut|nicht gern|nicht gerne|bitte nicht|👎|❌|✖",
@@ -23,6 +24,11 @@ pub(super) static GERMAN: Language = Language {
     and_half: "einhalb|und ein halb|und ein halber|und eine halbe",
     scales: &[
         ("dutzend", 12.0),
+        ("zweit", 2.0),
+        ("dritt", 3.0),
+        ("viert", 4.0),
+        ("drittel", 1.0 / 3.0),
+        ("viertel", 0.25),
         ("tausend", 1e3),
         ("tsd", 1e3),
         ("mio", 1e6),
@@ -32,6 +38,9 @@ pub(super) static GERMAN: Language = Language {
         ("halb", 0.5),
         ("halbe", 0.5),
     ],
+    respelled: &[("fuenf", "fünf"), ("zwoelf", "zwölf")],
+    vague: "paar",
+    now: "jetzt|sofort|gleich jetzt",
     articles: "ein|eine|einen|einem|einer",
     months: [
         "januar|jänner|jan",
@@ -77,10 +86,10 @@ pub(super) static GERMAN: Language = Language {
         hour: "stunde|stunden|std",
         day: "tag|tage|tagen",
         week: "woche|wochen",
-        month: "monat|monate|monaten",
+        month: "monat|monate|monaten|monats",
         year: "jahr|jahre|jahren",
     },
-    spans: &[
+    rewritten: &[
         ("einer halben stunde|eine halbe stunde|halben stunde|halbe stunde", "30 minuten"),
         ("einer dreiviertelstunde|dreiviertelstunde", "45 minuten"),
         ("einer viertelstunde|viertelstunde", "15 minuten"),
@@ -91,14 +100,17 @@ pub(super) static GERMAN: Language = Language {
         (r"(?:{day})\s*(?P<part>morgens?|fruh|vormittags?)\b", Part::Morning, false),
         (r"(?:{day})\s*(?P<part>nachmittags?|abends?)\b", Part::Evening, false),
         (r"(?:{day})\s*(?P<part>nachts?)\b", Part::Night, false),
+        (r"[0-9]\s*(?:uhr\s*)?(?P<part>mittags)\b", Part::Noon, false),
         (r"\bam (?P<part>morgen)\b", Part::Morning, false),
         (r"\b(?P<part>morgens|fruhmorgens|vormittags?|fruh)\b", Part::Morning, false),
         (r"\b(?P<part>nachmittags?|abends?)\b", Part::Evening, false),
         (r"\b(?P<part>nachts?)\b", Part::Night, false),
     ],
     at: "um|gegen|ab",
-    clock: "uhr",
+    clock: "uhr|h",
     clock_phrases: &[
+        (r"{m}(?: minuten)? nach halb {h}", Offset::AfterHalf),
+        (r"{m}(?: minuten)? vor halb {h}", Offset::BeforeHalf),
         (r"halb {h}", Offset::Fixed(-30)),
         (r"viertel nach {h}", Offset::Fixed(15)),
         (r"(?:viertel vor|dreiviertel|3/4) {h}", Offset::Fixed(-15)),

@@ -5,11 +5,11 @@ use super::{Days, Language, Offset, Part, Units};
 pub(super) static ENGLISH: Language = Language {
     code: "en",
     yes: "yes|y|yes please|yeah|yea|yep|yup|sure|sure thing|ok|okay|of course|certainly|absolutely|definitely|right|correct|true\
-        |please do|go ahead|do it|no problem|not a problem|why not|indeed|affirmative|fine|sounds good|i do|👍|👌|✅|✔",
+        |please do|go ahead|do it|no problem|not a problem|why not|indeed|affirmative|fine|sounds good|i do|i think so|you bet|ya|alright|all right|great|good|perfect|👍|👌|✅|✔",
     no: "no|n|nope|nah|not|no thanks|no thank you|never|wrong|false|incorrect|don't|do not|no way|not now|not really|not at all\
         |of course not|certainly not|absolutely not|definitely not|not right|not correct|not true|not ok|not okay|not fine\
         |rather not|negative|👎|❌|✖",
-    unsure: "not sure|don't know|do not know|dunno|no idea|maybe|perhaps|not certain",
+    unsure: "probably|not sure|don't know|do not know|dunno|no idea|maybe|perhaps|not certain",
     yes_title: "Yes",
     no_title: "No",
     or: " or ",
@@ -21,7 +21,19 @@ pub(super) static ENGLISH: Language = Language {
     decimal_elsewhere: "",
     minus: "minus|negative",
     and_half: "and a half",
-    scales: &[("dozen", 12.0), ("k", 1e3), ("thousand", 1e3), ("m", 1e6), ("half", 0.5)],
+    scales: &[
+        ("dozen", 12.0),
+        ("couple", 2.0),
+        ("k", 1e3),
+        ("thousand", 1e3),
+        ("m", 1e6),
+        ("half", 0.5),
+        ("thirds", 1.0 / 3.0),
+        ("quarters", 0.25),
+    ],
+    respelled: &[],
+    vague: "",
+    now: "now|right now|immediately",
     articles: "",
     months: [
         "january|jan",
@@ -58,7 +70,7 @@ pub(super) static ENGLISH: Language = Language {
     this: "this",
     week_after_next: "week after next",
     within: "in|within",
-    later: "from now|from today|later|hence",
+    later: "from now|from today|from|later|hence",
     ago_before: "",
     ago_after: "ago|earlier",
     units: Units {
@@ -69,7 +81,7 @@ pub(super) static ENGLISH: Language = Language {
         month: "month|months",
         year: "year|years",
     },
-    spans: &[
+    rewritten: &[
         ("half an hour|a half hour|half hour", "30 minutes"),
         ("a quarter of an hour|quarter of an hour", "15 minutes"),
         ("a fortnight|fortnight", "2 weeks"),

@@ -5,7 +5,7 @@ use super::{Days, Language, Offset, Part, Units};
 pub(super) static SPANISH: Language = Language {
     code: "es",
     yes: "sí|s|sip|claro|claro que sí|vale|por supuesto|desde luego|correcto|exacto|de acuerdo|está bien|seguro|cómo no\
-        |por qué no|sin problema|no hay problema|no es problema|adelante|bueno|ok|okay|verdadero|👍|👌|✅|✔",
+        |por qué no|sin problema|no hay problema|no es problema|adelante|bueno|perfecto|ok|okay|verdadero|👍|👌|✅|✔",
     no: "no|n|nop|nunca|jamás|para nada|falso|incorrecto|de ninguna manera|claro que no|por supuesto que no|desde luego que no\
         |no gracias|no es correcto|no está bien|no estoy de acuerdo|no vale|tampoco|👎|❌|✖",
     unsure: "no sé|no lo sé|no estoy seguro|no estoy segura|ni idea|quizás|quizá|tal vez|a lo mejor",
@@ -20,7 +20,19 @@ pub(super) static SPANISH: Language = Language {
     decimal_elsewhere: "mx|us|pr|gt|hn|ni|pa|pe|sv|do|cu",
     minus: "menos",
     and_half: "y medio|y media",
-    scales: &[("docena", 12.0), ("docenas", 12.0), ("mil", 1e3), ("medio", 0.5), ("media", 0.5)],
+    scales: &[
+        ("docena", 12.0),
+        ("docenas", 12.0),
+        ("mil", 1e3),
+        ("medio", 0.5),
+        ("media", 0.5),
+        ("tercios", 1.0 / 3.0),
+        // «cuartos», once number words are digits.
+        ("4ᵒˢ", 0.25),
+    ],
+    respelled: &[],
+    vague: "",
+    now: "ahora|ahora mismo|ya",
     articles: "un|una",
     months: [
         "enero|ene",
@@ -60,7 +72,7 @@ pub(super) static SPANISH: Language = Language {
         month: "mes|meses",
         year: "año|años",
     },
-    spans: &[("media hora", "30 minutos"), ("un cuarto de hora|cuarto de hora", "15 minutos")],
+    rewritten: &[("media hora", "30 minutos"), ("un cuarto de hora|cuarto de hora", "15 minutos")],
     day_of_month: &[r"\b(?:el|dia)\s+(?P<d>[0-9]{1,2})(?:º|\s|,|$)"],
     parts: &[
         (r"\b(?P<part>esta manana)\b", Part::Morning, true),

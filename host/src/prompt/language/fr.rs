@@ -5,7 +5,7 @@ use super::{Days, Language, Offset, Part, Units};
 pub(super) static FRENCH: Language = Language {
     code: "fr",
     yes: "oui|o|ouais|ouaip|si|bien sûr|bien sûr que oui|d'accord|certainement|exact|volontiers|pas de problème|pas de souci\
-        |aucun problème|pourquoi pas|tout à fait|absolument|avec plaisir|ça marche|ok|okay|vrai|👍|👌|✅|✔",
+        |aucun problème|pourquoi pas|tout à fait|absolument|avec plaisir|ça marche|parfait|ça va|c'est bon|ok|okay|vrai|👍|👌|✅|✔",
     no: "non|n|nan|nope|pas|jamais|pas du tout|non merci|bien sûr que non|pas d'accord|pas exact|pas vrai|certainement pas\
         |absolument pas|surtout pas|faux|👎|❌|✖",
     unsure: "sais pas|ne sais pas|pas sûr|pas sûre|pas certain|pas certaine|aucune idée|peut-être",
@@ -20,7 +20,18 @@ pub(super) static FRENCH: Language = Language {
     decimal_elsewhere: "",
     minus: "moins",
     and_half: "et demi|et demie",
-    scales: &[("douzaine", 12.0), ("douzaines", 12.0), ("mille", 1e3), ("demi", 0.5), ("demie", 0.5)],
+    scales: &[
+        ("douzaine", 12.0),
+        ("douzaines", 12.0),
+        ("mille", 1e3),
+        ("demi", 0.5),
+        ("demie", 0.5),
+        ("tiers", 1.0 / 3.0),
+        ("quarts", 0.25),
+    ],
+    respelled: &[],
+    vague: "",
+    now: "maintenant|tout de suite",
     articles: "un|une",
     months: [
         "janvier|janv",
@@ -60,10 +71,14 @@ pub(super) static FRENCH: Language = Language {
         month: "mois",
         year: "an|ans|année|années",
     },
-    spans: &[
+    rewritten: &[
+        ("trois quarts d'heure", "45 minutes"),
         ("une demi-heure|une demi heure|demi-heure", "30 minutes"),
         ("un quart d'heure|quart d'heure", "15 minutes"),
-        ("trois quarts d'heure", "45 minutes"),
+        ("midi et", "12 heures et"),
+        ("midi moins", "12 heures moins"),
+        ("minuit et", "0 heures et"),
+        ("minuit moins", "0 heures moins"),
     ],
     day_of_month: &[r"\ble\s+(?P<d>[0-9]{1,2})(?:er)?(?:\s|,|$)"],
     parts: &[

@@ -28,6 +28,7 @@ fn english() {
             "OK",
             "no problem",
             "why not",
+            "I think so",
             "1",
             "the first",
         ],
