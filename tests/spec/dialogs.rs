@@ -391,6 +391,26 @@ async fn a_choice_is_made_by_button_word_or_place_and_in_the_locale_of_the_answe
     }
 }
 
+/// The buttons are French, and then the user's client speaks English; the words of both are understood.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_button_keeps_its_meaning_when_the_locale_changes_midway() {
+    let Some(host) = start("").await else { return };
+    let says = |text: &str, locale: &str| {
+        let mut activity = message(text);
+        activity["locale"] = locale.into();
+        activity
+    };
+    for (answer, result) in [(says("Oui", "en-GB"), true), (says("nope", "en-GB"), false), (says("2", "fr-FR"), false)]
+    {
+        host.bot("bot")
+            .sends(says(&prompt(&json!({ "kind": "confirm", "prompt": "Ça va ?" })), "fr-FR"))
+            .replies("Ça va ? (1) Oui ou (2) Non")
+            .sends(answer)
+            .replies(&format!(r#"script resume {{"from":"prompt","reason":"completed","result":{result}}}"#))
+            .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_takes_attachments_and_is_deaf_to_what_is_no_message() {
     let Some(host) = start("").await else { return };
