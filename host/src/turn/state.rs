@@ -13,6 +13,8 @@ use crate::storage::{Expected, ScopeOwner, StateScope, StateValue, StateWrite, S
 
 /// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 256;
+/// What each value counts besides its key and text, so that a scope is no heap of tiny ones.
+const VALUE_BYTES: usize = 64;
 
 /// State of one turn.
 #[derive(Default)]
@@ -159,8 +161,8 @@ impl StagedState {
         let unwritten = stored.filter(|(key, _)| !written.is_some_and(|written| written.contains_key(*key)));
         let all = unwritten.chain(written.into_iter().flatten().map(|(key, write)| (key, write.value.as_ref())));
         let others = all.filter(|(other, _)| ***other != *key);
-        let bytes: usize = others.filter_map(|(key, value)| Some(key.len() + value?.value.len())).sum();
-        if bytes + key.len() + value.len() > bytes_max {
+        let bytes: usize = others.filter_map(|(key, value)| Some(VALUE_BYTES + key.len() + value?.value.len())).sum();
+        if bytes + VALUE_BYTES + key.len() + value.len() > bytes_max {
             return Err(Fault::quota("state-bytes-per-scope", bytes_max));
         }
         Ok(())

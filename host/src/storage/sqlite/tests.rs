@@ -145,6 +145,16 @@ async fn a_full_disk_loses_nothing_and_the_store_goes_on() {
     assert_eq!(storage.outbox_depth().await.unwrap(), 2);
 }
 
+#[tokio::test]
+async fn a_panic_in_the_store_ends_one_transaction_and_not_the_writer() {
+    let storage = Folder::new().open();
+    let one = conversation("c");
+    let panicked = storage.writer.write::<()>(|_| panic!("on purpose")).await;
+    assert!(panicked.is_err());
+    storage.commit(commit(&one, vec![send("tt-1")])).await.unwrap();
+    assert_eq!(storage.outbox_depth().await.unwrap(), 1);
+}
+
 #[test]
 fn a_file_that_cannot_be_used_is_refused_with_what_to_do() {
     let folder = Folder::new();

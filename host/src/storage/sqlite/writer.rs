@@ -3,6 +3,7 @@
 //! Each piece of work runs in a savepoint, so that one that fails undoes only itself. It learns that it succeeded after
 //! the transaction is on the disk.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -79,7 +80,15 @@ fn work(connection: &Connection, queue: &Receiver<Job>) {
         let until = Instant::now() + BATCH_TIME_MAX;
         let mut next = Some(first);
         while let Some(job) = next.take() {
-            waiting.push(job(connection));
+            match catch_unwind(AssertUnwindSafe(|| job(connection))) {
+                Ok(tell) => waiting.push(tell),
+                // A defect of the host; who waits for it learns that its answer is gone. Whatever it left half-done goes
+                // with the transaction, and the writer goes on.
+                Err(_) => {
+                    tracing::error!("work of the store panicked; the turns of its transaction are undone");
+                    committed = committed.and(Err(Arc::new(rusqlite::Error::InvalidQuery)));
+                }
+            }
             // SQLite ends the whole transaction where the disk is full or broken.
             if committed.is_ok() && connection.is_autocommit() {
                 committed = Err(Arc::new(rusqlite::Error::SqliteFailure(
