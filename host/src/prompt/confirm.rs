@@ -57,6 +57,8 @@ fn spoken(text: &str, language: &Language) -> Option<Spoken> {
     let known: Vec<(Vec<String>, Spoken)> = tables
         .into_iter()
         .flat_map(|(table, meaning)| phrases(table).map(move |phrase| (words(phrase), meaning)))
+        // A letter is an answer alone: the «n» of «n'importe» is none.
+        .filter(|(phrase, _)| said.len() == 1 || !is_letter(phrase))
         .collect();
     let mut result = None;
     let mut rest = said.as_slice();
@@ -74,6 +76,12 @@ fn spoken(text: &str, language: &Language) -> Option<Spoken> {
         rest = rest.get(step..).unwrap_or_default();
     }
     result
+}
+
+fn is_letter(phrase: &[String]) -> bool {
+    let [word] = phrase else { return false };
+    let mut chars = word.chars();
+    chars.next().is_some_and(char::is_alphabetic) && chars.next().is_none()
 }
 
 /// A button that was shown in another language: the locale changed since.

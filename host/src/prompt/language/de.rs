@@ -10,7 +10,7 @@ pub(super) static GERMAN: Language = Language {
         |👍|👌|✅|✔",
     no: "nein|n|nö|nee|ne|nicht|falsch|niemals|nie|auf keinen fall|keinesfalls|lieber nicht|nein danke|natürlich nicht\
         |sicher nicht|bestimmt nicht|nicht richtig|stimmt nicht|nicht gut|nicht gern|nicht gerne|bitte nicht|👎|❌|✖",
-    unsure: "weiß nicht|weiß ich nicht|weiß es nicht|keine ahnung|nicht sicher|bin nicht sicher|vielleicht|mal sehen",
+    unsure: "wie bitte|weiß nicht|weiß ich nicht|weiß es nicht|keine ahnung|nicht sicher|bin nicht sicher|vielleicht|mal sehen",
     yes_title: "Ja",
     no_title: "Nein",
     or: " oder ",

@@ -54,7 +54,7 @@ fn german() {
             "warum nicht",
         ],
         &["nein", "Nö", "auf keinen Fall", "lieber nicht", "nee", "niemals", "n", "natürlich nicht", "nein danke"],
-        &["weiß nicht", "weiss ich nicht", "keine Ahnung", "vielleicht", "jawohl nein", "Januar"],
+        &["weiß nicht", "weiss ich nicht", "keine Ahnung", "vielleicht", "wie bitte?", "jawohl nein", "Januar"],
     );
 }
 
@@ -85,7 +85,7 @@ fn french() {
         "fr",
         &["oui", "bien sûr", "d'accord", "d’accord", "ouais", "ok", "Oui !", "pas de problème", "pourquoi pas"],
         &["non", "pas du tout", "jamais", "nan", "Non.", "n", "faux", "bien sur que non", "pas d'accord"],
-        &["je ne sais pas", "aucune idée", "peut-être", "oui et non", "nom"],
+        &["je ne sais pas", "aucune idée", "peut-être", "n'importe", "oui et non", "nom"],
     );
 }
 
