@@ -5,6 +5,7 @@
 
 mod dialogs;
 mod dispatch;
+mod feed;
 mod instances;
 pub mod middleware;
 mod queue;
@@ -22,13 +23,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use serde_json::json;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use ulid::Ulid;
 
+pub use self::feed::{FeedItem, RecordFeed};
 use self::instances::{Instances, Slots};
 use self::middleware::{Middleware, Next};
 use self::queue::Queues;
-use self::record::Records;
+pub(crate) use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
 pub(crate) use self::stack::{Frame, Stack};
 pub use self::staging::Staging;
@@ -444,9 +446,9 @@ impl Turns {
         Ticket::of(turn_id, answer)
     }
 
-    /// Records of turns as they end, until [`Turns::stop`]. A receiver that lags loses the oldest.
-    pub fn records(&self) -> broadcast::Receiver<Arc<TurnRecord>> {
-        self.records.subscribe()
+    /// Records of turns as they end, until [`Turns::stop`]: from now on, or after the place where a reader left off.
+    pub fn records(&self, after: Option<&str>) -> RecordFeed {
+        self.records.subscribe(after)
     }
 
     /// The newest records of a bot, newest first.

@@ -3,10 +3,12 @@
 //! | route | answer |
 //! | --- | --- |
 //! | `GET /dev/bots` | `[BotStatus, …]`, by name |
-//! | `GET /dev/turns?bot=NAME` | Server-Sent Events, from now on; without `bot` those of every bot |
+//! | `GET /dev/turns?bot=NAME` | Server-Sent Events, from now on or after `Last-Event-ID`; without `bot` those of every bot |
 //!
 //! Events of `/dev/turns`: `turn` with a `TurnRecord` as each turn ends, `missed` with `{"records":N}` where the reader was
-//! too slow and the host dropped the oldest. The feed ends when the host stops.
+//! too slow, or away too long, and the host dropped the oldest (of any bot). Every `turn` has an id, and so has a first frame
+//! without data; a reader that comes back with `Last-Event-ID`, as browsers do by themselves, gets what ended meanwhile. The
+//! feed ends when the host stops.
 //!
 //! Nobody proves who they are here, and records hold what plugins log. So pages of other origins are refused, and so is
 //! everybody where the listener is not on loopback, unless `server.allow-anonymous-remote` says otherwise.
@@ -16,7 +18,7 @@ use std::sync::Arc;
 
 use axum::extract::{Query, Request, State};
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -25,18 +27,17 @@ use axum::{Json, Router};
 use futures_util::stream::{Stream, unfold};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::{HttpError, code};
 use super::guard::{self, Guard};
 use crate::app::App;
 use crate::registry::BotStatus;
-use crate::turn::TurnRecord;
+use crate::turn::{FeedItem, RecordFeed};
 
 /// Feeds that are open at once; a page has one.
 const FEEDS_MAX: usize = 32;
+const LAST_EVENT_ID: &str = "last-event-id";
 
 struct Dev {
     app: Arc<App>,
@@ -76,7 +77,11 @@ struct Wanted {
     bot: Option<String>,
 }
 
-async fn turns(State(dev): State<Arc<Dev>>, Query(wanted): Query<Wanted>) -> Result<Response, HttpError> {
+async fn turns(
+    State(dev): State<Arc<Dev>>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Result<Response, HttpError> {
     let bot = match wanted.bot.filter(|bot| !bot.is_empty()) {
         Some(name) => Some(dev.app.registry.bot(&name).ok_or_else(|| HttpError::bot_not_found(&name))?.name().clone()),
         None => None,
@@ -85,12 +90,13 @@ async fn turns(State(dev): State<Arc<Dev>>, Query(wanted): Query<Wanted>) -> Res
         let message = format!("{FEEDS_MAX} feeds are open, which is the bound; close a page");
         HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message).retry_after_default()
     })?;
-    let feed = Feed { records: dev.app.turns.records(), bot, _place: place };
+    let seen = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let feed = Feed { records: dev.app.turns.records(seen), bot, _place: place };
     Ok(Sse::new(feed.events()).keep_alive(KeepAlive::default()).into_response())
 }
 
 struct Feed {
-    records: Receiver<Arc<TurnRecord>>,
+    records: RecordFeed,
     bot: Option<Arc<str>>,
     _place: OwnedSemaphorePermit,
 }
@@ -103,16 +109,12 @@ impl Feed {
     /// Returns the next event, or none when the host stops.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            match self.records.recv().await {
-                Ok(record) if self.bot.as_ref().is_none_or(|bot| *bot == record.bot) => {
-                    return Some(event("turn", &serde_json::to_string(&*record).ok()?));
-                }
-                Ok(_) => {}
-                Err(RecvError::Lagged(records)) => {
-                    return Some(event("missed", &json!({ "records": records }).to_string()));
-                }
-                Err(RecvError::Closed) => return None,
-            }
+            return Some(match self.records.next().await? {
+                FeedItem::Start { place } => Event::default().id(place),
+                FeedItem::Missed(records) => event("missed", &json!({ "records": records }).to_string()),
+                FeedItem::Turn { record, .. } if self.bot.as_ref().is_some_and(|bot| *bot != record.bot) => continue,
+                FeedItem::Turn { place, record } => event("turn", &serde_json::to_string(&*record).ok()?).id(place),
+            });
         }
     }
 }
@@ -124,12 +126,13 @@ fn event(name: &str, data: &str) -> Event {
 #[cfg(test)]
 mod tests {
     use axum::body::to_bytes;
-    use tokio::sync::broadcast;
+    use serde_json::Value;
 
     use super::*;
+    use crate::turn::{Records, TurnRecord};
 
-    fn record(bot: &str, id: &str) -> Arc<TurnRecord> {
-        Arc::new(TurnRecord {
+    fn record(bot: &str, id: &str) -> TurnRecord {
+        TurnRecord {
             turn_id: id.into(),
             bot: bot.into(),
             generation: 1,
@@ -144,47 +147,113 @@ mod tests {
             status: 200,
             calls: vec![],
             sent: vec!["tt-1".into()],
-        })
+        }
     }
 
-    /// Returns what a feed of `bot` sends of `records` until the host stops, as (event, data).
-    async fn fed(bot: Option<&str>, capacity: usize, records: &[Arc<TurnRecord>]) -> Vec<(String, serde_json::Value)> {
-        let (sender, receiver) = broadcast::channel(capacity);
+    fn feed(bot: Option<&str>, records: RecordFeed) -> Feed {
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let feed = Feed { records: receiver, bot: bot.map(Into::into), _place: place };
-        for record in records {
-            sender.send(record.clone()).unwrap();
-        }
-        drop(sender);
+        Feed { records, bot: bot.map(Into::into), _place: place }
+    }
+
+    /// One frame of a feed, as a browser reads it.
+    #[derive(Debug, Default)]
+    struct Frame {
+        event: String,
+        id: String,
+        data: Value,
+    }
+
+    /// Returns what a feed sends until the host stops.
+    async fn read(feed: Feed) -> Vec<Frame> {
         let body = Sse::new(feed.events()).into_response().into_body();
-        let text = String::from_utf8(to_bytes(body, 64 * 1024).await.unwrap().to_vec()).unwrap();
+        let text = String::from_utf8(to_bytes(body, 1024 * 1024).await.unwrap().to_vec()).unwrap();
         let frames = text.split("\n\n").filter(|frame| !frame.is_empty());
         frames
-            .map(|frame| {
-                let (name, data) = frame.split_once('\n').unwrap();
-                let data = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
-                (name.strip_prefix("event: ").unwrap().to_owned(), data)
+            .map(|lines| {
+                let mut frame = Frame::default();
+                for line in lines.lines() {
+                    match line.split_once(": ").unwrap() {
+                        ("event", name) => frame.event = name.to_owned(),
+                        ("id", id) => frame.id = id.to_owned(),
+                        ("data", data) => frame.data = serde_json::from_str(data).unwrap(),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                frame
             })
             .collect()
     }
 
+    fn turns(frames: &[Frame]) -> Vec<&str> {
+        let turns = frames.iter().filter(|frame| frame.event == "turn");
+        turns.map(|frame| frame.data["turn_id"].as_str().unwrap()).collect()
+    }
+
     #[tokio::test]
     async fn a_feed_has_the_turns_of_its_bot_and_ends_with_the_host() {
-        let records = [record("a", "1"), record("b", "2"), record("a", "3")];
         for (bot, wanted) in [(Some("a"), &["1", "3"][..]), (Some("c"), &[]), (None, &["1", "2", "3"])] {
-            let events = fed(bot, 8, &records).await;
-            let ids: Vec<_> = events.iter().map(|(_, data)| data["turn_id"].as_str().unwrap()).collect();
-            assert_eq!(ids, wanted, "{bot:?}");
-            assert!(events.iter().all(|(name, data)| name == "turn" && data["activity_id"] == "c|0000001"));
+            let records = Records::new();
+            records.push(record("a", "before"));
+            let feed = feed(bot, records.subscribe(None));
+            for (bot, id) in [("a", "1"), ("b", "2"), ("a", "3")] {
+                records.push(record(bot, id));
+            }
+            records.close();
+            assert_eq!(turns(&read(feed).await), wanted, "{bot:?}");
         }
     }
 
     #[tokio::test]
     async fn a_slow_reader_learns_what_it_missed() {
-        let records: Vec<_> = (0..5).map(|id| record("a", &id.to_string())).collect();
-        let events = fed(Some("a"), 2, &records).await;
-        assert_eq!(events[0], ("missed".to_owned(), json!({ "records": 3 })));
-        let ids: Vec<_> = events[1..].iter().map(|(_, data)| data["turn_id"].as_str().unwrap()).collect();
-        assert_eq!(ids, ["3", "4"]);
+        let records = Records::new();
+        let feed = feed(Some("a"), records.subscribe(None));
+        for id in 0..259 {
+            records.push(record("a", &id.to_string()));
+        }
+        records.close();
+        let frames = read(feed).await;
+        assert_eq!((&*frames[1].event, &frames[1].data), ("missed", &json!({ "records": 3 })));
+        let turns = turns(&frames);
+        assert_eq!((turns.len(), turns[0]), (256, "3"));
+    }
+
+    /// Also one that saw no turn before it lost the feed: the first frame has an id.
+    #[tokio::test]
+    async fn a_reader_that_comes_back_gets_what_ended_meanwhile_once() {
+        let records = Records::new();
+        let (early, late) = (records.subscribe(None), records.subscribe(None));
+        records.push(record("a", "1"));
+        let ids = [early, late].map(|reader| feed(Some("a"), reader));
+        records.push(record("b", "2"));
+        records.push(record("a", "3"));
+        let [early, mut late] = ids;
+        let start = late.records.next().await;
+        let Some(FeedItem::Start { place: start }) = start else { panic!("{start:?}") };
+        drop((early, late));
+
+        let again = feed(Some("a"), records.subscribe(Some(&start)));
+        let mut after_first = records.subscribe(Some(&start));
+        after_first.next().await;
+        let Some(FeedItem::Turn { place: first, .. }) = after_first.next().await else { panic!() };
+        let after_first = feed(Some("a"), records.subscribe(Some(&first)));
+        records.push(record("a", "4"));
+        records.close();
+        assert_eq!(turns(&read(again).await), ["1", "3", "4"]);
+        assert_eq!(turns(&read(after_first).await), ["3", "4"]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_of_another_run_gets_all_that_is_kept_and_one_with_nonsense_starts_now() {
+        let records = Records::new();
+        for id in 0..300 {
+            records.push(record("a", &id.to_string()));
+        }
+        let restarted = feed(Some("a"), records.subscribe(Some("1-299")));
+        let nonsense = feed(Some("a"), records.subscribe(Some("none; x")));
+        records.close();
+        let frames = read(restarted).await;
+        assert_eq!(frames[1].data, json!({ "records": 44 }));
+        assert_eq!(turns(&frames)[..2], ["44", "45"]);
+        assert!(turns(&read(nonsense).await).is_empty());
     }
 }

@@ -1,12 +1,12 @@
 //! What turns did, kept for a while: for the chat page, the admin API and whoever looks for an error.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use tokio::sync::broadcast;
 
+use super::feed::{FeedSource, RecordFeed};
 use super::{Answer, Turn};
 
 /// What a turn did. No activity text.
@@ -104,22 +104,20 @@ impl Turn {
     }
 }
 
-/// Records kept for each bot, and the length of the live feed.
+/// Records kept for each bot.
 const RECENT_MAX: usize = 50;
-const FEED_MAX: usize = 256;
 
-pub(super) struct Records {
+pub(crate) struct Records {
     recent: Mutex<HashMap<Arc<str>, VecDeque<Arc<TurnRecord>>>>,
-    /// None once the host stops, which ends every feed.
-    feed: Mutex<Option<broadcast::Sender<Arc<TurnRecord>>>>,
+    feed: FeedSource,
 }
 
 impl Records {
-    pub(super) fn new() -> Self {
-        Self { recent: Mutex::default(), feed: Mutex::new(Some(broadcast::Sender::new(FEED_MAX))) }
+    pub(crate) fn new() -> Self {
+        Self { recent: Mutex::default(), feed: FeedSource::new() }
     }
 
-    pub(super) fn push(&self, record: TurnRecord) {
+    pub(crate) fn push(&self, record: TurnRecord) {
         let record = Arc::new(record);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let of_bot = recent.entry(record.bot.clone()).or_default();
@@ -128,25 +126,16 @@ impl Records {
         }
         of_bot.push_back(record.clone());
         drop(recent);
-        // Nobody may be listening.
-        let _ = self.feed().as_ref().map(|feed| feed.send(record));
+        self.feed.push(record);
     }
 
-    pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<TurnRecord>> {
-        match self.feed().as_ref() {
-            Some(feed) => feed.subscribe(),
-            // Its sender is gone at once, so the receiver is told that there is no more.
-            None => broadcast::channel(1).1,
-        }
+    pub(crate) fn subscribe(&self, after: Option<&str>) -> RecordFeed {
+        self.feed.subscribe(after)
     }
 
-    /// Ends the feed; receivers still get what was sent before.
-    pub(super) fn close(&self) {
-        self.feed().take();
-    }
-
-    fn feed(&self) -> MutexGuard<'_, Option<broadcast::Sender<Arc<TurnRecord>>>> {
-        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends every feed; readers still get what was pushed before.
+    pub(crate) fn close(&self) {
+        self.feed.close();
     }
 
     pub(super) fn recent(&self, bot: &str) -> Vec<Arc<TurnRecord>> {
