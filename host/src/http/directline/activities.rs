@@ -56,7 +56,7 @@ pub(super) async fn take(
     }
     let bytes = body::read(Request::from_parts(parts, body), ACTIVITY_BYTES_MAX, "256 KiB for an activity").await?;
     let activity = parse(&bytes)?;
-    let from = sender(claims.account(), &activity, &conversation)?;
+    let from = sender(claims.account(), None, &activity, &conversation)?;
     deliver(local, conversation, from, activity, request_id.0).await
 }
 
@@ -74,20 +74,21 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Object, HttpError> {
     }
 }
 
-/// Returns who sends an activity: the user of the token, else the one that the activity names.
+/// Returns who sends an activity: the user of the token, else the one that the query names, else the activity.
 pub(super) fn sender(
     of_token: Option<Account>,
+    of_query: Option<String>,
     activity: &Object,
     conversation: &Conversation,
 ) -> Result<Account, HttpError> {
     if let Some(account) = of_token {
         return Ok(account);
     }
-    let id = activity.get("from").and_then(|from| from.get("id")).and_then(Value::as_str).unwrap_or_default();
-    if id.is_empty() {
-        return Err(HttpError::missing_property("the activity has no `from.id`, and the token names no user"));
-    }
-    let account = Account { id: id.to_owned(), name: String::new() };
+    let of_activity = || activity.get("from")?.get("id")?.as_str().map(str::to_owned);
+    let id = of_query.or_else(of_activity).filter(|id| !id.is_empty()).ok_or_else(|| {
+        HttpError::missing_property("the activity has no `from.id`, and neither token nor query names a user")
+    })?;
+    let account = Account { id, name: String::new() };
     check_user(&account, conversation.bot())?;
     Ok(account)
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Local, activities, attachments, member, reached_by};
 use crate::activity::Object;
-use crate::channel::directline::{Account, Upload};
+use crate::channel::directline::Upload;
 use crate::http::body;
 use crate::http::error::HttpError;
 use crate::http::request::RequestId;
@@ -51,12 +51,8 @@ pub(super) async fn take(
         return Err(HttpError::missing_property("the upload has no file"));
     }
     let mut activity = activity.unwrap_or_default();
-    let from = match (claims.account(), member(parts.uri.query(), "userId").filter(|id| !id.is_empty())) {
-        (Some(account), _) => account,
-        (None, Some(id)) => Account { id, name: String::new() },
-        (None, None) => activities::sender(None, &activity, &conversation)?,
-    };
-    activities::check_user(&from, conversation.bot())?;
+    let of_query = member(parts.uri.query(), "userId").filter(|id| !id.is_empty());
+    let from = activities::sender(claims.account(), of_query, &activity, &conversation)?;
     activity.entry("type").or_insert_with(|| "message".into());
     let (secure, host) = reached_by(&parts)?;
     let mut urls = Vec::with_capacity(files.len());
@@ -82,17 +78,16 @@ async fn content(parts: &Parts, bytes: Bytes) -> Result<Content, HttpError> {
 }
 
 async fn multipart(parts: &Parts, bytes: Bytes) -> Result<Content, HttpError> {
-    let malformed =
-        |error: MultipartError| HttpError::bad_syntax(format!("the upload is malformed: {}", error.body_text()));
+    let malformed = |why: String| HttpError::bad_syntax(format!("the upload is malformed: {why}"));
+    let broken = |error: MultipartError| malformed(error.body_text());
     let request = Request::from_parts(parts.clone(), Body::from(bytes));
-    let mut multipart = Multipart::from_request(request, &())
-        .await
-        .map_err(|error| HttpError::bad_syntax(format!("the upload is malformed: {}", error.body_text())))?;
+    let mut multipart =
+        Multipart::from_request(request, &()).await.map_err(|rejection| malformed(rejection.body_text()))?;
     let mut content = Content::default();
-    while let Some(part) = multipart.next_field().await.map_err(malformed)? {
+    while let Some(part) = multipart.next_field().await.map_err(broken)? {
         let media = part.content_type().unwrap_or_default().to_owned();
         let name = part.file_name().map_or_else(|| NAMELESS.to_owned(), shown_name);
-        let bytes = part.bytes().await.map_err(malformed)?;
+        let bytes = part.bytes().await.map_err(broken)?;
         if media.get(..ACTIVITY_TYPE.len()).is_some_and(|media| media.eq_ignore_ascii_case(ACTIVITY_TYPE)) {
             if content.activity.replace(activities::parse(&bytes)?).is_some() {
                 return Err(HttpError::bad_argument("the upload has more than one activity"));
