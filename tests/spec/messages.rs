@@ -267,6 +267,36 @@ async fn what_was_delivered_is_edited_and_deleted_at_the_channel() {
     }
 }
 
+/// An id stays good after its turn: the host's own, and the one that the channel gave.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_turn_sent_is_edited_and_deleted_by_either_id() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    let first = connector.message("say-id");
+    assert_eq!(host.post("bot", &first).await.status, 200);
+    let sent = connector.calls(2).await;
+    let own = sent[1].text().to_owned();
+    assert_eq!((sent[0].text(), own.starts_with("tt-")), ("said", true), "{own}");
+    let path =
+        |id: &str| format!("/v3/conversations/{}/activities/{id}", first["conversation"]["id"].as_str().unwrap());
+
+    for (number, command) in ["edit-id", "unsend-id"].into_iter().enumerate() {
+        for (nth, id) in [&*own, "channel-1"].into_iter().enumerate() {
+            let mut later = connector.message(&format!("{command} {id}"));
+            later["conversation"] = first["conversation"].clone();
+            assert_eq!(host.post("bot", &later).await.status, 200, "{command} {id}");
+            let calls = connector.calls(3 + 2 * number + nth).await;
+            let call = calls.last().unwrap();
+            assert_eq!(call.path, path("channel-1"), "{command} {id}");
+            let method = if command == "edit-id" { "PUT" } else { "DELETE" };
+            assert_eq!(call.method, method, "{command} {id}");
+            if method == "PUT" {
+                assert_eq!((call.text(), &call.body["id"]), ("edited", &json!("channel-1")));
+            }
+        }
+    }
+}
+
 /// Off by default; where the bot's configuration asks for it, it leaves before the guest has said anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_typing_indicator_is_sent_where_it_is_configured() {

@@ -31,6 +31,10 @@
 //! | `fetch HOST:PORT` | tries an HTTP request, replies with the error | `handled`, refused |
 //! | `edit-sent` | replies, flushes, updates the reply | `handled`; the channel gets an update |
 //! | `unsend-sent` | replies, flushes, deletes the reply | `handled`; the channel gets a delete |
+//! | `say-id` | replies `said`, then replies with the id of that | `handled` |
+//! | `edit-id ID` | updates what it or a channel gave that id, in any earlier turn | `handled`; the channel gets an update |
+//! | `unsend-id ID` | deletes it | `handled`; the channel gets a delete |
+//! | `send ACTIVITY` | sends an activity, as JSON | `handled` |
 //! | `handles` | opens handles of the host without end | `trap` that names `resources` or `component-handles` |
 //! | `random-bytes N` | asks for N random bytes at once, replies with their number | `handled`, or `trap` that names `random-bytes` |
 //! | `env` | tries everything that WASI offers, replies with what it got | `handled`, nothing |
@@ -39,6 +43,7 @@
 //! | `generation` | replies with the marker in its binary | `handled` |
 //! | `next` | passes on | `passed-on` |
 //! | anything else | replies `ok: TEXT` | `handled` |
+//! | no text, but a value | replies `ok: VALUE` | `handled` |
 //!
 //! An invoke is answered with status 200 and its own value; one named `silent` is not answered; one named `trap` traps.
 //! `describe` obeys the setting `describe`: `trap`, `spin`, `sleep`, `huge`, `not-json`, `no-name`, `bad-route`, `calls-turn`, and
@@ -96,6 +101,9 @@ impl Guest for Hostile {
     fn on_activity(_meta: TurnMeta, activity: String) -> Result<Flow, Fault> {
         let activity: Value = serde_json::from_str(&activity).map_err(|error| fault("invalid", &error.to_string()))?;
         match activity["type"].as_str().unwrap_or_default() {
+            "message" if activity["text"].is_null() && !activity["value"].is_null() => {
+                say(&format!("ok: {}", activity["value"]))
+            }
             "message" => on_message(activity["text"].as_str().unwrap_or_default()),
             "invoke" => on_invoke(&activity),
             _ => Ok(Flow::Next),
@@ -169,6 +177,22 @@ fn on_message(text: &str) -> Result<Flow, Fault> {
             let id = reply("gone")?;
             turn::flush()?;
             turn::delete(&id)?;
+            Ok(Flow::Handled)
+        }
+        "say-id" => {
+            let id = reply("said")?;
+            say(&id)
+        }
+        "send" => {
+            turn::send(argument)?;
+            Ok(Flow::Handled)
+        }
+        "edit-id" => {
+            turn::update(argument, &message("edited"))?;
+            Ok(Flow::Handled)
+        }
+        "unsend-id" => {
+            turn::delete(argument)?;
             Ok(Flow::Handled)
         }
         "flush-then-slow" => {
