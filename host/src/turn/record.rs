@@ -49,7 +49,7 @@ pub struct CallRecord {
     pub plugin: Arc<str>,
     /// `sha256:…` of its component.
     pub digest: Arc<str>,
-    /// `activity` or `route:NAME`.
+    /// `activity`, `route:NAME` or `dialog:ID`.
     pub trigger: String,
     /// Outcome label, see `plugin::Outcome`.
     pub outcome: &'static str,
