@@ -584,6 +584,8 @@ impl Turn {
     async fn end_in_conflict(mut self) -> (Self, Result<Answer, TurnError>) {
         tracing::warn!(bot = %self.context.inbound.key.bot, turn = %self.context.turn_id,
             "turn failed: other turns kept changing the state that it relied on");
+        // No dialog is to blame for that.
+        self.entered = None;
         let failed = self.fail().await;
         let answer = match failed {
             Ok(()) => self.commit().await,

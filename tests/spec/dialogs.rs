@@ -566,3 +566,19 @@ async fn after_a_rollback_a_newer_dialog_is_reset_or_held() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialog_is_not_to_blame_for_what_handlers_do() {
+    let Some(host) = start("").await else { return };
+    host.bot("bot")
+        .says(&begin(&json!([wait(), { "kind": "ignored", "quiet": true }])))
+        .says("trap")
+        .replies(ERROR)
+        .says("trap")
+        .replies(ERROR)
+        .says("trap")
+        .replies(ERROR)
+        .says("stack")
+        .replies("scripted/script:message")
+        .await;
+}

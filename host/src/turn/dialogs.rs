@@ -98,6 +98,10 @@ impl Turn {
             Status::Confirm { .. } if activity.kind() == "message" => self.answer_confirmation(&top).await?,
             _ => Offer::Left,
         };
+        if offer == Offer::Left {
+            // What the handlers make of the activity is not this dialog's doing.
+            self.entered = None;
+        }
         self.settle().await?;
         Ok(offer)
     }
