@@ -105,6 +105,9 @@ const LAST_WORDS_CHARS_MAX: usize = 500;
 const PROGRAM: &str = "/proc/self/exe";
 /// Compilation is not urgent; what serves needs the other cores.
 const COMPILE_THREADS: &str = "2";
+/// How much address space the worker's allocator takes at once, in KiB. Its default of 1 GiB, taken before the worker
+/// confines itself, would hold that much memory ready whatever `compile-memory-bytes-max` says.
+const ARENA_KIB: &str = "32768";
 
 /// The digest by which components are known: `sha256:` and 64 hexadecimal digits.
 ///
@@ -205,6 +208,7 @@ impl Compiler {
             .args([task.name(), &self.memory_bytes_max.to_string(), &self.time_max.as_secs().max(1).to_string()])
             .env_clear()
             .env("RAYON_NUM_THREADS", COMPILE_THREADS)
+            .env("MIMALLOC_ARENA_RESERVE", ARENA_KIB)
             .current_dir("/")
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(code.try_clone().map_err(host)?))
