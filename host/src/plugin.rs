@@ -36,6 +36,7 @@ pub use self::limits::Limits;
 pub use self::manifest::Manifest;
 use self::preflight::Preflight;
 use crate::config;
+use crate::telemetry::PluginMetrics;
 
 /// What all plugins of a host share: engine, linker, compiler, permits.
 pub struct Runtime {
@@ -84,6 +85,8 @@ pub struct Plugin {
     pub grants: Grants,
     /// Its bounds.
     pub limits: Limits,
+    /// What its calls are counted in.
+    pub metrics: PluginMetrics,
     slow_share: Arc<Semaphore>,
 }
 
@@ -371,6 +374,7 @@ impl Runtime {
             // Nothing before its manifest has asked for it.
             grants: Grants::default(),
             limits: spec.limits.clone(),
+            metrics: PluginMetrics::default(),
             slow_share,
         });
         let described = match Instance::new(self, &plugin, &"".into(), Duration::ZERO).await {

@@ -3,11 +3,13 @@
 //! Labels are of low cardinality: names from the configuration and the words below, never ids or texts of callers.
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use metrics_exporter_prometheus::PrometheusBuilder;
 pub use metrics_exporter_prometheus::PrometheusHandle;
 use tracing_subscriber::EnvFilter;
@@ -156,13 +158,38 @@ pub fn turn_ended(bot: &str, outcome: &'static str, duration: Duration) {
     histogram!(name::TURN_SECONDS, "bot" => bot.to_owned(), "outcome" => outcome).record(duration);
 }
 
-/// A call of a plugin ended. `outcome` is the label of a `plugin::Outcome`.
-pub fn plugin_called(bot: &str, plugin: &str, outcome: &'static str, duration: Duration, cpu: Duration) {
-    let (bot, plugin) = (bot.to_owned(), plugin.to_owned());
-    counter!(name::PLUGIN_CALLS, "bot" => bot.clone(), "plugin" => plugin.clone(), "outcome" => outcome).increment(1);
-    histogram!(name::PLUGIN_CALL_SECONDS, "bot" => bot.clone(), "plugin" => plugin.clone(), "outcome" => outcome)
-        .record(duration);
-    histogram!(name::PLUGIN_CPU_SECONDS, "bot" => bot, "plugin" => plugin).record(cpu);
+/// The metrics of one plugin's calls, each looked up by its labels at the first call that needs it only: the look-ups
+/// would cost as much as all host calls of a small turn.
+#[derive(Default)]
+pub struct PluginMetrics {
+    cpu: OnceLock<Histogram>,
+    /// By outcome, of which there are few.
+    outcomes: Mutex<Vec<(&'static str, Counter, Histogram)>>,
+}
+
+impl PluginMetrics {
+    /// A call ended. `outcome` is the label of a `plugin::Outcome`.
+    pub fn called(&self, bot: &str, plugin: &str, outcome: &'static str, duration: Duration, cpu: Duration) {
+        let (calls, seconds) = self.of(bot, plugin, outcome);
+        calls.increment(1);
+        seconds.record(duration);
+        let cpu_seconds =
+            || histogram!(name::PLUGIN_CPU_SECONDS, "bot" => bot.to_owned(), "plugin" => plugin.to_owned());
+        self.cpu.get_or_init(cpu_seconds).record(cpu);
+    }
+
+    fn of(&self, bot: &str, plugin: &str, outcome: &'static str) -> (Counter, Histogram) {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, calls, seconds)) = outcomes.iter().find(|(known, ..)| *known == outcome) {
+            return (calls.clone(), seconds.clone());
+        }
+        let (bot, plugin) = (bot.to_owned(), plugin.to_owned());
+        let calls =
+            counter!(name::PLUGIN_CALLS, "bot" => bot.clone(), "plugin" => plugin.clone(), "outcome" => outcome);
+        let seconds = histogram!(name::PLUGIN_CALL_SECONDS, "bot" => bot, "plugin" => plugin, "outcome" => outcome);
+        outcomes.push((outcome, calls.clone(), seconds.clone()));
+        (calls, seconds)
+    }
 }
 
 /// A plugin asked for an HTTP request. `outcome`: `denied`.
@@ -238,7 +265,10 @@ mod tests {
         let handle = install_metrics().unwrap();
         install_metrics().expect("a second call returns the same");
         turn_ended("telemetry-test", "completed", Duration::from_micros(300));
-        plugin_called("telemetry-test", "echo", "handled", Duration::from_micros(40), Duration::from_micros(20));
+        let calls = PluginMetrics::default();
+        for outcome in ["handled", "trap", "handled"] {
+            calls.called("telemetry-test", "echo", outcome, Duration::from_micros(40), Duration::from_micros(20));
+        }
         delivery_ended("telemetry-test", "delivered");
         swapped("telemetry-test", "deploy", Duration::from_millis(4));
         load_failed("telemetry-test", "watch");
@@ -250,8 +280,9 @@ mod tests {
             r#"turntable_turns_total{bot="telemetry-test",outcome="completed"} 1"#,
             r#"turntable_turn_seconds_bucket{bot="telemetry-test",outcome="completed",le="0.0005"} 1"#,
             r#"turntable_turn_seconds_bucket{bot="telemetry-test",outcome="completed",le="0.00025"} 0"#,
-            r#"turntable_plugin_calls_total{bot="telemetry-test",plugin="echo",outcome="handled"} 1"#,
-            r#"turntable_plugin_cpu_seconds_count{bot="telemetry-test",plugin="echo"} 1"#,
+            r#"turntable_plugin_calls_total{bot="telemetry-test",plugin="echo",outcome="handled"} 2"#,
+            r#"turntable_plugin_calls_total{bot="telemetry-test",plugin="echo",outcome="trap"} 1"#,
+            r#"turntable_plugin_cpu_seconds_count{bot="telemetry-test",plugin="echo"} 3"#,
             r#"turntable_deliveries_total{bot="telemetry-test",outcome="delivered"} 1"#,
             r#"turntable_swaps_total{bot="telemetry-test",cause="deploy"} 1"#,
             r#"turntable_loads_failed_total{bot="telemetry-test",cause="watch"} 1"#,

@@ -6,7 +6,6 @@ use super::stack::Status;
 use super::{Turn, TurnError};
 use crate::config::OnFailure;
 use crate::plugin::{Done, Entry, Failure, Flow, Meta, Outcome};
-use crate::telemetry;
 
 impl Turn {
     /// The innermost step of a turn.
@@ -128,7 +127,7 @@ impl Turn {
         let savepoint = staging.savepoint();
         let (mut staging, record, outcome) =
             self.instances.call(&self.context.services.plugins, position, plugin, staging, meta, entry).await;
-        telemetry::plugin_called(&plugin.bot, &plugin.name, outcome.label(), record.duration(), record.cpu());
+        plugin.metrics.called(&plugin.bot, &plugin.name, outcome.label(), record.duration(), record.cpu());
         self.calls.push(record);
         let result = match outcome {
             Outcome::Done(done) => Ok(done),
