@@ -12,6 +12,7 @@ mod report;
 mod server;
 mod sink;
 mod stats;
+mod storage;
 mod swap;
 
 use std::path::PathBuf;
@@ -23,6 +24,10 @@ use turntable::plugin::compile;
 
 use report::Report;
 use server::Lab;
+
+/// As in `turntable`, so that the native echo and the turns in this process allocate as the host does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measure Turntable
 #[derive(Debug, Parser)]
@@ -36,7 +41,7 @@ struct Cli {
 enum Command {
     /// Run every measurement and print the table of targets and verdicts
     All {
-        /// Measure only these: in-process, peer, swap, neighbours, memory
+        /// Measure only these: in-process, peer, swap, neighbours, memory, storage
         #[arg(value_name = "PART")]
         only: Vec<String>,
     },
@@ -104,7 +109,7 @@ fn single() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn all(only: &[String]) -> anyhow::Result<()> {
     let lab = Lab::new().await?;
     let mut report = Report::new();
-    for part in ["in-process", "peer", "swap", "neighbours", "memory"] {
+    for part in ["in-process", "peer", "swap", "neighbours", "memory", "storage"] {
         if !only.is_empty() && !only.iter().any(|wanted| wanted == part) {
             continue;
         }
@@ -114,7 +119,8 @@ async fn all(only: &[String]) -> anyhow::Result<()> {
             "peer" => peer::measure(&lab, &mut report).await,
             "swap" => swap::measure(&lab, &mut report).await,
             "neighbours" => neighbours::measure(&lab, &mut report).await,
-            _ => memory::measure(&lab, &mut report).await,
+            "memory" => memory::measure(&lab, &mut report).await,
+            _ => storage::measure(&lab, &mut report).await,
         };
         if let Err(error) = result {
             report.failed(part, &error);

@@ -87,9 +87,16 @@ fn tell(report: &mut Report, contenders: &[Contender]) {
         let busy = |it: &Contender| Spread::of(it.rounds.iter().map(|round| round.busy)).median;
         if [host, native].into_iter().flatten().all(|it| busy(it) >= SATURATED) {
             report.at_least(what, " ×", spread, 0.7);
-        } else {
-            // The users were the limit, which draws the ratio towards 1: it says nothing.
-            report.row(what, format!("{spread} ×, servers not saturated"), "≥ 0.7 ×".to_owned(), false);
+        } else if let Some(per_cpu) = ratio(host, native, |round| round.per_cpu) {
+            // The users filled their core first, which draws the ratio towards 1. On one core turns per CPU second are
+            // the turns per second of a server that is saturated.
+            report.note(format!("{what}: {spread} ×, servers not saturated"));
+            report.at_least(
+                "HTTP, replies to the sink: the same per CPU second, servers not saturated",
+                " ×",
+                per_cpu,
+                0.7,
+            );
         }
     }
     if let Some(spread) = ratio(host, native, |round| round.per_cpu) {

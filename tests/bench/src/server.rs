@@ -73,15 +73,22 @@ impl Lab {
         fs::read(&path).with_context(|| format!("cannot read {}; `make bench` builds it", path.display()))
     }
 
-    /// Writes a configuration with these bots; all hosts of a run share compiled code.
+    /// Writes a configuration with these bots; all hosts of a run share compiled code. The peer keeps nothing on disk,
+    /// so neither do these hosts.
     pub(crate) fn config(&self, runtime: &str, bots: &str) -> anyhow::Result<PathBuf> {
+        self.config_with_storage("storage.kind = 'memory'", runtime, bots)
+    }
+
+    /// The same with a storage to choose.
+    pub(crate) fn config_with_storage(&self, storage: &str, runtime: &str, bots: &str) -> anyhow::Result<PathBuf> {
         let folder = self.folder.path().join(format!("host-{}", self.number()));
         fs::create_dir(&folder)?;
         let file = folder.join("turntable.toml");
         let cache = self.folder.path().join("compiled");
         let text = format!(
             "server.listen = '127.0.0.1:0'\nadmin.listen = '127.0.0.1:0'\nruntime.cache-dir = '{}'\n\
-             runtime.data-dir = 'data'\nchannel.connector-origins = ['http://127.0.0.1:*']\n{runtime}\n{bots}",
+             runtime.data-dir = 'data'\n{storage}\n\
+             channel.connector-origins = ['http://127.0.0.1:*']\n{runtime}\n{bots}",
             cache.display()
         );
         fs::write(&file, text)?;
