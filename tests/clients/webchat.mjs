@@ -82,6 +82,8 @@ async function talk(page) {
   step = 'send a file';
   const file = { name: 'dot.png', mimeType: 'image/png', buffer: Buffer.from(PICTURE, 'base64') };
   await page.locator('input[type="file"]').first().setInputFiles(file);
+  // Web Chat takes a file in its own time; what is sent before goes without it.
+  await page.locator('.webchat__attachment-icon--checked').waitFor();
   await box.fill('a picture');
   await box.press('Enter');
   await bubble('Echo: a picture').waitFor();
