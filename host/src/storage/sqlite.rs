@@ -268,7 +268,8 @@ impl Storage for SqliteStorage {
 
     async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
         let (row, bounds) = (row.clone(), self.bounds.clone());
-        let ended = self.writer.write(move |connection| commit::end_row(connection, &row, &delivery, &bounds)).await?;
+        let ended =
+            self.writer.write_along(move |connection| commit::end_row(connection, &row, &delivery, &bounds)).await?;
         if ended {
             self.outbox_rows.fetch_sub(1, Ordering::Relaxed);
         }

@@ -3,6 +3,7 @@
 //! Each piece of work runs in a savepoint, so that one that fails undoes only itself. It learns that it succeeded after
 //! the transaction is on the disk.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -17,13 +18,21 @@ use crate::storage::StorageError;
 
 /// A transaction is committed when nothing more waits, or after this time.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(2);
+/// Work that can wait begins a transaction of its own only after this time.
+const PATIENCE: Duration = Duration::from_millis(2);
 /// Work that waits for the writer; turns wait beyond it.
 const QUEUE_MAX: usize = 4_096;
 
 /// What became of the transaction.
 type Committed = Result<(), Arc<rusqlite::Error>>;
 /// Runs in the transaction, and returns what to do once it is known what became of that.
-type Job = Box<dyn FnOnce(&Connection) -> Box<dyn FnOnce(&Committed) + Send> + Send>;
+type Run = Box<dyn FnOnce(&Connection) -> Box<dyn FnOnce(&Committed) + Send> + Send>;
+
+struct Job {
+    run: Run,
+    /// Whether it rides with what comes soon.
+    can_wait: bool,
+}
 
 /// A handle to the writer's thread, which ends with the last handle.
 pub(super) struct Writer {
@@ -42,8 +51,24 @@ impl Writer {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
+        self.push(work, false).await
+    }
+
+    /// The same for work that nobody but its caller waits for: it rides with the next transaction, if one comes soon.
+    pub(super) async fn write_along<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.push(work, true).await
+    }
+
+    async fn push<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
+        can_wait: bool,
+    ) -> Result<T, StorageError> {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let run: Run = Box::new(move |connection| {
             let result = in_savepoint(connection, work);
             Box::new(move |committed| {
                 let result = match committed {
@@ -54,7 +79,7 @@ impl Writer {
                 let _ = sender.send(result);
             })
         });
-        let mut job = job;
+        let mut job = Job { run, can_wait };
         // Bounded: where the disk is slower than the turns, they wait here and not in memory.
         while let Err(refused) = self.jobs.try_send(job) {
             match refused {
@@ -75,12 +100,12 @@ fn gone() -> StorageError {
 
 fn work(connection: &Connection, queue: &Receiver<Job>) {
     while let Ok(first) = queue.recv() {
+        let mut pending = gathered(first, queue);
         let mut waiting = Vec::new();
         let mut committed: Committed = connection.execute_batch("BEGIN IMMEDIATE").map_err(Arc::new);
         let until = Instant::now() + BATCH_TIME_MAX;
-        let mut next = Some(first);
-        while let Some(job) = next.take() {
-            match catch_unwind(AssertUnwindSafe(|| job(connection))) {
+        while let Some(job) = pending.pop_front() {
+            match catch_unwind(AssertUnwindSafe(|| (job.run)(connection))) {
                 Ok(tell) => waiting.push(tell),
                 // A defect of the host; who waits for it learns that its answer is gone. Whatever it left half-done goes
                 // with the transaction, and the writer goes on.
@@ -96,10 +121,10 @@ fn work(connection: &Connection, queue: &Receiver<Job>) {
                     Some("the transaction was undone: the disk is full, or cannot be written".into()),
                 )));
             }
-            if committed.is_err() || Instant::now() >= until {
-                break;
+            // Nothing more joins a transaction that is undone; what has joined learns it.
+            if committed.is_ok() && pending.is_empty() && Instant::now() < until {
+                pending.extend(queue.try_recv());
             }
-            next = queue.try_recv().ok();
         }
         if committed.is_ok() {
             committed = connection.execute_batch("COMMIT").map_err(Arc::new);
@@ -113,6 +138,19 @@ fn work(connection: &Connection, queue: &Receiver<Job>) {
     }
     // A clean end leaves no log to check at the next start.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// The work that begins a transaction: what can wait, with what comes soon.
+fn gathered(first: Job, queue: &Receiver<Job>) -> VecDeque<Job> {
+    let until = Instant::now() + PATIENCE;
+    let mut gathered = VecDeque::from([first]);
+    while gathered.back().is_some_and(|job| job.can_wait) {
+        match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(job) => gathered.push_back(job),
+            Err(_) => break,
+        }
+    }
+    gathered
 }
 
 fn in_savepoint<T>(
