@@ -515,6 +515,36 @@ async fn a_route_can_ask_before_it_interrupts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn in_a_group_one_question_to_interrupt_stands_and_keeps_nobody_from_answering() {
+    let routes = "settings.routes = [{ name = 'cancel-all', pattern = 'cancel', confirm = 'Sure?' }]";
+    let Some(host) = start(routes).await else { return };
+    let from = |user: &str, text: &str| {
+        let mut activity = message(text);
+        activity["from"]["id"] = user.into();
+        activity["conversation"]["isGroup"] = true.into();
+        activity
+    };
+    let asks = "Sure? (1) Yes or (2) No";
+    host.bot("bot")
+        .sends(from("ann", &begin(&json!([ask("Ann?"), { "kind": "wait" }]))))
+        .replies("Ann?")
+        .sends(from("bob", "cancel"))
+        .replies(asks)
+        .sends(from("cid", "cancel"))
+        .replies(asks)
+        .sends(from("bob", "cancel"))
+        .replies(asks)
+        .sends(from("cid", "stack"))
+        .replies("turntable/confirm:prompt:confirm scripted/script:message")
+        // Bob says no more; Ann was asked, and answers.
+        .sends(from("ann", "yes"))
+        .replies("script continue \"yes\"")
+        .sends(from("cid", "stack"))
+        .replies("scripted/script:message")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_can_be_rehearsed() {
     let Some(host) = start("settings.state-version = 1").await else { return };
     for number in 0..3 {

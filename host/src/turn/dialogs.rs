@@ -329,7 +329,7 @@ impl Turn {
         Ok(())
     }
 
-    fn may_answer(&self, frame: &Frame) -> bool {
+    pub(super) fn may_answer(&self, frame: &Frame) -> bool {
         let user = self.context.inbound.activity.account("from");
         frame.asked.as_deref().is_none_or(|asked| asked == user)
     }

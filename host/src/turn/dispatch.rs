@@ -23,6 +23,7 @@ impl Turn {
         if !self.reserve(&routes, &handlers).await? {
             return Ok(());
         }
+        self.lapse_confirmation()?;
         let is_confirmation = matches!(self.staged()?.stack.top().map(|top| &top.status), Some(Status::Confirm { .. }));
         if is_confirmation && self.offer().await? == Offer::Taken {
             return Ok(());

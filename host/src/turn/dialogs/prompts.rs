@@ -150,9 +150,27 @@ impl Turn {
             previous: None,
         };
         let (id, status) = (frame.id.clone(), frame.status.clone());
-        self.staged()?.stack.frames.push(frame);
+        let frames = &mut self.staged()?.stack.frames;
+        // The newest question stands. Were they piled up, the users of a group could make the stack grow without end.
+        frames.pop_if(|top| matches!(top.status, Status::Confirm { .. }));
+        frames.push(frame);
         self.ask(&definition, 0).await?;
         self.wait(&id, status)
+    }
+
+    /// Drops the question whether a route may interrupt where the dialog below gets its answer: in a group, whoever
+    /// asked to interrupt and fell silent must not keep the others from going on.
+    pub(in crate::turn) fn lapse_confirmation(&mut self) -> Result<(), TurnError> {
+        let frames = &self.staged()?.stack.frames;
+        let [.., below, top] = frames.as_slice() else { return Ok(()) };
+        let (below, top) = (below.clone(), top.clone());
+        let is_confirmation = matches!(top.status, Status::Confirm { .. });
+        let is_message = self.context.inbound.activity.kind() == "message";
+        let is_for_below = below.asked.is_some() && below.waits() && self.may_answer(&below);
+        if is_confirmation && is_message && is_for_below && !self.may_answer(&top) {
+            self.staged()?.stack.frames.pop();
+        }
+        Ok(())
     }
 
     /// Takes the message of the turn as the answer to «shall I interrupt?».
