@@ -153,7 +153,7 @@ impl Stack {
         let frame = self.admit(plugin, dialog, options)?;
         let id = frame.id.clone();
         if let Some(top) = self.frames.pop() {
-            self.cancelled.push((top, "replaced"));
+            self.cancelled.extend(Self::told(top, "replaced"));
         }
         self.frames.push(frame);
         Ok(id)
@@ -162,7 +162,7 @@ impl Stack {
     /// Takes every frame off the stack, top first, and returns how many there were.
     pub(crate) fn cancel_all(&mut self) -> usize {
         let count = self.frames.len();
-        self.cancelled.extend(self.frames.drain(..).rev().map(|frame| (frame, "cancel-all")));
+        self.cancelled.extend(self.frames.drain(..).rev().filter_map(|frame| Self::told(frame, "cancel-all")));
         count
     }
 
@@ -175,6 +175,13 @@ impl Stack {
     /// The frames, top first.
     pub(crate) fn top_first(&self) -> impl Iterator<Item = &Frame> {
         self.frames.iter().rev()
+    }
+
+    /// A frame that is told that it is gone. One that has not begun is not: kept until the call ends, the options of a
+    /// thousand `replace` would take gigabytes.
+    fn told(frame: Frame, reason: &'static str) -> Option<(Frame, &'static str)> {
+        let began = !matches!(frame.status, Status::Begin { .. });
+        began.then_some((frame, reason))
     }
 
     fn admit(&self, plugin: &Plugin, dialog: &str, options: &str) -> Result<Frame, Fault> {
