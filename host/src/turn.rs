@@ -176,12 +176,13 @@ impl Ticket {
             conversation: turn.inbound.key.clone(),
             activity: turn.inbound.activity.text().clone(),
         };
+        // Noted before the store is asked: a caller that hangs up meanwhile drops this future, not what the store does,
+        // and the end of the turn must forget that too.
+        *keeping = Keeping::Kept;
         match turn.services.storage.keep(kept).await {
-            Ok(()) => {
-                *keeping = Keeping::Kept;
-                true
-            }
+            Ok(()) => true,
             Err(error) => {
+                *keeping = Keeping::No;
                 tracing::error!(turn = %turn.turn_id, %error, "an activity cannot be kept; its caller waits for the turn");
                 false
             }
