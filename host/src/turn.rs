@@ -569,6 +569,10 @@ impl Turn {
         self.staging.as_ref().is_some_and(|staging| staging.has_flushed())
     }
 
+    fn overtaken(&self) -> bool {
+        self.staging.as_ref().is_some_and(|staging| staging.overtaken())
+    }
+
     /// Fails the turn: nothing of it becomes real but one error reply, and the count of failures of a dialog.
     async fn fail(&mut self) -> Result<(), TurnError> {
         self.ended = Ended::Failed;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Config, Host, message};
+use crate::support::{Config, Connector, Host, message, within};
 
 const ALL: &str = "grants = { state = ['conversation', 'user', 'private', 'bot'] }";
 
@@ -59,6 +59,43 @@ async fn a_failed_turn_leaves_no_state() {
     activity["from"]["id"] = "ann".into();
     assert_eq!(host.post("bot", &activity).await.status, 200);
     assert_eq!(say(&host, "a", "ann", "get user k").await, ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stalled_store_takes_after_the_guest_was_cut_is_kept_and_delivered() {
+    let Some(mut host) = start(&format!("{ALL}\nlimits.wall-ms = 300")).await else { return };
+    let connector = Connector::start().await;
+    let go_on = host.stall_at("commit:1").await;
+    let mut activity = connector.message("one\nset user k 1\nflush\ntwo\nset user k 2");
+    activity["from"]["id"] = "ann".into();
+    let (answer, ()) = tokio::join!(host.post("bot", &activity), async {
+        let cut = async {
+            while !host.admin("GET", "/metrics", Vec::new()).await.text.contains("outcome=\"wall-clock\"") {}
+        };
+        within("the end of the guest's time", cut).await;
+        std::fs::write(&go_on, "").unwrap();
+    });
+    assert_eq!(answer.status, 200);
+    let texts: Vec<String> = connector.calls(3).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["heard: one", "done", "Sorry, something went wrong on my side. Please try again."]);
+    assert_eq!(say(&host, "a", "ann", "get user k").await, ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_whose_flush_is_overtaken_runs_again() {
+    let Some(mut host) = start(ALL).await else { return };
+    let connector = Connector::start().await;
+    let go_on = host.stall_at("commit:1").await;
+    let mut activity = connector.message("add user count\nflush\nadd user count");
+    activity["from"]["id"] = "ann".into();
+    let (answer, ()) = tokio::join!(host.post("bot", &activity), async {
+        host.logged("the store stalls").await;
+        assert_eq!(say(&host, "b", "ann", "add user count").await, ["1"]);
+        std::fs::write(&go_on, "").unwrap();
+    });
+    assert_eq!(answer.status, 200);
+    let texts: Vec<String> = connector.calls(2).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["2", "3"], "nothing of the first run left");
 }
 
 #[tokio::test(flavor = "multi_thread")]

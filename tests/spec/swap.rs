@@ -129,6 +129,26 @@ async fn a_stream_is_ended_by_the_generation_that_opened_it() {
     assert_eq!(calls[1].body["entities"][0]["streamId"], "channel-1", "{:#}", calls[1].body);
 }
 
+/// A turn that is suspended inside `send`, by a store that stalls, goes on with the old generation after a swap.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_suspended_in_send_keeps_its_generation() {
+    let Some(mut host) = start().await else { return };
+    let connector = Connector::start().await;
+    let go_on = host.stall_at("commit:1").await;
+    compile_the_next(&host).await;
+    // The opening of a stream flushes, and the flush stands still.
+    let streaming = connector.message("stream 1");
+    let (answer, ()) = tokio::join!(host.post("bot", &streaming), async {
+        host.logged("the store stalls").await;
+        assert_eq!(host.deploy("bot", "hostile", generation(1)).await.status, 200);
+        serves(&host, 1).await;
+        fs::write(&go_on, "").unwrap();
+    });
+    assert_eq!(answer.status, 200);
+    let texts: Vec<String> = connector.calls(2).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["GENERATION-0000", "GENERATION-0000"]);
+}
+
 /// Rollback and deploy while conversations talk: each message is answered once and in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn swaps_under_load_lose_nothing() {

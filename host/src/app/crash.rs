@@ -1,10 +1,13 @@
-//! Death at a named point, for the specs of what survives it. Debug builds only: a release build has none of this.
+//! Death at a named point, or a store that stalls there, for the specs of what survives it. Debug builds only: a release
+//! build has none of this.
 //!
-//! `TURNTABLE_CRASH=POINT:N` kills the process with SIGKILL when it gets to the point for the Nth time. Points: `accept`,
-//! `accepted`, `commit`, `committed`, `send`, `sent`, `noted`. Everything is a layer around the store, so that no other
-//! code knows of it: a row is sent between its claim (`send`) and its note (`sent`).
+//! `TURNTABLE_CRASH=POINT:N` kills the process with SIGKILL when it gets to the point for the Nth time, and
+//! `TURNTABLE_CRASH=POINT:N:FILE` stays there until the file exists. Points: `accept`, `accepted`, `commit`, `committed`,
+//! `send`, `sent`, `noted`. Everything is a layer around the store, so that no other code knows of it: a row is sent
+//! between its claim (`send`) and its note (`sent`).
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,28 +20,43 @@ use crate::storage::{
     StateScope, StateValue, Storage, StorageError, TurnCommit,
 };
 
+/// How long between two looks at the file.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Puts the layer around a store where the environment asks for it.
 pub(super) fn around(storage: Arc<dyn Storage>) -> Arc<dyn Storage> {
     let Ok(wanted) = std::env::var("TURNTABLE_CRASH") else { return storage };
-    let Some((point, left)) = wanted.split_once(':').and_then(|(point, n)| Some((point.to_owned(), n.parse().ok()?)))
-    else {
-        tracing::error!(wanted, "TURNTABLE_CRASH is not POINT:N");
+    let mut parts = wanted.splitn(3, ':');
+    let (point, nth) = (parts.next().unwrap_or_default().to_owned(), parts.next().and_then(|nth| nth.parse().ok()));
+    let Some(nth) = nth else {
+        tracing::error!(wanted, "TURNTABLE_CRASH is neither POINT:N nor POINT:N:FILE");
         return storage;
     };
-    tracing::warn!(point, left, "this process will kill itself");
-    Arc::new(Crashing { storage, point, left: AtomicU64::new(left) })
+    let until = parts.next().map(PathBuf::from);
+    tracing::warn!(point, nth, ?until, "this process will kill itself, or stall until the file exists");
+    Arc::new(Crashing { storage, point, left: AtomicU64::new(nth), until })
 }
 
 struct Crashing {
     storage: Arc<dyn Storage>,
     point: String,
     left: AtomicU64,
+    /// None: death.
+    until: Option<PathBuf>,
 }
 
 impl Crashing {
-    fn at(&self, point: &str) {
-        if point == self.point && self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+    async fn at(&self, point: &str) {
+        if point != self.point || self.left.fetch_sub(1, Ordering::SeqCst) != 1 {
+            return;
+        }
+        let Some(until) = &self.until else {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            return;
+        };
+        tracing::warn!(point, "the store stalls");
+        while !until.exists() {
+            tokio::time::sleep(LOOK).await;
         }
     }
 }
@@ -46,31 +64,31 @@ impl Crashing {
 #[async_trait]
 impl Storage for Crashing {
     async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError> {
-        self.at("accept");
+        self.at("accept").await;
         let accepted = self.storage.accept(key).await;
-        self.at("accepted");
+        self.at("accepted").await;
         accepted
     }
 
     async fn commit(&self, commit: TurnCommit) -> Result<(), StorageError> {
-        self.at("commit");
+        self.at("commit").await;
         let committed = self.storage.commit(commit).await;
-        self.at("committed");
+        self.at("committed").await;
         committed
     }
 
     async fn claim_outbox(&self, conversation: &ConversationKey) -> Result<Option<OutboxRow>, StorageError> {
         let row = self.storage.claim_outbox(conversation).await;
         if matches!(row, Ok(Some(_))) {
-            self.at("send");
+            self.at("send").await;
         }
         row
     }
 
     async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
-        self.at("sent");
+        self.at("sent").await;
         let noted = self.storage.note_delivery(row, delivery).await;
-        self.at("noted");
+        self.at("noted").await;
         noted
     }
 

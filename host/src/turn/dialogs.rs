@@ -13,6 +13,7 @@ use super::stack::{DEPTH_MAX, Frame, Status};
 use super::staging::Staging;
 use super::{Turn, TurnError};
 use crate::plugin::{Done, Entry, Event, Failure, Fault, Step};
+use crate::storage::StorageError;
 
 /// Events that the dialogs of one turn may get (`dialog-events-per-turn`).
 const EVENTS_MAX: u32 = 100;
@@ -231,7 +232,11 @@ impl Turn {
             "cancelled" => self.hand_back(id, "cancelled", None),
             "flush" => {
                 self.set_status(id, Status::Resume { event: json!({"from": "flush", "reason": "completed"}) })?;
-                self.staged()?.flush().await.map_err(|fault| self.refused(&frame, fault))
+                let flushed = self.staged()?.flush().await;
+                flushed.map_err(|fault| match self.overtaken() {
+                    true => TurnError::Storage(StorageError::Conflict),
+                    false => self.refused(&frame, fault),
+                })
             }
             "ignored" if event == "reprompt" => Ok(()),
             other => {

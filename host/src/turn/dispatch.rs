@@ -6,6 +6,7 @@ use super::stack::Status;
 use super::{Turn, TurnError};
 use crate::config::OnFailure;
 use crate::plugin::{Done, Entry, Failure, Flow, Meta, Outcome};
+use crate::storage::StorageError;
 
 impl Turn {
     /// The innermost step of a turn.
@@ -130,7 +131,12 @@ impl Turn {
             self.instances.call(&self.context.services.plugins, position, plugin, staging, meta, entry).await;
         plugin.metrics.called(&plugin.bot, &plugin.name, outcome.label(), record.duration(), record.cpu());
         self.calls.push(record);
+        if let Err(error) = staging.end_flush().await {
+            tracing::warn!(turn = %self.context.turn_id, plugin = %plugin.name, %error, "a flush whose guest was cut failed");
+        }
         let result = match outcome {
+            // Whatever the guest made of the fault.
+            _ if staging.overtaken() => Err(TurnError::Storage(StorageError::Conflict)),
             Outcome::Done(done) => Ok(done),
             Outcome::Failed(failure) => {
                 staging.roll_back(savepoint);

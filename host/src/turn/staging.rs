@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::task::JoinHandle;
 use ulid::Ulid;
 
 use super::TurnContext;
@@ -28,6 +29,10 @@ pub struct Staging {
     sends: u32,
     /// How often the turn flushed: what was staged before a flush cannot be undone.
     flushes: u32,
+    /// A flush under way. It ends even if the guest that asked for it is cut meanwhile.
+    flushing: Option<JoinHandle<Result<(), StorageError>>>,
+    /// Whether a flush found that another turn wrote what this one relied on.
+    conflict: bool,
     /// Host ids of everything staged or sent at once, for the turn's record.
     sent: Vec<Arc<str>>,
 }
@@ -56,6 +61,8 @@ impl Staging {
             response: None,
             sends: 0,
             flushes: 0,
+            flushing: None,
+            conflict: false,
             sent: Vec::new(),
         }
     }
@@ -142,7 +149,19 @@ impl Staging {
         answer: Answer,
         ends_turn: bool,
     ) -> Result<(), StorageError> {
-        let (turn, sends) = (&self.turn, actions.len());
+        self.store(actions, answer, ends_turn).await?;
+        self.committed();
+        Ok(())
+    }
+
+    /// Stores what is staged and wakes the lane. The future owns all it needs.
+    fn store(
+        &self,
+        actions: Vec<OutboxAction>,
+        answer: Answer,
+        ends_turn: bool,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send + 'static {
+        let (turn, sends) = (self.turn.clone(), actions.len());
         let commit = TurnCommit {
             conversation: turn.inbound.key.clone(),
             service_url: turn.inbound.activity.service_url().into(),
@@ -154,13 +173,25 @@ impl Staging {
             mark: turn.mark.clone().map(|key| (key, answer)),
             ends_turn,
         };
-        turn.services.storage.commit(commit).await?;
-        if sends > 0 {
-            turn.services.deliveries.wake(&turn.inbound.key, sends);
+        async move {
+            turn.services.storage.commit(commit).await?;
+            if sends > 0 {
+                turn.services.deliveries.wake(&turn.inbound.key, sends);
+            }
+            Ok(())
         }
+    }
+
+    /// What was staged is stored now.
+    fn committed(&mut self) {
         self.state.committed();
         self.stored_stack = self.stack.clone();
-        Ok(())
+    }
+
+    /// Whether a flush failed because another turn wrote what this one relied on, and nothing of this one is real: it
+    /// must run again.
+    pub(super) fn overtaken(&self) -> bool {
+        self.conflict && self.flushes == 0
     }
 
     pub(super) fn sent(&self) -> &[Arc<str>] {
@@ -243,14 +274,26 @@ impl Staging {
         if self.turn.inbound.activity.delivery_mode() == DeliveryMode::ExpectReplies {
             return Ok(());
         }
+        // In a task of its own: a store that is slow may outlast the guest's time, and what it took must be known.
         let answer = Answer { status: 200, body: None };
-        self.commit(self.actions.clone(), answer, false).await.map_err(|error| match error {
+        self.flushing = Some(tokio::spawn(self.store(self.actions.clone(), answer, false)));
+        self.end_flush().await.map_err(|error| match error {
             StorageError::Conflict => Fault::new("conflict", format!("nothing was flushed: {error}")),
             error => Fault {
                 retry_after_ms: Some(1_000),
                 ..Fault::new("unavailable", format!("nothing was flushed: {error}"))
             },
-        })?;
+        })
+    }
+
+    /// Waits for a flush that is under way, whose guest may have been cut meanwhile.
+    pub(super) async fn end_flush(&mut self) -> Result<(), StorageError> {
+        let Some(flushing) = &mut self.flushing else { return Ok(()) };
+        let flushed = flushing.await.unwrap_or_else(|error| Err(StorageError::Unavailable(error.into())));
+        self.flushing = None;
+        self.conflict |= matches!(flushed, Err(StorageError::Conflict));
+        flushed?;
+        self.committed();
         self.actions.clear();
         self.flushes += 1;
         Ok(())

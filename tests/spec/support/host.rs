@@ -171,6 +171,13 @@ impl Host {
         (self.public, self.admin) = (ports.public, ports.admin);
     }
 
+    /// Starts the host again with a store that stands still at a point, as `POINT:N`, until the returned file exists.
+    pub(crate) async fn stall_at(&mut self, point: &str) -> PathBuf {
+        let until = self.folder.path().join("go-on");
+        self.again(Some(&format!("{point}:{}", until.display()))).await;
+        until
+    }
+
     /// Kills the host with SIGKILL and does not wait for its end.
     pub(crate) fn kill(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
