@@ -612,3 +612,62 @@ async fn a_dialog_is_not_to_blame_for_what_handlers_do() {
         .replies("scripted/script:message")
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_dialog_that_was_to_go_on_by_itself_leaves_messages_to_the_handlers() {
+    let config = Config::new().bot("bot", &[]).bot_key("on-newer", "'hold'");
+    let more = format!("{GRANTS}\nsettings.state-version = 2");
+    let Some(host) = Host::start(config.plugin("bot", "scripted", &more)).await else { return };
+    // It flushes, so that what stays after the trap is a frame that has yet to resume.
+    let steps = json!([{ "kind": "flush", "quiet": true }, { "kind": "wait", "quiet": true, "trap": true }]);
+    let mut activity = message(&begin(&steps));
+    activity["conversation"]["id"] = "c".into();
+    assert_eq!(host.post("bot", &activity).await.status, 200);
+    host.reconfigure("bot", "settings.state-version = 2", "settings.state-version = 1").await;
+    for _ in 0..2 {
+        let mut next = message("on");
+        next["conversation"]["id"] = "c".into();
+        let said = host.post("bot", &crate::support::expecting_replies(next)).await.replies();
+        assert_eq!(said[0]["text"], "heard: on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prompts_count_as_what_their_plugin_sends() {
+    let Some(host) = start("limits.sends-per-turn = 1\nlimits.bytes-per-send = '1 KiB'").await else { return };
+    let prompt = |text: &str| json!({ "kind": "prompt", "quiet": true, "data": { "kind": "text", "prompt": text } });
+    let mut second = prompt("one too many");
+    second["say"] = "first".into();
+    let mut long = prompt("one");
+    long["pad"] = 1024.into();
+    host.bot("bot")
+        .says(&begin(&json!([second])))
+        .replies(ERROR)
+        .says(&begin(&json!([prompt("one")])))
+        .replies("one")
+        .says("answered")
+        .replies("script resume {\"from\":\"prompt\",\"reason\":\"completed\",\"result\":\"answered\"}")
+        .says(&begin(&json!([long])))
+        .replies(ERROR)
+        .await;
+    let log = host.logged("bytes-per-send (1024)").await;
+    assert!(log.contains("guest-fault"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmed_route_that_a_swap_took_away_leaves_the_dialog_to_go_on() {
+    let routes = "settings.routes = [{ name = 'cancel-all', pattern = 'cancel', confirm = 'Sure?' }]";
+    let Some(host) = start(routes).await else { return };
+    let mut first = message(&begin(&json!([ask("where to?"), { "kind": "wait" }])));
+    first["conversation"]["id"] = "c".into();
+    assert_eq!(host.post("bot", &first).await.status, 200);
+    let say = async |text: &str| {
+        let mut next = message(text);
+        next["conversation"]["id"] = "c".into();
+        let said = host.post("bot", &crate::support::expecting_replies(next)).await.replies();
+        said.iter().map(|reply| reply["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(say("cancel").await, ["Sure? (1) Yes or (2) No"]);
+    host.reconfigure("bot", "name = 'cancel-all'", "name = 'stack'").await;
+    assert_eq!(say("yes").await, ["script reprompt null"]);
+}

@@ -79,7 +79,11 @@ impl Turn {
         if !top.waits() && activity.kind() == "message" {
             // An earlier turn failed before the frame could ask: it does so now, and this message answers nothing yet.
             self.settle().await?;
-            return Ok(Offer::Taken);
+            let held = self.frame(&top.id)?.is_some_and(|frame| frame.status == top.status);
+            if held {
+                self.entered = None;
+            }
+            return Ok(if held { Offer::Left } else { Offer::Taken });
         }
         let offer = match &top.status {
             Status::Waiting { activities } if takes(activities, &activity) => {
@@ -195,9 +199,24 @@ impl Turn {
         let mut meta = self.context.meta(format!("dialog:{}", frame.dialog)).await;
         meta.frame = Some((frame.id.clone(), depth));
         match self.enter(position, &meta, Entry::Dialog(event, frame.state.as_deref())).await? {
-            Done::Step(step) => Ok(step),
+            Done::Step(step) => self.admit(frame, position, step),
             Done::Flow(_) => Err(TurnError::Host("on-dialog returned no step".to_owned())),
         }
+    }
+
+    /// Holds the data of a step to the bound of what a plugin sends: a prompt is sent, the rest is stored like it.
+    fn admit(&self, frame: &Frame, position: usize, step: Step) -> Result<Step, TurnError> {
+        match self.generation.plugins.get(position).map(|plugin| plugin.limits.bytes_per_send) {
+            Some(max) if step.data.len() > max => Err(self.refused(frame, Fault::quota("bytes-per-send", max))),
+            _ => Ok(step),
+        }
+    }
+
+    /// Counts a question that a plugin has the host ask as one that it sends itself.
+    fn count_question(&mut self, frame: &Frame) -> Result<(), TurnError> {
+        let Some((position, _)) = self.plugin_of(frame) else { return Ok(()) };
+        let Some(plugin) = self.generation.plugins.get(position).cloned() else { return Ok(()) };
+        self.staged()?.count(&plugin.limits).map_err(|fault| self.refused(frame, fault))
     }
 
     /// Does what a step says.

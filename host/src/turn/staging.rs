@@ -337,7 +337,8 @@ impl Staging {
         }
     }
 
-    fn count(&mut self, limits: &Limits) -> Result<(), Fault> {
+    /// Counts one send against `sends-per-turn`.
+    pub(super) fn count(&mut self, limits: &Limits) -> Result<(), Fault> {
         if self.sends >= limits.sends_per_turn {
             return Err(Fault::quota("sends-per-turn", limits.sends_per_turn));
         }

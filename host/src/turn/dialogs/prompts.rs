@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Offer, resumed};
 use crate::activity::Activity;
-use crate::plugin::{Fault, Step};
+use crate::plugin::{Fault, Plugin, Step};
 use crate::prompt::Prompt;
 use crate::turn::stack::{Frame, Status};
 use crate::turn::{Turn, TurnError};
@@ -21,6 +21,7 @@ impl Turn {
         if let Err(why) = Prompt::parse(&definition) {
             return Err(self.refused(frame, Fault::invalid(format!("`{}`: prompt: {why}", frame.dialog))));
         }
+        self.count_question(frame)?;
         self.ask(&definition, 0).await?;
         self.wait(&frame.id, Status::Prompt { definition, attempt: 0 })
     }
@@ -189,12 +190,15 @@ impl Turn {
             }
             Ok(Value::Bool(true)) => {
                 self.staged()?.stack.frames.pop();
-                let position = self.generation.plugins.iter().position(|known| known.name == *plugin);
+                let has_route = |known: &Arc<Plugin>| {
+                    known.name == *plugin && known.manifest.routes.iter().any(|known| known.name == *route)
+                };
+                let position = self.generation.plugins.iter().position(has_route);
                 match position {
                     Some(position) => {
                         self.take_route(position, route, activity).await?;
                     }
-                    // Its plugin went in a swap: what it interrupted goes on.
+                    // It went in a swap: what it interrupted goes on.
                     None => _ = self.staged()?.stack.ask_again(),
                 }
             }

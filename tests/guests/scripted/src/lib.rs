@@ -5,8 +5,8 @@
 //! `replace DIALOG OPTIONS`, `cancel-all`, `reprompt`, `stack`, `flush`, `trap`. Several, one a line, are one turn. What
 //! is no command is answered with `heard: …`.
 //!
-//! **Dialogs** `script` and `child` follow the steps in their options, `{"steps": [{"kind", "data", "say", "trap"}, …]}`:
-//! each event takes the next one. They say which event they got, unless the step is `"quiet": true`. Without a step left
+//! **Dialogs** `script` and `child` follow the steps in their options, `{"steps": [{"kind", "data", "say", "trap", "pad"}, …]}`:
+//! each event takes the next one; `pad` is how many spaces follow its data. They say which event they got, unless the step is `"quiet": true`. Without a step left
 //! they are done with what the event brought. `{"forever": "call"}` and `{"forever": "replace"}` never end.
 //!
 //! Settings: `state-version`, `migrate` (`accept`, `reject`, `trap`), `routes` (as in the manifest).
@@ -152,7 +152,8 @@ fn follow(kind: &str, event: &Event, state: Option<String>) -> Result<Step, Faul
         trap()?;
     }
     let kind = next["kind"].as_str().unwrap_or_default().to_owned();
-    let data = next["raw"].as_str().map_or_else(|| next["data"].to_string(), ToOwned::to_owned);
+    let mut data = next["raw"].as_str().map_or_else(|| next["data"].to_string(), ToOwned::to_owned);
+    data.push_str(&" ".repeat(next["pad"].as_u64().unwrap_or_default() as usize));
     Ok(Step { kind, state: Some(script.to_string()), data })
 }
 
