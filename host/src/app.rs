@@ -24,9 +24,9 @@ use crate::delivery::{Deliveries, DrainReport};
 use crate::http;
 use crate::plugin;
 use crate::registry::{Registry, watch as file_watch};
-use crate::storage::Storage;
 use crate::storage::memory::MemoryStorage;
 use crate::storage::sqlite::SqliteStorage;
+use crate::storage::{STARTS_MAX, Storage};
 use crate::telemetry;
 use crate::turn::middleware::Middleware;
 use crate::turn::{Services, Turns};
@@ -153,6 +153,9 @@ async fn take_over(app: &App) -> anyhow::Result<()> {
     if !left.activities.is_empty() || !left.outbox.is_empty() {
         let sends: usize = left.outbox.iter().map(|(_, rows)| rows).sum();
         tracing::info!(activities = left.activities.len(), sends, "going on with what the last process left");
+    }
+    for turn in left.given_up {
+        tracing::error!(%turn, starts = STARTS_MAX, "an accepted activity was not run: no start came to its end");
     }
     for (conversation, rows) in left.outbox {
         app.deliveries.wake(&conversation, rows);

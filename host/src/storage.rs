@@ -184,11 +184,16 @@ pub struct KeptActivity {
     pub activity: Arc<str>,
 }
 
+/// How many starts run a kept activity. One that ends the process each time is not run again.
+pub const STARTS_MAX: u32 = 5;
+
 /// What an earlier process left.
 #[derive(Debug, Default)]
 pub struct Leftovers {
     /// Accepted activities whose turn did not end, oldest first.
     pub activities: Vec<KeptActivity>,
+    /// Turns of activities that [`STARTS_MAX`] starts ran and none ended. They stay in the store, and are not run.
+    pub given_up: Vec<Arc<str>>,
     /// Conversations with undelivered rows, and how many.
     pub outbox: Vec<(ConversationKey, usize)>,
 }
@@ -326,7 +331,7 @@ pub trait Storage: Send + Sync {
     /// Forgets a kept activity whose turn has ended. Without one nothing happens.
     async fn forget_kept(&self, turn_id: &Arc<str>) -> Result<(), StorageError>;
 
-    /// Returns what an earlier process left. Called once, before the first turn.
+    /// Returns what an earlier process left, and counts the start. Called once, before the first turn.
     async fn leftovers(&self) -> Result<Leftovers, StorageError>;
 
     /// Takes or renews the lease of a conversation.

@@ -209,6 +209,10 @@ pub enum Refusal {
 
 /// How often a turn runs again because another conversation wrote state that it relied on.
 const RERUNS_MAX: u32 = 3;
+/// How often a kept activity runs again whose turn failed in the host, and how long after the first failure; the delay
+/// doubles each time.
+const KEPT_RERUNS_MAX: u32 = 5;
+const KEPT_RERUN_DELAY: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 1_000 });
 /// How long a conversation is this host's without a new turn. Another owner of the store may take it over after that.
 const LEASE_TTL: Duration = Duration::from_secs(60);
 /// How long a turn waits for a conversation that another owner has, and how long between two looks.
@@ -308,12 +312,13 @@ impl Turns {
         let guard = Running::start(&self.running);
         let (turns, key, queued) = (self.clone(), context.inbound.key.clone(), Instant::now());
         let job = async move {
-            let (answer, rest) = turns.run_to_answer(&bot, context, queued.elapsed()).await;
+            let (answer, rest) = turns.run_to_answer(&bot, context.clone(), queued.elapsed()).await;
             // Nobody may be waiting any more: the turn is detached from its request.
             let _ = sender.send(answer);
             // Its instances are torn down while the answer is on its way.
             drop(rest);
             drop(guard);
+            turns.run_again(&bot, context).await;
         };
         match self.queues.push(&key, job) {
             Ok(()) => Ok(Ticket { turn_id, answer, first_run }),
@@ -324,6 +329,39 @@ impl Turns {
                 Err(Refusal::QueueFull(bound))
             }
         }
+    }
+
+    /// Runs a kept activity again whose turn failed in the host: its caller was told that it is taken, and sends it no
+    /// more. The conversation waits meanwhile; what still fails is left to the next start.
+    async fn run_again(&self, bot: &Arc<Bot>, context: Arc<TurnContext>) {
+        for attempt in 0..KEPT_RERUNS_MAX {
+            {
+                let mut keeping = context.keeping.lock().await;
+                if *keeping != Keeping::Kept {
+                    // Too late to be kept: the caller has its answer.
+                    *keeping = Keeping::Ended;
+                    return;
+                }
+            }
+            tokio::time::sleep(KEPT_RERUN_DELAY * (1 << attempt)).await;
+            if self.stopping.load(Ordering::Acquire) {
+                return;
+            }
+            match &context.mark {
+                // It was let go when the turn failed, so a redelivery may have claimed it.
+                Some(key) => match self.services.storage.accept(key).await {
+                    Ok(Accepted::New) => {}
+                    Ok(Accepted::Running(_) | Accepted::Duplicate(_)) => return self.forget_kept(&context).await,
+                    Err(_) => continue,
+                },
+                None => {}
+            }
+            let guard = Running::start(&self.running);
+            drop(self.run_to_answer(bot, context.clone(), Duration::ZERO).await);
+            drop(guard);
+        }
+        tracing::error!(bot = %bot.name(), turn = %context.turn_id,
+            "an accepted activity could not be run; it is tried again at the next start");
     }
 
     /// Runs one turn. A panic, which is a defect of the host or of its native middleware, is a failure of the host: the

@@ -69,9 +69,8 @@ async fn what_a_stalled_store_takes_after_the_guest_was_cut_is_kept_and_delivere
     let mut activity = connector.message("one\nset user k 1\nflush\ntwo\nset user k 2");
     activity["from"]["id"] = "ann".into();
     let (answer, ()) = tokio::join!(host.post("bot", &activity), async {
-        let cut = async {
-            while !host.admin("GET", "/metrics", Vec::new()).await.text.contains("outcome=\"wall-clock\"") {}
-        };
+        let cut =
+            async { while !host.admin("GET", "/metrics", Vec::new()).await.text.contains("outcome=\"wall-clock\"") {} };
         within("the end of the guest's time", cut).await;
         std::fs::write(&go_on, "").unwrap();
     });

@@ -24,7 +24,7 @@ use self::writer::Writer;
 use super::memory::Leases;
 use super::{
     Accepted, Answer, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxAction, OutboxRow, Owner,
-    RedeliveryKey, ScopeOwner, StateScope, StateValue, Storage, StorageError, TurnCommit,
+    RedeliveryKey, STARTS_MAX, ScopeOwner, StateScope, StateValue, Storage, StorageError, TurnCommit,
 };
 use crate::activity::{ChannelInstance, ConversationKey, Object};
 use crate::config::{self, Durability};
@@ -175,17 +175,11 @@ impl Storage for SqliteStorage {
     }
 
     async fn leftovers(&self) -> Result<Leftovers, StorageError> {
-        self.read("leftovers", |connection| {
-            let mut kept =
-                connection.prepare("SELECT bot, channel, conversation, turn_id, activity FROM kept ORDER BY number")?;
-            let kept = kept.query_map([], |row| {
-                Ok(KeptActivity { conversation: conversation_of(row)?, turn_id: row.get(3)?, activity: row.get(4)? })
-            })?;
-            let mut rows =
-                connection.prepare("SELECT bot, channel, conversation, count(*) FROM outbox GROUP BY 1, 2, 3")?;
-            let rows = rows.query_map([], |row| Ok((conversation_of(row)?, row.get(3)?)))?;
-            Ok(Leftovers { activities: kept.collect::<Result<_, _>>()?, outbox: rows.collect::<Result<_, _>>()? })
-        })
+        let found = self.writer.write(|connection| {
+            run(connection, "UPDATE kept SET starts = starts + 1", [])?;
+            leftovers(connection).map_err(|error| failed("leftovers", &error))
+        });
+        found.await
     }
 
     async fn lease(&self, conversation: &ConversationKey, owner: &Owner, ttl: Duration) -> Result<Lease, StorageError> {
@@ -359,6 +353,24 @@ impl Storage for SqliteStorage {
     async fn outbox_depth(&self) -> Result<u64, StorageError> {
         Ok(u64::try_from(self.outbox_rows.load(Ordering::Relaxed)).unwrap_or(u64::MAX))
     }
+}
+
+fn leftovers(connection: &Connection) -> rusqlite::Result<Leftovers> {
+    let sql = "SELECT bot, channel, conversation, turn_id, activity FROM kept WHERE starts <= ? ORDER BY number";
+    let mut kept = connection.prepare(sql)?;
+    let kept = kept.query_map([STARTS_MAX], |row| {
+        Ok(KeptActivity { conversation: conversation_of(row)?, turn_id: row.get(3)?, activity: row.get(4)? })
+    })?;
+    let sql = "SELECT turn_id FROM kept WHERE starts > ? ORDER BY number";
+    let mut given_up = connection.prepare(sql)?;
+    let given_up = given_up.query_map([STARTS_MAX], |row| row.get(0))?;
+    let mut rows = connection.prepare("SELECT bot, channel, conversation, count(*) FROM outbox GROUP BY 1, 2, 3")?;
+    let rows = rows.query_map([], |row| Ok((conversation_of(row)?, row.get(3)?)))?;
+    Ok(Leftovers {
+        activities: kept.collect::<Result<_, _>>()?,
+        given_up: given_up.collect::<Result<_, _>>()?,
+        outbox: rows.collect::<Result<_, _>>()?,
+    })
 }
 
 /// The columns that `row_of` reads, first in a query.

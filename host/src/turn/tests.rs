@@ -78,3 +78,51 @@ async fn a_panic_in_a_turn_is_a_failure_of_the_host() {
     assert_eq!(seen.load(Ordering::Relaxed), 2, "the last one got the stored answer");
     assert_eq!(turns.running(), 0);
 }
+
+/// Fails like a host that is out of disk, so often, once the activity is kept.
+struct Fails {
+    times: AtomicU32,
+    kept: Arc<tokio::sync::Semaphore>,
+}
+
+#[async_trait]
+impl Middleware for Fails {
+    async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError> {
+        let _kept = self.kept.acquire().await.unwrap();
+        let left = self.times.load(Ordering::Relaxed);
+        if left == 0 {
+            return next.run(turn).await;
+        }
+        self.times.store(left - 1, Ordering::Relaxed);
+        Err(TurnError::Host("on purpose".into()))
+    }
+}
+
+/// A caller that was told that its activity is taken sends it no more, so the host runs it until it does not fail.
+#[tokio::test]
+async fn a_kept_activity_whose_turn_fails_in_the_host_runs_again() {
+    let (folder, kept) = (tempfile::tempdir().unwrap(), Arc::new(tokio::sync::Semaphore::new(0)));
+    let turns = entry(&folder, vec![Box::new(Fails { times: AtomicU32::new(2), kept: kept.clone() })]).await;
+    let first = turns.accept(inbound("1")).await.unwrap();
+    assert!(first.keep().await);
+    kept.add_permits(1);
+    assert_eq!(first.answer.await.unwrap().status, 503);
+    // The next turn of the conversation waits behind it.
+    let next = turns.accept(inbound("2")).await.unwrap();
+    assert_eq!(next.answer.await.unwrap().status, 200);
+    let again = turns.accept(inbound("1")).await.unwrap();
+    assert_eq!(again.answer.await.unwrap().status, 200);
+    let records = turns.recent("bot");
+    assert_eq!(records.len(), 4, "two that failed, and one for each activity");
+}
+
+#[tokio::test]
+async fn a_turn_that_failed_in_the_host_cannot_be_kept_any_more() {
+    let (folder, kept) = (tempfile::tempdir().unwrap(), Arc::new(tokio::sync::Semaphore::new(1)));
+    let turns = entry(&folder, vec![Box::new(Fails { times: AtomicU32::new(1), kept })]).await;
+    let mut first = turns.accept(inbound("1")).await.unwrap();
+    assert_eq!((&mut first.answer).await.unwrap().status, 503);
+    let next = turns.accept(inbound("2")).await.unwrap();
+    assert_eq!(next.answer.await.unwrap().status, 200);
+    assert!(!first.keep().await, "its caller sends it again");
+}

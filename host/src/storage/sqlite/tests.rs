@@ -94,6 +94,19 @@ async fn everything_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn an_activity_that_ends_the_process_at_every_start_is_not_run_for_ever() {
+    let folder = Folder::new();
+    let kept = KeptActivity { turn_id: "kept".into(), conversation: conversation("one"), activity: "{}".into() };
+    folder.open().keep(kept).await.unwrap();
+    for _ in 0..STARTS_MAX {
+        assert_eq!(folder.open().leftovers().await.unwrap().activities.len(), 1);
+    }
+    let left = folder.open().leftovers().await.unwrap();
+    assert!(left.activities.is_empty());
+    assert_eq!(left.given_up, ["kept".into()]);
+}
+
+#[tokio::test]
 async fn one_turn_that_fails_undoes_no_other() {
     let storage = Arc::new(Folder::new().open());
     let scope = StateScope { bot: "bot".into(), namespace: "plugin:p".into(), owner: ScopeOwner::Bot };
