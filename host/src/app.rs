@@ -79,10 +79,22 @@ pub fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
     result
 }
 
-fn runtime(name: &'static str, threads: usize) -> anyhow::Result<Tokio> {
+/// Starts the threads that transport runs on, or guests.
+pub fn runtime(name: &'static str, threads: usize) -> anyhow::Result<Tokio> {
     let built = Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name(name).enable_all().build();
-    built.with_context(|| format!("cannot start the threads of {name}"))
+    let built = built.with_context(|| format!("cannot start the threads of {name}"))?;
+    built.spawn(async {
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        loop {
+            heartbeat.tick().await;
+        }
+    });
+    Ok(built)
 }
+
+/// A runtime without timers sleeps until it is woken, and a timer that is made then wakes it, with two system calls: that
+/// is each time limit of each turn. While this is due first, it need not be woken for any that is longer.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 async fn run(config: Config, mut options: ServeOptions, guests: Handle) -> anyhow::Result<()> {
     let config = Arc::new(config);

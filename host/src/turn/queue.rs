@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
 use crate::activity::ConversationKey;
@@ -79,9 +81,10 @@ impl Runner {
     async fn run(self, first: Job) {
         let mut next = Some(first);
         while let Some(job) = next {
-            // A panic in a turn must not take the conversation's queue with it.
-            if let Err(error) = self.shared.runtime.spawn(job).await {
-                tracing::error!(conversation = %self.key.conversation, %error, "a turn panicked");
+            // A panic in a turn must not take the conversation's queue with it. In a task of its own it would cost each
+            // turn another wakeup.
+            if AssertUnwindSafe(job).catch_unwind().await.is_err() {
+                tracing::error!(conversation = %self.key.conversation, "a turn panicked");
             }
             next = self.next();
         }

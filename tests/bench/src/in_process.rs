@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::runtime::Runtime as Tokio;
 use turntable::activity::{Activity, ChannelInstance, ConversationKey, Inbound};
+use turntable::app;
 use turntable::channel::connector::Connector;
 use turntable::channel::directline::DirectLine;
 use turntable::config::{self, Config};
@@ -62,8 +63,8 @@ pub(crate) fn run(path: &Path, rounds: usize, turns: usize) -> anyhow::Result<Me
     let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     telemetry::init(telemetry::LogFormat::Json, "warn")?;
     let _metrics = telemetry::install_metrics()?;
-    let guests = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let transport = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let guests = app::runtime("guests", config.runtime.workers)?;
+    let transport = app::runtime("transport", 1)?;
     let result = transport.block_on(measure_rounds(&config, &guests, rounds, turns));
     guests.shutdown_background();
     result
