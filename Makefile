@@ -7,7 +7,7 @@ target_dir := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 turntable := $(target_dir)/$(profile_dir)/turntable
 
 plugins := echo welcome help cancel settings travel
-rust_guests := portable-rust surface-rust scripted hostile
+rust_guests := portable-rust surface-rust scripted interceptor hostile
 
 export TURNTABLE_COMPONENTS ?= $(CURDIR)/target/components
 export TURNTABLE_SKIPPED ?= $(CURDIR)/target/skipped.txt

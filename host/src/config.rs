@@ -235,6 +235,8 @@ pub struct PluginSpec {
     pub settings: BTreeMap<String, Value>,
     /// `on-failure`, default `fail-turn`.
     pub on_failure: OnFailure,
+    /// `on-hook-failure`, default `closed`: of a plugin that is middleware.
+    pub on_hook_failure: OnHookFailure,
     /// `grants`: what the operator allows it, as far as its manifest asks for it. Default nothing.
     pub grants: Grants,
     /// `[bots.NAME.limits]`, overridden by `limits` of the plugin, over the defaults.
@@ -248,6 +250,17 @@ pub enum OnFailure {
     FailTurn,
     /// `continue`: what this call staged is undone, and the next handler runs.
     Continue,
+}
+
+/// What becomes of an activity whose middleware failed (`middleware.wit`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnHookFailure {
+    /// `closed`: nothing passes that the plugin has not seen.
+    Closed,
+    /// `open`: it passes as it is.
+    Open,
+    /// `disable`: closed until the third failure in a row, then open for a while without calling the plugin.
+    Disable,
 }
 
 /// What becomes of a dialog frame whose state is newer than its plugin, where no older state was kept.

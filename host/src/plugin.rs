@@ -9,6 +9,7 @@ pub mod compile;
 mod cpu;
 pub mod engine;
 mod grants;
+mod health;
 mod imports;
 mod instance;
 mod limits;
@@ -30,6 +31,7 @@ use wasmtime::component::{InstancePre, Linker};
 use self::compile::Compiler;
 pub use self::compile::LoadError;
 pub use self::grants::{Grants, Scope};
+pub use self::health::HookHealth;
 use self::imports::GuestState;
 pub use self::instance::Instance;
 pub use self::limits::Limits;
@@ -65,6 +67,8 @@ pub struct Code {
     handler: bindings::PluginIndices,
     /// None where it does not export `dialog-handler`.
     dialogs: Option<bindings::dialogs::DialogsIndices>,
+    /// None where it does not export `middleware`.
+    middleware: Option<bindings::middleware::MiddlewareIndices>,
 }
 
 /// One component of one bot in one generation, ready to serve.
@@ -87,6 +91,8 @@ pub struct Plugin {
     pub limits: Limits,
     /// What its calls are counted in.
     pub metrics: PluginMetrics,
+    /// As middleware, whether it works.
+    pub hook_health: HookHealth,
     slow_share: Arc<Semaphore>,
 }
 
@@ -103,7 +109,7 @@ pub struct Meta {
     pub conversation_id: Arc<str>,
     /// `activity.type`.
     pub kind: Arc<str>,
-    /// `activity`, `route:NAME` or `dialog:ID`.
+    /// `activity`, `route:NAME`, `dialog:ID` or `middleware:EVENT`.
     pub trigger: String,
     /// `activity.locale`.
     pub locale: Option<Arc<str>>,
@@ -120,20 +126,22 @@ pub enum Entry<'a> {
     Activity(&'a str),
     /// `on-dialog` with this event and the state of the frame.
     Dialog(&'a Event, Option<&'a str>),
+    /// `on-event` with this event, in so many layers of middleware from the outside: what the call sends passes those.
+    Hook(&'a Event, usize),
 }
 
-/// Something that happened to a dialog (`dialogs.wit`, Events).
+/// Something that happened to a dialog (`dialogs.wit`, Events), or that passes middleware (`middleware.wit`, Events).
 #[derive(Debug, Clone)]
 pub struct Event {
     /// What happened.
     pub kind: &'static str,
-    /// The id of the dialog.
+    /// The id of the dialog, or who sends what passes.
     pub name: Arc<str>,
     /// JSON text.
     pub data: Arc<str>,
 }
 
-/// What a dialog wants next (`dialogs.wit`, Steps).
+/// What a dialog wants next (`dialogs.wit`, Steps), or middleware (`middleware.wit`, Steps).
 #[derive(Debug, Clone)]
 pub struct Step {
     /// What to do.
@@ -149,7 +157,7 @@ pub struct Step {
 pub enum Done {
     /// Of `on-activity`.
     Flow(Flow),
-    /// Of `on-dialog`.
+    /// Of `on-dialog` or `on-event`.
     Step(Step),
 }
 
@@ -250,6 +258,12 @@ impl Plugin {
     pub fn owns_dialogs(&self) -> bool {
         self.grants.dialogs && self.code.dialogs.is_some() && self.manifest.roles.iter().any(|role| role == "dialogs")
     }
+
+    /// Whether it is middleware: it exports the interface, lists the role, and may.
+    pub fn is_middleware(&self) -> bool {
+        let role = self.manifest.roles.iter().any(|role| role == "middleware");
+        self.grants.middleware && self.code.middleware.is_some() && role
+    }
 }
 
 impl Outcome {
@@ -340,7 +354,8 @@ impl Runtime {
         let pre = self.linker.instantiate_pre(&component).map_err(unfit)?;
         let handler = bindings::PluginIndices::new(&pre).map_err(unfit)?;
         let dialogs = bindings::dialogs::DialogsIndices::new(&pre).ok();
-        let code = Arc::new(Code { digest: digest.clone(), bytes, preflight, pre, handler, dialogs });
+        let middleware = bindings::middleware::MiddlewareIndices::new(&pre).ok();
+        let code = Arc::new(Code { digest: digest.clone(), bytes, preflight, pre, handler, dialogs, middleware });
         let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
         codes.retain(|_, code| code.strong_count() > 0);
         codes.insert(digest, Arc::downgrade(&code));
@@ -375,6 +390,7 @@ impl Runtime {
             grants: Grants::default(),
             limits: spec.limits.clone(),
             metrics: PluginMetrics::default(),
+            hook_health: HookHealth::default(),
             slow_share,
         });
         let described = match Instance::new(self, &plugin, &"".into(), Duration::ZERO).await {

@@ -67,6 +67,8 @@ pub struct Generation {
     pub routes: Routes,
     /// Whether any plugin owns dialogs or may touch those of others.
     pub has_dialogs: bool,
+    /// The positions of the plugins that are middleware, outermost first.
+    pub layers: Vec<usize>,
     /// Where each component came from, in the same order.
     sources: Vec<components::Source>,
     /// Since when each digest serves, in the same order.
@@ -345,6 +347,9 @@ impl Bot {
             number: self.generations.fetch_add(1, Ordering::Relaxed) + 1,
             since: since.collect(),
             routes: Routes::new(&plugins),
+            layers: (0..plugins.len())
+                .filter(|position| plugins.get(*position).is_some_and(|plugin| plugin.is_middleware()))
+                .collect(),
             has_dialogs: plugins.iter().any(|plugin| plugin.grants.dialogs),
             spec,
             plugins,

@@ -6,6 +6,7 @@
 mod dialogs;
 mod dispatch;
 mod feed;
+pub(crate) mod hooks;
 mod instances;
 pub mod middleware;
 mod queue;
@@ -27,6 +28,7 @@ use tokio::sync::{oneshot, watch};
 use ulid::Ulid;
 
 pub use self::feed::{FeedItem, RecordFeed};
+use self::hooks::Hooks;
 use self::instances::{Instances, Slots};
 use self::middleware::{Middleware, Next};
 use self::queue::Queues;
@@ -53,7 +55,7 @@ pub struct Turns {
     queues: Queues,
     /// Where turns run.
     runtime: tokio::runtime::Handle,
-    middleware: Vec<Box<dyn Middleware>>,
+    middleware: Arc<[Box<dyn Middleware>]>,
     slots: Slots,
     records: Records,
     stopping: AtomicBool,
@@ -94,10 +96,15 @@ enum Keeping {
 pub struct Turn {
     context: Arc<TurnContext>,
     generation: Arc<Generation>,
-    /// In the store of a guest while that guest runs.
-    staging: Option<Box<Staging>>,
+    /// The incoming activity, as the layers of middleware let it in.
+    activity: Arc<Activity>,
+    staging: Place,
+    hooks: Arc<Hooks>,
     instances: Instances,
-    calls: Vec<CallRecord>,
+    /// The layers of middleware that the activity came through.
+    layers_passed: usize,
+    /// Whether the next one stopped it.
+    stopped: bool,
     /// The frame that the turn is about: the first that got an event.
     entered: Option<Arc<str>>,
     /// Events that dialogs got so far.
@@ -108,6 +115,9 @@ pub struct Turn {
     told_of_reset: bool,
     ended: Ended,
 }
+
+/// Where the staging of a turn is: in its turn, or in the store of the guest that runs.
+pub(crate) type Place = Option<Box<Staging>>;
 
 /// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -347,14 +357,13 @@ impl Turns {
             if self.stopping.load(Ordering::Acquire) {
                 return;
             }
-            match &context.mark {
+            if let Some(key) = &context.mark {
                 // It was let go when the turn failed, so a redelivery may have claimed it.
-                Some(key) => match self.services.storage.accept(key).await {
+                match self.services.storage.accept(key).await {
                     Ok(Accepted::New) => {}
                     Ok(Accepted::Running(_) | Accepted::Duplicate(_)) => return self.forget_kept(&context).await,
                     Err(_) => continue,
-                },
-                None => {}
+                }
             }
             let guard = Running::start(&self.running);
             drop(self.run_to_answer(bot, context.clone(), Duration::ZERO).await);
@@ -441,12 +450,16 @@ impl Turns {
     }
 
     fn start(&self, context: &Arc<TurnContext>, generation: &Arc<Generation>, fence: Fence) -> Turn {
+        let hooks = Arc::new(Hooks::new(context.clone(), generation.clone(), self.middleware.clone()));
         Turn {
-            staging: Some(Box::new(Staging::new(context.clone(), fence))),
+            staging: Some(Box::new(Staging::new(context.clone(), hooks.clone(), fence))),
+            activity: context.inbound.activity.clone(),
+            hooks,
+            layers_passed: 0,
+            stopped: false,
             instances: Instances::new(self.slots.clone(), generation.plugins.len()),
             context: context.clone(),
             generation: generation.clone(),
-            calls: Vec::new(),
             entered: None,
             dialog_events: 0,
             reprompts: 0,
@@ -555,6 +568,16 @@ fn unavailable() -> Answer {
 }
 
 impl TurnContext {
+    /// The turn.
+    pub fn turn_id(&self) -> &Arc<str> {
+        &self.turn_id
+    }
+
+    /// The incoming activity as it arrived, and where it came from.
+    pub fn inbound(&self) -> &Inbound {
+        &self.inbound
+    }
+
     pub(crate) fn address(&self) -> Address {
         Address { conversation: self.inbound.key.clone(), service_url: self.inbound.activity.service_url().into() }
     }
@@ -584,22 +607,26 @@ impl TurnContext {
 }
 
 impl Turn {
-    /// The incoming activity and where it came from.
+    /// The incoming activity as it arrived, and where it came from.
     pub fn inbound(&self) -> &Inbound {
         &self.context.inbound
     }
 
+    /// The incoming activity as the layers so far let it in.
+    pub fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
     /// Stages an activity of native middleware, and returns its host id. `threaded` makes it a reply.
     pub async fn send(&mut self, activity: Object, threaded: bool) -> Result<Arc<str>, TurnError> {
-        let Some(staging) = &mut self.staging else {
-            return Err(TurnError::Host("the turn's staging is gone".into()));
-        };
-        staging.send_object(activity, threaded).await.map_err(|fault| TurnError::Host(fault.message))
+        Ok(hooks::send(&mut self.staging, self.hooks.layers(), hooks::HOST, activity, threaded).await?)
     }
 
     /// Runs the layers, and makes real what they made of the turn. Returns its answer.
     async fn run(&mut self, middleware: &[Box<dyn Middleware>]) -> Result<Answer, TurnError> {
         Next::new(middleware).run(self).await?;
+        let outcome = if self.stopped { "stopped" } else { self.ended.label() };
+        self.hooks.turn_end(&mut self.staging, self.layers_passed, outcome).await?;
         self.commit().await
     }
 
@@ -618,7 +645,7 @@ impl Turn {
         staging.clear();
         let text = self.generation.spec.error_text.clone();
         if self.context.inbound.activity.kind() == "message" {
-            self.say(&text).await?;
+            self.say_anyway(&text).await?;
         }
         self.count_failure().await
     }

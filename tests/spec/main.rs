@@ -21,6 +21,7 @@ mod doors;
 mod hostile;
 mod instances;
 mod messages;
+mod middleware;
 mod portable;
 mod sdk;
 mod shutdown;

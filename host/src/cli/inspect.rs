@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::terminal::{Style, Terminal, printable};
-use crate::config::{Allocator, OnFailure, PluginSpec, Runtime as Settings};
+use crate::config::{Allocator, OnFailure, OnHookFailure, PluginSpec, Runtime as Settings};
 use crate::plugin::preflight::{Interface, Preflight};
 use crate::plugin::{Grants, Limits, LoadError, Manifest, Runtime, compile};
 
@@ -87,6 +87,7 @@ async fn describe(
         component: PathBuf::new(),
         settings,
         on_failure: OnFailure::FailTurn,
+        on_hook_failure: OnHookFailure::Closed,
         grants: Grants::default(),
         limits: Limits::default(),
     };

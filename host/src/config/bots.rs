@@ -11,7 +11,7 @@ use super::read::beside;
 use super::sections::first_set;
 use super::table::{Found, Node, Table, described};
 use super::text::{is_name, shown_bytes};
-use super::{BotSpec, OnFailure, OnNewer, PluginSpec, Runtime};
+use super::{BotSpec, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime};
 use crate::plugin::{Grants, Limits, Scope};
 
 /// The longest `title` and `error-text`, in bytes.
@@ -112,10 +112,14 @@ fn plugin(
     let mut on_failure = OnFailure::FailTurn;
     let choices = [("fail-turn", OnFailure::FailTurn), ("continue", OnFailure::Continue)];
     table.choice("on-failure", &mut on_failure, &choices);
+    let mut on_hook_failure = OnHookFailure::Closed;
+    let choices =
+        [("closed", OnHookFailure::Closed), ("open", OnHookFailure::Open), ("disable", OnHookFailure::Disable)];
+    table.choice("on-hook-failure", &mut on_hook_failure, &choices);
     let limits = limits(table.table("limits"), bot_limits);
     let grants = grants(table.table("grants"));
     table.finish();
-    Some(PluginSpec { name: name?.into(), component: path?, settings, on_failure, grants, limits })
+    Some(PluginSpec { name: name?.into(), component: path?, settings, on_failure, on_hook_failure, grants, limits })
 }
 
 fn grants(mut table: Table<'_>) -> Grants {
@@ -138,6 +142,7 @@ fn grants(mut table: Table<'_>) -> Grants {
         }
     }
     table.bool("dialogs", &mut grants.dialogs);
+    table.bool("middleware", &mut grants.middleware);
     table.finish();
     grants
 }

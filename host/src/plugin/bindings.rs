@@ -30,3 +30,20 @@ pub(super) mod dialogs {
         anyhow: true,
     });
 }
+
+pub(super) mod middleware {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package turntable:host;
+            world middleware {
+                export turntable:bot/middleware@0.1.0;
+            }
+        ",
+        world: "turntable:host/middleware",
+        with: { "turntable:bot/types": super::turntable::bot::types },
+        exports: { default: async },
+        require_store_data_send: true,
+        anyhow: true,
+    });
+}

@@ -15,22 +15,32 @@ pub(super) struct Meter {
     used_ns: AtomicU64,
     /// Thread time at the start of the poll that is going on.
     poll_start_ns: AtomicU64,
+    /// Time that others used within these polls: hooks that ran while the guest was suspended in `send`.
+    forgiven_ns: AtomicU64,
 }
 
 impl Meter {
     pub(super) fn starting_at(used: Duration) -> Self {
-        Self { used_ns: AtomicU64::new(nanoseconds(used)), poll_start_ns: AtomicU64::new(0) }
+        Self { used_ns: AtomicU64::new(nanoseconds(used)), ..Self::default() }
     }
 
     /// Time used by the polls that have ended.
     pub(super) fn used(&self) -> Duration {
-        Duration::from_nanos(self.used_ns.load(Ordering::Relaxed))
+        Duration::from_nanos(
+            self.used_ns.load(Ordering::Relaxed).saturating_sub(self.forgiven_ns.load(Ordering::Relaxed)),
+        )
+    }
+
+    /// Takes off what others used.
+    pub(super) fn forgive(&self, cpu: Duration) {
+        self.forgiven_ns.fetch_add(nanoseconds(cpu), Ordering::Relaxed);
     }
 
     /// Time used, the poll that is going on included. Only for the thread that polls.
     pub(super) fn used_within_poll(&self) -> Duration {
         let poll = thread_time_ns().saturating_sub(self.poll_start_ns.load(Ordering::Relaxed));
-        self.used() + Duration::from_nanos(poll)
+        let used = self.used_ns.load(Ordering::Relaxed).saturating_add(poll);
+        Duration::from_nanos(used.saturating_sub(self.forgiven_ns.load(Ordering::Relaxed)))
     }
 
     pub(super) async fn measure<T>(&self, future: impl Future<Output = T>) -> T {

@@ -14,6 +14,8 @@ pub struct Grants {
     pub shared_state: Option<Arc<str>>,
     /// `dialogs`: whether it may own dialogs, and begin, cancel and see those of the conversation.
     pub dialogs: bool,
+    /// `middleware`: whether it may see, change and stop everything that enters and leaves the bot.
+    pub middleware: bool,
 }
 
 /// Whose values a state call means (`state.wit`).
@@ -65,11 +67,13 @@ impl Grants {
             }
             Some(_) => problems.push("manifest: `wants.state` must be an array of scopes".to_owned()),
         }
-        match wants.get("dialogs") {
+        let mut flag = |name: &str, slot: &mut bool| match wants.get(name) {
             None | Some(Value::Null) => {}
-            Some(Value::Bool(dialogs)) => grants.dialogs = *dialogs,
-            Some(_) => problems.push("manifest: `wants.dialogs` must be true or false".to_owned()),
-        }
+            Some(Value::Bool(wanted)) => *slot = *wanted,
+            Some(_) => problems.push(format!("manifest: `wants.{name}` must be true or false")),
+        };
+        flag("dialogs", &mut grants.dialogs);
+        flag("middleware", &mut grants.middleware);
         grants
     }
 
@@ -79,6 +83,7 @@ impl Grants {
             state: wanted.state.iter().copied().filter(|scope| granted.state.contains(scope)).collect(),
             shared_state: granted.shared_state.clone(),
             dialogs: wanted.dialogs && granted.dialogs,
+            middleware: wanted.middleware && granted.middleware,
         }
     }
 
@@ -86,9 +91,10 @@ impl Grants {
     pub(super) fn lacking(wanted: &Self, granted: &Self) -> Vec<String> {
         let scopes = wanted.state.iter().filter(|scope| !granted.state.contains(scope));
         let mut lacking: Vec<String> = scopes.map(|scope| format!("state = [\"{}\"]", scope.name())).collect();
-        if wanted.dialogs && !granted.dialogs {
-            lacking.push("dialogs = true".to_owned());
-        }
+        let flags =
+            [("dialogs", wanted.dialogs, granted.dialogs), ("middleware", wanted.middleware, granted.middleware)];
+        let flags = flags.iter().filter(|(_, wanted, granted)| *wanted && !granted);
+        lacking.extend(flags.map(|(name, ..)| format!("{name} = true")));
         lacking
     }
 }
@@ -108,7 +114,7 @@ mod tests {
     #[test]
     fn both_must_allow() {
         let wants = wanted(&json!({"state": ["user", "bot"], "dialogs": true, "later": 1})).unwrap();
-        let granted = Grants { state: vec![Scope::User, Scope::Conversation], shared_state: None, dialogs: false };
+        let granted = Grants { state: vec![Scope::User, Scope::Conversation], ..Grants::default() };
         let grants = Grants::both(&wants, &granted);
         assert_eq!((grants.state, grants.dialogs), (vec![Scope::User], false));
         assert_eq!(Grants::lacking(&wants, &granted), ["state = [\"bot\"]", "dialogs = true"]);

@@ -13,9 +13,10 @@ use super::bindings::turntable::bot as wit;
 use super::cpu::{Meter, SlowLane};
 use super::memory::MemoryLimiter;
 use super::output::Tail;
-use super::{Fault, Plugin};
+use super::{Entry, Fault, Plugin};
 use crate::telemetry;
-use crate::turn::{Stack, Staging};
+use crate::turn::hooks::{self, Hooks};
+use crate::turn::{Place, Stack, Staging};
 
 /// Everything that one store holds.
 pub(super) struct GuestState {
@@ -29,15 +30,25 @@ pub(super) struct GuestState {
     pub(super) plugin: Arc<Plugin>,
     pub(super) turn_id: Arc<str>,
     /// The turn, while a call of it runs. None in `describe`.
-    pub(super) staging: Option<Box<Staging>>,
-    /// Whether the call that runs is `on-dialog`.
-    pub(super) in_dialog: bool,
+    pub(super) staging: Place,
+    /// Which function of the guest runs.
+    within: Within,
+    /// Through so many of the outermost layers of middleware goes what it sends.
+    layers: usize,
     pub(super) stdout: Tail,
     pub(super) stderr: Tail,
     host_calls: u32,
     log_lines: u32,
     /// The first log lines, for the turn's record.
     pub(super) logs: Vec<String>,
+}
+
+/// The function of a guest that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Activity,
+    Dialog,
+    Hook,
 }
 
 /// Why the host ended a guest, found again at the bottom of the error that wasmtime returns.
@@ -90,7 +101,8 @@ impl GuestState {
             slow,
             turn_id,
             staging: None,
-            in_dialog: false,
+            within: Within::Activity,
+            layers: 0,
             stdout,
             stderr,
             host_calls: 0,
@@ -98,6 +110,16 @@ impl GuestState {
             logs: Vec::new(),
             plugin,
         }
+    }
+
+    /// Notes what is called, and what its sends pass.
+    pub(super) fn enter_call(&mut self, entry: &Entry<'_>, hooks: Option<&Hooks>) {
+        let all = hooks.map_or(0, Hooks::layers);
+        (self.within, self.layers) = match entry {
+            Entry::Activity(_) => (Within::Activity, all),
+            Entry::Dialog(..) => (Within::Dialog, all),
+            Entry::Hook(_, layers) => (Within::Hook, *layers),
+        };
     }
 
     /// Counts a call of the contract's imports. Over the limit it ends the guest.
@@ -145,24 +167,37 @@ impl wit::turn::Host for GuestState {
 
     async fn update(&mut self, id: String, activity: String) -> anyhow::Result<Result<(), wit::types::Fault>> {
         self.enter()?;
-        Ok(match self.turn() {
-            Ok((staging, plugin)) => staging.update(&id, &activity, &plugin.limits).await.map_err(Into::into),
-            Err(fault) => Err(fault),
-        })
+        let admitted = self.turn().and_then(|(staging, plugin)| Ok(staging.admit(&activity, &plugin.limits)?));
+        let activity = match admitted {
+            Ok(activity) => activity,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let (plugin, hooks) = (self.plugin.clone(), self.hooks_begin());
+        let updated = hooks::update(&mut self.staging, self.layers, &plugin.name, &id, activity).await;
+        self.hooks_end(hooks);
+        Ok(updated.map_err(|unsent| Fault::from(unsent).into()))
     }
 
     async fn delete(&mut self, id: String) -> anyhow::Result<Result<(), wit::types::Fault>> {
         self.enter()?;
-        Ok(match self.turn() {
-            Ok((staging, plugin)) => staging.delete(&id, &plugin.limits).await.map_err(Into::into),
-            Err(fault) => Err(fault),
-        })
+        if let Err(fault) = self.turn().and_then(|(staging, plugin)| Ok(staging.count(&plugin.limits)?)) {
+            return Ok(Err(fault));
+        }
+        let (plugin, hooks) = (self.plugin.clone(), self.hooks_begin());
+        let deleted = hooks::delete(&mut self.staging, self.layers, &plugin.name, &id).await;
+        self.hooks_end(hooks);
+        Ok(deleted.map_err(|unsent| Fault::from(unsent).into()))
     }
 
     async fn flush(&mut self) -> anyhow::Result<Result<(), wit::types::Fault>> {
         self.enter()?;
-        if self.in_dialog {
-            return Ok(Err(Fault::new("denied", "not within `on-dialog`: return the step `flush` instead").into()));
+        let why = match self.within {
+            Within::Activity => None,
+            Within::Dialog => Some("not within `on-dialog`: return the step `flush` instead"),
+            Within::Hook => Some("not within `on-event`"),
+        };
+        if let Some(why) = why {
+            return Ok(Err(Fault::new("denied", why).into()));
         }
         Ok(match self.turn() {
             Ok((staging, _)) => staging.flush().await.map_err(Into::into),
@@ -182,13 +217,29 @@ impl wit::turn::Host for GuestState {
 impl GuestState {
     async fn send_as(&mut self, activity: &str, threaded: bool) -> anyhow::Result<Result<String, wit::types::Fault>> {
         self.enter()?;
-        Ok(match self.turn() {
-            Ok((staging, plugin)) => match staging.send(activity, threaded, &plugin.limits).await {
-                Ok(id) => Ok(id.to_string()),
-                Err(fault) => Err(fault.into()),
-            },
-            Err(fault) => Err(fault),
-        })
+        let admitted = self.turn().and_then(|(staging, plugin)| Ok(staging.admit(activity, &plugin.limits)?));
+        let activity = match admitted {
+            Ok(activity) => activity,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let (plugin, hooks) = (self.plugin.clone(), self.hooks_begin());
+        let sent = hooks::send(&mut self.staging, self.layers, &plugin.name, activity, threaded).await;
+        self.hooks_end(hooks);
+        Ok(sent.map(|id| id.to_string()).map_err(|unsent| Fault::from(unsent).into()))
+    }
+
+    /// Notes what hooks used before they run for this guest.
+    fn hooks_begin(&self) -> Option<(Arc<Hooks>, Duration)> {
+        let hooks = self.staging.as_ref().filter(|_| self.layers > 0)?.hooks().clone();
+        let cpu = hooks.cpu();
+        Some((hooks, cpu))
+    }
+
+    /// What they used since is not this guest's.
+    fn hooks_end(&self, begun: Option<(Arc<Hooks>, Duration)>) {
+        if let Some((hooks, before)) = begun {
+            self.meter.forgive(hooks.cpu().saturating_sub(before));
+        }
     }
 }
 
@@ -249,10 +300,14 @@ impl GuestState {
 
     /// The dialog stack, for calls that may change it.
     fn dialogs(&mut self) -> Result<(&mut Stack, &Plugin), wit::types::Fault> {
-        let in_dialog = self.in_dialog;
+        let why = match self.within {
+            Within::Activity => None,
+            Within::Dialog => Some("not within `on-dialog`: return a step instead"),
+            Within::Hook => Some("not within `on-event`"),
+        };
         let (staging, plugin) = self.turn()?;
-        if in_dialog {
-            return Err(Fault::new("denied", "not within `on-dialog`: return a step instead").into());
+        if let Some(why) = why {
+            return Err(Fault::new("denied", why).into());
         }
         if !plugin.grants.dialogs {
             let why = "needs the grant `dialogs = true`, wanted by the manifest and given by the operator";

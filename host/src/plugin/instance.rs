@@ -9,8 +9,8 @@ use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 use super::bindings::turntable::bot::types as wit;
 use super::cpu::{Meter, SlowLane};
 use super::imports::{GuestState, Stopped, truncate};
-use super::{Call, Code, Done, Entry, Failure, Fault, Flow, Limits, Meta, Outcome, Plugin, Runtime, Step};
-use crate::turn::Staging;
+use super::{Call, Code, Done, Entry, Event, Failure, Fault, Flow, Limits, Meta, Outcome, Plugin, Runtime, Step};
+use crate::turn::Place;
 
 /// A store with one instance of one plugin in it.
 pub struct Instance {
@@ -58,12 +58,13 @@ impl Instance {
         })
     }
 
-    /// Calls an exported handler. The staging moves into the store for the call and comes back in any case.
-    pub(crate) async fn call(&mut self, staging: Box<Staging>, meta: &Meta, entry: Entry<'_>) -> (Box<Staging>, Call) {
+    /// Calls an exported handler. The staging moves from its place into the store for the call, and back in any case.
+    pub(crate) async fn call(&mut self, place: &mut Place, meta: &Meta, entry: Entry<'_>) -> Call {
         let started = Instant::now();
+        let hooks = place.as_ref().map(|staging| staging.hooks().clone());
         let data = self.store.data_mut();
-        data.staging = Some(staging);
-        data.in_dialog = matches!(entry, Entry::Dialog(..));
+        data.staging = place.take();
+        data.enter_call(&entry, hooks.as_deref());
         let (meter, wall) = (data.meter.clone(), data.plugin.limits.wall);
         let cpu_before = meter.used();
         let budget = data.plugin.limits.cpu.saturating_sub(cpu_before);
@@ -82,20 +83,21 @@ impl Instance {
             Ok(Err(fault)) => Outcome::Failed(Failure::Fault(fault.into())),
             Err(failure) => Outcome::Failed(failure),
         };
-        let call = Call {
+        // Gone only where the guest was cut while a hook ran for it, which has it then.
+        *place = data.staging.take().or_else(|| hooks.and_then(|hooks| hooks.recover()));
+        Call {
             outcome,
             duration: started.elapsed(),
             cpu: meter.used().saturating_sub(cpu_before),
             cpu_in_turn: meter.used(),
             stderr: tail(&stderr, REPORT_BYTES_MAX).to_owned(),
             logs,
-        };
-        // The staging was put there above and nothing takes it but this.
-        let staging = data.staging.take();
-        match staging {
-            Some(staging) => (staging, call),
-            None => unreachable!("the store keeps the staging during a call"),
         }
+    }
+
+    /// The staging of a call that was cut from outside.
+    pub(crate) fn recover(&mut self) -> Place {
+        self.store.data_mut().staging.take()
     }
 }
 
@@ -118,14 +120,21 @@ async fn enter(
                 })
             }))
         }
+        Entry::Hook(event, _) => {
+            let Some(middleware) = &code.middleware else {
+                return Ok(Err(Fault::invalid("the component does not export `middleware`").into()));
+            };
+            let exports = middleware.load(&mut *store, instance)?;
+            let step = exports.turntable_bot_middleware().call_on_event(store, meta, &event.to_wit()).await?;
+            Ok(step.map(|step| Done::Step(Step { kind: step.kind, state: step.state, data: step.data })))
+        }
         Entry::Dialog(event, state) => {
             let Some(dialogs) = &code.dialogs else {
                 return Ok(Err(Fault::invalid("the component does not export `dialog-handler`").into()));
             };
             let exports = dialogs.load(&mut *store, instance)?;
-            let event =
-                wit::Event { kind: event.kind.to_owned(), name: event.name.to_string(), data: event.data.to_string() };
-            let step = exports.turntable_bot_dialog_handler().call_on_dialog(store, meta, &event, state).await?;
+            let handler = exports.turntable_bot_dialog_handler();
+            let step = handler.call_on_dialog(store, meta, &event.to_wit(), state).await?;
             Ok(step.map(|step| Done::Step(Step { kind: step.kind, state: step.state, data: step.data })))
         }
     }
@@ -231,6 +240,12 @@ fn log_output(state: &GuestState, stream: &'static str, text: &str) {
 /// The last bytes of a text, cut at a character boundary.
 fn tail(text: &str, bytes_max: usize) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(bytes_max))..]
+}
+
+impl Event {
+    fn to_wit(&self) -> wit::Event {
+        wit::Event { kind: self.kind.to_owned(), name: self.name.to_string(), data: self.data.to_string() }
+    }
 }
 
 impl Meta {

@@ -26,6 +26,8 @@ pub struct Manifest {
     pub routes: Vec<Route>,
     /// The dialogs that it owns.
     pub dialogs: Vec<Dialog>,
+    /// As middleware, the events that it wants.
+    pub intercepts: Vec<String>,
     /// The grants that it asks for.
     pub wants: Map<String, Value>,
     /// Those of them that this release knows.
@@ -61,6 +63,8 @@ pub struct Dialog {
     pub state_version: u64,
 }
 
+/// The events of `middleware.wit`.
+const HOOKS: [&str; 5] = ["receive", "send", "update", "delete", "turn-end"];
 /// The longest manifest, in bytes.
 const MANIFEST_BYTES_MAX: usize = 64 << 10;
 const ROUTES_MAX: usize = 64;
@@ -153,6 +157,7 @@ impl Reader {
             activities: self.strings(object, "", "activities").unwrap_or_else(|| vec!["*".into()]),
             routes: self.routes(object),
             dialogs: self.dialogs(object),
+            intercepts: self.intercepts(object),
             wanted: self.wanted(object),
             wants: self.object(object, "wants").unwrap_or_default(),
             description,
@@ -187,6 +192,13 @@ impl Reader {
     fn wanted(&mut self, object: &Map<String, Value>) -> Grants {
         let wants = object.get("wants").and_then(Value::as_object);
         wants.map(|wants| Grants::wanted(wants, &mut self.problems)).unwrap_or_default()
+    }
+
+    fn intercepts(&mut self, object: &Map<String, Value>) -> Vec<String> {
+        let known = || HOOKS.iter().map(|hook| (*hook).to_owned());
+        let intercepts = self.strings(object, "", "intercepts").unwrap_or_else(|| known().collect());
+        // Events of later releases are ignored, as unknown roles are.
+        intercepts.into_iter().filter(|wanted| known().any(|hook| hook == *wanted)).collect()
     }
 
     fn dialogs(&mut self, object: &Map<String, Value>) -> Vec<Dialog> {

@@ -42,7 +42,7 @@ const PACKAGE: &str = "turntable:bot";
 const VERSION: (u64, u64) = (0, 1);
 const REQUIRED_EXPORT: &str = "bot-handler";
 /// What a component may lack.
-const OPTIONAL_EXPORTS: &[&str] = &["dialog-handler"];
+const OPTIONAL_EXPORTS: &[&str] = &["dialog-handler", "middleware"];
 
 /// How a component becomes synchronous again.
 pub(super) const SYNC_HINT: &str =

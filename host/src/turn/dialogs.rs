@@ -71,7 +71,7 @@ impl Turn {
     /// Offers the activity of the turn to the dialog that waits.
     pub(super) async fn offer(&mut self) -> Result<Offer, TurnError> {
         let Some(top) = self.staged()?.stack.top().cloned() else { return Ok(Offer::Left) };
-        let activity = self.context.inbound.activity.clone();
+        let activity = self.activity.clone();
         if !self.may_answer(&top) {
             return Ok(Offer::Left);
         }
@@ -126,7 +126,7 @@ impl Turn {
         stack.frames.truncate(position + 1);
         self.hand_back(&entered, "failed", None)?;
         let text = self.generation.spec.dialog_failed_text.clone();
-        self.say(&text).await?;
+        self.say_anyway(&text).await?;
         // What is left goes on, unless that fails too: then it waits for the next message.
         let savepoint = self.staged()?.savepoint();
         match self.settle().await {
@@ -328,7 +328,7 @@ impl Turn {
 
     /// The frame waits for the user who is asked: in a group, nobody else answers.
     fn wait(&mut self, id: &str, status: Status) -> Result<(), TurnError> {
-        let activity = &self.context.inbound.activity;
+        let activity = &self.activity;
         let conversation = activity.object().get("conversation");
         let is_group = conversation.and_then(|group| group.get("isGroup")).and_then(Value::as_bool) == Some(true);
         let user = activity.account("from");
@@ -354,7 +354,7 @@ impl Turn {
     }
 
     pub(super) fn may_answer(&self, frame: &Frame) -> bool {
-        let user = self.context.inbound.activity.account("from");
+        let user = self.activity.account("from");
         frame.asked.as_deref().is_none_or(|asked| asked == user)
     }
 

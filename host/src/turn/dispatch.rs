@@ -12,10 +12,19 @@ impl Turn {
     /// The innermost step of a turn.
     pub(super) async fn dispatch(&mut self) -> Result<(), TurnError> {
         let generation = self.generation.clone();
-        let activity = self.context.inbound.activity.clone();
         if generation.has_dialogs {
             self.staged()?.load_stack().await.map_err(TurnError::Storage)?;
         }
+        if !generation.layers.is_empty() {
+            // Which routes match is only known after the activity came through the layers, and which handlers are called
+            // after that; but the instances of a turn are reserved at once.
+            let all = generation.layers.len() + generation.plugins.len();
+            self.instances.reserve(&self.context.inbound.key.bot, all).await?;
+            if !self.receive().await? {
+                return Ok(());
+            }
+        }
+        let activity = self.activity.clone();
         let routes = generation.routes.matches(&generation.plugins, &activity);
         let handles = |position: &usize| {
             generation.plugins.get(*position).is_some_and(|plugin| plugin.manifest.handles(activity.kind()))
@@ -46,6 +55,16 @@ impl Turn {
         Ok(())
     }
 
+    /// Takes the activity through the layers of middleware. False: one of them stopped it.
+    async fn receive(&mut self) -> Result<bool, TurnError> {
+        let hooks = self.hooks.clone();
+        let received = hooks.receive(&mut self.staging).await?;
+        self.layers_passed = received.layers;
+        self.activity = received.activity;
+        self.stopped = received.stopped;
+        Ok(!received.stopped)
+    }
+
     /// Takes the instance slots of every plugin that the turn may call; false if there is none.
     async fn reserve(&mut self, routes: &[Match], handlers: &[usize]) -> Result<bool, TurnError> {
         let mut needed: Vec<usize> = routes.iter().map(|route| route.plugin).chain(handlers.iter().copied()).collect();
@@ -59,7 +78,7 @@ impl Turn {
         }
         needed.sort_unstable();
         needed.dedup();
-        if !needed.is_empty() {
+        if !needed.is_empty() && self.generation.layers.is_empty() {
             self.instances.reserve(&self.context.inbound.key.bot, needed.len()).await?;
         }
         // A frame whose plugin is gone needs no instance, but an end.
@@ -78,7 +97,7 @@ impl Turn {
             self.confirm_route(plugin.name.clone(), found.name.clone(), question).await?;
             return Ok(Flow::Handled);
         }
-        let activity = self.context.inbound.activity.text().clone();
+        let activity = self.activity.text().clone();
         self.take_route(found.plugin, &found.name, &activity).await
     }
 
@@ -123,18 +142,21 @@ impl Turn {
         let Some(plugin) = generation.plugins.get(position) else {
             return Err(TurnError::Host("the plugin is not of this generation".to_owned()));
         };
-        let Some(staging) = self.staging.take() else {
+        let Some(slot) = self.instances.of(position) else {
+            return Err(TurnError::Host("the plugin is not of this generation".to_owned()));
+        };
+        let Some(savepoint) = self.staging.as_ref().map(|staging| staging.savepoint()) else {
             return Err(TurnError::Host("the turn's staging is gone".into()));
         };
-        let savepoint = staging.savepoint();
-        let (mut staging, record, outcome) =
-            self.instances.call(&self.context.services.plugins, position, plugin, staging, meta, entry).await;
+        let (record, outcome) = slot.call(&self.context.services.plugins, plugin, &mut self.staging, meta, entry).await;
         plugin.metrics.called(&plugin.bot, &plugin.name, outcome.label(), record.duration(), record.cpu());
-        self.calls.push(record);
+        self.hooks.record(record);
+        let turn = self.context.clone();
+        let staging = self.staged()?;
         if let Err(error) = staging.end_flush().await {
-            tracing::warn!(turn = %self.context.turn_id, plugin = %plugin.name, %error, "a flush whose guest was cut failed");
+            tracing::warn!(turn = %turn.turn_id, plugin = %plugin.name, %error, "a flush whose guest was cut failed");
         }
-        let result = match outcome {
+        match outcome {
             // Whatever the guest made of the fault.
             _ if staging.overtaken() => Err(TurnError::Storage(StorageError::Conflict)),
             Outcome::Done(done) => Ok(done),
@@ -145,8 +167,6 @@ impl Turn {
                     failure => Err(TurnError::Plugin { plugin: plugin.name.clone(), failure }),
                 }
             }
-        };
-        self.staging = Some(staging);
-        result
+        }
     }
 }

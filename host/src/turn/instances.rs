@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::record::microseconds;
-use super::{CallRecord, Staging, TurnError};
+use super::{CallRecord, Place, TurnError};
 use crate::config;
 use crate::plugin::{Entry, Failure, Instance, Meta, Outcome, Plugin, Runtime};
 
@@ -45,18 +45,85 @@ impl Slots {
     }
 }
 
-/// The instances of one turn, by the plugin's position: made at first use, kept until the turn ends.
+/// One instance of one plugin in one turn: made at its first call, kept until the turn ends.
+#[derive(Default)]
+pub(super) struct Slot {
+    instance: Option<Instance>,
+    /// What it and its predecessors used.
+    cpu_used: Duration,
+}
+
+impl Slot {
+    /// Calls the plugin. The staging moves from its place into the guest's store for the call, and back in any case. An
+    /// instance that failed is never entered again.
+    pub(super) async fn call(
+        &mut self,
+        runtime: &Runtime,
+        plugin: &Arc<Plugin>,
+        place: &mut Place,
+        meta: &Meta,
+        entry: Entry<'_>,
+    ) -> (CallRecord, Outcome) {
+        let started = Instant::now();
+        let mut record = CallRecord::of(plugin, meta);
+        let outcome = match self.instance(runtime, plugin, meta).await {
+            Err(failure) => Outcome::Failed(failure),
+            Ok(instance) => {
+                let call = instance.call(place, meta, entry).await;
+                self.cpu_used = call.cpu_in_turn;
+                record.cpu_us = microseconds(call.cpu);
+                record.logs = call.logs;
+                if matches!(call.outcome, Outcome::Failed(_)) && !call.stderr.is_empty() {
+                    record.stderr = Some(call.stderr);
+                }
+                if matches!(call.outcome, Outcome::Failed(ref failure) if !matches!(failure, Failure::Fault(_))) {
+                    self.instance = None;
+                }
+                call.outcome
+            }
+        };
+        record.duration_us = microseconds(started.elapsed());
+        record.outcome = outcome.label();
+        if let Outcome::Failed(failure) = &outcome {
+            record.error = Some(failure.to_string());
+            if let Failure::Trap { backtrace, .. } = failure {
+                record.backtrace.clone_from(backtrace);
+            }
+        }
+        (record, outcome)
+    }
+
+    async fn instance(
+        &mut self,
+        runtime: &Runtime,
+        plugin: &Arc<Plugin>,
+        meta: &Meta,
+    ) -> Result<&mut Instance, Failure> {
+        let instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => Instance::new(runtime, plugin, &meta.turn_id, self.cpu_used).await?,
+        };
+        Ok(self.instance.insert(instance))
+    }
+
+    /// The staging of a call that was cut from outside. Its instance is gone then.
+    pub(super) fn recover(&mut self) -> Place {
+        let staging = self.instance.as_mut()?.recover()?;
+        self.instance = None;
+        Some(staging)
+    }
+}
+
+/// The instances of one turn, by the plugin's position.
 pub(super) struct Instances {
     slots: Slots,
-    live: Vec<Option<Instance>>,
-    cpu_used: Vec<Duration>,
+    live: Vec<Slot>,
     permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }
 
 impl Instances {
     pub(super) fn new(slots: Slots, plugins: usize) -> Self {
-        let live = std::iter::repeat_with(|| None).take(plugins).collect();
-        Self { slots, live, cpu_used: vec![Duration::ZERO; plugins], permits: None }
+        Self { slots, live: std::iter::repeat_with(Slot::default).take(plugins).collect(), permits: None }
     }
 
     /// Takes the slots of all instances that the turn may need at once: one by one, two turns could each hold what the
@@ -77,62 +144,8 @@ impl Instances {
         }
     }
 
-    /// Calls a plugin in its instance of this turn. An instance that failed is never entered again.
-    pub(super) async fn call(
-        &mut self,
-        runtime: &Runtime,
-        position: usize,
-        plugin: &Arc<Plugin>,
-        staging: Box<Staging>,
-        meta: &Meta,
-        entry: Entry<'_>,
-    ) -> (Box<Staging>, CallRecord, Outcome) {
-        let started = Instant::now();
-        let mut record = CallRecord {
-            plugin: plugin.name.clone(),
-            digest: plugin.digest.clone(),
-            trigger: meta.trigger.clone(),
-            outcome: "",
-            duration_us: 0,
-            cpu_us: 0,
-            error: None,
-            backtrace: None,
-            stderr: None,
-            logs: Vec::new(),
-        };
-        let cpu_used = self.cpu_used.get(position).copied().unwrap_or_default();
-        let instance = match self.live.get_mut(position).and_then(Option::take) {
-            Some(instance) => Ok(instance),
-            None => Instance::new(runtime, plugin, &meta.turn_id, cpu_used).await,
-        };
-        let (staging, outcome) = match instance {
-            Ok(mut instance) => {
-                let (staging, call) = instance.call(staging, meta, entry).await;
-                record.cpu_us = microseconds(call.cpu);
-                record.logs = call.logs;
-                if let Some(used) = self.cpu_used.get_mut(position) {
-                    *used = call.cpu_in_turn;
-                }
-                let ended =
-                    matches!(call.outcome, Outcome::Failed(ref failure) if !matches!(failure, Failure::Fault(_)));
-                if matches!(call.outcome, Outcome::Failed(_)) && !call.stderr.is_empty() {
-                    record.stderr = Some(call.stderr);
-                }
-                if let (false, Some(slot)) = (ended, self.live.get_mut(position)) {
-                    *slot = Some(instance);
-                }
-                (staging, call.outcome)
-            }
-            Err(failure) => (staging, Outcome::Failed(failure)),
-        };
-        record.duration_us = microseconds(started.elapsed());
-        record.outcome = outcome.label();
-        if let Outcome::Failed(failure) = &outcome {
-            record.error = Some(failure.to_string());
-            if let Failure::Trap { backtrace, .. } = failure {
-                record.backtrace.clone_from(backtrace);
-            }
-        }
-        (staging, record, outcome)
+    /// The one of the plugin at this position.
+    pub(super) fn of(&mut self, position: usize) -> Option<&mut Slot> {
+        self.live.get_mut(position)
     }
 }

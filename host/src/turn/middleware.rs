@@ -1,12 +1,14 @@
 //! Turn middleware: nested like Russian dolls, each layer with everything inside it as `next`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Turn, TurnError};
+use super::{Turn, TurnContext, TurnError};
 use crate::activity::Object;
+use crate::plugin::Fault;
 
 /// One layer around a turn.
 ///
@@ -16,6 +18,76 @@ use crate::activity::Object;
 pub trait Middleware: Send + Sync {
     /// Runs this layer.
     async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError>;
+
+    /// Sees what leaves, when it is staged, after the layers inside this one and after all Wasm layers. `sender` is the
+    /// plugin that sends, or `turntable`. A fault goes to the sender, and nothing leaves.
+    async fn on_outgoing(&self, turn: &TurnContext, sender: &str, outgoing: &Outgoing) -> Result<Verdict, Fault> {
+        let _ = (turn, sender, outgoing);
+        Ok(Verdict::Pass)
+    }
+}
+
+/// What leaves a turn.
+#[derive(Debug, Clone)]
+pub enum Outgoing {
+    /// A new activity, as it will leave.
+    Send(Object),
+    /// The activity that replaces another.
+    Update {
+        /// A host id or the channel's id.
+        id: Arc<str>,
+        /// The new content.
+        activity: Object,
+    },
+    /// The end of an activity that was sent before.
+    Delete {
+        /// A host id or the channel's id.
+        id: Arc<str>,
+    },
+}
+
+/// What a layer makes of something that leaves.
+#[derive(Debug, Clone)]
+pub enum Verdict {
+    /// It goes on as it is.
+    Pass,
+    /// It goes on as this activity, addressed by the host again. The same as `Pass` for a deletion.
+    Replace(Object),
+    /// It goes no further, and its sender gets an empty id.
+    Stop,
+}
+
+impl Outgoing {
+    /// The event of `middleware.wit`.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Send(_) => "send",
+            Self::Update { .. } => "update",
+            Self::Delete { .. } => "delete",
+        }
+    }
+
+    /// Its data, as JSON text.
+    pub(super) fn data(&self) -> String {
+        match self {
+            Self::Send(activity) => json!(activity).to_string(),
+            Self::Update { id, activity } => {
+                let mut activity = activity.clone();
+                activity.insert("id".into(), Value::from(&**id));
+                json!(activity).to_string()
+            }
+            Self::Delete { id } => json!({ "id": &**id }).to_string(),
+        }
+    }
+
+    /// The same with other content.
+    pub(super) fn replaced_by(self, activity: Object) -> Self {
+        match self {
+            Self::Send(_) => Self::Send(activity),
+            Self::Update { id, .. } => Self::Update { id, activity },
+            Self::Delete { .. } => self,
+        }
+    }
 }
 
 /// The rest of the turn, as seen from one layer.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::feed::{FeedSource, RecordFeed};
 use super::{Answer, Turn};
+use crate::plugin::{Meta, Plugin};
 
 /// What a turn did. No activity text.
 #[derive(Debug, Clone, Serialize)]
@@ -36,7 +37,7 @@ pub struct TurnRecord {
     pub outcome: &'static str,
     /// HTTP status of the answer.
     pub status: u16,
-    /// Each call of a plugin, in order.
+    /// Each call of a plugin, in the order in which they ended.
     pub calls: Vec<CallRecord>,
     /// Host ids of what it sent, in order.
     pub sent: Vec<Arc<str>>,
@@ -49,7 +50,7 @@ pub struct CallRecord {
     pub plugin: Arc<str>,
     /// `sha256:…` of its component.
     pub digest: Arc<str>,
-    /// `activity`, `route:NAME` or `dialog:ID`.
+    /// `activity`, `route:NAME`, `dialog:ID` or `middleware:EVENT`.
     pub trigger: String,
     /// Outcome label, see `plugin::Outcome`.
     pub outcome: &'static str,
@@ -68,6 +69,22 @@ pub struct CallRecord {
 }
 
 impl CallRecord {
+    /// The record of a call that begins.
+    pub(super) fn of(plugin: &Plugin, meta: &Meta) -> Self {
+        Self {
+            plugin: plugin.name.clone(),
+            digest: plugin.digest.clone(),
+            trigger: meta.trigger.clone(),
+            outcome: "",
+            duration_us: 0,
+            cpu_us: 0,
+            error: None,
+            backtrace: None,
+            stderr: None,
+            logs: Vec::new(),
+        }
+    }
+
     pub(super) fn duration(&self) -> Duration {
         Duration::from_micros(self.duration_us)
     }
@@ -99,7 +116,7 @@ impl Turn {
             outcome: self.ended.label(),
             status: answer.status,
             sent: self.staging.as_ref().map(|staging| staging.sent().to_vec()).unwrap_or_default(),
-            calls: std::mem::take(&mut self.calls),
+            calls: self.hooks.take_records(),
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use ulid::Ulid;
 
 use super::TurnContext;
+use super::hooks::Hooks;
 use super::stack::Stack;
 use super::state::{StagedState, Written};
 use crate::activity::{Activity, DeliveryMode, Object};
@@ -18,6 +19,7 @@ use crate::storage::{Answer, Fence, OutboxAction, StateValue, StorageError, Turn
 /// Staged effects of one turn.
 pub struct Staging {
     turn: Arc<TurnContext>,
+    hooks: Arc<Hooks>,
     /// The lease under which the turn runs.
     fence: Fence,
     state: StagedState,
@@ -50,9 +52,10 @@ pub(super) struct Savepoint {
 const HOST_TYPES: &[&str] = &["invokeResponse", "delay"];
 
 impl Staging {
-    pub(super) fn new(turn: Arc<TurnContext>, fence: Fence) -> Self {
+    pub(super) fn new(turn: Arc<TurnContext>, hooks: Arc<Hooks>, fence: Fence) -> Self {
         Self {
             turn,
+            hooks,
             fence,
             state: StagedState::default(),
             stack: Stack::default(),
@@ -65,6 +68,11 @@ impl Staging {
             conflict: false,
             sent: Vec::new(),
         }
+    }
+
+    /// What passes middleware before it is staged here.
+    pub(crate) fn hooks(&self) -> &Arc<Hooks> {
+        &self.hooks
     }
 
     /// Reads the conversation's dialog stack.
@@ -207,22 +215,25 @@ impl Staging {
         &self.actions
     }
 
-    /// Stages an activity, or sends it at once if it is ephemeral. `threaded` makes it a reply to the incoming activity.
-    pub(crate) async fn send(&mut self, text: &str, threaded: bool, limits: &Limits) -> Result<Arc<str>, Fault> {
-        let activity = self.admit(text, limits)?;
-        self.send_object(activity, threaded).await
+    /// Fills in the reference of the conversation. False: the activity goes nowhere, a `trace` to no emulator.
+    pub(super) fn address(&self, activity: &mut Object, threaded: bool) -> bool {
+        let inbound = &self.turn.inbound.activity;
+        if string(activity, "type") == "trace" && inbound.channel_id() != "emulator" {
+            return false;
+        }
+        address(activity, inbound, threaded);
+        true
     }
 
-    /// The same for an activity that the host makes itself.
-    pub(super) async fn send_object(&mut self, mut activity: Object, threaded: bool) -> Result<Arc<str>, Fault> {
-        let turn = self.turn.clone();
-        let inbound = &turn.inbound.activity;
-        if string(&activity, "type") == "trace" && inbound.channel_id() != "emulator" {
+    /// Stages an activity that passed middleware, or sends it at once if it is ephemeral.
+    pub(super) async fn stage(&mut self, mut activity: Object, threaded: bool) -> Result<Arc<str>, Fault> {
+        // Middleware may have written into what is the host's to say.
+        if !self.address(&mut activity, threaded) {
             return Ok("".into());
         }
-        address(&mut activity, inbound, threaded);
+        let turn = self.turn.clone();
         let host_id: Arc<str> = format!("tt-{}", Ulid::new()).into();
-        if is_ephemeral(&activity) && inbound.delivery_mode() == DeliveryMode::Normal {
+        if is_ephemeral(&activity) && turn.inbound.activity.delivery_mode() == DeliveryMode::Normal {
             if stream_opens(&activity) {
                 self.flush().await?;
             }
@@ -240,9 +251,8 @@ impl Staging {
     }
 
     /// Stages the replacement of an activity; one that is still staged is replaced in place.
-    pub(crate) async fn update(&mut self, id: &str, text: &str, limits: &Limits) -> Result<(), Fault> {
-        let mut activity = self.admit(text, limits)?;
-        address(&mut activity, &self.turn.inbound.activity, false);
+    pub(super) async fn stage_update(&mut self, id: &str, mut activity: Object) -> Result<(), Fault> {
+        self.address(&mut activity, false);
         if let Some(staged) = self.staged_mut(id) {
             if let (false, Some(reply_to)) = (activity.contains_key("replyToId"), staged.get("replyToId")) {
                 activity.insert("replyToId".into(), reply_to.clone());
@@ -256,8 +266,7 @@ impl Staging {
     }
 
     /// Stages the deletion of an activity; one that is still staged is never sent.
-    pub(crate) async fn delete(&mut self, id: &str, limits: &Limits) -> Result<(), Fault> {
-        self.count(limits)?;
+    pub(super) async fn stage_delete(&mut self, id: &str) -> Result<(), Fault> {
         if self.staged_mut(id).is_some() {
             self.actions.retain(|action| !matches!(action, OutboxAction::Send { host_id, .. } if **host_id == *id));
             self.sent.retain(|sent| **sent != *id);
@@ -320,8 +329,13 @@ impl Staging {
     }
 
     /// Reads a guest's activity and counts it.
-    fn admit(&mut self, text: &str, limits: &Limits) -> Result<Object, Fault> {
+    pub(crate) fn admit(&mut self, text: &str, limits: &Limits) -> Result<Object, Fault> {
         self.count(limits)?;
+        Self::checked(text, limits)
+    }
+
+    /// Reads an activity of a guest.
+    pub(super) fn checked(text: &str, limits: &Limits) -> Result<Object, Fault> {
         if text.len() > limits.bytes_per_send {
             return Err(Fault::quota("bytes-per-send", limits.bytes_per_send));
         }
@@ -338,7 +352,7 @@ impl Staging {
     }
 
     /// Counts one send against `sends-per-turn`.
-    pub(super) fn count(&mut self, limits: &Limits) -> Result<(), Fault> {
+    pub(crate) fn count(&mut self, limits: &Limits) -> Result<(), Fault> {
         if self.sends >= limits.sends_per_turn {
             return Err(Fault::quota("sends-per-turn", limits.sends_per_turn));
         }

@@ -28,7 +28,7 @@ impl Turn {
 
     /// Sends the question of a prompt, or the one for another attempt.
     pub(super) async fn ask(&mut self, definition: &Value, attempt: u32) -> Result<(), TurnError> {
-        let activity = &self.context.inbound.activity;
+        let activity = &self.activity;
         let question = Prompt::parse(definition)
             .ok()
             .and_then(|prompt| prompt.ask(attempt, activity.channel_id(), activity.str("locale")));
@@ -52,7 +52,7 @@ impl Turn {
             self.resume(&frame.id, &resumed("prompt", "failed", None))?;
             return Ok(Offer::Taken);
         };
-        let value = match recognized(&prompt, &self.context.inbound.activity) {
+        let value = match recognized(&prompt, &self.activity) {
             Ok(value) => value,
             Err(why) => {
                 tracing::debug!(turn = %self.context.turn_id, dialog = %frame.dialog, why, "an answer does not fit its prompt");
@@ -144,7 +144,7 @@ impl Turn {
                 attempt: 0,
                 plugin,
                 route,
-                activity: self.context.inbound.activity.text().clone(),
+                activity: self.activity.text().clone(),
             },
             failures: 0,
             asked: None,
@@ -166,7 +166,7 @@ impl Turn {
         let [.., below, top] = frames.as_slice() else { return Ok(()) };
         let (below, top) = (below.clone(), top.clone());
         let is_confirmation = matches!(top.status, Status::Confirm { .. });
-        let is_message = self.context.inbound.activity.kind() == "message";
+        let is_message = self.activity.kind() == "message";
         let is_for_below = below.asked.is_some() && below.waits() && self.may_answer(&below);
         if is_confirmation && is_message && is_for_below && !self.may_answer(&top) {
             self.staged()?.stack.frames.pop();
@@ -179,7 +179,7 @@ impl Turn {
         let Status::Confirm { definition, attempt, plugin, route, activity } = &frame.status else {
             return Ok(Offer::Left);
         };
-        let answer = Prompt::parse(definition).and_then(|prompt| recognized(&prompt, &self.context.inbound.activity));
+        let answer = Prompt::parse(definition).and_then(|prompt| recognized(&prompt, &self.activity));
         match answer {
             Err(_) if attempt + 1 < CONFIRM_ATTEMPTS_MAX => {
                 let (definition, attempt) = (definition.clone(), attempt + 1);
@@ -219,6 +219,17 @@ impl Turn {
         let message = json!({"type": "message", "text": text, "inputHint": "acceptingInput"});
         let message = message.as_object().cloned().unwrap_or_default();
         self.send(message, true).await.map(drop)
+    }
+
+    /// The same for a text that nothing depends on: middleware that failed keeps it from leaving, and from nothing else.
+    pub(in crate::turn) async fn say_anyway(&mut self, text: &str) -> Result<(), TurnError> {
+        match self.say(text).await {
+            Err(TurnError::Plugin { plugin, failure }) => {
+                tracing::warn!(turn = %self.context.turn_id, %plugin, %failure, "middleware failed, and the user is told nothing");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// A frame that is held leaves the activity to the handlers; one that was reset has answered it.

@@ -2,7 +2,8 @@
 //!
 //! **Messages** are commands: `get SCOPE KEY`, `set SCOPE KEY JSON`, `swap SCOPE KEY ETAG JSON` (`-` is the empty etag),
 //! `add SCOPE KEY` (reads a number, writes it back plus one with the etag), `remove SCOPE KEY`, `begin DIALOG OPTIONS`,
-//! `replace DIALOG OPTIONS`, `cancel-all`, `reprompt`, `stack`, `flush`, `trap`. Several, one a line, are one turn. What
+//! `replace DIALOG OPTIONS`, `cancel-all`, `reprompt`, `stack`, `id TEXT` (says whether the reply got an id), `try TEXT` (says
+//! why the reply was refused), `revise TEXT`, `retract`, `typing`, `flush`, `trap`. Several, one a line, are one turn. What
 //! is no command is answered with `heard: …`.
 //!
 //! **Dialogs** `script` and `child` follow the steps in their options, `{"steps": [{"kind", "data", "say", "trap", "pad"}, …]}`:
@@ -106,6 +107,26 @@ fn obey(line: &str) -> Result<(), Fault> {
             let frame = |frame: &dialogs::Frame| format!("{}/{}:{}", frame.plugin, frame.dialog, frame.waits_for);
             say(&frames.iter().map(frame).collect::<Vec<_>>().join(" "))
         }
+        ["id", ..] => {
+            let id = turn::reply(&json!({ "type": "message", "text": rest(1) }).to_string())?;
+            say(if id.is_empty() { "no id" } else { "an id" })
+        }
+        ["try", ..] => match turn::reply(&json!({ "type": "message", "text": rest(1) }).to_string()) {
+            Ok(_) => Ok(()),
+            Err(fault) => refused(&fault),
+        },
+        ["revise", ..] => {
+            let id = turn::reply(r#"{"type":"message","text":"first"}"#)?;
+            turn::flush()?;
+            turn::update(&id, &json!({ "type": "message", "text": rest(1) }).to_string())
+        }
+        ["retract"] => {
+            let id = turn::reply(r#"{"type":"message","text":"first"}"#)?;
+            turn::flush()?;
+            turn::delete(&id)
+        }
+        ["typing"] => turn::send(r#"{"type":"typing"}"#).map(drop),
+        ["respond"] => turn::respond(200, None),
         ["flush"] => turn::flush(),
         ["trap"] => trap(),
         _ => say(&format!("heard: {line}")),
