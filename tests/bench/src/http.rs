@@ -56,9 +56,14 @@ impl Connection {
 
     /// Says something to a bot, and returns the text of its first reply, which comes in the answer.
     pub(crate) async fn ask(&mut self, bot: &str, text: &str) -> anyhow::Result<String> {
+        self.ask_in(bot, "questions", text).await
+    }
+
+    /// The same in a conversation to choose.
+    pub(crate) async fn ask_in(&mut self, bot: &str, conversation: &str, text: &str) -> anyhow::Result<String> {
         let activity = json!({"type": "message", "id": format!("ask-{}", now()), "channelId": "bench", "text": text,
             "deliveryMode": "expectReplies", "from": {"id": "user"}, "recipient": {"id": "bot"},
-            "conversation": {"id": "questions"}});
+            "conversation": {"id": conversation}});
         let path = format!("/api/bots/{bot}/messages");
         let (status, body) = self.send(Method::POST, &path, None, activity.to_string().into()).await?;
         ensure!(status == 200, "the bot answered {status}: {}", String::from_utf8_lossy(&body));

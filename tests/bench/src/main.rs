@@ -1,5 +1,6 @@
 //! Measures Turntable. `README.md` beside the sources has method and figures; `make bench` runs `turntable-bench all`.
 
+mod conversations;
 mod http;
 mod in_process;
 mod load;
@@ -41,7 +42,7 @@ struct Cli {
 enum Command {
     /// Run every measurement and print the table of targets and verdicts
     All {
-        /// Measure only these: in-process, peer, swap, neighbours, memory, storage
+        /// Measure only these: in-process, peer, swap, neighbours, memory, storage, conversations
         #[arg(value_name = "PART")]
         only: Vec<String>,
     },
@@ -109,7 +110,7 @@ fn single() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn all(only: &[String]) -> anyhow::Result<()> {
     let lab = Lab::new().await?;
     let mut report = Report::new();
-    for part in ["in-process", "peer", "swap", "neighbours", "memory", "storage"] {
+    for part in ["in-process", "peer", "swap", "neighbours", "memory", "storage", "conversations"] {
         if !only.is_empty() && !only.iter().any(|wanted| wanted == part) {
             continue;
         }
@@ -120,7 +121,8 @@ async fn all(only: &[String]) -> anyhow::Result<()> {
             "swap" => swap::measure(&lab, &mut report).await,
             "neighbours" => neighbours::measure(&lab, &mut report).await,
             "memory" => memory::measure(&lab, &mut report).await,
-            _ => storage::measure(&lab, &mut report).await,
+            "storage" => storage::measure(&lab, &mut report).await,
+            _ => conversations::measure(&lab, &mut report).await,
         };
         if let Err(error) = result {
             report.failed(part, &error);

@@ -38,6 +38,12 @@ impl Report {
         self.row(what, format!("{figure}{unit}"), format!("≥ {target}{unit}"), figure.median >= target);
     }
 
+    /// A figure that no target was set for.
+    pub(crate) fn figure(&mut self, what: &str, figure: String) {
+        complain(&format!("  {what}: {figure}"));
+        self.rows.push(Row { what: what.to_owned(), figure, target: "–".to_owned(), verdict: "–" });
+    }
+
     /// Anything else that has a target.
     pub(crate) fn row(&mut self, what: &str, figure: String, target: String, met: bool) {
         let verdict = if met { "met" } else { "MISSED" };
@@ -73,7 +79,8 @@ impl Report {
         }
         let missed = self.rows.iter().filter(|row| row.verdict == "MISSED").count();
         let seconds = self.started.elapsed().as_secs();
-        text.push_str(&format!("\n{missed} of {} targets missed; measured in {seconds} s.\n", self.rows.len()));
+        let targets = self.rows.iter().filter(|row| row.verdict != "–").count();
+        text.push_str(&format!("\n{missed} of {targets} targets missed; measured in {seconds} s.\n"));
         // Nobody reads on: nothing is left to do with the figures.
         let _ = std::io::stdout().write_all(text.as_bytes());
     }

@@ -7,9 +7,10 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use hyper::Method;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -51,6 +52,12 @@ const LOAD_EXTRA_MAX: Duration = Duration::from_secs(80);
 
 /// How long a server may take to start: it compiles all its components.
 const START_MAX: Duration = Duration::from_secs(120);
+
+/// How long it may take to stop: it finishes its turns and closes its store.
+const STOP_MAX: Duration = Duration::from_secs(60);
+
+/// How often a server is asked whether it listens; start-up times are no finer.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 impl Lab {
     pub(crate) async fn new() -> anyhow::Result<Self> {
@@ -203,7 +210,7 @@ impl Server {
                 if let Some(status) = child.try_wait()? {
                     bail!("a server ended before it listened: {status}");
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(LOOK_EVERY).await;
             }
         };
         let ports = tokio::time::timeout(START_MAX, waiting).await.context("a server did not listen in time")??;
@@ -222,6 +229,21 @@ impl Server {
 
     pub(crate) fn resident_kib(&self) -> anyhow::Result<f64> {
         machine::resident_kib(self.pid()?)
+    }
+
+    /// Stops it as an operator does, and waits for its end.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.pid()?).ok().and_then(Pid::from_raw).context("a process id that is none")?;
+        kill_process(pid, Signal::TERM)?;
+        let ended =
+            tokio::time::timeout(STOP_MAX, self.child.wait()).await.context("a server did not stop in time")??;
+        ensure!(ended.success(), "a server did not stop well: {ended}");
+        Ok(())
+    }
+
+    /// Kills it with SIGKILL, and waits for its end.
+    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     /// Uploads a component for the plugin of a bot.

@@ -8,7 +8,8 @@
 //!
 //! **Dialogs** `script` and `child` follow the steps in their options, `{"steps": [{"kind", "data", "say", "trap", "pad"}, …]}`:
 //! each event takes the next one; `pad` is how many spaces follow its data. They say which event they got, unless the step is `"quiet": true`. Without a step left
-//! they are done with what the event brought. `{"forever": "call"}` and `{"forever": "replace"}` never end.
+//! they are done with what the event brought. `{"forever": "call"}` and `{"forever": "replace"}` never end, and
+//! `{"forever": "wait"}` waits again after each event.
 //!
 //! Settings: `state-version`, `migrate` (`accept`, `reject`, `trap`), `routes` (as in the manifest).
 
@@ -152,13 +153,14 @@ fn follow(kind: &str, event: &Event, state: Option<String>) -> Result<Step, Faul
         "begin" => data.clone(),
         _ => state.and_then(|state| serde_json::from_str(&state).ok()).unwrap_or_default(),
     };
-    if let Some(kind) = script["forever"].as_str() {
+    if let Some(kind @ ("call" | "replace")) = script["forever"].as_str() {
         let data = json!({ "dialog": "child", "options": script });
         return Ok(Step { kind: kind.into(), state: None, data: data.to_string() });
     }
+    let waits_again = script["forever"] == "wait";
     let next = match script["steps"].as_array_mut() {
         Some(steps) if !steps.is_empty() && kind != "reprompt" => steps.remove(0),
-        _ if kind == "reprompt" => json!({ "kind": "wait" }),
+        _ if kind == "reprompt" || waits_again => json!({ "kind": "wait" }),
         _ => json!({ "kind": "done", "data": data }),
     };
     if next["quiet"] != true {
