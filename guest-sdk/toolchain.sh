@@ -188,7 +188,7 @@ build_js() {
     for name in "$@"; do
         case $name in
         surface-*) world=full-plugin wit=$(ungated_wit) ;;
-        *) world=dialog-plugin wit=$root/wit ;;
+        *) world=full-plugin wit=$root/wit ;;
         esac
         "$tools/node_modules/.bin/componentize-qjs" --sync --wit "$wit" --world "$world" \
             --js "$root/tests/guests/js/$name.js" --output "$out/$name.wasm" >&2
@@ -219,7 +219,7 @@ build_python() {
     for name in "$@"; do
         case $name in
         surface-*) options=(--all-features --world full-plugin) ;;
-        *) options=(--world dialog-plugin) ;;
+        *) options=(--world full-plugin) ;;
         esac
         "$tools/bin/componentize-py" --quiet --wit-path "$root/wit" "${options[@]}" componentize \
             --python-path "$root/tests/guests/python" --output "$out/$name.wasm" "${name//-/_}" >&2

@@ -368,3 +368,27 @@ async fn a_swap_changes_the_layers_of_the_next_turn() {
     host.reconfigure("bot", "middleware = true", "middleware = false").await;
     host.bot("bot").says("hi").replies("heard: hi").await;
 }
+
+/// Redaction from the outermost layer: no plugin, no channel and no dead letter sees a number.
+#[tokio::test(flavor = "multi_thread")]
+async fn redact_removes_numbers_from_all_that_enters_and_leaves() {
+    let config = Config::new().bot("bot", &[]).plugin("bot", "redact", "grants = { middleware = true }");
+    let Some(host) = Host::start(config.plugin("bot", "scripted", HANDLER)).await else { return };
+    host.bot("bot")
+        .says("set conversation k \"4111 1111 1111 1111\"\nget conversation k")
+        .replies("done")
+        .replies("\"[card]\"")
+        .says("call +49 171 1234567")
+        .replies("heard: call [phone]")
+        .await;
+    // Spelled so that it becomes a number on the way out only.
+    let steps =
+        json!([{ "kind": "prompt", "quiet": true, "data": { "kind": "text", "prompt": "\u{30}171 1234567?" } }]);
+    host.bot("bot").says(&format!("begin script {}", json!({ "steps": steps }))).replies("[phone]?").await;
+    // What cannot be delivered is kept without it.
+    let mut unreachable = message("try 4111 1111 1111 1111");
+    unreachable["serviceUrl"] = "http://127.0.0.1:9".into();
+    assert_eq!(host.post("bot", &unreachable).await.status, 200);
+    let letter = host.dead_letter("bot", &unreachable).await;
+    assert!(!letter.to_string().contains("4111"), "{letter:#}");
+}

@@ -99,6 +99,38 @@ async fn remembers_and_asks(language: &str) {
         .await;
 }
 
+/// As middleware it stops and replaces, inwards and outwards.
+async fn intercepts(language: &str) {
+    let more = "settings.greeting = 'Hello'\nlimits.cpu-ms = 2000\ngrants = { middleware = true }";
+    let config = Config::new().bot("portable", &[]).plugin("portable", &format!("portable-{language}"), more);
+    let Some(host) = Host::start(config).await else { return };
+    host.bot("portable")
+        .says("hi")
+        .replies("Hello, user: hi")
+        .says("secret")
+        .says("swap")
+        .replies("Hello, user: swapped")
+        .says("hush")
+        .says("loud ünï")
+        .replies("HELLO, USER: LOUD ÜNÏ!")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rust_intercepts() {
+    intercepts("rust").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn javascript_intercepts() {
+    intercepts("js").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_intercepts() {
+    intercepts("python").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rust_remembers_and_asks() {
     remembers_and_asks("rust").await;

@@ -3,7 +3,7 @@
 
 wit_bindgen::generate!({ path: "../../wit", world: "plugin" });
 
-/// The export that only some plugins have. `register!(…, dialogs)` exports it from the plugin's crate: what the SDK
+/// The exports that only some plugins have. `register!(…, dialogs)` exports it from the plugin's crate: what the SDK
 /// exports itself, every plugin exports. The linker unites both worlds.
 pub mod dialogs {
     wit_bindgen::generate!({
@@ -19,5 +19,23 @@ pub mod dialogs {
         pub_export_macro: true,
         export_macro_name: "export_dialogs",
         default_bindings_module: "turntable_sdk::__private::dialogs",
+    });
+}
+
+/// The same for `register!(…, middleware)`.
+pub mod middleware {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package turntable:sdk;
+            world middleware {
+                export turntable:bot/middleware@0.1.0;
+            }
+        ",
+        world: "turntable:sdk/middleware",
+        with: { "turntable:bot/types@0.1.0": crate::bindings::turntable::bot::types },
+        pub_export_macro: true,
+        export_macro_name: "export_middleware",
+        default_bindings_module: "turntable_sdk::__private::middleware",
     });
 }

@@ -11,6 +11,7 @@ mod fault;
 mod host;
 mod invoke;
 mod manifest;
+mod middleware;
 pub mod prompt;
 mod register;
 mod stack;
@@ -33,6 +34,7 @@ pub use dispatch::dispatch;
 pub use fault::{Fault, Flow, Result};
 pub use invoke::{AdaptiveCardAction, InvokeResponse, NOT_IMPLEMENTED, QueryOptions, Search, TokenExchange};
 pub use manifest::{After, Manifest, Route};
+pub use middleware::{Middleware, Passage, sender};
 pub use prompt::Prompt;
 pub use serde_json::{Value, json};
 pub use stack::{Frame, Stack};
@@ -44,7 +46,8 @@ pub mod prelude {
     pub use crate::Flow::{Handled, Next};
     pub use crate::{
         Activity, Attachment, Bot, CardAction, ChannelAccount, DialogSet, Dialogs, Dialogue, Fault, Flow, HeroCard,
-        InvokeResponse, Level, Manifest, Result, Route, Scope, StraightLine, Turn, Verdict, Waterfall,
+        InvokeResponse, Level, Manifest, Middleware, Passage, Result, Route, Scope, StraightLine, Turn, Verdict,
+        Waterfall,
     };
 }
 
@@ -52,5 +55,5 @@ pub mod prelude {
 pub mod __private {
     pub use crate::register::{PerTurn, Plugin};
     #[cfg(target_family = "wasm")]
-    pub use crate::{bindings::dialogs, register::component::Component};
+    pub use crate::{bindings::dialogs, bindings::middleware, register::component::Component};
 }

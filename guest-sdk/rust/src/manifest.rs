@@ -27,6 +27,8 @@ pub struct Manifest {
     activities: Option<Vec<String>>,
     routes: Vec<Route>,
     dialogs: Vec<(String, u32)>,
+    is_middleware: bool,
+    intercepts: Option<Vec<String>>,
     wants: Map<String, Value>,
     settings: Option<Value>,
 }
@@ -122,6 +124,14 @@ impl Manifest {
         self
     }
 
+    /// Sets the events that middleware takes: `receive`, `send`, `update`, `delete`, `turn-end`. The others pass without a
+    /// call. Default: all.
+    #[must_use]
+    pub fn intercepts<const N: usize>(mut self, events: [&str; N]) -> Self {
+        self.intercepts = Some(events.map(str::to_owned).into());
+        self
+    }
+
     /// Sets the JSON schema of the settings; the host refuses to load the plugin with settings that break it.
     #[must_use]
     pub fn settings(mut self, schema: impl Into<Value>) -> Self {
@@ -157,6 +167,13 @@ impl Manifest {
         dialogs.ids().fold(self.wants_dialogs(), |manifest, (id, version)| manifest.dialog(id, version))
     }
 
+    /// Lists the role of a bot that intercepts, and asks for the grant.
+    #[must_use]
+    pub(crate) fn of_middleware(mut self) -> Self {
+        self.is_middleware = true;
+        self.want("middleware", true)
+    }
+
     /// Takes name and version of the Cargo package where none is set.
     #[must_use]
     pub(crate) fn of_package(mut self, name: &str, version: &str) -> Self {
@@ -176,8 +193,10 @@ impl Manifest {
         put("name", self.name.map(Value::from));
         put("version", self.version.map(Value::from));
         put("description", self.description.map(Value::from));
-        let roles: &[&str] = if self.dialogs.is_empty() { &["handler"] } else { &["handler", "dialogs"] };
+        let roles = [("handler", true), ("dialogs", !self.dialogs.is_empty()), ("middleware", self.is_middleware)];
+        let roles: Vec<&str> = roles.iter().filter(|(_, is)| *is).map(|(role, _)| *role).collect();
         put("roles", Some(json!(roles)));
+        put("intercepts", self.intercepts.map(Value::from));
         put("activities", self.activities.map(Value::from));
         let routes: Vec<Value> = self.routes.into_iter().map(Route::into_value).collect();
         put("routes", (!routes.is_empty()).then(|| routes.into()));

@@ -1,6 +1,7 @@
 //! How a crate becomes a plugin: the macro, and what it hands to the exports of the component.
 
-use crate::{Bot, DialogSet, Dialogs};
+use crate::middleware::{self, HookEvent};
+use crate::{Bot, DialogSet, Dialogs, Manifest, Middleware, Passage};
 
 /// Makes a type the crate's bot. Stands once, at the top level of `lib.rs`.
 ///
@@ -24,7 +25,9 @@ use crate::{Bot, DialogSet, Dialogs};
 /// # fn main() {}
 /// ```
 ///
-/// A bot with dialogs is registered with `turntable_sdk::register!(YourBot, dialogs)`; see [`Dialogs`].
+/// A bot with dialogs is registered with `turntable_sdk::register!(YourBot, dialogs)`, see [`Dialogs`]; one that intercepts
+/// with `turntable_sdk::register!(YourBot, middleware)`, see [`Middleware`]; one that does both with
+/// `turntable_sdk::register!(YourBot, dialogs, middleware)`.
 ///
 /// A type that is no bot or has no `Default`, and a second registration, are compile errors. A crate *without* one is
 /// found when the component is linked: `undefined symbol: turntable_sdk::register!(YourBot)`. `cargo check` and native
@@ -45,18 +48,42 @@ macro_rules! register {
             $crate::__private::Plugin::with_dialogs::<$bot>(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         }
 
+        $crate::register!(@export dialogs export_dialogs);
+    };
+    ($bot:ty, middleware $(,)?) => {
+        #[doc(hidden)]
+        #[cfg_attr(target_family = "wasm", unsafe(export_name = "turntable_sdk::register!(YourBot)"))]
+        pub fn the_bot_is_registered_once() -> $crate::__private::Plugin {
+            $crate::__private::Plugin::of::<$bot>(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+                .and_middleware::<$bot>()
+        }
+
+        $crate::register!(@export middleware export_middleware);
+    };
+    ($bot:ty, dialogs, middleware $(,)?) => {
+        #[doc(hidden)]
+        #[cfg_attr(target_family = "wasm", unsafe(export_name = "turntable_sdk::register!(YourBot)"))]
+        pub fn the_bot_is_registered_once() -> $crate::__private::Plugin {
+            $crate::__private::Plugin::with_dialogs::<$bot>(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+                .and_middleware::<$bot>()
+        }
+
+        $crate::register!(@export dialogs export_dialogs);
+        $crate::register!(@export middleware export_middleware);
+    };
+    (@export $world:ident $export:ident) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
             use $crate::__private::Component;
-    $crate::__private::dialogs::export_dialogs!(Component with_types_in $crate::__private::dialogs);
+            $crate::__private::$world::$export!(Component with_types_in $crate::__private::$world);
         };
     };
     ($bot:ty, $other:tt $(,)?) => {
         compile_error!(concat!(
             "`",
             stringify!($other),
-            "` is nothing that a plugin can have; write `turntable_sdk::register!(YourBot);` ",
-            "or `turntable_sdk::register!(YourBot, dialogs);`"
+            "` is nothing that a plugin can have; write `turntable_sdk::register!(YourBot);`, or ",
+            "with `, dialogs`, `, middleware` or `, dialogs, middleware` after it"
         ));
     };
     () => {
@@ -68,12 +95,16 @@ macro_rules! register {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Plugin {
-    /// Builds the bot's manifest as JSON text.
-    pub describe: fn(&str, &str) -> String,
+    /// Builds the bot's manifest.
+    pub describe: fn(&str, &str) -> Manifest,
     #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "only a component has an entry point"))]
     run: fn(&mut crate::Turn) -> crate::Result,
     #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "only a component has an entry point"))]
     dialogs: fn() -> DialogSet,
+    #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "only a component has an entry point"))]
+    middleware: fn(&mut crate::Turn, HookEvent<'_>) -> crate::Result<Option<Passage>>,
+    /// What `and_…` adds to the manifest.
+    is_middleware: bool,
     package: (&'static str, &'static str),
 }
 
@@ -99,9 +130,11 @@ impl Plugin {
     /// Erases the type of the bot.
     pub fn of<B: Bot + PerTurn>(name: &'static str, version: &'static str) -> Self {
         Self {
-            describe: |name, version| B::build().manifest().of_package(name, version).into_value().to_string(),
+            describe: |name, version| B::build().manifest().of_package(name, version),
             run: |turn| crate::dispatch::run(&mut B::build(), turn),
             dialogs: DialogSet::new,
+            middleware: |_, _| Ok(None),
+            is_middleware: false,
             package: (name, version),
         }
     }
@@ -111,16 +144,24 @@ impl Plugin {
         Self {
             describe: |name, version| {
                 let bot = B::build();
-                bot.manifest().of_dialogs(&bot.dialogs()).of_package(name, version).into_value().to_string()
+                bot.manifest().of_dialogs(&bot.dialogs()).of_package(name, version)
             },
             dialogs: || B::build().dialogs(),
             ..Self::of::<B>(name, version)
         }
     }
 
+    /// Adds what a bot intercepts.
+    #[must_use]
+    pub fn and_middleware<B: Middleware + PerTurn>(self) -> Self {
+        Self { middleware: |turn, event| middleware::take(&mut B::build(), turn, event), is_middleware: true, ..self }
+    }
+
     /// Returns the manifest as JSON text.
     pub fn manifest(&self) -> String {
-        (self.describe)(self.package.0, self.package.1)
+        let manifest = (self.describe)(self.package.0, self.package.1);
+        let manifest = if self.is_middleware { manifest.of_middleware() } else { manifest };
+        manifest.into_value().to_string()
     }
 }
 
@@ -134,9 +175,11 @@ pub(crate) mod component {
     use super::Plugin;
     use crate::bindings::dialogs::exports::turntable::bot::dialog_handler;
     use crate::bindings::exports::turntable::bot::bot_handler::{Fault, Flow, Guest, TurnMeta};
+    use crate::bindings::middleware::exports::turntable::bot::middleware as exported;
     use crate::bindings::turntable::bot::types;
     use crate::host::{Imports, fault_out, flow_out, meta_in, step_out};
-    use crate::{Activity, Event, Step, Turn};
+    use crate::middleware::HookEvent;
+    use crate::{Activity, Event, Passage, Step, Turn, Value};
 
     unsafe extern "Rust" {
         #[link_name = "turntable_sdk::register!(YourBot)"]
@@ -162,6 +205,31 @@ pub(crate) mod component {
         fn on_dialog(meta: TurnMeta, event: types::Event, state: Option<String>) -> Result<types::Step, Fault> {
             take(meta, &event, state.as_deref()).map(step_out).map_err(fault_out)
         }
+    }
+
+    impl exported::Guest for Component {
+        fn on_event(meta: TurnMeta, event: types::Event) -> Result<types::Step, Fault> {
+            let step = |kind: &str, data: String| types::Step { kind: kind.to_owned(), state: None, data };
+            match intercept(meta, &event).map_err(fault_out)? {
+                None => Ok(step("ignored", String::new())),
+                Some(Passage::Pass) => Ok(step("pass", String::new())),
+                Some(Passage::Stop) => Ok(step("stop", String::new())),
+                Some(Passage::Replace(activity)) => {
+                    Ok(step("replace", Value::Object(activity.into_object()).to_string()))
+                }
+            }
+        }
+    }
+
+    fn intercept(meta: TurnMeta, event: &types::Event) -> crate::Result<Option<Passage>> {
+        let mut meta = meta_in(meta);
+        let activity = match event.kind.as_str() {
+            "receive" => serde_json::from_str(&event.data)?,
+            _ => Activity::new(&*meta.kind),
+        };
+        meta.extra.push(("sender".to_owned(), event.name.clone()));
+        let mut turn = Turn::new(meta, activity, Rc::new(Imports));
+        (registered().middleware)(&mut turn, HookEvent { kind: &event.kind, data: &event.data })
     }
 
     fn take(meta: TurnMeta, event: &types::Event, state: Option<&str>) -> crate::Result<Step> {

@@ -42,8 +42,9 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use crate::activity::{Activity, ChannelAccount, ConversationAccount};
+use crate::middleware::{self, HookEvent};
 use crate::turn::Meta;
-use crate::{Bot, DialogSet, Dialogs, Fault, Flow, Manifest, dispatch};
+use crate::{Bot, DialogSet, Dialogs, Fault, Flow, Manifest, Middleware, Passage, Turn, dispatch};
 use engine::Engine;
 use fake::{FakeHost, Script};
 use memory::Memory;
@@ -241,7 +242,21 @@ impl<B: Bot + Default> TestHost<B> {
             Ok(activity) => activity,
             Err(error) => return Answer::failed(error.into()),
         };
-        let meta = Meta {
+        let meta = self.meta(&activity, trigger);
+        let mut last = Answer::new(Ok(Flow::Next));
+        for _ in 0..=RERUNS_MAX {
+            let (answer, committed) = self.attempt(&meta, &activity);
+            if committed {
+                return answer;
+            }
+            last = answer;
+        }
+        let fault = Fault::conflict("somebody else wrote a value that this turn relied on, each time it ran");
+        Answer { sent: Vec::new(), result: Err(fault), ..last }
+    }
+
+    fn meta(&self, activity: &Activity, trigger: &str) -> Meta {
+        Meta {
             turn_id: "01TEST0TURN000000000000000".to_owned(),
             bot_id: "test".to_owned(),
             channel_id: activity.channel_id.clone().unwrap_or_default(),
@@ -254,17 +269,7 @@ impl<B: Bot + Default> TestHost<B> {
                 ("plugin".to_owned(), "test".to_owned()),
                 ("random-seed".to_owned(), "00112233445566778899aabbccddeeff".to_owned()),
             ],
-        };
-        let mut last = Answer::new(Ok(Flow::Next));
-        for _ in 0..=RERUNS_MAX {
-            let (answer, committed) = self.attempt(&meta, &activity);
-            if committed {
-                return answer;
-            }
-            last = answer;
         }
-        let fault = Fault::conflict("somebody else wrote a value that this turn relied on, each time it ran");
-        Answer { sent: Vec::new(), result: Err(fault), ..last }
     }
 
     /// Runs the turn once; false: somebody else wrote what it relied on, and it must run again.
@@ -303,6 +308,34 @@ impl<B: Dialogs + Default> TestHost<B> {
     /// Makes a host like [`new`](Self::new) that runs the bot's dialogs, too.
     pub fn with_dialogs() -> Self {
         Self { dialogs: || B::default().dialogs(), ..Self::new() }
+    }
+}
+
+impl<B: Middleware + Default> TestHost<B> {
+    /// What the bot makes of an incoming activity, as middleware.
+    pub fn receives(&self, activity: impl Into<Activity>) -> crate::Result<Passage> {
+        self.intercepts("receive", self.filled_in(activity.into()), "")
+    }
+
+    /// What the bot makes, as middleware, of an activity that a plugin named `sender` sends.
+    pub fn intercepts_send(&self, sender: &str, activity: impl Into<Activity>) -> crate::Result<Passage> {
+        self.intercepts("send", self.filled_in(activity.into()), sender)
+    }
+
+    /// What the bot makes, as middleware, of an activity that replaces the one with its `id`.
+    pub fn intercepts_update(&self, sender: &str, activity: impl Into<Activity>) -> crate::Result<Passage> {
+        self.intercepts("update", self.filled_in(activity.into()), sender)
+    }
+
+    fn intercepts(&self, kind: &str, activity: Activity, sender: &str) -> crate::Result<Passage> {
+        let mut meta = self.meta(&activity, &format!("middleware:{kind}"));
+        meta.extra.push(("sender".to_owned(), sender.to_owned()));
+        let data = Value::Object(activity.clone().into_object()).to_string();
+        let host = Rc::new(FakeHost::new(self.script.clone(), activity.clone(), Rc::clone(&self.memory)));
+        let mut turn = Turn::new(meta, activity, host.clone());
+        let passage = middleware::take(&mut B::default(), &mut turn, HookEvent { kind, data: &data })?;
+        host.commit();
+        Ok(passage.unwrap_or(Passage::Pass))
     }
 }
 

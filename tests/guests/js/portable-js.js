@@ -83,16 +83,30 @@ export const dialogHandler = {
   },
 };
 
+export const middleware = {
+  onEvent(meta, event) {
+    const activity = JSON.parse(event.data);
+    const text = activity.text ?? "";
+    const replace = (other) => step("replace", { ...activity, text: other });
+    if (event.kind === "receive" && text === "secret") return step("stop");
+    if (event.kind === "receive" && text === "swap") return replace("swapped");
+    if (event.kind === "send" && text.includes("hush")) return step("stop");
+    if (event.kind === "send" && text.includes("loud")) return replace(`${text.toUpperCase()}!`);
+    return step("pass");
+  },
+};
+
 export const botHandler = {
   describe() {
     return JSON.stringify({
       name: "portable",
       version: "0.1.0",
-      roles: ["handler", "dialogs"],
+      roles: ["handler", "dialogs", "middleware"],
+      intercepts: ["receive", "send"],
       activities: ["message"],
       routes: [{ name: "stop", pattern: "stop", after: "none" }],
       dialogs: [{ id: "age", "state-version": 0 }],
-      wants: { state: ["conversation", "user"], dialogs: true },
+      wants: { state: ["conversation", "user"], dialogs: true, middleware: true },
     });
   },
 

@@ -79,17 +79,34 @@ class DialogHandler(exports.DialogHandler):
         return step("ignored")
 
 
+class Middleware(exports.Middleware):
+    def on_event(self, meta, event):
+        activity = json.loads(event.data)
+        text = activity.get("text") or ""
+        match event.kind:
+            case "receive" if text == "secret":
+                return step("stop")
+            case "receive" if text == "swap":
+                return step("replace", {**activity, "text": "swapped"})
+            case "send" if "hush" in text:
+                return step("stop")
+            case "send" if "loud" in text:
+                return step("replace", {**activity, "text": text.upper() + "!"})
+        return step("pass")
+
+
 class BotHandler(exports.BotHandler):
     def describe(self):
         return json.dumps(
             {
                 "name": "portable",
                 "version": "0.1.0",
-                "roles": ["handler", "dialogs"],
+                "roles": ["handler", "dialogs", "middleware"],
+                "intercepts": ["receive", "send"],
                 "activities": ["message"],
                 "routes": [{"name": "stop", "pattern": "stop", "after": "none"}],
                 "dialogs": [{"id": "age", "state-version": 0}],
-                "wants": {"state": ["conversation", "user"], "dialogs": True},
+                "wants": {"state": ["conversation", "user"], "dialogs": True, "middleware": True},
             }
         )
 

@@ -15,6 +15,7 @@ impl Bot for Portable {
             .activities(["message"])
             .route(Route::new("stop", "stop").after(After::None))
             .wants_state([Scope::Conversation, Scope::User])
+            .intercepts(["receive", "send"])
     }
 
     fn on_route(&mut self, turn: &mut Turn, _name: &str) -> Result {
@@ -89,6 +90,26 @@ impl Dialogs for Portable {
     }
 }
 
+impl Middleware for Portable {
+    fn on_receive(&mut self, turn: &mut Turn) -> Result<Passage> {
+        Ok(match turn.text() {
+            "secret" => Passage::Stop,
+            "swap" => Passage::replace(Activity { text: Some("swapped".to_owned()), ..turn.activity().clone() }),
+            _ => Passage::Pass,
+        })
+    }
+
+    fn on_send(&mut self, _turn: &mut Turn, activity: &Activity) -> Result<Passage> {
+        Ok(match activity.text.as_deref().unwrap_or_default() {
+            text if text.contains("hush") => Passage::Stop,
+            text if text.contains("loud") => {
+                Passage::replace(Activity { text: Some(format!("{}!", text.to_uppercase())), ..activity.clone() })
+            }
+            _ => Passage::Pass,
+        })
+    }
+}
+
 fn count(turn: &Turn) -> Result<()> {
     let sum = turn.state().conversation::<u32>("count").update(|count| {
         *count += 1;
@@ -135,7 +156,7 @@ fn start(id: &str) -> String {
     id.chars().take(3).collect()
 }
 
-turntable_sdk::register!(Portable, dialogs);
+turntable_sdk::register!(Portable, dialogs, middleware);
 
 #[cfg(test)]
 mod tests {
@@ -209,6 +230,7 @@ mod tests {
         let manifest = host().manifest();
         let expected = json!({
             "name": "portable", "version": "0.1.0", "roles": ["handler", "dialogs"], "activities": ["message"],
+            "intercepts": ["receive", "send"],
             "routes": [{ "name": "stop", "pattern": "stop", "after": "none" }],
             "dialogs": [{ "id": "age", "state-version": 0 }],
             "wants": { "state": ["conversation", "user"], "dialogs": true },

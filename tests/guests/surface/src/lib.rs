@@ -6,7 +6,7 @@ mod bindings {
     wit_bindgen::generate!({
         path: "../../../wit",
         world: "full-plugin",
-        features: ["state", "conversations", "dialogs", "middleware", "calls", "text-stream", "user-tokens", "full"],
+        features: ["conversations", "calls", "text-stream", "user-tokens"],
     });
 }
 
