@@ -26,6 +26,7 @@ mod portable;
 mod sdk;
 mod shutdown;
 mod state;
+mod storage;
 mod swap;
 mod tidy;
 mod travel;

@@ -431,10 +431,14 @@ fn run(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Res
     statement.execute(params).map_err(|error| failed("write", &error))
 }
 
+/// Our own lock keeps other hosts out; SQLite's shell and programs that copy databases do not ask for it.
+const LOCKED: &str = "another program has locked the file; end it: ";
+
 /// What an error of SQLite means for an operator.
 fn failed(what: &str, error: &rusqlite::Error) -> StorageError {
     let hint = match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => "the disk is full; make room, and the host goes on: ",
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => LOCKED,
         Some(rusqlite::ErrorCode::ReadOnly) => "the file or its folder is read-only: ",
         Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
             "the file is damaged; stop the host and run `turntable store check`: "

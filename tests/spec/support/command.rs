@@ -23,12 +23,12 @@ pub(crate) fn binary() -> Command {
     command
 }
 
-/// Returns [`binary`] as on a machine that gives a process no more address space than this.
-pub(crate) fn with_address_space(bytes: u64) -> Command {
+/// Returns [`binary`] started through another program, whose words come first; none: started directly.
+pub(crate) fn through(launcher: &[String]) -> Command {
     let binary = binary();
-    let mut command = Command::new("sh");
-    // The shell limits itself, and becomes the host.
-    command.arg("-c").arg(format!("ulimit -v {} && exec \"$0\" \"$@\"", bytes / 1024)).arg(binary.get_program());
+    let [program, words @ ..] = launcher else { return binary };
+    let mut command = Command::new(program);
+    command.args(words).arg(binary.get_program());
     for (name, value) in binary.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -36,6 +36,11 @@ pub(crate) fn with_address_space(bytes: u64) -> Command {
         };
     }
     command
+}
+
+/// A launcher for [`through`]: a shell that does this first, and becomes the program.
+pub(crate) fn after(shell: &str) -> Vec<String> {
+    ["sh", "-c", &format!("{shell} && exec \"$0\" \"$@\"")].map(str::to_owned).into()
 }
 
 /// Runs `turntable` with these arguments and this input to its end.

@@ -25,7 +25,7 @@ pub(crate) struct Config {
     text: String,
     bots: String,
     complete: bool,
-    address_space_gib: Option<u64>,
+    launcher: Vec<String>,
 }
 
 impl Config {
@@ -42,7 +42,7 @@ impl Config {
             cache.display()
         );
         // Hosts with one key share compiled code: each component is compiled once for all specs.
-        Self { folder, text, bots: String::new(), complete: true, address_space_gib: None }.key(7)
+        Self { folder, text, bots: String::new(), complete: true, launcher: Vec::new() }.key(7)
     }
 
     /// Gives the host this key of compiled code instead of the one that all specs share.
@@ -54,9 +54,19 @@ impl Config {
     }
 
     /// Starts the host on a machine that gives a process no more address space than this.
-    pub(crate) fn address_space_gib(mut self, gib: u64) -> Self {
-        self.address_space_gib = Some(gib);
+    pub(crate) fn address_space_gib(self, gib: u64) -> Self {
+        self.launcher(command::after(&format!("ulimit -v {}", gib << 20)))
+    }
+
+    /// Starts the host through another program, whose words these are.
+    pub(crate) fn launcher(mut self, words: Vec<String>) -> Self {
+        self.launcher = words;
         self
+    }
+
+    /// Returns the folder that the host keeps its data in.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join(".turntable")
     }
 
     /// Sets a key, such as `server.acknowledge-ms`, to a TOML value.
@@ -101,19 +111,22 @@ impl Config {
         }
         let file = self.folder.path().join("turntable.toml");
         fs::write(&file, format!("{}\n{}", self.text, self.bots)).unwrap();
-        let mut command = match self.address_space_gib {
-            None => command::binary(),
-            Some(gib) => command::with_address_space(gib << 30),
-        };
-        command.args(["serve", "--log-format", "json", "--ports-file"]).args([ports_file, &file]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        Some(command)
+        Some(serving(&self.launcher, ports_file, &file))
     }
+}
+
+/// The command that serves a configuration.
+fn serving(launcher: &[String], ports_file: &Path, config: &Path) -> Command {
+    let mut command = command::through(launcher);
+    command.args(["serve", "--log-format", "json", "--ports-file"]).args([ports_file, config]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
 }
 
 /// A running host.
 pub(crate) struct Host {
     folder: TempDir,
+    launcher: Vec<String>,
     child: Child,
     log: Arc<Log>,
     public: SocketAddr,
@@ -143,7 +156,15 @@ impl Host {
         let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         // From here on dropping it kills the child and shows its log, also where it does not start.
-        let mut host = Self { folder: config.folder, child, log, public: unbound, admin: unbound, client };
+        let mut host = Self {
+            folder: config.folder,
+            launcher: config.launcher,
+            child,
+            log,
+            public: unbound,
+            admin: unbound,
+            client,
+        };
         host.logged("\"listening\"").await;
         let ports: Ports = serde_json::from_slice(&fs::read(&ports_file).unwrap()).unwrap();
         (host.public, host.admin) = (ports.public, ports.admin);
@@ -157,10 +178,7 @@ impl Host {
         self.child.wait().unwrap();
         let ports_file = self.folder.path().join("ports.json");
         let _ = fs::remove_file(&ports_file);
-        let mut command = command::binary();
-        command.args(["serve", "--log-format", "json", "--ports-file"]);
-        command.args([&ports_file, &self.folder.path().join("turntable.toml")]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut command = serving(&self.launcher, &ports_file, &self.folder.path().join("turntable.toml"));
         if let Some(crash) = crash {
             command.env("TURNTABLE_CRASH", crash);
         }
@@ -180,8 +198,7 @@ impl Host {
 
     /// Kills the host with SIGKILL and does not wait for its end.
     pub(crate) fn kill(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::KILL).unwrap();
     }
 
     /// Posts an activity to a bot; none where the host is gone before it has answered.
@@ -192,12 +209,40 @@ impl Host {
 
     /// Starts a host that must not come up, and returns what it said. None where a component is missing.
     pub(crate) async fn fails_to_start(config: Config) -> Option<String> {
-        let mut command = config.command(&config.folder.path().join("ports.json"))?;
-        let ended = tokio::task::spawn_blocking(move || command.output().expect("the built binary starts"));
-        let output = within("the end of a host that cannot start", ended).await.unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        Some(said)
+        let command = config.command(&config.folder.path().join("ports.json"))?;
+        Some(refusal(command).await)
+    }
+
+    /// Stops the host, where it still runs, starts it again on the same files, where it must not come up, and returns what
+    /// it said.
+    pub(crate) async fn refuses_to_start(&mut self) -> String {
+        self.ends().await;
+        let file = self.folder.path().join("turntable.toml");
+        refusal(serving(&self.launcher, &self.folder.path().join("ports.json"), &file)).await
+    }
+
+    /// Sends SIGTERM, where the host still runs, and waits for its end. [`again`](Self::again) starts it again.
+    pub(crate) async fn ends(&mut self) -> ExitStatus {
+        if self.child.try_wait().unwrap().is_none() {
+            self.signal();
+        }
+        self.wait().await
+    }
+
+    async fn wait(&mut self) -> ExitStatus {
+        let mut state = self.log.state.subscribe();
+        within("the end of the log", state.wait_for(|(_, ended)| *ended)).await.unwrap();
+        self.child.wait().unwrap()
+    }
+
+    /// Returns the process id.
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
+    /// Returns the folder that the host keeps its data in.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join(".turntable")
     }
 
     /// Returns a URL of the public listener.
@@ -313,26 +358,29 @@ impl Host {
 
     /// Sends SIGTERM, waits for the end, and returns the exit status with the host's folder.
     pub(crate) async fn stop_and_keep(mut self) -> (ExitStatus, TempDir) {
-        self.signal();
-        let mut state = self.log.state.subscribe();
-        within("the end of the log", state.wait_for(|(_, ended)| *ended)).await.unwrap();
-        let status = self.child.wait().unwrap();
+        let status = self.ends().await;
         (status, std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()))
     }
 
     /// Sends SIGTERM.
     pub(crate) fn signal(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
     }
 
     /// Waits for the end, and returns the exit status with the log.
     pub(crate) async fn ended(mut self) -> (ExitStatus, Vec<String>) {
-        let mut state = self.log.state.subscribe();
-        within("the end of the log", state.wait_for(|(_, ended)| *ended)).await.unwrap();
-        let status = self.child.wait().unwrap();
+        let status = self.wait().await;
         (status, self.log.lines.lock().unwrap().clone())
     }
+}
+
+/// Runs a host to its end that must not come up, and returns what it said.
+async fn refusal(command: Command) -> String {
+    let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("the built binary starts");
+    let output = within("the end of a host that cannot start", child.wait_with_output()).await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    said
 }
 
 impl Drop for Host {

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use rustix::fs::{FlockOperation, flock, statfs};
 
+use super::failed;
 use crate::config::Durability;
 
 /// Each migration brings the schema from its position to the next; `user_version` says how many were done.
@@ -54,6 +56,8 @@ impl StoreFile {
         let file = Self { path: path.to_owned(), durability, _lock: lock };
         let was_clean = std::fs::metadata(wal(path)).map_or(true, |wal| wal.len() == 0);
         let mut connection = file.connect().and_then(|connection| {
+            // What a killed process left in the log is not written into a file that may be refused.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             Ok(connection)
         });
@@ -64,8 +68,11 @@ impl StoreFile {
             }
         }
         match &mut connection {
-            Ok(connection) => migrate(connection, path)?,
-            Err(error) => return Err(broken(path, &error.to_string())),
+            Ok(connection) => {
+                migrate(connection, path)?;
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+            }
+            Err(error) => return Err(refused(path, error)),
         }
         Ok(file)
     }
@@ -102,6 +109,25 @@ pub(super) fn check(connection: &Connection) -> anyhow::Result<Vec<String>> {
     }
 }
 
+/// Why the file cannot be opened, and what to do: it is not damaged where it only cannot be written.
+fn refused(path: &Path, error: &rusqlite::Error) -> anyhow::Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            let path = path.display();
+            anyhow::anyhow!(
+                "cannot write {path}: {error}; storage.path must be in a folder that this user may write, and every file \
+                 beside it named like it must be this user's"
+            )
+        }
+        Some(
+            ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked,
+        ) => {
+            anyhow::anyhow!("{:#}", failed(&format!("cannot open the store {}", path.display()), error))
+        }
+        _ => broken(path, &error.to_string()),
+    }
+}
+
 fn broken(path: &Path, why: &str) -> anyhow::Error {
     anyhow::anyhow!(
         "the store {} cannot be used: {why}. Nothing was changed in it. Put a backup in its place, or move it away \
@@ -112,7 +138,7 @@ fn broken(path: &Path, why: &str) -> anyhow::Error {
 
 fn migrate(connection: &mut Connection, path: &Path) -> anyhow::Result<()> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0));
-    let version = version.map_err(|error| broken(path, &error.to_string()))?;
+    let version = version.map_err(|error| refused(path, &error))?;
     if version > MIGRATIONS.len() {
         bail!(
             "the store {} has schema {version}, written by a newer Turntable; this one knows up to {}. Use the newer one, \

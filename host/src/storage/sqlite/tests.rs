@@ -211,6 +211,26 @@ fn a_damaged_page_is_found_after_a_stop_that_was_not_clean() {
     assert!(refusal.contains("cannot be used"), "{refusal}");
 }
 
+/// The log of a killed process is written back when a connection closes; not into a file that is refused.
+#[test]
+fn a_damaged_file_is_left_as_it_is_with_its_log() {
+    let folder = Folder::new();
+    drop(folder.open());
+    let wal = folder.path().with_extension("db-wal");
+    let connection = Connection::open(folder.path()).unwrap();
+    connection.execute("INSERT INTO stacks VALUES ('bot', 'local', 'c', '[]')", []).unwrap();
+    let (mut damaged, log) = (std::fs::read(folder.path()).unwrap(), std::fs::read(&wal).unwrap());
+    assert!(!log.is_empty());
+    drop(connection);
+    let middle = damaged.len() / 2;
+    damaged[middle..].fill(0xff);
+    std::fs::write(folder.path(), &damaged).unwrap();
+    std::fs::write(&wal, &log).unwrap();
+    let refusal = folder.refusal();
+    assert!(refusal.contains("Nothing was changed in it"), "{refusal}");
+    assert!(std::fs::read(folder.path()).unwrap() == damaged && std::fs::read(&wal).unwrap() == log, "it was changed");
+}
+
 #[tokio::test]
 async fn the_file_is_private() {
     use std::os::unix::fs::PermissionsExt;

@@ -71,10 +71,14 @@ impl Writer {
         let run: Run = Box::new(move |connection| {
             let result = in_savepoint(connection, work);
             Box::new(move |committed| {
-                let result = match committed {
-                    Ok(()) => result,
-                    // What failed by itself says so; what succeeded is undone with the transaction.
-                    Err(error) => result.and_then(|_| Err(failed("commit", error))),
+                let result = match (result, committed) {
+                    (Some(result), Ok(())) => result,
+                    // What failed by itself says so.
+                    (Some(Err(error)), Err(_)) => Err(error),
+                    // What succeeded is undone with the transaction.
+                    (Some(Ok(_)), Err(error)) => Err(failed("commit", error)),
+                    (None, Err(error)) => Err(failed("begin", error)),
+                    (None, Ok(())) => Err(gone()),
                 };
                 let _ = sender.send(result);
             })
@@ -153,14 +157,18 @@ fn gathered(first: Job, queue: &Receiver<Job>) -> VecDeque<Job> {
     gathered
 }
 
+/// None: there is no transaction, and nothing was done.
 fn in_savepoint<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, StorageError>,
+) -> Option<Result<T, StorageError>> {
+    (!connection.is_autocommit()).then(|| savepoint(connection, work))
+}
+
+fn savepoint<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StorageError>,
 ) -> Result<T, StorageError> {
-    if connection.is_autocommit() {
-        // The transaction did not begin; its error says why.
-        return Err(StorageError::Unavailable(anyhow::anyhow!("the store cannot begin a transaction")));
-    }
     let savepoint = |text: &str| connection.execute_batch(text).map_err(|error| failed("savepoint", &error));
     savepoint("SAVEPOINT turn")?;
     let result = work(connection);
