@@ -9,6 +9,7 @@ mod support;
 mod admin;
 mod cli;
 mod clients;
+mod clock;
 mod compiled;
 mod config;
 mod contract;
