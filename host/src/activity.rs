@@ -238,6 +238,14 @@ pub enum ChannelInstance {
     LocalDirectLine,
 }
 
+impl ChannelInstance {
+    /// Returns the instance of a name, as it is printed.
+    pub fn named(name: &str) -> Self {
+        let local = Self::LocalDirectLine;
+        if name == local.to_string() { local } else { Self::Wire(name.into()) }
+    }
+}
+
 impl fmt::Display for ChannelInstance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -105,9 +105,11 @@ async fn run(config: Config, mut options: ServeOptions, guests: Handle) -> anyho
         None => None,
     };
     let addresses = (public.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
+    let guests_handle = guests.clone();
     let app = build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests)?;
     app.registry.load_all().await;
     take_over(&app).await?;
+    guests_handle.spawn(app.turns.clone().run_scheduler());
     let _watch = match config.runtime.watch {
         true => Some(file_watch::start(&config, app.registry.clone(), &Handle::current())?),
         false => None,
@@ -145,7 +147,12 @@ fn build(
     let connector = Arc::new(Connector::new(&config.channel, own)?);
     let deliveries =
         Arc::new(Deliveries::new(&config.channel, storage.clone(), directline.clone(), connector, Handle::current()));
-    let services = Services { storage: storage.clone(), deliveries: deliveries.clone(), plugins: plugins.clone() };
+    let services = Services {
+        storage: storage.clone(),
+        deliveries: deliveries.clone(),
+        plugins: plugins.clone(),
+        due: Arc::default(),
+    };
     let turns = Arc::new(Turns::new(&config.server, &config.runtime, services, registry.clone(), middleware, guests));
     Ok(Arc::new(App { config, public, admin, registry, turns, storage, deliveries, directline, plugins }))
 }

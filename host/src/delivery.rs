@@ -7,6 +7,7 @@
 mod courier;
 mod ids;
 mod slots;
+mod watched;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -21,6 +22,7 @@ use crate::channel::{Address, Channel};
 use crate::config;
 use crate::storage::Storage;
 use courier::{Courier, Ephemeral, Wait};
+pub use watched::{DeliveryWatch, Outcome};
 
 /// Delivers what the store holds, and what leaves at once.
 pub struct Deliveries {
@@ -98,6 +100,11 @@ impl Deliveries {
     pub fn send_now(&self, to: Address, host_id: Arc<str>, activity: Object) {
         let conversation = to.conversation.clone();
         self.push(&conversation, Work::Now(Box::new(Ephemeral { to, host_id, activity })));
+    }
+
+    /// Tells how the rows of a turn end. Called before the turn runs.
+    pub fn watch(&self, turn_id: Arc<str>) -> DeliveryWatch {
+        self.shared.courier.watched.watch(turn_id)
     }
 
     /// Waits until every lane is done, at most until the deadline. The caller has stopped all turns before.

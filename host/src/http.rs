@@ -10,6 +10,7 @@ pub mod directline;
 pub mod error;
 pub mod guard;
 pub mod messages;
+mod notifications;
 pub mod page;
 pub mod request;
 mod serve;

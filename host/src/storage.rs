@@ -1,8 +1,10 @@
 //! What outlives a turn: state, dialog stacks, redelivery marks with their answers, the outbox, the id map, dead letters.
 //!
-//! One trait, shaped for several owners from the start (`design.md` §8). Timers join it together with their users.
+//! One trait in two halves, shaped for several owners from the start (`design.md` §8).
 
 pub mod memory;
+mod met;
+pub mod notifications;
 pub mod sqlite;
 
 use std::collections::HashMap;
@@ -13,6 +15,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
+
+use self::notifications::{Notifications, ProactiveChanges};
 
 use crate::activity::{ChannelInstance, ConversationKey, Inbound, Object};
 
@@ -257,6 +261,8 @@ pub struct TurnCommit {
     /// The mark that the activity is processed, and its answer. A flush marks with the answer the turn would give now;
     /// the commit at the end replaces it.
     pub mark: Option<(RedeliveryKey, Answer)>,
+    /// References and notifications.
+    pub proactive: ProactiveChanges,
     /// Whether the turn ends with this commit. After a flush (`false`) the activity counts as processed, but redeliveries
     /// go on waiting for the answer of the end. Either way a restart does not run the activity again.
     pub ends_turn: bool,
@@ -274,6 +280,8 @@ pub enum Delivery {
     Dead {
         /// Why, fit for an operator; no activity text.
         why: String,
+        /// Whether the channel takes nothing for the conversation any more.
+        gone: bool,
     },
 }
 
@@ -316,7 +324,7 @@ impl std::error::Error for StorageError {}
 
 /// The store. Every method is atomic: it happens whole or not at all.
 #[async_trait]
-pub trait Storage: Send + Sync {
+pub trait Storage: Notifications {
     /// Claims an activity for its first run, or says how far that run is. Called once per delivery, before queueing.
     async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError>;
 

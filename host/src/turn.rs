@@ -9,9 +9,11 @@ mod feed;
 pub(crate) mod hooks;
 mod instances;
 pub mod middleware;
+pub mod proactive;
 mod queue;
 mod record;
 pub mod routes;
+mod scheduler;
 mod stack;
 mod staging;
 mod state;
@@ -31,9 +33,10 @@ pub use self::feed::{FeedItem, RecordFeed};
 use self::hooks::Hooks;
 use self::instances::{Instances, Slots};
 use self::middleware::{Middleware, Next};
-use self::queue::Queues;
+use self::queue::{Lane, Queues};
 pub(crate) use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
+use self::scheduler::Scheduler;
 pub(crate) use self::stack::{Frame, Stack};
 pub use self::staging::Staging;
 use crate::activity::{Activity, DeliveryMode, Inbound, Object};
@@ -43,6 +46,7 @@ use crate::delivery::Deliveries;
 use crate::plugin::{Failure, Meta, Runtime};
 use crate::registry::{Bot, Generation, Registry};
 pub use crate::storage::Answer;
+use crate::storage::notifications::{End, Notification};
 use crate::storage::{Accepted, Fence, KeptActivity, Lease, OutboxAction, Owner, RedeliveryKey, Storage, StorageError};
 use crate::telemetry;
 
@@ -58,6 +62,7 @@ pub struct Turns {
     middleware: Arc<[Box<dyn Middleware>]>,
     slots: Slots,
     records: Records,
+    scheduler: Scheduler,
     stopping: AtomicBool,
     /// Accepted turns that have not ended.
     running: watch::Sender<usize>,
@@ -71,6 +76,8 @@ pub struct Services {
     pub deliveries: Arc<Deliveries>,
     /// Where plugins run.
     pub plugins: Arc<Runtime>,
+    /// Told when a notification may be due.
+    pub due: Arc<tokio::sync::Notify>,
 }
 
 /// What does not change during a turn.
@@ -78,6 +85,8 @@ pub struct TurnContext {
     pub(crate) turn_id: Arc<str>,
     pub(crate) inbound: Inbound,
     pub(crate) services: Arc<Services>,
+    /// What began the turn, where it was no activity of a channel.
+    pub(crate) notification: Option<Notification>,
     /// The mark that the commit leaves. None: the activity has no id.
     mark: Option<RedeliveryKey>,
     /// Held while the activity is being kept, so that keeping it and the end of its turn cannot pass each other.
@@ -200,6 +209,15 @@ impl Ticket {
     }
 }
 
+/// What begins a turn.
+struct Origin {
+    inbound: Inbound,
+    turn_id: Arc<str>,
+    mark: Option<RedeliveryKey>,
+    keeping: Keeping,
+    notification: Option<Notification>,
+}
+
 /// Why an activity was not accepted. Nothing of it was stored; the channel may send it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -248,6 +266,7 @@ impl Turns {
             middleware: middleware::built_in().into_iter().chain(middleware).collect(),
             slots: Slots::new(plugins),
             records: Records::new(),
+            scheduler: Scheduler::default(),
             stopping: AtomicBool::new(false),
             running: watch::Sender::new(0),
         }
@@ -277,7 +296,7 @@ impl Turns {
                 Err(error) => return Err(Refusal::Storage(error.to_string())),
             }
         }
-        self.enqueue(bot, inbound, turn_id, mark, Keeping::No).await
+        self.enqueue(bot, Origin { inbound, turn_id, mark, keeping: Keeping::No, notification: None }).await
     }
 
     /// Accepts an activity that an earlier process accepted and kept. It keeps its turn id, under which it is kept.
@@ -299,21 +318,22 @@ impl Turns {
                 Err(error) => return Err(Refusal::Storage(error.to_string())),
             }
         }
-        self.enqueue(bot, inbound, kept.turn_id, mark, Keeping::Kept).await
+        let origin = Origin { inbound, turn_id: kept.turn_id, mark, keeping: Keeping::Kept, notification: None };
+        self.enqueue(bot, origin).await
     }
 
-    async fn enqueue(
-        self: &Arc<Self>,
-        bot: Arc<Bot>,
-        inbound: Inbound,
-        turn_id: Arc<str>,
-        mark: Option<RedeliveryKey>,
-        keeping: Keeping,
-    ) -> Result<Ticket, Refusal> {
+    async fn enqueue(self: &Arc<Self>, bot: Arc<Bot>, origin: Origin) -> Result<Ticket, Refusal> {
+        let Origin { inbound, turn_id, mark, keeping, notification } = origin;
+        let lane = match (&notification, inbound.activity.kind()) {
+            (Some(_), _) => Lane::Internal,
+            (None, "invoke") => Lane::Invoke,
+            (None, _) => Lane::Channel,
+        };
         let context = Arc::new(TurnContext {
             turn_id: turn_id.clone(),
             inbound,
             services: self.services.clone(),
+            notification,
             mark: mark.clone(),
             keeping: tokio::sync::Mutex::new(keeping),
         });
@@ -323,6 +343,7 @@ impl Turns {
         let (turns, key, queued) = (self.clone(), context.inbound.key.clone(), Instant::now());
         let job = async move {
             let (answer, rest) = turns.run_to_answer(&bot, context.clone(), queued.elapsed()).await;
+            turns.after(&context, rest.as_ref());
             // Nobody may be waiting any more: the turn is detached from its request.
             let _ = sender.send(answer);
             // Its instances are torn down while the answer is on its way.
@@ -330,7 +351,7 @@ impl Turns {
             drop(guard);
             turns.run_again(&bot, context).await;
         };
-        match self.queues.push(&key, job) {
+        match self.queues.push(&key, lane, job) {
             Ok(()) => Ok(Ticket { turn_id, answer, first_run }),
             Err(bound) => {
                 if let Some(key) = &mark {
@@ -647,6 +668,7 @@ impl Turn {
         if self.context.inbound.activity.kind() == "message" {
             self.say_anyway(&text).await?;
         }
+        self.end_failed()?;
         self.count_failure().await
     }
 
@@ -674,6 +696,7 @@ impl Turn {
         let mut answer = match (activity.kind(), self.ended) {
             ("invoke", Ended::Completed) => staging.response().cloned().unwrap_or(Answer { status: 501, body: None }),
             ("invoke", _) => error_answer(),
+            _ if self.context.notification.is_some() => outcome_answer(staging.notification_end(), actions.len()),
             _ => Answer { status: 200, body: None },
         };
         if activity.delivery_mode() == DeliveryMode::ExpectReplies {
@@ -682,6 +705,16 @@ impl Turn {
         staging.commit(actions, answer.clone(), true).await.map_err(TurnError::Storage)?;
         Ok(answer)
     }
+}
+
+/// What became of a notification, for who asked for it.
+fn outcome_answer(end: Option<&End>, sends: usize) -> Answer {
+    let outcome = match end {
+        Some(End::Done(how)) => how,
+        Some(End::Held) => "held",
+        Some(End::Again(_)) | None => "delivered",
+    };
+    Answer { status: 200, body: Some(json!({ "outcome": outcome, "sends": sends }).to_string().into()) }
 }
 
 fn error_answer() -> Answer {

@@ -23,6 +23,7 @@ mod hostile;
 mod instances;
 mod messages;
 mod middleware;
+mod notify;
 mod portable;
 mod sdk;
 mod shutdown;

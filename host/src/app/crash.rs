@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::activity::ConversationKey;
+use crate::activity::{ChannelInstance, ConversationKey};
+use crate::storage::notifications::{Added, Notification, Notifications, Reference};
 use crate::storage::{
     Accepted, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxRow, Owner, RedeliveryKey,
     StateScope, StateValue, Storage, StorageError, TurnCommit,
@@ -163,5 +164,61 @@ impl Storage for Crashing {
 
     async fn outbox_depth(&self) -> Result<u64, StorageError> {
         self.storage.outbox_depth().await
+    }
+}
+
+#[async_trait]
+impl Notifications for Crashing {
+    async fn reference(&self, conversation: &ConversationKey) -> Result<Option<Reference>, StorageError> {
+        self.storage.reference(conversation).await
+    }
+
+    async fn latest_reference(
+        &self,
+        bot: &str,
+        channel: &ChannelInstance,
+        user: &str,
+    ) -> Result<Option<Reference>, StorageError> {
+        self.storage.latest_reference(bot, channel, user).await
+    }
+
+    async fn references(&self, bot: &str, after: u64, limit: usize) -> Result<Vec<(u64, Reference)>, StorageError> {
+        self.storage.references(bot, after, limit).await
+    }
+
+    async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError> {
+        self.storage.forget_reference(conversation).await
+    }
+
+    async fn mark_gone(&self, conversation: &ConversationKey, why: &str) -> Result<(), StorageError> {
+        self.storage.mark_gone(conversation, why).await
+    }
+
+    async fn add_notification(&self, notification: Notification) -> Result<Added, StorageError> {
+        self.storage.add_notification(notification).await
+    }
+
+    async fn notification(&self, bot: &str, id: &str) -> Result<Option<Notification>, StorageError> {
+        self.storage.notification(bot, id).await
+    }
+
+    async fn notifications(&self, bot: &str, limit: usize) -> Result<Vec<Notification>, StorageError> {
+        self.storage.notifications(bot, limit).await
+    }
+
+    async fn cancel_notification(&self, bot: &str, id: &str) -> Result<bool, StorageError> {
+        self.storage.cancel_notification(bot, id).await
+    }
+
+    async fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Notification>, StorageError> {
+        self.storage.due(now_ms, limit).await
+    }
+
+    async fn next_due(&self, now_ms: u64) -> Result<Option<u64>, StorageError> {
+        self.storage.next_due(now_ms).await
+    }
+
+    async fn next_held(&self, conversation: &ConversationKey) -> Result<Option<Notification>, StorageError> {
+        self.storage.next_held(conversation).await
     }
 }

@@ -143,6 +143,7 @@ fn grants(mut table: Table<'_>) -> Grants {
     }
     table.bool("dialogs", &mut grants.dialogs);
     table.bool("middleware", &mut grants.middleware);
+    table.bool("conversations", &mut grants.conversations);
     table.finish();
     grants
 }

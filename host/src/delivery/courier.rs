@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::ids::{self, Stream};
 use super::slots::Slots;
+use super::watched::{Outcome, Watched};
 use crate::activity::{ChannelInstance, ConversationKey, Object};
 use crate::channel::{Address, Channel, ChannelError};
 use crate::config::{self, Ambiguous};
@@ -39,6 +40,7 @@ pub(super) struct Courier {
     direct_line: Arc<dyn Channel>,
     connector: Arc<dyn Channel>,
     slots: Slots,
+    pub(super) watched: Arc<Watched>,
     delivered: AtomicU64,
     wait: Wait,
 }
@@ -69,6 +71,7 @@ impl Courier {
             direct_line,
             connector,
             slots,
+            watched: Arc::default(),
             delivered,
             wait,
         }
@@ -90,21 +93,31 @@ impl Courier {
             let Some(row) = claimed.flatten() else { return };
             let delivery = self.deliver(&row).await;
             stored("note_delivery", || self.storage.note_delivery(&row, delivery.clone())).await;
+            let outcome = match delivery {
+                Delivery::Done { .. } => Outcome::Delivered,
+                Delivery::Dead { gone: true, .. } => Outcome::Gone,
+                Delivery::Dead { .. } => Outcome::Dead,
+            };
+            if outcome == Outcome::Gone {
+                let why = "the channel answered 403 or 404";
+                stored("mark_gone", || self.storage.mark_gone(conversation, why)).await;
+            }
+            self.watched.note(&row.turn_id, outcome);
         }
     }
 
     async fn deliver(&self, row: &OutboxRow) -> Delivery {
         let to = Address { conversation: row.conversation.clone(), service_url: row.service_url.clone() };
-        let (outcome, why) = match self.call_of(row).await {
+        let (outcome, why, gone) = match self.call_of(row).await {
             Ok(call) => match self.persist(&to, &call).await {
                 Ok(channel_id) => {
                     self.delivered.fetch_add(1, Ordering::Relaxed);
                     telemetry::delivery_ended(&row.conversation.bot, "delivered");
                     return Delivery::Done { channel_id };
                 }
-                Err(error) => (outcome_of(&error), error.to_string()),
+                Err(error) => (outcome_of(&error), error.to_string(), is_gone(row, &error)),
             },
-            Err(why) => ("refused", why),
+            Err(why) => ("refused", why, false),
         };
         telemetry::delivery_ended(&row.conversation.bot, outcome);
         tracing::warn!(
@@ -116,7 +129,7 @@ impl Courier {
             why,
             "not delivered, kept as a dead letter"
         );
-        Delivery::Dead { why }
+        Delivery::Dead { why, gone }
     }
 
     /// Sends what has no row. What could not be sent is lost, and said so.
@@ -234,6 +247,14 @@ impl Ephemeral {
 
 fn kind(activity: &Object) -> &str {
     activity.get("type").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether the channel says that there is no such conversation, or none for this bot: asked for the conversation itself and
+/// not for one of its activities.
+fn is_gone(row: &OutboxRow, error: &ChannelError) -> bool {
+    let OutboxAction::Send { activity, .. } = &row.action else { return false };
+    let is_reply = activity.get("replyToId").and_then(Value::as_str).is_some_and(|id| !id.is_empty());
+    !is_reply && matches!(error, ChannelError::Refused { status: Some(403 | 404), .. })
 }
 
 /// The label of a failed delivery.

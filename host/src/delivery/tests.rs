@@ -10,6 +10,7 @@ use super::*;
 use crate::channel::ChannelError;
 use crate::channel::testing::{address, conversation, object, settings};
 use crate::storage::memory::MemoryStorage;
+use crate::storage::notifications::ProactiveChanges;
 use crate::storage::{Fence, OutboxAction, TurnCommit};
 
 /// A channel that notes each call, and answers from its script, then with ids `c1`, `c2`, ….
@@ -104,6 +105,7 @@ impl Fixture {
             writes: Vec::new(),
             stack: None,
             mark,
+            proactive: ProactiveChanges::default(),
             ends_turn: true,
         };
         self.storage.commit(commit).await.unwrap();

@@ -13,6 +13,12 @@
 //! | `POST /v1/bots/{bot}/rollback` | yes | `Swap`, or 409 where there is nothing to roll back to |
 //! | `POST /v1/bots/{bot}/enable`, `…/disable` | yes | `BotStatus` |
 //! | `GET /v1/bots/{bot}/turns` | yes | `[TurnRecord, …]`, newest first |
+//! | `POST /v1/bots/{bot}/notifications` | yes | what became of it, see `http/notifications.rs` |
+//! | `GET /v1/bots/{bot}/notifications` | yes | `[{…}, …]`: notifications and timers that wait, by time; at most 1,000 |
+//! | `GET /v1/bots/{bot}/notifications/{id}` | yes | one, also a day after it ended |
+//! | `DELETE /v1/bots/{bot}/notifications/{id}` | yes | `{"id":…}`: it is cancelled; 409 where it has ended |
+//! | `GET /v1/bots/{bot}/references?after=PLACE` | yes | `[{…}, …]`: conversations that the bot has met, 100 a page; the next is after the last `place` |
+//! | `DELETE /v1/bots/{bot}/references?channel=…&conversation=…` | yes | the conversation is forgotten, with what it was owed |
 //! | `GET /v1/bots/{bot}/dead-letters` | yes | `[{…}, …]`, newest first, without activity text |
 //! | `POST /v1/bots/{bot}/dead-letters/{sequence}/retry` | yes | `{"sequence":…}`: it is in the outbox again, behind what waits there |
 //! | `DELETE /v1/bots/{bot}/dead-letters/{sequence}` | yes | `{"sequence":…}`: it is forgotten |
@@ -37,7 +43,9 @@ use tokio::sync::Semaphore;
 use super::body;
 use super::error::{HttpError, code};
 use super::guard::{self, Guard};
+use super::notifications;
 pub use super::token::{Token, load as load_token, load_or_create as load_or_create_token};
+use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
 use crate::registry::{Bot, BotStatus, Swap};
 use crate::storage::{DeadLetter, OutboxAction};
@@ -45,6 +53,9 @@ use crate::telemetry::{self, PrometheusHandle};
 
 /// Components that are uploaded at once: each is held in memory whole.
 const UPLOADS_MAX: usize = 2;
+/// Entries of one answer.
+const NOTIFICATIONS_LISTED: usize = 1_000;
+const REFERENCES_LISTED: usize = 100;
 
 struct Admin {
     app: Arc<App>,
@@ -66,6 +77,9 @@ pub fn routes(app: Arc<App>, guard: &Arc<Guard>, token: Token, metrics: Promethe
         .route("/v1/bots/{bot}/enable", post(enable))
         .route("/v1/bots/{bot}/disable", post(disable))
         .route("/v1/bots/{bot}/turns", get(turns))
+        .route("/v1/bots/{bot}/notifications", get(notifications).post(notify))
+        .route("/v1/bots/{bot}/notifications/{id}", get(notification).delete(cancel_notification))
+        .route("/v1/bots/{bot}/references", get(references).delete(forget_reference))
         .route("/v1/bots/{bot}/dead-letters", get(dead_letters))
         .route("/v1/bots/{bot}/dead-letters/{sequence}", delete(drop_dead_letter))
         .route("/v1/bots/{bot}/dead-letters/{sequence}/retry", post(retry_dead_letter))
@@ -234,6 +248,91 @@ async fn drop_dead_letter(
     }
     tracing::info!(bot = %name, sequence, "dead letter is dropped");
     Ok(Json(json!({ "sequence": sequence })))
+}
+
+async fn notify(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, HttpError> {
+    let bot = admin.bot(&name)?;
+    let headers = request.headers().clone();
+    let body = body::read(request, notifications::BODY_BYTES_MAX, "256 KiB").await?;
+    notifications::notify(&admin.app, bot.name(), &headers, &body).await
+}
+
+async fn notifications(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Result<Json<Value>, HttpError> {
+    let bot = admin.bot(&name)?;
+    let waiting = admin.app.storage.notifications(bot.name(), NOTIFICATIONS_LISTED).await?;
+    Ok(Json(waiting.iter().map(notifications::shown).collect()))
+}
+
+async fn notification(
+    State(admin): State<Arc<Admin>>,
+    Path((name, id)): Path<(String, String)>,
+) -> Result<Json<Value>, HttpError> {
+    let bot = admin.bot(&name)?;
+    let found = admin.app.storage.notification(bot.name(), &id).await?;
+    found.map(|found| Json(notifications::shown(&found))).ok_or_else(|| no_notification(&name))
+}
+
+async fn cancel_notification(
+    State(admin): State<Arc<Admin>>,
+    Path((name, id)): Path<(String, String)>,
+) -> Result<Json<Value>, HttpError> {
+    let bot = admin.bot(&name)?;
+    let storage = &admin.app.storage;
+    if storage.cancel_notification(bot.name(), &id).await? {
+        return Ok(Json(json!({ "id": id })));
+    }
+    match storage.notification(bot.name(), &id).await? {
+        Some(_) => Err(HttpError::new(StatusCode::CONFLICT, code::CONFLICT, "the notification has ended already")),
+        None => Err(no_notification(&name)),
+    }
+}
+
+fn no_notification(bot: &str) -> HttpError {
+    HttpError::not_found(format!("the bot `{bot}` has no such notification; ended ones are remembered for a day"))
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    after: u64,
+}
+
+async fn references(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Json<Value>, HttpError> {
+    let bot = admin.bot(&name)?;
+    let found = admin.app.storage.references(bot.name(), page.after, REFERENCES_LISTED).await?;
+    Ok(Json(found.iter().map(|(place, reference)| notifications::shown_reference(*place, reference)).collect()))
+}
+
+#[derive(Deserialize)]
+struct Conversation {
+    channel: String,
+    conversation: String,
+}
+
+async fn forget_reference(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+    Query(of): Query<Conversation>,
+) -> Result<Json<Value>, HttpError> {
+    let bot = admin.bot(&name)?;
+    let key = ConversationKey {
+        bot: bot.name().clone(),
+        channel: ChannelInstance::named(&of.channel),
+        conversation: of.conversation.as_str().into(),
+    };
+    if !admin.app.storage.forget_reference(&key).await? {
+        return Err(HttpError::not_found("the bot has not met this conversation"));
+    }
+    tracing::info!(bot = %name, "a conversation is forgotten");
+    Ok(Json(json!({ "channel": of.channel, "conversation": of.conversation })))
 }
 
 fn no_dead_letter(bot: &str, sequence: u64) -> HttpError {

@@ -46,6 +46,14 @@ pub mod code {
     pub const METHOD_NOT_ALLOWED: &str = "MethodNotAllowed";
     /// The body did not arrive in time.
     pub const REQUEST_TIMEOUT: &str = "RequestTimeout";
+    /// The bot has not met the conversation or user.
+    pub const UNKNOWN_CONVERSATION: &str = "UnknownConversation";
+    /// The channel takes nothing for the conversation any more.
+    pub const CONVERSATION_GONE: &str = "ConversationGone";
+    /// The key of idempotency came with another body before.
+    pub const IDEMPOTENCY_KEY_REUSED: &str = "IdempotencyKeyReused";
+    /// A notification was not delivered.
+    pub const DELIVERY_FAILED: &str = "DeliveryFailed";
     /// The state of the thing does not allow it now.
     pub const CONFLICT: &str = "Conflict";
     /// The body is larger than the route takes.

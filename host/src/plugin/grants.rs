@@ -16,6 +16,8 @@ pub struct Grants {
     pub dialogs: bool,
     /// `middleware`: whether it may see, change and stop everything that enters and leaves the bot.
     pub middleware: bool,
+    /// `conversations`: whether it may send into conversations of the bot later, and into others than the turn's.
+    pub conversations: bool,
 }
 
 /// Whose values a state call means (`state.wit`).
@@ -74,6 +76,7 @@ impl Grants {
         };
         flag("dialogs", &mut grants.dialogs);
         flag("middleware", &mut grants.middleware);
+        flag("conversations", &mut grants.conversations);
         grants
     }
 
@@ -84,6 +87,7 @@ impl Grants {
             shared_state: granted.shared_state.clone(),
             dialogs: wanted.dialogs && granted.dialogs,
             middleware: wanted.middleware && granted.middleware,
+            conversations: wanted.conversations && granted.conversations,
         }
     }
 
@@ -91,8 +95,11 @@ impl Grants {
     pub(super) fn lacking(wanted: &Self, granted: &Self) -> Vec<String> {
         let scopes = wanted.state.iter().filter(|scope| !granted.state.contains(scope));
         let mut lacking: Vec<String> = scopes.map(|scope| format!("state = [\"{}\"]", scope.name())).collect();
-        let flags =
-            [("dialogs", wanted.dialogs, granted.dialogs), ("middleware", wanted.middleware, granted.middleware)];
+        let flags = [
+            ("dialogs", wanted.dialogs, granted.dialogs),
+            ("middleware", wanted.middleware, granted.middleware),
+            ("conversations", wanted.conversations, granted.conversations),
+        ];
         let flags = flags.iter().filter(|(_, wanted, granted)| *wanted && !granted);
         lacking.extend(flags.map(|(name, ..)| format!("{name} = true")));
         lacking

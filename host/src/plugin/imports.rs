@@ -16,6 +16,7 @@ use super::output::Tail;
 use super::{Entry, Fault, Plugin};
 use crate::telemetry;
 use crate::turn::hooks::{self, Hooks};
+use crate::turn::proactive;
 use crate::turn::{Place, Stack, Staging};
 
 /// Everything that one store holds.
@@ -147,6 +148,7 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> anyhow::Result<()> {
     wit::turn::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     wit::state::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     wit::dialogs::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::conversations::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     wit::config::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     wit::log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
@@ -349,6 +351,69 @@ impl wit::dialogs::Host for GuestState {
             waits_for: frame.waits_for(),
         };
         Ok(self.dialogs().map(|(stack, _)| stack.top_first().map(frame).collect()))
+    }
+}
+
+impl GuestState {
+    /// The turn, for calls that reach beyond it.
+    fn conversations(&mut self) -> Result<(&mut Staging, &Plugin), wit::types::Fault> {
+        let (staging, plugin) = self.turn()?;
+        if !plugin.grants.conversations {
+            let why = "needs the grant `conversations = true`, wanted by the manifest and given by the operator";
+            return Err(Fault::new("denied", why).into());
+        }
+        Ok((staging, plugin))
+    }
+
+    async fn stage_notification(
+        &mut self,
+        asked: proactive::Asked<'_>,
+    ) -> anyhow::Result<Result<String, wit::types::Fault>> {
+        self.enter()?;
+        let (staging, plugin) = match self.conversations() {
+            Ok(found) => found,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        Ok(staging.notify(plugin, asked).await.map(|id| id.to_string()).map_err(Into::into))
+    }
+}
+
+impl wit::conversations::Host for GuestState {
+    async fn reference(&mut self) -> anyhow::Result<Result<String, wit::types::Fault>> {
+        self.enter()?;
+        Ok(self.conversations().map(|(staging, _)| staging.reference()))
+    }
+
+    async fn notify(
+        &mut self,
+        reference: String,
+        mode: String,
+        content: String,
+    ) -> anyhow::Result<Result<String, wit::types::Fault>> {
+        let asked = proactive::Asked { reference: &reference, mode: &mode, content: &content, timer: None };
+        self.stage_notification(asked).await
+    }
+
+    async fn schedule(
+        &mut self,
+        name: String,
+        at: String,
+        reference: String,
+        mode: String,
+        content: String,
+    ) -> anyhow::Result<Result<String, wit::types::Fault>> {
+        let timer = Some((&*name, &*at));
+        let asked = proactive::Asked { reference: &reference, mode: &mode, content: &content, timer };
+        self.stage_notification(asked).await
+    }
+
+    async fn cancel(&mut self, id: String) -> anyhow::Result<Result<bool, wit::types::Fault>> {
+        self.enter()?;
+        let (staging, plugin) = match self.conversations() {
+            Ok(found) => found,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        Ok(staging.cancel(plugin, &id).await.map_err(Into::into))
     }
 }
 

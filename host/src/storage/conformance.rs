@@ -34,6 +34,7 @@ pub(crate) fn commit(conversation: &ConversationKey, outbox: Vec<OutboxAction>) 
         writes: Vec::new(),
         stack: None,
         mark: None,
+        proactive: ProactiveChanges::default(),
         ends_turn: true,
     }
 }
@@ -148,7 +149,7 @@ async fn dead_rows_become_letters(storage: &dyn Storage) {
     storage.commit(commit(&one, vec![send("tt-d1"), send("tt-d2")])).await.unwrap();
     for why in ["first", "second"] {
         let row = storage.claim_outbox(&one).await.unwrap().unwrap();
-        storage.note_delivery(&row, Delivery::Dead { why: why.to_owned() }).await.unwrap();
+        storage.note_delivery(&row, Delivery::Dead { why: why.to_owned(), gone: false }).await.unwrap();
     }
     assert!(storage.claim_outbox(&one).await.unwrap().is_none());
     let letters = storage.dead_letters("bot").await.unwrap();

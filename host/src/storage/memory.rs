@@ -1,5 +1,7 @@
 //! Storage in memory: bounded, and lost with the process.
 
+mod notifications;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -52,6 +54,7 @@ struct State {
     /// Bytes in `values` and `stacks`.
     state_bytes: usize,
     leases: Leases,
+    proactive: notifications::Proactive,
 }
 
 /// Who runs the turns of which conversation. Stores with one process at a time keep leases in memory.
@@ -197,6 +200,7 @@ impl Storage for MemoryStorage {
         if let Some(stack) = commit.stack {
             state.set_stack(&commit.conversation, stack);
         }
+        state.proactive.change(&commit.conversation, &commit.proactive);
         for action in commit.outbox {
             if let OutboxAction::Send { host_id, .. } = &action {
                 state.ids.set(&commit.conversation, host_id, &"".into(), self.bounds.ids_max);
@@ -229,7 +233,7 @@ impl Storage for MemoryStorage {
                 state.ids.set(&row.conversation, host_id, &channel_id, self.bounds.ids_max);
             }
             (Delivery::Done { .. }, OutboxAction::Update { .. } | OutboxAction::Delete { .. }) => {}
-            (Delivery::Dead { why }, _) => {
+            (Delivery::Dead { why, .. }, _) => {
                 let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
                 state.dead.push_back(DeadLetter { row: row.clone(), why, at_ms });

@@ -5,6 +5,7 @@
 
 mod commit;
 mod file;
+mod notifications;
 mod operator;
 mod writer;
 
@@ -22,6 +23,7 @@ use self::file::StoreFile;
 pub use self::operator::{Report, check, compact, stats};
 use self::writer::Writer;
 use super::memory::Leases;
+use super::met::Met;
 use super::{
     Accepted, Answer, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxAction, OutboxRow, Owner,
     RedeliveryKey, STARTS_MAX, ScopeOwner, StateScope, StateValue, Storage, StorageError, TurnCommit,
@@ -38,6 +40,7 @@ pub struct SqliteStorage {
     bounds: Arc<Bounds>,
     /// Rows in the outbox, so that its bound costs no counting.
     outbox_rows: Arc<AtomicUsize>,
+    met: Met,
 }
 
 struct Bounds {
@@ -81,6 +84,7 @@ impl SqliteStorage {
                 ids_max: channel.id_map_entries_max,
             }),
             outbox_rows: Arc::new(AtomicUsize::new(outbox_rows)),
+            met: Met::default(),
         })
     }
 
@@ -177,6 +181,8 @@ impl Storage for SqliteStorage {
     async fn leftovers(&self) -> Result<Leftovers, StorageError> {
         let found = self.writer.write(|connection| {
             run(connection, "UPDATE kept SET starts = starts + 1", [])?;
+            // Whether a dialog still waits is found out again.
+            run(connection, "UPDATE notifications SET held = 0 WHERE held = 1", [])?;
             leftovers(connection).map_err(|error| failed("leftovers", &error))
         });
         found.await
@@ -222,7 +228,11 @@ impl Storage for SqliteStorage {
         })
     }
 
-    async fn commit(&self, commit: TurnCommit) -> Result<(), StorageError> {
+    async fn commit(&self, mut commit: TurnCommit) -> Result<(), StorageError> {
+        let met = self.met.leave_out_known(&mut commit.proactive);
+        if commit.proactive.removed {
+            self.met.forget(&commit.conversation);
+        }
         let (mark, ends_turn, rows) = (commit.mark.clone(), commit.ends_turn, commit.outbox.len());
         let (leases, bounds, outbox_rows) = (self.leases.clone(), self.bounds.clone(), self.outbox_rows.clone());
         self.writer
@@ -236,6 +246,9 @@ impl Storage for SqliteStorage {
             })
             .await?;
         self.outbox_rows.fetch_add(rows, Ordering::Relaxed);
+        if let Some(reference) = met {
+            self.met.stored(reference);
+        }
         match mark {
             Some((key, answer)) if ends_turn => self.finish(&key, answer),
             Some((key, answer)) => {

@@ -11,6 +11,9 @@ use crate::storage::StorageError;
 impl Turn {
     /// The innermost step of a turn.
     pub(super) async fn dispatch(&mut self) -> Result<(), TurnError> {
+        if let Some(notification) = self.context.notification.clone() {
+            return self.deliver(&notification).await;
+        }
         let generation = self.generation.clone();
         if generation.has_dialogs {
             self.staged()?.load_stack().await.map_err(TurnError::Storage)?;
@@ -56,7 +59,7 @@ impl Turn {
     }
 
     /// Takes the activity through the layers of middleware. False: one of them stopped it.
-    async fn receive(&mut self) -> Result<bool, TurnError> {
+    pub(super) async fn receive(&mut self) -> Result<bool, TurnError> {
         let hooks = self.hooks.clone();
         let received = hooks.receive(&mut self.staging).await?;
         self.layers_passed = received.layers;
@@ -118,7 +121,7 @@ impl Turn {
 
     /// Calls `on-activity` of a plugin, and runs the dialogs that it began or cancelled. All of it is one savepoint: a
     /// failure undoes it, and the plugin's `on-failure` says whether the turn goes on.
-    async fn handle(&mut self, position: usize, trigger: String, activity: &str) -> Result<Flow, TurnError> {
+    pub(super) async fn handle(&mut self, position: usize, trigger: String, activity: &str) -> Result<Flow, TurnError> {
         let savepoint = self.staged()?.savepoint();
         let meta = self.context.meta(trigger).await;
         let result = match self.enter(position, &meta, Entry::Activity(activity)).await {

@@ -1,4 +1,7 @@
 //! The conversation queue: turns of one conversation in order and never overlapping, others in parallel.
+//!
+//! Each conversation has two lanes, for what its channel brought and for what the host began itself. They are served
+//! alternately, so that neither starves the other; order holds within a lane.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -12,6 +15,17 @@ use tokio::runtime::Handle;
 use crate::activity::ConversationKey;
 
 type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where a turn comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// An activity of the channel.
+    Channel,
+    /// An invoke of the channel, whose caller waits: it overtakes what the host began.
+    Invoke,
+    /// A notification or a timer.
+    Internal,
+}
 
 /// All conversation queues of the host. A cheap handle.
 #[derive(Clone)]
@@ -30,8 +44,27 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// Waiting jobs of the conversations that have a runner; the running job is not among them.
-    waiting: HashMap<ConversationKey, VecDeque<Job>>,
+    waiting: HashMap<ConversationKey, Waiting>,
     total: usize,
+}
+
+/// The two lanes of a conversation.
+#[derive(Default)]
+struct Waiting {
+    /// Each with whether it is an invoke.
+    channel: VecDeque<(bool, Job)>,
+    internal: VecDeque<Job>,
+    /// Whether the last one that ran was internal.
+    was_internal: bool,
+}
+
+impl Waiting {
+    fn pop(&mut self) -> Option<Job> {
+        let invoke = self.channel.front().is_some_and(|(is_invoke, _)| *is_invoke);
+        let internal = !self.internal.is_empty() && !invoke && (self.channel.is_empty() || !self.was_internal);
+        self.was_internal = internal;
+        if internal { self.internal.pop_front() } else { self.channel.pop_front().map(|(_, job)| job) }
+    }
 }
 
 impl Queues {
@@ -39,10 +72,11 @@ impl Queues {
         Self { shared: Arc::new(Shared { runtime, per_conversation_max, total_max, state: Mutex::default() }) }
     }
 
-    /// Appends a job. The error names the bound that is reached.
+    /// Appends a job to a lane. The error names the bound that is reached, which each lane has for itself.
     pub(super) fn push(
         &self,
         key: &ConversationKey,
+        lane: Lane,
         job: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), &'static str> {
         let shared = &self.shared;
@@ -51,12 +85,19 @@ impl Queues {
             return Err("turns-queued-max");
         }
         match state.waiting.get_mut(key) {
-            Some(waiting) if waiting.len() >= shared.per_conversation_max => {
-                return Err("turns-queued-per-conversation-max");
+            Some(waiting) => {
+                let length = if lane == Lane::Internal { waiting.internal.len() } else { waiting.channel.len() };
+                if length >= shared.per_conversation_max {
+                    return Err("turns-queued-per-conversation-max");
+                }
+                match lane {
+                    Lane::Internal => waiting.internal.push_back(Box::pin(job)),
+                    lane => waiting.channel.push_back((lane == Lane::Invoke, Box::pin(job))),
+                }
             }
-            Some(waiting) => waiting.push_back(Box::pin(job)),
             None => {
-                state.waiting.insert(key.clone(), VecDeque::new());
+                let waiting = Waiting { was_internal: lane == Lane::Internal, ..Waiting::default() };
+                state.waiting.insert(key.clone(), waiting);
                 let runner = Runner { shared: shared.clone(), key: key.clone() };
                 shared.runtime.spawn(runner.run(Box::pin(job)));
             }
@@ -93,7 +134,7 @@ impl Runner {
     fn next(&self) -> Option<Job> {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.total -= 1;
-        let job = state.waiting.get_mut(&self.key).and_then(VecDeque::pop_front);
+        let job = state.waiting.get_mut(&self.key).and_then(Waiting::pop);
         if job.is_none() {
             state.waiting.remove(&self.key);
         }
@@ -108,7 +149,7 @@ mod tests {
     use tokio::runtime::Handle;
     use tokio::sync::{Notify, mpsc};
 
-    use super::Queues;
+    use super::{Lane, Queues};
     use crate::activity::{ChannelInstance, ConversationKey};
 
     fn key(conversation: &str) -> ConversationKey {
@@ -132,9 +173,9 @@ mod tests {
                 }
                 sender.send(n).await.unwrap();
             };
-            queues.push(&key(conversation), job).unwrap();
+            queues.push(&key(conversation), Lane::Channel, job).unwrap();
         }
-        assert_eq!(queues.push(&key("a"), async {}), Err("turns-queued-per-conversation-max"));
+        assert_eq!(queues.push(&key("a"), Lane::Channel, async {}), Err("turns-queued-per-conversation-max"));
         assert_eq!(done.recv().await, Some(4), "another conversation does not wait");
         gate.notify_one();
         for n in [1, 2, 3] {
@@ -146,8 +187,44 @@ mod tests {
     async fn a_panic_does_not_stop_the_queue() {
         let queues = Queues::new(Handle::current(), 8, 8);
         let (sender, mut done) = mpsc::channel(1);
-        queues.push(&key("a"), async { panic!("on purpose") }).unwrap();
-        queues.push(&key("a"), async move { sender.send(()).await.unwrap() }).unwrap();
+        queues.push(&key("a"), Lane::Channel, async { panic!("on purpose") }).unwrap();
+        queues.push(&key("a"), Lane::Channel, async move { sender.send(()).await.unwrap() }).unwrap();
         assert_eq!(done.recv().await, Some(()));
+    }
+
+    #[tokio::test]
+    async fn lanes_alternate_and_an_invoke_overtakes_what_the_host_began() {
+        let queues = Queues::new(Handle::current(), 8, 80);
+        let (sender, mut done) = mpsc::channel(10);
+        let gate = Arc::new(Notify::new());
+        let push = |lane: Lane, n: u32| {
+            let (sender, gate) = (sender.clone(), gate.clone());
+            let job = async move {
+                if n == 0 {
+                    gate.notified().await;
+                }
+                sender.send(n).await.unwrap();
+            };
+            queues.push(&key("a"), lane, job).unwrap();
+        };
+        push(Lane::Channel, 0);
+        for n in [11, 12, 13] {
+            push(Lane::Internal, n);
+        }
+        for n in [1, 2] {
+            push(Lane::Channel, n);
+        }
+        gate.notify_one();
+        let mut order = Vec::new();
+        for _ in 0..6 {
+            order.push(done.recv().await.unwrap());
+        }
+        assert_eq!(order, [0, 11, 1, 12, 2, 13]);
+        push(Lane::Channel, 0);
+        push(Lane::Internal, 11);
+        push(Lane::Invoke, 1);
+        gate.notify_one();
+        let order = [done.recv().await.unwrap(), done.recv().await.unwrap(), done.recv().await.unwrap()];
+        assert_eq!(order, [0, 1, 11]);
     }
 }

@@ -159,6 +159,15 @@ impl Stack {
         Ok(id)
     }
 
+    /// Pushes a frame that the host makes.
+    pub(super) fn push(&mut self, frame: Frame) -> Result<(), Fault> {
+        if self.frames.len() >= DEPTH_MAX {
+            return Err(Fault::quota("dialog-depth", DEPTH_MAX));
+        }
+        self.frames.push(frame);
+        Ok(())
+    }
+
     /// Takes every frame off the stack, top first, and returns how many there were.
     pub(crate) fn cancel_all(&mut self) -> usize {
         let count = self.frames.len();

@@ -10,10 +10,12 @@ use ulid::Ulid;
 
 use super::TurnContext;
 use super::hooks::Hooks;
+use super::proactive::{self, removes_the_bot};
 use super::stack::Stack;
-use super::state::{StagedState, Written};
+use super::state::{StagedState, Written, user_of};
 use crate::activity::{Activity, DeliveryMode, Object};
 use crate::plugin::{Fault, Limits, Plugin};
+use crate::storage::notifications::{End, ProactiveChanges, Reference};
 use crate::storage::{Answer, Fence, OutboxAction, StateValue, StorageError, TurnCommit};
 
 /// Staged effects of one turn.
@@ -35,6 +37,8 @@ pub struct Staging {
     flushing: Option<JoinHandle<Result<(), StorageError>>>,
     /// Whether a flush found that another turn wrote what this one relied on.
     conflict: bool,
+    /// What the turn changes of references and notifications.
+    proactive: ProactiveChanges,
     /// Host ids of everything staged or sent at once, for the turn's record.
     sent: Vec<Arc<str>>,
 }
@@ -44,9 +48,13 @@ pub(super) struct Savepoint {
     written: Written,
     stack: Stack,
     actions: Vec<OutboxAction>,
+    proactive: ProactiveChanges,
     response: Option<Answer>,
     flushes: u32,
 }
+
+/// Notifications and timers that one turn may stage (`notifications-per-turn`).
+const NOTIFICATIONS_MAX: usize = 50;
 
 /// Types that only the host puts into an outbox (`protocol/activity.md` §3).
 const HOST_TYPES: &[&str] = &["invokeResponse", "delay"];
@@ -66,6 +74,7 @@ impl Staging {
             flushes: 0,
             flushing: None,
             conflict: false,
+            proactive: ProactiveChanges::default(),
             sent: Vec::new(),
         }
     }
@@ -88,6 +97,7 @@ impl Staging {
             written: self.state.savepoint(),
             stack: self.stack.clone(),
             actions: self.actions.clone(),
+            proactive: self.proactive.clone(),
             response: self.response.clone(),
             flushes: self.flushes,
         }
@@ -97,10 +107,12 @@ impl Staging {
     pub(super) fn roll_back(&mut self, savepoint: Savepoint) {
         if savepoint.flushes == self.flushes {
             self.actions = savepoint.actions;
+            self.proactive = savepoint.proactive;
             self.stack = savepoint.stack;
             self.state.roll_back(savepoint.written);
         } else {
             self.actions.clear();
+            self.proactive = ProactiveChanges::default();
             self.stack = self.stored_stack.clone();
             self.state.roll_back(Written::default());
         }
@@ -110,6 +122,7 @@ impl Staging {
     /// Drops everything that is staged.
     pub(super) fn clear(&mut self) {
         self.actions.clear();
+        self.proactive = ProactiveChanges::default();
         self.stack = self.stored_stack.clone();
         self.state.roll_back(Written::default());
         self.response = None;
@@ -179,19 +192,90 @@ impl Staging {
             writes: self.state.writes(),
             stack: (self.stack.frames != self.stored_stack.frames).then(|| self.stack.stored()),
             mark: turn.mark.clone().map(|key| (key, answer)),
+            proactive: self.proactive_changes(ends_turn),
             ends_turn,
         };
+        let notifies = !commit.proactive.added.is_empty();
         async move {
             turn.services.storage.commit(commit).await?;
             if sends > 0 {
                 turn.services.deliveries.wake(&turn.inbound.key, sends);
             }
+            if notifies {
+                turn.services.due.notify_one();
+            }
             Ok(())
         }
     }
 
+    /// What a commit changes of references and notifications. Who spoke is met whatever became of the turn.
+    fn proactive_changes(&self, ends_turn: bool) -> ProactiveChanges {
+        let turn = &self.turn;
+        let mut changes = self.proactive.clone();
+        if let (Some(notification), false, None) = (&turn.notification, ends_turn, &changes.ended) {
+            // From a flush on the turn is at most once.
+            changes.ended = Some((notification.id.clone(), notification.after("delivered")));
+        }
+        if turn.notification.is_none() && ends_turn {
+            changes.removed = removes_the_bot(&turn.inbound.activity);
+            changes.met = Reference::of(&turn.inbound, user_of(&turn.inbound).ok());
+        }
+        changes
+    }
+
+    /// Notes how the notification that began the turn ends.
+    pub(super) fn end_notification(&mut self, id: Arc<str>, end: End) {
+        self.proactive.ended = Some((id, end));
+    }
+
+    /// How the notification that began the turn ends; none where a commit has said so already.
+    pub(super) fn notification_end(&self) -> Option<&End> {
+        self.proactive.ended.as_ref().map(|(_, end)| end)
+    }
+
+    /// Whether no dialog is on the stack.
+    pub(super) fn is_idle(&self) -> bool {
+        self.stack.frames.is_empty()
+    }
+
+    /// What a guest keeps to come back to the turn's conversation.
+    pub(crate) fn reference(&self) -> String {
+        proactive::handle_of(&self.turn.inbound.key)
+    }
+
+    /// Stages a notification or a timer of a plugin, and returns its id.
+    pub(crate) async fn notify(&mut self, plugin: &Plugin, asked: proactive::Asked<'_>) -> Result<Arc<str>, Fault> {
+        if self.proactive.added.len() >= NOTIFICATIONS_MAX {
+            return Err(Fault::quota("notifications-per-turn", NOTIFICATIONS_MAX));
+        }
+        let notification = asked.read(&self.turn, plugin).await?;
+        let id = notification.id.clone();
+        self.proactive.added.push(notification);
+        Ok(id)
+    }
+
+    /// Stages the end of what a plugin asked for. False: there is none such that waits.
+    pub(crate) async fn cancel(&mut self, plugin: &Plugin, id: &str) -> Result<bool, Fault> {
+        let before = self.proactive.added.len();
+        self.proactive.added.retain(|added| *added.id != *id || *added.sender != *plugin.name);
+        if self.proactive.added.len() < before {
+            return Ok(true);
+        }
+        let found = self.turn.services.storage.notification(&plugin.bot, id).await;
+        let found = found.map_err(|error| Fault::new("unavailable", error.to_string()))?;
+        let waits = found.is_some_and(|found| {
+            found.ended.is_none() && *found.sender == *plugin.name && !self.proactive.cancelled.contains(&found.id)
+        });
+        if waits {
+            self.proactive.cancelled.push(id.into());
+        }
+        Ok(waits)
+    }
+
     /// What was staged is stored now.
     fn committed(&mut self) {
+        self.proactive.added.clear();
+        self.proactive.cancelled.clear();
         self.state.committed();
         self.stored_stack = self.stack.clone();
     }

@@ -189,7 +189,7 @@ fn scope_of(inbound: &Inbound, plugin: &Plugin, scope: Scope) -> Result<StateSco
 }
 
 /// The party that is not the bot: who sent the activity, or the one member that a conversation update adds or removes.
-fn user_of(inbound: &Inbound) -> Result<Arc<str>, Fault> {
+pub(super) fn user_of(inbound: &Inbound) -> Result<Arc<str>, Fault> {
     let activity = &inbound.activity;
     let (bot, sender) = (activity.account("recipient"), activity.account("from"));
     if activity.kind() != "conversationUpdate" {

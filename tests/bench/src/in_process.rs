@@ -117,6 +117,7 @@ impl<'a> Parts<'a> {
             storage: Arc::new(MemoryStorage::new(&self.config.channel)),
             deliveries: self.deliveries.clone(),
             plugins: self.plugins.clone(),
+            due: Arc::default(),
         };
         let (server, runtime) = (&self.config.server, &self.config.runtime);
         let guests = self.guests.handle().clone();

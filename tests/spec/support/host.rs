@@ -257,10 +257,18 @@ impl Host {
 
     /// Calls the admin API.
     pub(crate) async fn admin(&self, method: &str, path: &str, body: Vec<u8>) -> Answer {
+        self.admin_with(method, path, &[], body).await
+    }
+
+    /// The same with more headers.
+    pub(crate) async fn admin_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         let token = fs::read_to_string(self.token_file()).unwrap();
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let request = self.client.request(method, format!("{}{path}", self.admin_url()));
-        let request = request.bearer_auth(token.trim()).body(body);
+        let mut request = request.bearer_auth(token.trim()).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         Answer::of(within("an answer of the admin API", request.send()).await.unwrap()).await
     }
 

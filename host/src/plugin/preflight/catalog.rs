@@ -67,7 +67,18 @@ mod tests {
     fn the_embedded_contract_has_its_interfaces() {
         assert_eq!(
             CONTRACT.keys().collect::<Vec<_>>(),
-            ["bot-handler", "config", "dialog-handler", "dialogs", "log", "middleware", "state", "turn", "types"]
+            [
+                "bot-handler",
+                "config",
+                "conversations",
+                "dialog-handler",
+                "dialogs",
+                "log",
+                "middleware",
+                "state",
+                "turn",
+                "types"
+            ]
         );
         assert!(DRAFTS.contains_key("calls"));
         assert_eq!(CONTRACT["config"].functions["get"], "func(key: string) -> option<string>");

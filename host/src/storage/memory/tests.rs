@@ -62,7 +62,7 @@ async fn the_oldest_ids_and_letters_go() {
     for n in 0..6 {
         storage.commit(commit(&one, vec![send("tt-x")])).await.unwrap();
         let row = storage.claim_outbox(&one).await.unwrap().unwrap();
-        storage.note_delivery(&row, Delivery::Dead { why: n.to_string() }).await.unwrap();
+        storage.note_delivery(&row, Delivery::Dead { why: n.to_string(), gone: false }).await.unwrap();
     }
     let letters = storage.dead_letters("bot").await.unwrap();
     assert_eq!(letters.iter().map(|letter| &*letter.why).collect::<Vec<_>>(), ["5", "4", "3", "2"]);

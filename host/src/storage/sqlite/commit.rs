@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Bounds, columns, conversation_of, failed, run, scope_columns};
+use super::{Bounds, columns, conversation_of, failed, notifications, run, scope_columns};
 use crate::activity::ConversationKey;
 use crate::storage::{
     Answer, Delivery, Expected, OutboxAction, OutboxRow, RedeliveryKey, StateWrite, StorageError, StoredStack,
@@ -38,6 +38,7 @@ pub(super) fn write(
     for action in &commit.outbox {
         push(connection, commit, action, bounds.ids_max)?;
     }
+    notifications::change(connection, &commit.conversation, &commit.proactive)?;
     run(connection, "DELETE FROM kept WHERE turn_id = ?", params![commit.turn_id]).map(drop)
 }
 
@@ -189,7 +190,7 @@ pub(super) fn end_row(
             map_id(connection, &row.conversation, host_id, channel_id, bounds.ids_max)?;
         }
         (Delivery::Done { .. }, _) => {}
-        (Delivery::Dead { why }, _) => bury(connection, row, why, bounds.dead_letters_max)?,
+        (Delivery::Dead { why, .. }, _) => bury(connection, row, why, bounds.dead_letters_max)?,
     }
     Ok(true)
 }

@@ -19,7 +19,8 @@ pub struct Report {
     pub entries: Vec<(String, u64)>,
 }
 
-const TABLES: &[&str] = &["state", "stacks", "frames", "outbox", "dead_letters", "ids", "marks", "kept"];
+const TABLES: &[&str] =
+    &["state", "stacks", "frames", "outbox", "dead_letters", "ids", "marks", "kept", "contacts", "notifications"];
 
 /// Checks a store and returns what is wrong with it.
 pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {

@@ -3,7 +3,9 @@
 //! **Messages** are commands: `get SCOPE KEY`, `set SCOPE KEY JSON`, `swap SCOPE KEY ETAG JSON` (`-` is the empty etag),
 //! `add SCOPE KEY` (reads a number, writes it back plus one with the etag), `remove SCOPE KEY`, `begin DIALOG OPTIONS`,
 //! `replace DIALOG OPTIONS`, `cancel-all`, `reprompt`, `stack`, `id TEXT` (says whether the reply got an id), `try TEXT` (says
-//! why the reply was refused), `revise TEXT`, `retract`, `typing`, `flush`, `trap`. Several, one a line, are one turn. What
+//! why the reply was refused), `revise TEXT`, `retract`, `reference`,
+//! `notify MODE CONTENT`, `notify-to REFERENCE MODE CONTENT`, `again MODE NAME` (an event that makes the same event),
+//! `schedule NAME AT MODE CONTENT` (`_` for blanks in AT), `unschedule ID`, `typing`, `flush`, `trap`. Several, one a line, are one turn. What
 //! is no command is answered with `heard: …`.
 //!
 //! **Dialogs** `script` and `child` follow the steps in their options, `{"steps": [{"kind", "data", "say", "trap", "pad"}, …]}`:
@@ -20,7 +22,7 @@ mod bindings {
 
 use bindings::exports::turntable::bot::{bot_handler, dialog_handler};
 use bindings::turntable::bot::types::{Event, Fault, Flow, Step, TurnMeta};
-use bindings::turntable::bot::{config, dialogs, state, turn};
+use bindings::turntable::bot::{config, conversations, dialogs, state, turn};
 use serde_json::{Value, json};
 
 struct Scripted;
@@ -33,7 +35,7 @@ impl bot_handler::Guest for Scripted {
             "name": "scripted", "version": "0.1.0", "roles": ["handler", "dialogs"],
             "dialogs": [dialog("script"), dialog("child")],
             "routes": setting("routes"),
-            "wants": { "state": ["conversation", "user", "private", "bot"], "dialogs": true }
+            "wants": { "state": ["conversation", "user", "private", "bot"], "dialogs": true, "conversations": true }
         })
         .to_string()
     }
@@ -45,6 +47,13 @@ impl bot_handler::Guest for Scripted {
         }
         if meta.kind == "conversationUpdate" {
             return joined();
+        }
+        if meta.kind == "event" && meta.trigger != "activity" {
+            say(&format!("{} {}", meta.trigger, activity["name"].as_str().unwrap_or_default()))?;
+            for line in activity["value"]["then"].as_str().unwrap_or_default().lines() {
+                obey(line)?;
+            }
+            return Ok(Flow::Handled);
         }
         if meta.kind != "message" {
             return Ok(Flow::Next);
@@ -126,6 +135,26 @@ fn obey(line: &str) -> Result<(), Fault> {
             turn::flush()?;
             turn::delete(&id)
         }
+        ["reference"] => match conversations::reference() {
+            Ok(reference) => say(&reference),
+            Err(fault) => refused(&fault),
+        },
+        ["notify", mode, ..] => asked(conversations::notify(&conversations::reference()?, mode, rest(2))),
+        ["notify-to", reference, mode, ..] => asked(conversations::notify(reference, mode, rest(3))),
+        ["again", mode, name] => {
+            // Ever the same: an event that makes an event.
+            let value = json!({ "then": line });
+            let content = json!({ "event": { "name": name, "value": value } }).to_string();
+            asked(conversations::notify(&conversations::reference()?, mode, &content))
+        }
+        ["schedule", name, at, mode, ..] => {
+            let at = at.replace('_', " ");
+            asked(conversations::schedule(name, &at, &conversations::reference()?, mode, rest(4)))
+        }
+        ["unschedule", id] => match conversations::cancel(id) {
+            Ok(cancelled) => say(&format!("cancelled {cancelled}")),
+            Err(fault) => refused(&fault),
+        },
         ["typing"] => turn::send(r#"{"type":"typing"}"#).map(drop),
         ["respond"] => turn::respond(200, None),
         ["flush"] => turn::flush(),
@@ -219,6 +248,17 @@ fn refused(fault: &Fault) -> Result<(), Fault> {
 
 fn answered(result: Result<String, Fault>) -> Result<(), Fault> {
     result.map_or_else(|fault| refused(&fault), |_| say("done"))
+}
+
+/// What came of staging a notification: nothing is said of one that was taken, but its id is kept.
+fn asked(result: Result<String, Fault>) -> Result<(), Fault> {
+    match result {
+        Ok(id) => match state::set("conversation", "asked", &json!(id).to_string(), None) {
+            Ok(_) => Ok(()),
+            Err(_) => say(&id),
+        },
+        Err(fault) => refused(&fault),
+    }
 }
 
 fn options(text: &str) -> &str {

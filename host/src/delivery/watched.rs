@@ -1,0 +1,61 @@
+//! How the rows of a turn ended, for who asked for that turn.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+/// How a row ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The channel took it.
+    Delivered,
+    /// The channel takes nothing for the conversation any more.
+    Gone,
+    /// It is a dead letter.
+    Dead,
+}
+
+/// The turns that somebody watches.
+#[derive(Default)]
+pub(super) struct Watched(Mutex<HashMap<Arc<str>, watch::Sender<Vec<Outcome>>>>);
+
+/// Tells how the rows of a turn end, from before its commit until it is dropped.
+pub struct DeliveryWatch {
+    watched: Arc<Watched>,
+    turn_id: Arc<str>,
+    outcomes: watch::Receiver<Vec<Outcome>>,
+}
+
+impl Watched {
+    pub(super) fn watch(self: &Arc<Self>, turn_id: Arc<str>) -> DeliveryWatch {
+        let (sender, outcomes) = watch::channel(Vec::new());
+        self.lock().insert(turn_id.clone(), sender);
+        DeliveryWatch { watched: self.clone(), turn_id, outcomes }
+    }
+
+    pub(super) fn note(&self, turn_id: &str, outcome: Outcome) {
+        if let Some(sender) = self.lock().get(turn_id) {
+            sender.send_modify(|outcomes| outcomes.push(outcome));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Sender<Vec<Outcome>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DeliveryWatch {
+    /// Waits until so many rows have ended, and returns how.
+    pub async fn ended(&mut self, rows: usize) -> Vec<Outcome> {
+        // The sender lives until this is dropped.
+        let ended = self.outcomes.wait_for(|outcomes| outcomes.len() >= rows).await;
+        ended.map(|outcomes| outcomes.clone()).unwrap_or_default()
+    }
+}
+
+impl Drop for DeliveryWatch {
+    fn drop(&mut self) {
+        self.watched.lock().remove(&self.turn_id);
+    }
+}

@@ -1,0 +1,241 @@
+//! Speaking first, by HTTP: `POST …/notifications` for operators and for services with a bot's key.
+//!
+//! The body is one JSON object:
+//!
+//! | member | meaning |
+//! | --- | --- |
+//! | `target` | `{"channel", "conversation"}`, or `{"channel", "user"}`: the conversation in which the user was heard last |
+//! | `mode` | `now`, `when-idle`, `interrupt` or `cancel` (`design.md` §7); default `when-idle` |
+//! | `activity`, `event` or `dialog` | what is delivered: an activity, `{"name", "value"}` for the bot's handlers, or `{"plugin", "id"}` with `options` |
+//! | `at` | when: RFC 3339 with an offset, or a cron expression with a time zone; default at once |
+//! | `name` | of a timer: one of the same name in the same conversation is replaced |
+//! | `expires` | RFC 3339: after it nothing is delivered |
+//!
+//! A channel is its `channelId`, or `directline#local` for the host's own. Header `Idempotency-Key`: within a day, the
+//! same key with the same body is the same notification, and with another body is refused.
+//!
+//! | answer | |
+//! | --- | --- |
+//! | 200 `delivered` | the channel took what the turn sent, `sends` activities |
+//! | 200 `stopped`, `expired` | middleware kept it back; it came too late |
+//! | 202 `queued` | it waits for its time, for a dialog to end, or for the channel; `id` is what to ask about |
+//! | 404 `UnknownConversation` | the bot never met the conversation or the user, or was removed from it |
+//! | 410 `ConversationGone` | the channel takes nothing for it any more (403 or 404), until it says something again |
+//! | 409 `IdempotencyKeyReused` | the key came with another body before |
+//! | 429 `Throttled` | too many turns wait in the conversation |
+//! | 502 `DeliveryFailed` | the turn failed, or the channel refused; a dead letter says more |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout_at};
+
+use super::error::{HttpError, code};
+use crate::activity::{ChannelInstance, ConversationKey};
+use crate::app::App;
+use crate::delivery::Outcome;
+use crate::storage::notifications::{Added, IdempotencyKey, Mode, Notification, Reference};
+use crate::turn::Refusal;
+use crate::turn::proactive::{Content, Schedule};
+
+/// The largest body, in bytes.
+pub(super) const BODY_BYTES_MAX: usize = 256 << 10;
+/// The longest key of idempotency and name of a timer, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+/// How long a caller waits for the channel.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Asked {
+    target: Target,
+    mode: Option<String>,
+    at: Option<String>,
+    name: Option<String>,
+    expires: Option<String>,
+    #[serde(flatten)]
+    content: Value,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    channel: String,
+    conversation: Option<String>,
+    user: Option<String>,
+}
+
+/// Takes a notification for a bot and says what became of it.
+pub(super) async fn notify(app: &Arc<App>, bot: &str, headers: &HeaderMap, body: &[u8]) -> Result<Response, HttpError> {
+    let asked: Asked = serde_json::from_slice(body).map_err(|error| HttpError::bad_syntax(error.to_string()))?;
+    let reference = find(app, bot, &asked.target).await?;
+    if let Some(why) = &reference.gone {
+        let message = "the channel takes nothing for this conversation any more";
+        return Err(HttpError::new(StatusCode::GONE, code::CONVERSATION_GONE, message).detail(why));
+    }
+    let mut notification = read(reference.conversation.clone(), &asked)?;
+    notification.key = key_of(headers, body)?;
+    let is_later = notification.due_ms > crate::turn::proactive::now_ms() || notification.cron.is_some();
+    match app.storage.add_notification(notification.clone()).await? {
+        Added::New => {}
+        Added::OtherBody => {
+            let message = "the Idempotency-Key came with another body before";
+            return Err(HttpError::new(StatusCode::CONFLICT, code::IDEMPOTENCY_KEY_REUSED, message));
+        }
+        Added::Known(known) => return Ok(status_answer(&known)),
+    }
+    if is_later {
+        app.turns.wake_scheduler();
+        return Ok(queued(&notification.id));
+    }
+    deliver(app, notification).await
+}
+
+/// Begins the turn, and waits for a while for what the channel says.
+async fn deliver(app: &Arc<App>, notification: Notification) -> Result<Response, HttpError> {
+    let (id, deadline) = (notification.id.clone(), Instant::now() + WAIT_MAX);
+    let turn_id: Arc<str> = ulid::Ulid::new().to_string().into();
+    let mut deliveries = app.deliveries.watch(turn_id.clone());
+    let ticket = match app.turns.begin(notification.clone(), turn_id).await {
+        Ok(ticket) => ticket,
+        // Stored, so it will be: unless there is no room, of which the caller must know.
+        Err(refusal @ Refusal::QueueFull(_)) => {
+            app.storage.cancel_notification(&notification.conversation.bot, &id).await?;
+            return Err(refusal.into());
+        }
+        Err(_) => {
+            app.turns.wake_scheduler();
+            return Ok(queued(&id));
+        }
+    };
+    let Ok(Ok(answer)) = timeout_at(deadline, ticket.answer).await else { return Ok(queued(&id)) };
+    let outcome: Value = answer.body.as_deref().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+    match outcome["outcome"].as_str() {
+        Some("delivered") => {}
+        Some(how @ ("stopped" | "expired")) => return Ok(Json(json!({ "id": &*id, "status": how })).into_response()),
+        Some("failed") => return Err(failed("the turn of the notification failed; the log says why")),
+        _ => return Ok(queued(&id)),
+    }
+    let sends = outcome["sends"].as_u64().and_then(|sends| usize::try_from(sends).ok()).unwrap_or_default();
+    match timeout_at(deadline, deliveries.ended(sends)).await {
+        Err(_) => Ok(queued(&id)),
+        Ok(outcomes) if outcomes.contains(&Outcome::Gone) => {
+            let message = "the channel takes nothing for this conversation any more";
+            Err(HttpError::new(StatusCode::GONE, code::CONVERSATION_GONE, message))
+        }
+        Ok(outcomes) if outcomes.contains(&Outcome::Dead) => {
+            Err(failed("the channel did not take it; it is a dead letter"))
+        }
+        Ok(_) => Ok(Json(json!({ "id": &*id, "status": "delivered", "sends": sends })).into_response()),
+    }
+}
+
+fn failed(message: &'static str) -> HttpError {
+    HttpError::new(StatusCode::BAD_GATEWAY, code::DELIVERY_FAILED, message)
+}
+
+fn queued(id: &str) -> Response {
+    (StatusCode::ACCEPTED, Json(json!({ "id": id, "status": "queued" }))).into_response()
+}
+
+fn status_answer(known: &Notification) -> Response {
+    match &known.ended {
+        None => queued(&known.id),
+        Some(how) => Json(json!({ "id": &*known.id, "status": &**how })).into_response(),
+    }
+}
+
+async fn find(app: &App, bot: &str, target: &Target) -> Result<Reference, HttpError> {
+    let channel = ChannelInstance::named(&target.channel);
+    let found = match (&target.conversation, &target.user) {
+        (Some(conversation), None) => {
+            let key = ConversationKey { bot: bot.into(), channel, conversation: conversation.as_str().into() };
+            app.storage.reference(&key).await?
+        }
+        (None, Some(user)) => app.storage.latest_reference(bot, &channel, user).await?,
+        _ => return Err(HttpError::bad_argument("`target` has a `channel` and one of `conversation` and `user`")),
+    };
+    found.ok_or_else(|| {
+        let message = "the bot has not met this conversation or user on this channel, or was removed from it";
+        HttpError::new(StatusCode::NOT_FOUND, code::UNKNOWN_CONVERSATION, message)
+    })
+}
+
+fn read(conversation: ConversationKey, asked: &Asked) -> Result<Notification, HttpError> {
+    let mode = match asked.mode.as_deref() {
+        None => Mode::WhenIdle,
+        Some(name) => Mode::named(name)
+            .ok_or_else(|| HttpError::bad_argument("`mode` is one of now, when-idle, interrupt and cancel"))?,
+    };
+    let content = Content::read(&asked.content).map_err(HttpError::bad_argument)?;
+    if matches!(&content, Content::Dialog { plugin, .. } if plugin.is_empty()) {
+        return Err(HttpError::bad_argument("`dialog` must be {\"plugin\", \"id\"}: whose dialog it is"));
+    }
+    content.check(mode).map_err(HttpError::bad_argument)?;
+    let mut notification = Notification::new(conversation, mode, &content);
+    if let Some(at) = &asked.at {
+        let schedule = Schedule::read(at).map_err(|why| HttpError::bad_argument(format!("`at`: {why}")))?;
+        (notification.due_ms, notification.cron) = (schedule.due_ms, schedule.cron);
+    }
+    if let Some(expires) = &asked.expires {
+        let schedule = Schedule::read(expires).ok().filter(|schedule| schedule.cron.is_none());
+        let schedule =
+            schedule.ok_or_else(|| HttpError::bad_argument("`expires` is no time (RFC 3339 with an offset)"))?;
+        notification.expires_ms = Some(schedule.due_ms);
+    }
+    if let Some(name) = &asked.name {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(HttpError::bad_argument(format!("`name` has 1 to {NAME_BYTES_MAX} bytes")));
+        }
+        notification.name = name.as_str().into();
+    }
+    Ok(notification)
+}
+
+fn key_of(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, HttpError> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= NAME_BYTES_MAX);
+    let key = key.ok_or_else(|| {
+        HttpError::bad_argument(format!("`Idempotency-Key` has 1 to {NAME_BYTES_MAX} printable ASCII characters"))
+    })?;
+    Ok(Some((key.into(), Sha256::digest(body).into())))
+}
+
+/// A notification as those see it who ask about it.
+pub(super) fn shown(notification: &Notification) -> Value {
+    let content: Value = serde_json::from_str(&notification.content).unwrap_or_default();
+    let brings = ["activity", "event", "dialog"].into_iter().find(|member| !content[*member].is_null());
+    json!({
+        "id": &*notification.id,
+        "channel": notification.conversation.channel.to_string(),
+        "conversation": &*notification.conversation.conversation,
+        "sender": &*notification.sender,
+        "name": &*notification.name,
+        "mode": notification.mode.name(),
+        "brings": brings,
+        "due_ms": notification.due_ms,
+        "cron": notification.cron.as_deref(),
+        "expires_ms": notification.expires_ms,
+        "status": notification.ended.as_deref().unwrap_or("queued"),
+    })
+}
+
+/// A reference as operators see it.
+pub(super) fn shown_reference(place: u64, reference: &Reference) -> Value {
+    let text: Value = serde_json::from_str(&reference.text).unwrap_or_default();
+    json!({
+        "place": place,
+        "channel": reference.conversation.channel.to_string(),
+        "conversation": &*reference.conversation.conversation,
+        "user": &*reference.user,
+        "service_url": text["serviceUrl"],
+        "locale": text["locale"],
+        "seen_ms": reference.seen_ms,
+        "gone": reference.gone.as_deref(),
+    })
+}

@@ -1,0 +1,270 @@
+//! References and notifications in the file.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{SqliteStorage, channel_column, columns, conversation_of, failed, run};
+use crate::activity::{ChannelInstance, ConversationKey};
+use crate::storage::StorageError;
+use crate::storage::notifications::{Added, End, Mode, Notification, Notifications, ProactiveChanges, Reference};
+
+/// How long an ended notification is remembered, for those who ask about it or send it again: a day.
+const REMEMBERED_MS: u64 = 24 * 3600 * 1000;
+
+/// The columns that `reference_of` reads.
+const REFERENCE: &str = "bot, channel, conversation, user, text, seen_ms, gone";
+/// The columns that `notification_of` reads.
+const NOTIFICATION: &str = "bot, channel, conversation, id, sender, name, mode, content, depth, due_ms, cron, expires_ms, \
+                            key, body, ended";
+
+#[async_trait]
+impl Notifications for SqliteStorage {
+    async fn reference(&self, conversation: &ConversationKey) -> Result<Option<Reference>, StorageError> {
+        let (bot, channel, conversation) = columns(conversation);
+        self.read("reference", |connection| {
+            let sql = format!("SELECT {REFERENCE} FROM contacts WHERE bot = ? AND channel = ? AND conversation = ?");
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_row(params![bot, channel, conversation], reference_of).optional()
+        })
+    }
+
+    async fn latest_reference(
+        &self,
+        bot: &str,
+        channel: &ChannelInstance,
+        user: &str,
+    ) -> Result<Option<Reference>, StorageError> {
+        self.read("latest_reference", |connection| {
+            let sql = format!(
+                "SELECT {REFERENCE} FROM contacts WHERE bot = ? AND channel = ? AND user = ? ORDER BY number DESC LIMIT 1"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_row(params![bot, channel_column(channel), user], reference_of).optional()
+        })
+    }
+
+    async fn references(&self, bot: &str, after: u64, limit: usize) -> Result<Vec<(u64, Reference)>, StorageError> {
+        self.read("references", |connection| {
+            let sql = format!(
+                "SELECT {REFERENCE}, number FROM contacts WHERE bot = ? AND number > ? ORDER BY number LIMIT ?"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map(params![bot, after, limit], |row| Ok((row.get(7)?, reference_of(row)?)))?;
+            rows.collect()
+        })
+    }
+
+    async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError> {
+        let conversation = conversation.clone();
+        self.met.forget(&conversation);
+        self.writer.write(move |connection| forget(connection, &conversation)).await
+    }
+
+    async fn mark_gone(&self, conversation: &ConversationKey, why: &str) -> Result<(), StorageError> {
+        let (conversation, why) = (conversation.clone(), why.to_owned());
+        self.met.forget(&conversation);
+        self.writer
+            .write(move |connection| {
+                let (bot, channel, conversation) = columns(&conversation);
+                let sql = "UPDATE contacts SET gone = ? WHERE bot = ? AND channel = ? AND conversation = ?";
+                run(connection, sql, params![why, bot, channel, conversation]).map(drop)
+            })
+            .await
+    }
+
+    async fn add_notification(&self, notification: Notification) -> Result<Added, StorageError> {
+        self.writer.write(move |connection| add(connection, &notification)).await
+    }
+
+    async fn notification(&self, bot: &str, id: &str) -> Result<Option<Notification>, StorageError> {
+        self.read("notification", |connection| {
+            let sql = format!("SELECT {NOTIFICATION} FROM notifications WHERE bot = ? AND id = ?");
+            connection.prepare_cached(&sql)?.query_row(params![bot, id], notification_of).optional()
+        })
+    }
+
+    async fn notifications(&self, bot: &str, limit: usize) -> Result<Vec<Notification>, StorageError> {
+        self.read("notifications", |connection| {
+            let sql = format!(
+                "SELECT {NOTIFICATION} FROM notifications WHERE bot = ? AND ended IS NULL ORDER BY due_ms, number LIMIT ?"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_map(params![bot, limit], notification_of)?.collect()
+        })
+    }
+
+    async fn cancel_notification(&self, bot: &str, id: &str) -> Result<bool, StorageError> {
+        let (bot, id) = (bot.to_owned(), id.to_owned());
+        self.writer.write(move |connection| cancel(connection, &bot, &id)).await
+    }
+
+    async fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Notification>, StorageError> {
+        self.read("due", |connection| {
+            let sql = format!(
+                "SELECT {NOTIFICATION} FROM notifications WHERE ended IS NULL AND held = 0 AND due_ms <= ? \
+                 ORDER BY due_ms, number LIMIT ?"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_map(params![now_ms, limit], notification_of)?.collect()
+        })
+    }
+
+    async fn next_due(&self, now_ms: u64) -> Result<Option<u64>, StorageError> {
+        self.read("next_due", |connection| {
+            let sql = "SELECT min(due_ms) FROM notifications WHERE ended IS NULL AND held = 0 AND due_ms > ?";
+            connection.prepare_cached(sql)?.query_row([now_ms], |row| row.get(0))
+        })
+    }
+
+    async fn next_held(&self, conversation: &ConversationKey) -> Result<Option<Notification>, StorageError> {
+        let (bot, channel, conversation) = columns(conversation);
+        self.read("next_held", |connection| {
+            let sql = format!(
+                "SELECT {NOTIFICATION} FROM notifications WHERE ended IS NULL AND held = 1 AND bot = ? AND channel = ? \
+                 AND conversation = ? ORDER BY due_ms, number LIMIT 1"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_row(params![bot, channel, conversation], notification_of).optional()
+        })
+    }
+}
+
+/// What a turn changes.
+pub(super) fn change(
+    connection: &Connection,
+    conversation: &ConversationKey,
+    changes: &ProactiveChanges,
+) -> Result<(), StorageError> {
+    if changes.removed {
+        forget(connection, conversation)?;
+    } else if let Some(reference) = &changes.met {
+        meet(connection, reference)?;
+    }
+    match &changes.ended {
+        Some((id, End::Done(how))) => end(connection, id, how)?,
+        Some((id, End::Again(due_ms))) => {
+            let sql = "UPDATE notifications SET due_ms = ?, held = 0 WHERE id = ? AND ended IS NULL";
+            run(connection, sql, params![due_ms, id])?;
+        }
+        Some((id, End::Held)) => {
+            run(connection, "UPDATE notifications SET held = 1 WHERE id = ? AND ended IS NULL", [id])?;
+        }
+        None => {}
+    }
+    for notification in &changes.added {
+        add(connection, notification)?;
+    }
+    for id in &changes.cancelled {
+        cancel(connection, &conversation.bot, id)?;
+    }
+    Ok(())
+}
+
+fn meet(connection: &Connection, reference: &Reference) -> Result<(), StorageError> {
+    let (bot, channel, conversation) = columns(&reference.conversation);
+    // A new number each time: the greatest is the one that was heard last.
+    let sql = "INSERT OR REPLACE INTO contacts (bot, channel, conversation, user, text, seen_ms, gone) \
+               VALUES (?, ?, ?, ?, ?, ?, NULL)";
+    let row = params![bot, channel, conversation, reference.user, reference.text, reference.seen_ms];
+    run(connection, sql, row).map(drop)
+}
+
+fn forget(connection: &Connection, conversation: &ConversationKey) -> Result<bool, StorageError> {
+    let (bot, channel, conversation) = columns(conversation);
+    let of = params![bot, channel, conversation];
+    run(connection, "DELETE FROM notifications WHERE bot = ? AND channel = ? AND conversation = ?", of)?;
+    let sql = "DELETE FROM contacts WHERE bot = ? AND channel = ? AND conversation = ?";
+    run(connection, sql, of).map(|forgotten| forgotten > 0)
+}
+
+fn add(connection: &Connection, new: &Notification) -> Result<Added, StorageError> {
+    let (bot, channel, conversation) = columns(&new.conversation);
+    run(
+        connection,
+        "DELETE FROM notifications WHERE ended IS NOT NULL AND ended_ms < ?",
+        [now_ms().saturating_sub(REMEMBERED_MS)],
+    )?;
+    if let Some((key, body)) = &new.key {
+        let sql = format!("SELECT {NOTIFICATION} FROM notifications WHERE bot = ? AND key = ?");
+        let known = connection.query_row(&sql, params![bot, key], notification_of).optional();
+        match known.map_err(|error| failed("read", &error))? {
+            Some(known) if known.key.as_ref().is_some_and(|(_, known)| known == body) => {
+                return Ok(Added::Known(Box::new(known)));
+            }
+            Some(_) => return Ok(Added::OtherBody),
+            None => {}
+        }
+    }
+    if !new.name.is_empty() {
+        let sql = "UPDATE notifications SET ended = 'cancelled', ended_ms = ? WHERE ended IS NULL AND bot = ? \
+                   AND channel = ? AND conversation = ? AND sender = ? AND name = ?";
+        run(connection, sql, params![now_ms(), bot, channel, conversation, new.sender, new.name])?;
+    }
+    let (key, body) = new.key.as_ref().map(|(key, body)| (key, &body[..])).unzip();
+    let sql = "INSERT INTO notifications (id, bot, channel, conversation, sender, name, mode, content, depth, due_ms, cron, \
+               expires_ms, key, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let row = params![
+        new.id,
+        bot,
+        channel,
+        conversation,
+        new.sender,
+        new.name,
+        new.mode.name(),
+        new.content,
+        new.depth,
+        new.due_ms,
+        new.cron,
+        new.expires_ms,
+        key,
+        body
+    ];
+    run(connection, sql, row).map(|_| Added::New)
+}
+
+fn end(connection: &Connection, id: &str, how: &str) -> Result<(), StorageError> {
+    let sql = "UPDATE notifications SET ended = ?, ended_ms = ? WHERE id = ? AND ended IS NULL";
+    run(connection, sql, params![how, now_ms(), id]).map(drop)
+}
+
+fn cancel(connection: &Connection, bot: &str, id: &str) -> Result<bool, StorageError> {
+    let sql = "UPDATE notifications SET ended = 'cancelled', ended_ms = ? WHERE bot = ? AND id = ? AND ended IS NULL";
+    run(connection, sql, params![now_ms(), bot, id]).map(|ended| ended > 0)
+}
+
+fn reference_of(row: &Row<'_>) -> rusqlite::Result<Reference> {
+    Ok(Reference {
+        conversation: conversation_of(row)?,
+        user: row.get(3)?,
+        text: row.get(4)?,
+        seen_ms: row.get(5)?,
+        gone: row.get(6)?,
+    })
+}
+
+fn notification_of(row: &Row<'_>) -> rusqlite::Result<Notification> {
+    let (key, body): (Option<Arc<str>>, Option<Vec<u8>>) = (row.get(12)?, row.get(13)?);
+    let body = body.and_then(|body| <[u8; 32]>::try_from(body).ok());
+    Ok(Notification {
+        conversation: conversation_of(row)?,
+        id: row.get(3)?,
+        sender: row.get(4)?,
+        name: row.get(5)?,
+        mode: Mode::named(&row.get::<_, String>(6)?).unwrap_or(Mode::WhenIdle),
+        content: row.get(7)?,
+        depth: row.get(8)?,
+        due_ms: row.get(9)?,
+        cron: row.get(10)?,
+        expires_ms: row.get(11)?,
+        key: key.zip(body),
+        ended: row.get(14)?,
+    })
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}

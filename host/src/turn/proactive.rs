@@ -1,0 +1,477 @@
+//! Speaking first: turns that a notification or a timer begins (`design.md` §7).
+//!
+//! A notification is a row of the store until the commit of its turn ends it, so it happens once, across a crash too.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use ulid::Ulid;
+
+use super::hooks::{self, HOST};
+use super::{Frame, Turn, TurnContext, TurnError};
+use crate::activity::{Activity, ChannelInstance, ConversationKey, Inbound, Object};
+use crate::plugin::{Failure, Fault, Flow, Plugin};
+use crate::storage::notifications::{End, Mode, Notification, Reference};
+
+/// How many internal turns may lead to one another (`cause-depth`). A timer that is due after [`NEW_CAUSE_MS`] begins anew.
+pub(crate) const DEPTH_MAX: u32 = 8;
+pub(crate) const NEW_CAUSE_MS: u64 = 60_000;
+
+/// What a notification brings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// An activity that the bot sends.
+    Activity(Object),
+    /// An event for the bot's handlers.
+    Event {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Value,
+    },
+    /// A dialog that begins.
+    Dialog {
+        /// The plugin that owns it; empty for the sender's own.
+        plugin: String,
+        /// Its id.
+        dialog: String,
+        /// What it begins with.
+        options: Value,
+    },
+}
+
+impl Content {
+    /// Reads `{"activity": …}`, `{"event": {"name", "value"}}` or `{"dialog": ID | {"plugin", "id"}, "options": …}`.
+    pub fn read(value: &Value) -> Result<Self, String> {
+        let given = ["activity", "event", "dialog"].map(|member| value.get(member).filter(|value| !value.is_null()));
+        let text = |value: &Value, member: &str| value[member].as_str().unwrap_or_default().to_owned();
+        match given {
+            [Some(activity), None, None] => {
+                let activity = activity.as_object().cloned().ok_or("`activity` must be an object")?;
+                Activity::check_types(&activity).map_err(|error| error.to_string())?;
+                if activity.get("type").and_then(Value::as_str).unwrap_or_default().is_empty() {
+                    return Err("`activity` has no `type`".to_owned());
+                }
+                Ok(Self::Activity(activity))
+            }
+            [None, Some(event), None] => {
+                let name = text(event, "name");
+                if name.is_empty() {
+                    return Err("`event` has no `name`".to_owned());
+                }
+                Ok(Self::Event { name, value: event["value"].clone() })
+            }
+            [None, None, Some(dialog)] => {
+                let (plugin, id) = match dialog {
+                    Value::String(id) => (String::new(), id.clone()),
+                    dialog => (text(dialog, "plugin"), text(dialog, "id")),
+                };
+                if id.is_empty() {
+                    return Err("`dialog` has no `id`".to_owned());
+                }
+                Ok(Self::Dialog { plugin, dialog: id, options: value["options"].clone() })
+            }
+            _ => Err("give one of `activity`, `event` and `dialog`".to_owned()),
+        }
+    }
+
+    /// The JSON text that [`Content::read`] reads. A dialog without a plugin becomes one of `sender`.
+    pub fn to_text(&self, sender: &str) -> Arc<str> {
+        let value = match self {
+            Self::Activity(activity) => json!({ "activity": activity }),
+            Self::Event { name, value } => json!({ "event": { "name": name, "value": value } }),
+            Self::Dialog { plugin, dialog, options } => {
+                let plugin = if plugin.is_empty() { sender } else { plugin };
+                json!({ "dialog": { "plugin": plugin, "id": dialog }, "options": options })
+            }
+        };
+        value.to_string().into()
+    }
+
+    /// What the mode does not allow.
+    pub fn check(&self, mode: Mode) -> Result<(), String> {
+        match (self, mode) {
+            (Self::Dialog { .. }, Mode::Now) => {
+                Err("a dialog changes the conversation, so it cannot be delivered `now`; choose `interrupt`".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a plugin asks for with `notify` and `schedule` (`conversations.wit`).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) reference: &'a str,
+    pub(crate) mode: &'a str,
+    pub(crate) content: &'a str,
+    /// Name and time.
+    pub(crate) timer: Option<(&'a str, &'a str)>,
+}
+
+/// The longest name of a timer, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+
+impl Asked<'_> {
+    pub(super) async fn read(&self, turn: &TurnContext, plugin: &Plugin) -> Result<Notification, Fault> {
+        let bytes_max = plugin.limits.bytes_per_send;
+        if self.content.len() > bytes_max {
+            return Err(Fault::quota("bytes-per-send", bytes_max));
+        }
+        let key = key_of_handle(self.reference, &plugin.bot)
+            .ok_or_else(|| Fault::invalid("`reference` is none that `reference()` returned to a plugin of this bot"))?;
+        let mode = Mode::named(self.mode)
+            .ok_or_else(|| Fault::invalid("`mode` is one of now, when-idle, interrupt and cancel"))?;
+        let content = serde_json::from_str(self.content).map_err(|error| error.to_string());
+        let content = content.and_then(|value| Content::read(&value));
+        let content = content.map_err(|why| Fault::invalid(format!("`content`: {why}")))?;
+        content.check(mode).map_err(Fault::invalid)?;
+        if let Content::Dialog { plugin: owner, dialog, .. } = &content {
+            let own = owner.is_empty() || **owner == *plugin.name;
+            if !own || plugin.dialog_version(dialog).is_none() {
+                return Err(Fault::invalid(format!("the manifest of this plugin has no dialog `{dialog}`")));
+            }
+        }
+        let mut notification = Notification::new(key, mode, &content);
+        notification.sender = plugin.name.clone();
+        notification.content = content.to_text(&plugin.name);
+        if let Some((name, at)) = self.timer {
+            if name.is_empty() || name.len() > NAME_BYTES_MAX {
+                return Err(Fault::invalid(format!("the name of a timer has 1 to {NAME_BYTES_MAX} bytes")));
+            }
+            let schedule = Schedule::read(at).map_err(|why| Fault::invalid(format!("`at`: {why}")))?;
+            (notification.name, notification.due_ms, notification.cron) = (name.into(), schedule.due_ms, schedule.cron);
+        }
+        notification.depth = turn.depth_of_next(notification.due_ms)?;
+        let found = turn.services.storage.reference(&notification.conversation).await;
+        let found = found.map_err(|error| Fault::new("unavailable", error.to_string()))?;
+        // The turn's own conversation is met with its commit.
+        let known = found.is_some_and(|found| found.gone.is_none()) || notification.conversation == turn.inbound.key;
+        if !known {
+            return Err(Fault::invalid("the bot has not met this conversation, or was removed from it"));
+        }
+        Ok(notification)
+    }
+}
+
+impl TurnContext {
+    /// How deep in a chain of causes something is that this turn asks for.
+    fn depth_of_next(&self, due_ms: u64) -> Result<u32, Fault> {
+        if due_ms > now_ms() + NEW_CAUSE_MS {
+            return Ok(1);
+        }
+        let depth = self.notification.as_ref().map_or(0, |notification| notification.depth) + 1;
+        if depth > DEPTH_MAX { Err(Fault::quota("cause-depth", DEPTH_MAX)) } else { Ok(depth) }
+    }
+}
+
+/// What stands for a conversation outside the host. It holds no address, and is checked when it comes back.
+pub(super) fn handle_of(key: &ConversationKey) -> String {
+    json!({ "bot": &*key.bot, "channel": key.channel.to_string(), "conversation": &*key.conversation }).to_string()
+}
+
+fn key_of_handle(text: &str, bot: &str) -> Option<ConversationKey> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let member = |name: &str| value[name].as_str().filter(|text| !text.is_empty());
+    let channel = ChannelInstance::named(member("channel")?);
+    let key = ConversationKey { bot: member("bot")?.into(), channel, conversation: member("conversation")?.into() };
+    (*key.bot == *bot).then_some(key)
+}
+
+/// When something is due, and when again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// Milliseconds since 1970.
+    pub due_ms: u64,
+    /// A cron expression with its time zone.
+    pub cron: Option<Arc<str>>,
+}
+
+impl Schedule {
+    /// Reads a time: RFC 3339 with an offset, or a cron expression of five fields with a time zone, such as
+    /// `0 9 * * 1-5 Europe/Berlin`. A time that has passed is due at once.
+    pub fn read(text: &str) -> Result<Self, String> {
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            let due_ms = u64::try_from(time.as_millisecond()).map_err(|_| "the time is before 1970".to_owned())?;
+            return Ok(Self { due_ms, cron: None });
+        }
+        if text.split_whitespace().count() < 6 {
+            return Err(format!(
+                "`{}` is neither a time (RFC 3339 with an offset, such as 2027-01-01T09:00:00+01:00) nor a cron expression \
+                 with a time zone (such as `0 9 * * 1-5 Europe/Berlin`)",
+                shortened(text)
+            ));
+        }
+        let due_ms = next_of(text, now_ms())?;
+        Ok(Self { due_ms, cron: Some(text.into()) })
+    }
+}
+
+/// When a cron expression is due next after a time, in milliseconds since 1970.
+pub(crate) fn next_of(cron: &str, after_ms: u64) -> Result<u64, String> {
+    let wrong = |error: cronexpr::Error| format!("the cron expression `{}`: {error}", shortened(cron));
+    let crontab = cronexpr::parse_crontab(cron).map_err(wrong)?;
+    let after = i64::try_from(after_ms).unwrap_or(i64::MAX);
+    let after = cronexpr::MakeTimestamp::from_millisecond(after).map_err(wrong)?;
+    let next = crontab.find_next(after).map_err(wrong)?.timestamp().as_millisecond();
+    u64::try_from(next).map_err(|_| "the cron expression has no time after now".to_owned())
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+impl Notification {
+    /// A notification that is due now, from an operator.
+    pub fn new(conversation: ConversationKey, mode: Mode, content: &Content) -> Self {
+        Self {
+            id: Ulid::new().to_string().into(),
+            conversation,
+            sender: "".into(),
+            name: "".into(),
+            mode,
+            content: content.to_text(""),
+            depth: 1,
+            due_ms: now_ms(),
+            cron: None,
+            expires_ms: None,
+            key: None,
+            ended: None,
+        }
+    }
+
+    /// What a turn that it begins is triggered by.
+    pub(crate) fn trigger(&self) -> String {
+        if self.name.is_empty() { "notify".to_owned() } else { format!("timer:{}", self.name) }
+    }
+
+    /// How it ends when a turn was done with it: a cron expression makes it due again.
+    pub(super) fn after(&self, how: &'static str) -> End {
+        let next = self.cron.as_deref().and_then(|cron| next_of(cron, now_ms()).ok());
+        next.map_or(End::Done(how), End::Again)
+    }
+
+    /// The activity of its turn: what it is about is said in the conversation's own terms.
+    pub(crate) fn inbound(&self, reference: &Reference) -> Result<Inbound, String> {
+        let stored: Value = serde_json::from_str(&reference.text).map_err(|error| error.to_string())?;
+        let mut activity = json!({
+            "type": "event", "name": "ContinueConversation",
+            "channelId": stored["channelId"], "serviceUrl": stored["serviceUrl"],
+            "conversation": stored["conversation"], "from": stored["user"], "recipient": stored["bot"],
+        });
+        if stored["locale"].is_string() {
+            activity["locale"] = stored["locale"].clone();
+        }
+        if let Ok(Content::Event { name, value }) = self.content() {
+            (activity["name"], activity["value"]) = (name.into(), value);
+        }
+        let activity = Activity::parse(&activity.to_string()).map_err(|error| error.to_string())?;
+        let request_id = format!("notification-{}", self.id).into();
+        Ok(Inbound { key: self.conversation.clone(), activity: Arc::new(activity), request_id })
+    }
+
+    fn content(&self) -> Result<Content, String> {
+        let value = serde_json::from_str(&self.content).map_err(|error| error.to_string())?;
+        Content::read(&value)
+    }
+}
+
+impl Reference {
+    /// What an activity of a channel says of how its conversation is reached. None: it names no place to answer to.
+    pub(crate) fn of(inbound: &Inbound, user: Option<Arc<str>>) -> Option<Self> {
+        let activity = &inbound.activity;
+        if activity.service_url().is_empty() && inbound.key.channel != ChannelInstance::LocalDirectLine {
+            return None;
+        }
+        let bot = activity.account("recipient");
+        let is_user = user.as_deref().is_some_and(|user| user == activity.account("from") && user != bot);
+        let member = |name: &str| activity.object().get(name).cloned().unwrap_or(Value::Null);
+        let text = json!({
+            "channelId": activity.channel_id(), "serviceUrl": activity.service_url(),
+            "conversation": member("conversation"), "bot": member("recipient"),
+            "user": if is_user { member("from") } else { json!({ "id": user.as_deref().unwrap_or_default() }) },
+            "locale": member("locale"),
+        });
+        Some(Self {
+            conversation: inbound.key.clone(),
+            user: user.unwrap_or_default(),
+            text: text.to_string().into(),
+            seen_ms: now_ms() / 60_000 * 60_000,
+            gone: None,
+        })
+    }
+}
+
+/// Whether an activity says that the bot was removed from its conversation (`protocol/activity.md`).
+pub(super) fn removes_the_bot(activity: &Activity) -> bool {
+    let bot = activity.account("recipient");
+    let members = activity.object().get("membersRemoved").and_then(Value::as_array);
+    let is_removed = members.into_iter().flatten().any(|member| !bot.is_empty() && member["id"] == bot);
+    match activity.kind() {
+        "conversationUpdate" => is_removed,
+        "installationUpdate" => activity.str("action").starts_with("remove"),
+        _ => false,
+    }
+}
+
+impl Turn {
+    /// The innermost step of a turn that a notification began.
+    pub(super) async fn deliver(&mut self, notification: &Notification) -> Result<(), TurnError> {
+        let generation = self.generation.clone();
+        if generation.has_dialogs {
+            self.staged()?.load_stack().await.map_err(TurnError::Storage)?;
+        }
+        let all = generation.plugins.len() + generation.layers.len();
+        self.instances.reserve(&notification.conversation.bot, all).await?;
+        if !generation.layers.is_empty() && !self.receive().await? {
+            return self.end(notification, notification.after("stopped"));
+        }
+        if notification.expires_ms.is_some_and(|expires| expires < now_ms()) {
+            return self.end(notification, notification.after("expired"));
+        }
+        let waits = !self.staged()?.stack.frames.is_empty();
+        match notification.mode {
+            Mode::WhenIdle if waits || self.is_behind(notification).await? => {
+                return self.end(notification, End::Held);
+            }
+            Mode::Cancel if waits => {
+                self.staged()?.stack.cancel_all();
+                self.settle().await?;
+            }
+            _ => {}
+        }
+        let content = notification.content().map_err(|why| self.unfit(notification, why))?;
+        let asks = !matches!(content, Content::Dialog { .. });
+        self.bring(notification, content).await?;
+        if notification.mode == Mode::Interrupt && asks && self.staged()?.stack.ask_again() {
+            self.settle().await?;
+        }
+        self.end(notification, notification.after("delivered"))
+    }
+
+    /// Whether another that was held before comes first.
+    async fn is_behind(&mut self, notification: &Notification) -> Result<bool, TurnError> {
+        let held = self.context.services.storage.next_held(&notification.conversation).await;
+        let first = held.map_err(TurnError::Storage)?;
+        Ok(first.is_some_and(|first| first.id != notification.id && first.due_ms <= notification.due_ms))
+    }
+
+    async fn bring(&mut self, notification: &Notification, content: Content) -> Result<(), TurnError> {
+        match content {
+            Content::Activity(activity) => {
+                let sender = if notification.sender.is_empty() { HOST } else { &*notification.sender };
+                hooks::send(&mut self.staging, self.hooks.layers(), sender, activity, false).await?;
+                Ok(())
+            }
+            Content::Event { .. } => self.hand_to_handlers(&notification.trigger()).await,
+            Content::Dialog { plugin, dialog, options } => {
+                let owner = self.generation.plugins.iter().find(|known| *known.name == *plugin);
+                let Some(owner) = owner.filter(|owner| owner.dialog_version(&dialog).is_some()) else {
+                    let why = format!("the plugin `{plugin}` has no dialog `{dialog}`");
+                    return Err(self.unfit(notification, why));
+                };
+                let frame = Frame::new(owner, &dialog, options);
+                self.staged()?.stack.push(frame).map_err(|fault| TurnError::Plugin {
+                    plugin: plugin.as_str().into(),
+                    failure: Failure::Fault(fault),
+                })?;
+                self.settle().await
+            }
+        }
+    }
+
+    async fn hand_to_handlers(&mut self, trigger: &str) -> Result<(), TurnError> {
+        let generation = self.generation.clone();
+        let text = self.activity.text().clone();
+        for (position, plugin) in generation.plugins.iter().enumerate() {
+            if plugin.manifest.handles("event")
+                && self.handle(position, trigger.to_owned(), &text).await? == Flow::Handled
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes how the notification ends when the turn does.
+    pub(super) fn end(&mut self, notification: &Notification, end: End) -> Result<(), TurnError> {
+        self.staged()?.end_notification(notification.id.clone(), end);
+        Ok(())
+    }
+
+    /// The same for a turn that failed.
+    pub(super) fn end_failed(&mut self) -> Result<(), TurnError> {
+        match self.context.notification.clone() {
+            Some(notification) => self.end(&notification, notification.after("failed")),
+            None => Ok(()),
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as what the turn makes of it")]
+    fn unfit(&self, notification: &Notification, why: String) -> TurnError {
+        let plugin = if notification.sender.is_empty() { HOST.into() } else { notification.sender.clone() };
+        TurnError::Plugin { plugin, failure: Failure::Fault(Fault::invalid(why)) }
+    }
+}
+
+pub(crate) fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Content, Schedule, next_of};
+    use crate::storage::notifications::Mode;
+
+    fn ms(time: &str) -> u64 {
+        u64::try_from(time.parse::<jiff::Timestamp>().unwrap().as_millisecond()).unwrap()
+    }
+
+    #[test]
+    fn daylight_saving_is_the_time_zones_business() {
+        // Half past two does not exist on the last Sunday of March, and is there twice on that of October.
+        let spring = next_of("30 2 * * * Europe/Berlin", ms("2027-03-27T12:00:00+01:00")).unwrap();
+        assert!(spring >= ms("2027-03-28T01:30:00Z") || spring == ms("2027-03-29T02:30:00+02:00"), "{spring}");
+        let first = next_of("30 2 * * * Europe/Berlin", ms("2027-10-30T12:00:00+02:00")).unwrap();
+        assert_eq!(first, ms("2027-10-31T02:30:00+02:00"));
+        assert_eq!(
+            next_of("0 9 * * 1-5 America/New_York", ms("2027-01-01T12:00:00Z")).unwrap(),
+            ms("2027-01-01T14:00:00Z")
+        );
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_what_would_do() {
+        for text in
+            ["", "soon", "2027-01-01", "* * * * *", "61 * * * * UTC", "* * * * * Mars/Olympus", "0 0 31 2 * UTC"]
+        {
+            let why = Schedule::read(text).unwrap_err();
+            assert!(!why.is_empty(), "{text}");
+        }
+        assert_eq!(Schedule::read("1999-01-01T00:00:00Z").unwrap().due_ms, ms("1999-01-01T00:00:00Z"), "due at once");
+    }
+
+    #[test]
+    fn one_thing_is_brought_and_a_dialog_never_now() {
+        for wrong in [
+            json!({}),
+            json!({ "activity": {} }),
+            json!({ "activity": 7 }),
+            json!({ "activity": { "type": 7 } }),
+            json!({ "event": {} }),
+            json!({ "dialog": {} }),
+            json!({ "activity": { "type": "message" }, "event": { "name": "e" } }),
+        ] {
+            assert!(Content::read(&wrong).is_err(), "{wrong}");
+        }
+        let dialog = Content::read(&json!({ "dialog": "ask", "options": 1 })).unwrap();
+        assert!(dialog.check(Mode::Now).is_err() && dialog.check(Mode::Interrupt).is_ok());
+        let text = dialog.to_text("mine");
+        assert_eq!(&*text, r#"{"dialog":{"plugin":"mine","id":"ask"},"options":1}"#);
+        assert_ne!(Content::read(&serde_json::from_str(&text).unwrap()).unwrap(), dialog, "the owner is named now");
+    }
+}

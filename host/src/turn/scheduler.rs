@@ -1,0 +1,161 @@
+//! When notifications and timers become turns: those that are due, and those that waited for a dialog to end.
+//!
+//! **Late policy.** What was due while the host was down runs once at the next start, in the order in which it was due; a
+//! cron expression that was due several times runs once, and then at its next time. What has expired meanwhile is not
+//! delivered.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::proactive::now_ms;
+use super::{Keeping, Origin, Refusal, Ticket, Turn, TurnContext, Turns};
+use crate::activity::ConversationKey;
+use crate::storage::notifications::{End, Notification};
+
+/// So many are taken from the store at once.
+const BATCH: usize = 512;
+/// How long the scheduler sleeps at most, and after a failure: a clock that jumps is noticed within it.
+const SLEEP_MAX: Duration = Duration::from_secs(10);
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What is on its way.
+#[derive(Default)]
+pub(super) struct Scheduler {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Ids of notifications whose turn is queued or runs.
+    in_flight: HashSet<Arc<str>>,
+    /// Conversations with notifications that wait for a dialog to end.
+    held: HashSet<ConversationKey>,
+}
+
+impl Scheduler {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn new_turn_id() -> Arc<str> {
+    ulid::Ulid::new().to_string().into()
+}
+
+impl Turns {
+    /// Begins a turn for a notification that is in the store. Its ticket answers with JSON: `{"outcome", "sends"}`.
+    pub async fn begin(self: &Arc<Self>, notification: Notification, turn_id: Arc<str>) -> Result<Ticket, Refusal> {
+        if !self.scheduler.state().in_flight.insert(notification.id.clone()) {
+            return Err(Refusal::Storage("the notification is on its way already".to_owned()));
+        }
+        let id = notification.id.clone();
+        let begun = self.begin_turn(notification, turn_id).await;
+        if begun.is_err() {
+            self.scheduler.state().in_flight.remove(&id);
+        }
+        begun
+    }
+
+    async fn begin_turn(self: &Arc<Self>, notification: Notification, turn_id: Arc<str>) -> Result<Ticket, Refusal> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Refusal::ShuttingDown);
+        }
+        let bot = self.registry.bot(&notification.conversation.bot).ok_or(Refusal::UnknownBot)?;
+        if !bot.is_enabled() {
+            return Err(Refusal::Disabled);
+        }
+        if bot.generation().is_none() {
+            return Err(Refusal::NoGeneration);
+        }
+        let storage = &self.services.storage;
+        let reference = storage.reference(&notification.conversation).await;
+        let reference = reference.map_err(|error| Refusal::Storage(error.to_string()))?;
+        let inbound = reference.as_ref().map(|reference| notification.inbound(reference));
+        let Some(Ok(inbound)) = inbound else {
+            // Forgotten meanwhile, or stored by a host that knew more: it can never be delivered.
+            let cancelled = storage.cancel_notification(&notification.conversation.bot, &notification.id).await;
+            cancelled.map_err(|error| Refusal::Storage(error.to_string()))?;
+            return Err(Refusal::Storage("the conversation is not known any more".to_owned()));
+        };
+        let notification = Some(notification);
+        self.enqueue(bot, Origin { inbound, turn_id, mark: None, keeping: Keeping::No, notification }).await
+    }
+
+    /// Says that something may be due.
+    pub fn wake_scheduler(&self) {
+        self.services.due.notify_one();
+    }
+
+    /// After a turn: lets go of its notification, and begins the next that waited for the stack to be empty.
+    pub(super) fn after(self: &Arc<Self>, context: &TurnContext, turn: Option<&Turn>) {
+        let key = &context.inbound.key;
+        let staging = turn.and_then(|turn| turn.staging.as_deref());
+        let idle = staging.is_some_and(|staging| staging.is_idle());
+        let mut state = self.scheduler.state();
+        if let Some(notification) = &context.notification {
+            state.in_flight.remove(&notification.id);
+            if staging.is_some_and(|staging| staging.notification_end() == Some(&End::Held)) {
+                state.held.insert(key.clone());
+            }
+            // A batch of the store may have been all on its way.
+            self.services.due.notify_one();
+        }
+        let next = idle && state.held.contains(key);
+        drop(state);
+        if next {
+            let (turns, key) = (self.clone(), key.clone());
+            self.runtime.spawn(async move { turns.begin_held(&key).await });
+        }
+    }
+
+    /// Begins the oldest notification that a conversation holds.
+    async fn begin_held(self: &Arc<Self>, key: &ConversationKey) {
+        match self.services.storage.next_held(key).await {
+            Ok(Some(notification)) => {
+                if let Err(refusal) = self.begin(notification, new_turn_id()).await {
+                    tracing::debug!(?refusal, "a notification waits on");
+                }
+            }
+            Ok(None) => _ = self.scheduler.state().held.remove(key),
+            Err(error) => tracing::error!(%error, "the next notification of a conversation cannot be read"),
+        }
+    }
+
+    /// Begins what is due, for as long as the host runs.
+    pub async fn run_scheduler(self: Arc<Self>) {
+        while !self.stopping.load(Ordering::Acquire) {
+            let pause = match self.begin_due().await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::error!(%error, "the store does not say what is due");
+                    AGAIN_AFTER
+                }
+            };
+            let _ = tokio::time::timeout(pause, self.services.due.notified()).await;
+        }
+    }
+
+    /// Begins what is due, and returns when to look again.
+    async fn begin_due(self: &Arc<Self>) -> Result<Duration, crate::storage::StorageError> {
+        let storage = &self.services.storage;
+        let now = now_ms();
+        let due = storage.due(now, BATCH).await?;
+        let mut refused = false;
+        for notification in due {
+            if self.scheduler.state().in_flight.contains(&notification.id) {
+                continue;
+            }
+            if let Err(refusal) = self.begin(notification, new_turn_id()).await {
+                tracing::debug!(?refusal, "a notification that is due is tried again");
+                refused = true;
+            }
+        }
+        if refused {
+            return Ok(AGAIN_AFTER);
+        }
+        let next = storage.next_due(now).await?.map(|due| Duration::from_millis(due.saturating_sub(now_ms())));
+        Ok(next.map_or(SLEEP_MAX, |next| next.min(SLEEP_MAX)))
+    }
+}

@@ -1,0 +1,383 @@
+//! Speaking first: notifications of operators and plugins, timers, and how they fit between the turns of a conversation.
+
+use serde_json::{Value, json};
+
+use crate::support::conversation::Answer;
+use crate::support::{Behaviour, Config, Connector, Host, within};
+
+const GRANTS: &str = "grants = { state = ['conversation', 'user'], dialogs = true, conversations = true }";
+
+async fn start() -> Option<Host> {
+    Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", GRANTS)).await
+}
+
+/// A message in the conversation `c` of the user `ann`, answered through the connector.
+fn said(connector: &Connector, text: &str) -> Value {
+    let mut activity = connector.message(text);
+    activity["conversation"]["id"] = "c".into();
+    activity["from"]["id"] = "ann".into();
+    activity
+}
+
+async fn say(host: &Host, connector: &Connector, text: &str) {
+    assert_eq!(host.post("bot", &said(connector, text)).await.status, 200);
+}
+
+/// What the connector got so far, once it is so many.
+async fn texts(connector: &Connector, count: usize) -> Vec<String> {
+    connector.calls(count).await.iter().map(|call| call.text().to_owned()).collect()
+}
+
+async fn notify(host: &Host, body: &Value) -> Answer {
+    host.admin("POST", "/v1/bots/bot/notifications", body.to_string().into_bytes()).await
+}
+
+fn to_c(mode: &str, content: &Value) -> Value {
+    let mut body = content.clone();
+    body["target"] = json!({ "channel": "test", "conversation": "c" });
+    body["mode"] = mode.into();
+    body
+}
+
+fn text(text: &str) -> Value {
+    json!({ "activity": { "type": "message", "text": text } })
+}
+
+/// A dialog of the scripted plugin that asks a question and is done with the answer.
+fn asks(question: &str) -> Value {
+    let steps = json!([{ "kind": "wait", "quiet": true, "say": question }, { "kind": "done" }]);
+    json!({ "dialog": { "plugin": "scripted", "id": "script" }, "options": { "steps": steps } })
+}
+
+fn begin(question: &str) -> String {
+    format!("begin script {}", asks(question)["options"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn now_leaves_the_question_open() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, &begin("where to?")).await;
+    let answer = notify(&host, &to_c("now", &text("by the way"))).await;
+    assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("delivered")), "{}", answer.text);
+    say(&host, &connector, "Rome").await;
+    assert_eq!(texts(&connector, 3).await, ["where to?", "by the way", "script continue \"Rome\""]);
+    let refused = notify(&host, &to_c("now", &asks("?"))).await;
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert!(refused.text.contains("cannot be delivered `now`"), "{}", refused.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_idle_waits_for_the_dialog_to_end_and_keeps_order() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    assert_eq!(notify(&host, &to_c("when-idle", &text("at once"))).await.status, 200);
+    say(&host, &connector, &begin("where to?")).await;
+    let mut ids = Vec::new();
+    for number in 1..=3 {
+        let answer = notify(&host, &to_c("when-idle", &text(&format!("later {number}")))).await;
+        assert_eq!((answer.status, &answer.json()["status"]), (202, &json!("queued")), "{}", answer.text);
+        ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+    }
+    let waiting = host.admin("GET", "/v1/bots/bot/notifications", Vec::new()).await.json();
+    assert_eq!(waiting.as_array().unwrap().len(), 3, "{waiting:#}");
+    // The second is cancelled meanwhile.
+    let path = format!("/v1/bots/bot/notifications/{}", ids[1]);
+    assert_eq!(host.admin("DELETE", &path, Vec::new()).await.status, 200);
+    assert_eq!(host.admin("DELETE", &path, Vec::new()).await.status, 409);
+    say(&host, &connector, "Rome").await;
+    let expected = ["heard: hi", "at once", "where to?", "script continue \"Rome\"", "later 1", "later 3"];
+    assert_eq!(texts(&connector, expected.len()).await, expected);
+    let status = host.admin("GET", &path, Vec::new()).await.json();
+    assert_eq!(status["status"], "cancelled");
+}
+
+/// The stock example of the field: the question about one price is interrupted by an alert for another.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interruption_ends_and_the_question_comes_again() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, &begin("The price of which stock?")).await;
+    let answer = notify(&host, &to_c("interrupt", &asks("GOOG is at 150. Sell?"))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    say(&host, &connector, "yes").await;
+    say(&host, &connector, "MSFT").await;
+    let expected = [
+        "The price of which stock?",
+        "GOOG is at 150. Sell?",
+        "script continue \"yes\"",
+        "script reprompt null",
+        "script continue \"MSFT\"",
+    ];
+    assert_eq!(texts(&connector, expected.len()).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interruption_may_begin_with_a_choice_at_once() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, &begin("where to?")).await;
+    let prompt = json!({ "kind": "choice", "prompt": "Sell?", "choices": ["yes", "no"], "style": "none" });
+    let steps = json!([{ "kind": "prompt", "quiet": true, "data": prompt }, { "kind": "done", "quiet": true }]);
+    let dialog = json!({ "dialog": { "plugin": "scripted", "id": "script" }, "options": { "steps": steps } });
+    assert_eq!(notify(&host, &to_c("interrupt", &dialog)).await.status, 200);
+    say(&host, &connector, "no").await;
+    assert_eq!(texts(&connector, 3).await, ["where to?", "Sell?", "script reprompt null"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cancel_ends_the_dialogs_first_and_tells_them() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, &begin("where to?")).await;
+    assert_eq!(notify(&host, &to_c("cancel", &text("The shop is closed."))).await.status, 200);
+    say(&host, &connector, "Rome").await;
+    let expected = ["where to?", r#"script cancelled {"reason":"cancel-all"}"#, "The shop is closed.", "heard: Rome"];
+    assert_eq!(texts(&connector, expected.len()).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_reaches_the_handlers() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    let event = json!({ "event": { "name": "price", "value": { "then": "get conversation k" } } });
+    assert_eq!(notify(&host, &to_c("now", &event)).await.status, 200);
+    assert_eq!(texts(&connector, 3).await, ["heard: hi", "notify price", "none"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_met_where_they_were_heard_last() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    for conversation in ["c1", "c2"] {
+        let mut activity = said(&connector, "hi");
+        activity["conversation"]["id"] = conversation.into();
+        assert_eq!(host.post("bot", &activity).await.status, 200);
+    }
+    let mut body = text("for Ann");
+    body["target"] = json!({ "channel": "test", "user": "ann" });
+    assert_eq!(notify(&host, &body).await.status, 200);
+    let call = connector.calls(3).await[2].clone();
+    assert_eq!(call.path, "/v3/conversations/c2/activities");
+    assert_eq!(
+        (&call.body["recipient"]["id"], &call.body["replyToId"]),
+        (&json!("ann"), &Value::Null),
+        "{:#}",
+        call.body
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_conversations_that_a_bot_has_met_are_reached() {
+    let config = Config::new().bot("bot", &[]).plugin("bot", "scripted", GRANTS);
+    let Some(host) = Host::start(config.bot("other", &[]).plugin("other", "scripted", GRANTS)).await else { return };
+    let connector = Connector::start().await;
+    let unknown = notify(&host, &to_c("now", &text("hello?"))).await;
+    assert_eq!((unknown.status, &unknown.json()["error"]["code"]), (404, &json!("UnknownConversation")));
+    say(&host, &connector, "hi").await;
+    let foreign = host.admin("POST", "/v1/bots/other/notifications", to_c("now", &text("x")).to_string().into_bytes());
+    assert_eq!(foreign.await.status, 404, "another bot's conversation");
+    for wrong in [
+        json!({}),
+        json!({ "target": { "channel": "test" } }),
+        to_c("soon", &text("x")),
+        to_c("now", &json!({})),
+        to_c("now", &json!({ "activity": 1 })),
+        to_c("interrupt", &json!({ "dialog": "script" })),
+    ] {
+        assert_eq!(notify(&host, &wrong).await.status, 400, "{wrong}");
+    }
+    // The bot is removed: the conversation is forgotten, with what it was owed.
+    let mut later = to_c("now", &text("too late"));
+    later["at"] = "2999-01-01T00:00:00Z".into();
+    assert_eq!(notify(&host, &later).await.status, 202);
+    let mut removed = said(&connector, "");
+    removed["type"] = "conversationUpdate".into();
+    removed["membersRemoved"] = json!([{ "id": "bot" }]);
+    assert_eq!(host.post("bot", &removed).await.status, 200);
+    assert_eq!(notify(&host, &to_c("now", &text("hello?"))).await.status, 404);
+    assert_eq!(host.admin("GET", "/v1/bots/bot/notifications", Vec::new()).await.json(), json!([]));
+}
+
+/// The stored address counts, and a conversation that the channel does not know any more is remembered as gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_is_gone_is_not_asked_again_until_it_speaks() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    connector.calls(1).await;
+    connector.plan(Behaviour::Status(404));
+    let gone = notify(&host, &to_c("now", &text("one"))).await;
+    assert_eq!((gone.status, &gone.json()["error"]["code"]), (410, &json!("ConversationGone")), "{}", gone.text);
+    let again = notify(&host, &to_c("now", &text("two"))).await;
+    assert_eq!(again.status, 410);
+    assert_eq!(connector.calls(2).await.len(), 2, "the channel was not asked again");
+    let listed = host.admin("GET", "/v1/bots/bot/references", Vec::new()).await.json();
+    assert!(listed[0]["gone"].is_string(), "{listed:#}");
+    say(&host, &connector, "back").await;
+    assert_eq!(notify(&host, &to_c("now", &text("three"))).await.status, 200);
+    let path = "/v1/bots/bot/references?channel=test&conversation=c";
+    assert_eq!(host.admin("DELETE", path, Vec::new()).await.status, 200);
+    assert_eq!(notify(&host, &to_c("now", &text("four"))).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_is_the_same_notification() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    let send = async |key: &str, body: &Value| {
+        let headers = [("idempotency-key", key)];
+        host.admin_with("POST", "/v1/bots/bot/notifications", &headers, body.to_string().into_bytes()).await
+    };
+    let first = send("k", &to_c("now", &text("once"))).await;
+    let again = send("k", &to_c("now", &text("once"))).await;
+    assert_eq!((first.status, again.status), (200, 200), "{} {}", first.text, again.text);
+    assert_eq!(first.json()["id"], again.json()["id"]);
+    assert_eq!(send("k", &to_c("now", &text("other"))).await.status, 409);
+    assert_eq!(send("l", &to_c("now", &text("twice"))).await.status, 200);
+    assert_eq!(texts(&connector, 3).await, ["heard: hi", "once", "twice"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugins_notify_and_schedule_and_change_their_mind() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, &format!("notify when-idle {}", text("and one more thing"))).await;
+    assert_eq!(texts(&connector, 1).await, ["and one more thing"]);
+    // A time that has passed is due at once.
+    let event = json!({ "event": { "name": "tick", "value": {} } });
+    say(&host, &connector, &format!("schedule morning 2001-01-01T00:00:00Z when-idle {event}")).await;
+    assert_eq!(texts(&connector, 2).await[1], "timer:morning tick");
+    // A new timer of the name replaces the old; `cancel` ends it.
+    for year in [2997, 2998] {
+        say(&host, &connector, &format!("schedule yearly {year}-01-01T00:00:00Z when-idle {event}")).await;
+    }
+    say(&host, &connector, &format!("schedule daily 0_9_*_*_*_Europe/Berlin when-idle {event}")).await;
+    let waiting = host.admin("GET", "/v1/bots/bot/notifications", Vec::new()).await.json();
+    let names: Vec<&str> = waiting.as_array().unwrap().iter().map(|timer| timer["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["daily", "yearly"], "{waiting:#}");
+    let id = waiting[1]["id"].as_str().unwrap();
+    say(&host, &connector, &format!("unschedule {id}\nunschedule {id}\nunschedule nonsense")).await;
+    assert_eq!(texts(&connector, 5).await[2..], ["cancelled true", "cancelled false", "cancelled false"]);
+    for wrong in [
+        format!("schedule x soon when-idle {event}"),
+        format!("schedule x 0_9_*_*_* when-idle {event}"),
+        format!("notify later {event}"),
+        "notify now {}".to_owned(),
+        format!("notify-to {{}} now {event}"),
+        format!(r#"notify-to {{"bot":"other","channel":"test","conversation":"c"}} now {event}"#),
+        format!(r#"notify-to {{"bot":"bot","channel":"test","conversation":"never-met"}} now {event}"#),
+        r#"notify interrupt {"dialog":"nobodys"}"#.to_owned(),
+        r#"notify now {"dialog":"script"}"#.to_owned(),
+    ] {
+        let before = connector.calls_now().len();
+        say(&host, &connector, &wrong).await;
+        assert!(texts(&connector, before + 1).await[before].starts_with("invalid: "), "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_later_without_the_grant() {
+    let Some(host) = Host::start(Config::new().bot("bot", &["scripted"])).await else { return };
+    host.bot("bot")
+        .says("reference")
+        .replies("denied: needs the grant `conversations = true`, wanted by the manifest and given by the operator")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_of_causes_ends() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "again now ping").await;
+    let texts = texts(&connector, 9).await;
+    assert_eq!(texts.iter().filter(|text| **text == "notify ping").count(), 8, "{texts:?}");
+    assert_eq!(texts.last().unwrap(), "quota: the limit cause-depth (8) is reached");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_turn_asked_for_nothing_and_a_failing_delivery_ends() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, &format!("notify when-idle {}\ntrap", text("never"))).await;
+    assert_eq!(host.admin("GET", "/v1/bots/bot/notifications", Vec::new()).await.json(), json!([]));
+    let event = json!({ "event": { "name": "boom", "value": { "then": "trap" } } });
+    let failed = notify(&host, &to_c("now", &event)).await;
+    assert_eq!((failed.status, &failed.json()["error"]["code"]), (502, &json!("DeliveryFailed")), "{}", failed.text);
+    say(&host, &connector, "still here").await;
+    assert_eq!(texts(&connector, 2).await[1], "heard: still here");
+}
+
+/// What waits survives the death of the host; what was due meanwhile is delivered once, in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_survives_a_kill() {
+    let Some(mut host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, &begin("where to?")).await;
+    for number in 1..=2 {
+        assert_eq!(notify(&host, &to_c("when-idle", &text(&format!("later {number}")))).await.status, 202);
+    }
+    host.again(None).await;
+    say(&host, &connector, "Rome").await;
+    let expected = ["where to?", "script continue \"Rome\"", "later 1", "later 2"];
+    assert_eq!(texts(&connector, expected.len()).await, expected);
+    // Killed between the commit of its turn and the note of its delivery, or before its turn: once, or once more.
+    for point in ["commit:2", "committed:2"] {
+        let connector = Connector::start().await;
+        say(&host, &connector, "hi").await;
+        connector.calls(1).await;
+        host.again(Some(point)).await;
+        say(&host, &connector, &format!("notify now {}", text("once"))).await;
+        let gone = async { while host.try_post("bot", &said(&connector, "x")).await.is_some() {} };
+        within("the death of the host", gone).await;
+        host.again(None).await;
+        let arrived = async {
+            loop {
+                let texts: Vec<String> = connector.calls_now().iter().map(|call| call.text().to_owned()).collect();
+                if texts.iter().any(|text| text == "once") {
+                    return texts;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let texts = within("the notification", arrived).await;
+        assert_eq!(texts.iter().filter(|text| *text == "once").count(), 1, "{point}: {texts:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_notifications_does_not_starve_the_user() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    let host = std::sync::Arc::new(host);
+    let burst = (0..20).map(|number| {
+        let host = host.clone();
+        tokio::spawn(async move { notify(&host, &to_c("now", &text(&format!("burst {number}")))).await.status })
+    });
+    let burst: Vec<_> = burst.collect();
+    say(&host, &connector, "may I?").await;
+    for sent in burst {
+        assert!(matches!(sent.await.unwrap(), 200 | 202));
+    }
+    let texts = texts(&connector, 22).await;
+    assert!(texts.contains(&"heard: may I?".to_owned()), "{texts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn middleware_sees_what_is_said_first() {
+    let rules =
+        "settings.rules = [{ on = 'send', if = 'secret', do = 'stop' }, { on = 'send', do = 'mark', with = '!' }]";
+    let hook = format!("grants = {{ middleware = true }}\n{rules}");
+    let config = Config::new().bot("bot", &[]).plugin("bot", "interceptor", &hook);
+    let Some(host) = Host::start(config.plugin("bot", "scripted", GRANTS)).await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    assert_eq!(notify(&host, &to_c("now", &text("by the way"))).await.status, 200);
+    let stopped = notify(&host, &to_c("now", &text("secret"))).await;
+    assert_eq!((stopped.status, &stopped.json()["sends"]), (200, &json!(0)), "{}", stopped.text);
+    assert_eq!(texts(&connector, 2).await, ["heard: hi!", "by the way!"]);
+}
