@@ -7,7 +7,7 @@ target_dir := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 turntable := $(target_dir)/$(profile_dir)/turntable
 
 plugins := echo welcome help cancel settings travel redact
-rust_guests := portable-rust surface-rust scripted interceptor hostile
+rust_guests := portable-rust surface-rust scripted interceptor edited hostile
 
 export TURNTABLE_COMPONENTS ?= $(CURDIR)/target/components
 export TURNTABLE_SKIPPED ?= $(CURDIR)/target/skipped.txt

@@ -19,6 +19,7 @@ mod delivery;
 mod dialogs;
 mod directline;
 mod doors;
+mod edited;
 mod hostile;
 mod instances;
 mod messages;

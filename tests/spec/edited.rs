@@ -1,0 +1,101 @@
+//! A straight-line dialog whose source is edited while a conversation waits in it: what it does with what was said is either
+//! what the user meant, or nothing.
+
+use crate::support::{Config, Host, expecting_replies, message};
+
+const LOST: &str = "Sorry, I have been updated and lost my place. Please start again.";
+
+async fn start() -> Option<Host> {
+    Host::start(Config::new().bot("bot", &[]).plugin("bot", "edited", "grants = { dialogs = true }")).await
+}
+
+/// Deploys an edition; they stand at the head of `tests/guests/edited/src/lib.rs`.
+async fn deploy(host: &Host, edition: u8) {
+    const MARKER: &[u8] = b"EDITION-0";
+    let mut component = std::fs::read(host.component("edited")).unwrap();
+    let at = component.windows(MARKER.len()).position(|bytes| bytes == MARKER).unwrap();
+    component[at + MARKER.len() - 1] = b'0' + edition;
+    let swap = host.deploy("bot", "edited", component).await;
+    assert_eq!(swap.status, 200, "{}", swap.text);
+}
+
+/// A conversation over several generations.
+struct Talk<'h>(&'h Host, &'static str);
+
+impl Talk<'_> {
+    /// Says something, and returns the texts of the replies.
+    async fn say(&self, text: &str) -> Vec<String> {
+        let mut activity = expecting_replies(message(text));
+        activity["conversation"]["id"] = self.1.into();
+        let replies = self.0.post("bot", &activity).await.replies();
+        replies.iter().map(|reply| reply["text"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Is asked for the city, as Ann.
+    async fn until_the_city(&self) {
+        assert_eq!(self.say("trip").await, ["Welcome.", "Your name?"]);
+        assert_eq!(self.say("Ann").await, ["Which city?"]);
+    }
+}
+
+/// The answer to one question is never taken for the answer to another, and none is shown as if it were.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_before_an_edit_is_not_taken_for_something_else() {
+    let Some(host) = start().await else { return };
+    for (edition, talk) in [(1, "inserted"), (2, "reworded"), (3, "another greeting"), (6, "another version")] {
+        deploy(&host, 0).await;
+        let talk = Talk(&host, talk);
+        talk.until_the_city().await;
+        deploy(&host, edition).await;
+        assert_eq!(talk.say("Rome").await, [LOST], "edition {edition}");
+        assert_eq!(talk.say("Rome").await, ["heard: Rome"], "edition {edition}: the dialog is over");
+        let log = host.logged("the dialog was edited").await;
+        assert!(log.contains("trip"), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_behind_the_place_where_it_waits_changes_nothing_before() {
+    let Some(host) = start().await else { return };
+    let talk = Talk(&host, "c");
+    talk.until_the_city().await;
+    deploy(&host, 4).await;
+    assert_eq!(talk.say("Rome").await, ["Is Rome right? (1) Yes or (2) No"]);
+    assert_eq!(talk.say("yes").await, ["Ann goes to Rome."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_with_a_name_may_be_reworded() {
+    let Some(host) = start().await else { return };
+    let talk = Talk(&host, "c");
+    assert_eq!(talk.say("trip").await, ["Welcome.", "Your name?"]);
+    deploy(&host, 7).await;
+    assert_eq!(talk.say("Ann").await, ["Which city?"]);
+    assert_eq!(talk.say("Rome").await, ["Ann goes to Rome."]);
+}
+
+/// What the hook carries over stays; the answer that came with the edit is asked for again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_carries_over_what_it_knows() {
+    let Some(host) = start().await else { return };
+    let talk = Talk(&host, "c");
+    talk.until_the_city().await;
+    deploy(&host, 5).await;
+    assert_eq!(talk.say("Rome").await, ["Which town?"]);
+    assert_eq!(talk.say("Oslo").await, ["Ann goes to Oslo."]);
+}
+
+/// A swap back is an edit too, in the other direction.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_is_noticed_as_an_edit() {
+    let Some(host) = start().await else { return };
+    deploy(&host, 1).await;
+    let talk = Talk(&host, "c");
+    assert_eq!(talk.say("trip").await, ["Welcome.", "Your name?"]);
+    assert_eq!(talk.say("Ann").await, ["How old are you?"]);
+    host.roll_back("bot").await;
+    assert_eq!(talk.say("30").await, [LOST]);
+    // Begun anew, it is the dialog of the generation that serves.
+    talk.until_the_city().await;
+    assert_eq!(talk.say("Rome").await, ["Ann goes to Rome."]);
+}
