@@ -163,6 +163,48 @@ async fn a_redelivery_after_a_kill_gets_the_stored_answer() {
     assert_eq!(host.post("bot", &invoke).await.status, 501);
 }
 
+/// The caller that waits for a body and gets none sends again; it gets the one answer, and what the turn did is done once.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invoke_or_expect_replies_killed_amid_its_turn_runs_once_when_it_comes_again() {
+    let expecting = |number: usize| {
+        let mut activity = message("add conversation count");
+        activity["id"] = format!("e{number}").into();
+        activity["deliveryMode"] = "expectReplies".into();
+        activity
+    };
+    let invoke = |number: usize| {
+        let mut activity = message("add conversation count");
+        (activity["type"], activity["name"], activity["id"]) =
+            ("invoke".into(), "obey".into(), format!("i{number}").into());
+        activity["value"] = json!({ "number": number });
+        activity
+    };
+    let Some(mut host) = start().await else { return };
+    let connector = Connector::start().await;
+    let mut kills = 0;
+    for point in ["accept", "accepted", "commit", "committed"] {
+        for mut activity in [expecting(kills), invoke(kills)] {
+            activity["conversation"]["id"] = "c".into();
+            activity["serviceUrl"] = connector.service_url().into();
+            host.again(Some(&format!("{point}:1"))).await;
+            assert_eq!(host.try_post("bot", &activity).await, None, "{point}: the host is gone");
+            kills += 1;
+            host.again(None).await;
+            let first = host.post("bot", &activity).await;
+            match activity["type"].as_str() {
+                Some("invoke") => assert_eq!((first.status, first.json()), (200, activity["value"].clone()), "{point}"),
+                _ => assert_eq!(first.replies()[0]["text"], kills.to_string(), "{point}"),
+            }
+            let again = host.post("bot", &activity).await;
+            assert_eq!((again.status, again.text), (first.status, first.text), "{point}: the stored answer");
+        }
+    }
+    let mut question = message("get conversation count");
+    question["conversation"]["id"] = "c".into();
+    question["deliveryMode"] = "expectReplies".into();
+    assert_eq!(host.post("bot", &question).await.replies()[0]["text"], kills.to_string(), "each counted once");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_another_activity_runs_another_time() {
     let Some(host) = start().await else { return };

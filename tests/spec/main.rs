@@ -21,6 +21,7 @@ mod directline;
 mod doors;
 mod edited;
 mod hostile;
+mod input;
 mod instances;
 mod messages;
 mod middleware;

@@ -6,10 +6,10 @@
 //! why the reply was refused), `revise TEXT`, `retract`, `reference`,
 //! `notify MODE CONTENT`, `notify-to REFERENCE MODE CONTENT`, `again MODE NAME` (an event that makes the same event),
 //! `schedule NAME AT MODE CONTENT` (`_` for blanks in AT), `unschedule ID`, `typing`, `flush`, `trap`. Several, one a line, are one turn. What
-//! is no command is answered with `heard: …`.
+//! is no command is answered with `heard: …`. An **invoke** named `obey` does the same and is answered with its value.
 //!
-//! **Dialogs** `script` and `child` follow the steps in their options, `{"steps": [{"kind", "data", "say", "trap", "pad"}, …]}`:
-//! each event takes the next one; `pad` is how many spaces follow its data. They say which event they got, unless the step is `"quiet": true`. Without a step left
+//! **Dialogs** `script` and `child` follow the steps in their options, `{"steps": [{"kind", "data", "say", "trap", "pad", "do"}, …]}`:
+//! each event takes the next one; `do` is a command, `pad` is how many spaces follow its data. They say which event they got, unless the step is `"quiet": true`. Without a step left
 //! they are done with what the event brought. `{"forever": "call"}` and `{"forever": "replace"}` never end, and
 //! `{"forever": "wait"}` waits again after each event.
 //!
@@ -55,7 +55,8 @@ impl bot_handler::Guest for Scripted {
             }
             return Ok(Flow::Handled);
         }
-        if meta.kind != "message" {
+        let asked = meta.kind == "invoke" && activity["name"] == "obey";
+        if meta.kind != "message" && !asked {
             return Ok(Flow::Next);
         }
         let text = match meta.trigger.strip_prefix("route:") {
@@ -65,6 +66,9 @@ impl bot_handler::Guest for Scripted {
         };
         for line in text.lines() {
             obey(line)?;
+        }
+        if asked {
+            turn::respond(200, Some(&activity["value"].to_string()))?;
         }
         Ok(Flow::Handled)
     }
@@ -199,6 +203,9 @@ fn follow(kind: &str, event: &Event, state: Option<String>) -> Result<Step, Faul
     }
     if let Some(text) = next["say"].as_str() {
         say(text)?;
+    }
+    if let Some(command) = next["do"].as_str() {
+        obey(command)?;
     }
     if next["trap"] == true {
         trap()?;
