@@ -1,8 +1,8 @@
-// Drives botframework-webchat, as npm has it, in Chromium against a bot that welcomes and echoes.
+// Drives botframework-webchat, as npm has it, in Chromium against a bot that welcomes and echoes, and one that does as told.
 //
-// usage: node webchat.mjs BASE_URL BOT ORIGIN     e.g. node webchat.mjs http://localhost:3978 demo http://127.0.0.1:9555
+// usage: node webchat.mjs BASE_URL BOT ORIGIN TOLD     e.g. node webchat.mjs http://localhost:3978 demo http://127.0.0.1:9555 other
 //
-// ORIGIN must be in `server.allowed-origins` of the host; the page with Web Chat is served there. Environment: CHROMIUM, the
+// TOLD is the bot of `tests/guests/hostile`. ORIGIN must be in `server.allowed-origins` of the host; the page with Web Chat is served there. Environment: CHROMIUM, the
 // browser's path. Exit status: 0 all held, 1 something did not (the last line says what), 2 wrong usage, 3 no browser here.
 
 import assert from 'node:assert/strict';
@@ -19,9 +19,9 @@ const WEB_CHAT = fileURLToPath(new URL('node_modules/.webchat-4.18.1/package/dis
 const PAGE = `<!doctype html><title>Web Chat</title><meta charset="utf-8">
   <style>html, body, #chat { height: 100%; margin: 0 }</style><div id="chat"></div><script src="/webchat.js"></script>`;
 
-const [base, bot, origin] = process.argv.slice(2);
-if (!base || !bot || !origin) {
-  console.error('usage: node webchat.mjs BASE_URL BOT ORIGIN');
+const [base, bot, origin, told] = process.argv.slice(2);
+if (!base || !bot || !origin || !told) {
+  console.error('usage: node webchat.mjs BASE_URL BOT ORIGIN TOLD');
   process.exit(2);
 }
 const domain = new URL('/v3/directline', base).href;
@@ -31,9 +31,9 @@ let step = 'start';
 const servers = [await serve(new URL(origin).port), await serve(0)];
 const browser = await chromium.launch(launchOptions());
 try {
-  const page = await (await browser.newContext()).newPage();
-  page.setDefaultTimeout(PATIENCE_MS);
-  await talk(page);
+  await talk(await newPage());
+  await choose(await newPage());
+  await stream(await newPage());
   await stranger(await browser.newPage(), `http://127.0.0.1:${servers[1].address().port}/`);
   console.log('Web Chat: ok');
 } catch (error) {
@@ -44,13 +44,18 @@ try {
   servers.forEach((server) => server.close());
 }
 
-async function talk(page) {
+async function newPage() {
+  const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  return page;
+}
+
+/** Opens Web Chat with a bot. Returns its send box, and a list of what goes wrong in the page. */
+async function open(page, bot) {
   const problems = [];
   page.on('pageerror', (error) => problems.push(error.message));
-  const { token, conversationId } = await generate();
+  const { token, conversationId } = await generate(bot);
   await page.goto(origin);
-
-  step = 'start a conversation';
   await page.evaluate(
     ([domain, token, userID]) => {
       const directLine = WebChat.createDirectLine({ domain, token });
@@ -58,11 +63,18 @@ async function talk(page) {
     },
     [domain, token, user.id],
   );
+  const box = page.locator('[data-testid="send box text area"], .webchat__send-box-text-box__input').first();
+  await box.waitFor();
+  return { box, problems, token, conversationId };
+}
+
+async function talk(page) {
+  step = 'start a conversation';
+  const { box, problems, token, conversationId } = await open(page, bot);
   const bubble = (text) => page.locator('.webchat__bubble', { hasText: text });
   await bubble('Welcome, Ann!').first().waitFor();
 
   step = 'send a message';
-  const box = page.locator('[data-testid="send box text area"], .webchat__send-box-text-box__input').first();
   await box.fill('hello');
   await box.press('Enter');
   await bubble('Echo: hello').waitFor();
@@ -110,6 +122,87 @@ async function talk(page) {
   assert.deepEqual(problems, []);
 }
 
+/** The buttons under a message that stand until one was pressed. */
+async function choose(page) {
+  step = 'see suggested actions';
+  const { box, problems } = await open(page, told);
+  const ask = async (...actions) => {
+    const suggestedActions = { to: [], actions };
+    await tell(box, { type: 'message', text: `Which of ${actions.length}?`, suggestedActions });
+    await fromBot(page, `Which of ${actions.length}?`).last().waitFor();
+  };
+  const button = (name) => page.locator('.webchat__suggested-actions').getByRole('button', { name, exact: true });
+  const red = { type: 'imBack', title: 'The red one', value: 'red' };
+  const green = { type: 'postBack', title: 'The green one', value: { colour: 'green' } };
+  await ask(red, green);
+  await button('The red one').waitFor();
+  assert.equal(await button('The green one').count(), 1);
+
+  step = 'press one, which says its value';
+  await button('The red one').click();
+  await page.locator('.webchat__bubble--from-user').getByText('red', { exact: true }).waitFor();
+  await fromBot(page, 'ok: red').waitFor();
+  assert.equal(await button('The green one').count(), 0, 'they go once one was taken');
+  await settled(page);
+
+  step = 'press one that says nothing';
+  await ask(red, green, { type: 'messageBack', title: 'The blue one', text: 'blue', displayText: 'Blue, please' });
+  const own = page.locator('.webchat__bubble--from-user');
+  const before = await own.count();
+  await button('The green one').click();
+  // Web Chat shows quotation marks of its own.
+  await fromBot(page, /ok: {.colour.:.green.}/).waitFor();
+  assert.equal(await own.count(), before, 'the press is not shown');
+
+  step = 'press one that shows another text than it says';
+  await ask(green, { type: 'messageBack', title: 'The blue one', text: 'blue', displayText: 'Blue, please' });
+  await button('The blue one').click();
+  await page.locator('.webchat__bubble--from-user').getByText('Blue, please', { exact: true }).waitFor();
+  await fromBot(page, 'ok: blue').waitFor();
+  await settled(page);
+  assert.deepEqual(problems, []);
+}
+
+/** A message that comes in pieces is one message, which grows. */
+async function stream(page) {
+  step = 'see the first piece of a stream';
+  const pieces = [];
+  page.on('websocket', (socket) =>
+    socket.on('framereceived', ({ payload }) => {
+      const { activities = [] } = payload ? JSON.parse(payload) : {};
+      pieces.push(...activities.filter(({ channelData }) => channelData?.streamType));
+    }),
+  );
+  const { box, problems } = await open(page, told);
+  const info = (streamType, more) => ({ entities: [{ type: 'streaminfo', streamType, ...more }] });
+  await tell(box, { type: 'typing', text: 'Once', ...info('streaming', { streamSequence: 1 }) });
+  await fromBot(page, 'Once').waitFor();
+  const streamId = pieces[0].id;
+
+  step = 'see it grow';
+  await tell(box, { type: 'typing', text: 'Once upon', ...info('streaming', { streamId, streamSequence: 2 }) });
+  await fromBot(page, 'Once upon').waitFor();
+  assert.equal(await fromBot(page, 'Once').count(), 1, 'the second piece took the place of the first');
+
+  step = 'see it end';
+  await tell(box, { type: 'message', text: 'Once upon a time.', ...info('final', { streamId }) });
+  await fromBot(page, 'Once upon a time.').waitFor();
+  assert.equal(await fromBot(page, 'Once').count(), 1, 'the message took the place of the pieces');
+  assert.deepEqual(pieces.map(({ channelData }) => channelData.streamType), ['streaming', 'streaming', 'final']);
+  await settled(page);
+  assert.deepEqual(problems, []);
+}
+
+function fromBot(page, text) {
+  return page.locator('.webchat__bubble:not(.webchat__bubble--from-user)', { hasText: text });
+}
+
+/** Has the bot send an activity. */
+async function tell(box, activity) {
+  await box.fill(`send ${JSON.stringify(activity)}`);
+  await box.press('Enter');
+}
+
 /** Waits until Web Chat takes everything for sent. */
 async function settled(page) {
   const pending = page.getByText(/^(Sending|Send failed)/);
@@ -128,7 +221,7 @@ async function stranger(page, url) {
   assert.equal(read, 'refused');
 }
 
-async function generate() {
+async function generate(bot) {
   return call('POST', '/tokens/generate', undefined, { bot, user });
 }
 

@@ -39,9 +39,10 @@ async fn web_chat_talks_to_a_bot_from_an_origin_that_is_allowed() {
         .bot("bot", &[])
         .plugin("bot", "help", "settings.text = 'Say anything.'")
         .plugin("bot", "welcome", "")
-        .plugin("bot", "echo", "");
+        .plugin("bot", "echo", "")
+        .bot("told", &["hostile"]);
     let Some(host) = Host::start(config).await else { return };
-    run("webchat.mjs", &[host.url("").as_ref(), "bot".as_ref(), origin.as_ref()]).await;
+    run("webchat.mjs", &[host.url("").as_ref(), "bot".as_ref(), origin.as_ref(), "told".as_ref()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
