@@ -13,7 +13,9 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -144,6 +146,9 @@ pub struct Channel {
     pub send_attempts_max: u32,
     /// `ambiguous`, default `drop`.
     pub ambiguous: Ambiguous,
+    /// `rates.CHANNEL`, by `channelId`: how fast a channel lets a bot send. Default: what Microsoft documents for `msteams`
+    /// (`protocol/http.md` §2.1). Other channels have no limit here but their own 429.
+    pub rates: BTreeMap<String, Rates>,
     /// `outbox-rows-max`, default 10,000 undelivered sends over all conversations.
     pub outbox_rows_max: usize,
     /// `dead-letters-max`, default 1,000; the oldest go first.
@@ -321,6 +326,57 @@ impl Default for Runtime {
     }
 }
 
+/// How fast one channel lets a bot send; each list is a set of windows that all hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// `conversation`: in one conversation.
+    pub conversation: Vec<Rate>,
+    /// `bot`: in all conversations of a bot together.
+    pub bot: Vec<Rate>,
+}
+
+/// So many sends in a window, such as `60/30s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many may come at once; as many again come evenly over the window.
+    pub sends: NonZeroU32,
+    /// The window.
+    pub per: Duration,
+}
+
+impl Rates {
+    fn msteams() -> Self {
+        let rate = |sends: u32, seconds: u64| Rate {
+            sends: NonZeroU32::new(sends).unwrap_or(NonZeroU32::MIN),
+            per: Duration::from_secs(seconds),
+        };
+        Self { conversation: vec![rate(7, 1), rate(60, 30), rate(1_800, 3_600)], bot: vec![rate(50, 1)] }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (sends, window) = text.split_once('/')?;
+            let unit = window.chars().next_back()?;
+            let seconds = match unit {
+                's' => 1,
+                'm' => 60,
+                'h' => 3_600,
+                _ => return None,
+            };
+            let count: u64 = window.trim_end_matches(unit).parse().ok().filter(|count| (1..=86_400).contains(count))?;
+            let sends = sends.parse::<NonZeroU32>().ok().filter(|sends| sends.get() <= 1_000_000)?;
+            Some(Self { sends, per: Duration::from_secs(count * seconds) })
+        };
+        read().ok_or_else(|| {
+            format!("\"{text}\" is no rate: write sends and a window, such as \"60/30s\" or \"1800/1h\"")
+        })
+    }
+}
+
 impl Default for Channel {
     fn default() -> Self {
         Self {
@@ -328,6 +384,7 @@ impl Default for Channel {
             send_timeout: Duration::from_millis(10_000),
             send_attempts_max: 3,
             ambiguous: Ambiguous::Drop,
+            rates: [("msteams".to_owned(), Rates::msteams())].into(),
             outbox_rows_max: 10_000,
             dead_letters_max: 1_000,
             redelivery_marks_max: 100_000,

@@ -6,6 +6,7 @@
 
 mod courier;
 mod ids;
+mod rates;
 mod slots;
 mod watched;
 

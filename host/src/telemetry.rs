@@ -70,6 +70,8 @@ pub mod name {
     pub const OUTBOUND_REQUESTS: &str = "turntable_outbound_requests_total";
     /// Deliveries ended, by bot and outcome.
     pub const DELIVERIES: &str = "turntable_deliveries_total";
+    /// Deliveries that waited for the rate of their channel, by bot.
+    pub const DELIVERIES_THROTTLED: &str = "turntable_deliveries_throttled_total";
     /// Generations swapped in, by bot and cause.
     pub const SWAPS: &str = "turntable_swaps_total";
     /// From request to swap, by cause.
@@ -138,6 +140,10 @@ fn describe() {
     describe_histogram!(name::PLUGIN_CPU_SECONDS, Unit::Seconds, "CPU time of a plugin call");
     describe_counter!(name::OUTBOUND_REQUESTS, "HTTP requests that plugins asked for, by outcome");
     describe_counter!(name::DELIVERIES, "Deliveries to channels ended, by outcome");
+    describe_counter!(
+        name::DELIVERIES_THROTTLED,
+        "Deliveries that waited for the rate of their channel, or were dropped for it"
+    );
     describe_counter!(name::SWAPS, "Generations swapped in, by cause");
     describe_histogram!(name::SWAP_SECONDS, Unit::Seconds, "From the request of a swap to the swap");
     describe_counter!(name::LOADS_FAILED, "Loads that left the old generation serving");
@@ -201,6 +207,11 @@ pub fn outbound_request(bot: &str, plugin: &str, outcome: &'static str) {
 /// A delivery ended. `outcome`: `delivered`, `refused`, `unreachable` or `ambiguous`.
 pub fn delivery_ended(bot: &str, outcome: &'static str) {
     counter!(name::DELIVERIES, "bot" => bot.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// A delivery waits for the rate of its channel (`channel.rates`), or is dropped for it where it can be missed.
+pub fn delivery_throttled(bot: &str) {
+    counter!(name::DELIVERIES_THROTTLED, "bot" => bot.to_owned()).increment(1);
 }
 
 /// A generation replaced another. `cause`: `start`, `watch`, `reload`, `deploy` or `rollback`.
@@ -270,6 +281,7 @@ mod tests {
             calls.called("telemetry-test", "echo", outcome, Duration::from_micros(40), Duration::from_micros(20));
         }
         delivery_ended("telemetry-test", "delivered");
+        delivery_throttled("telemetry-test");
         swapped("telemetry-test", "deploy", Duration::from_millis(4));
         load_failed("telemetry-test", "watch");
         request_ended("public", "POST", "/api/messages", 200, Duration::from_micros(500));

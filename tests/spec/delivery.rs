@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Behaviour, Config, Connector, Host, message};
+use crate::support::{Behaviour, Config, Connector, Host, message, within};
 
 /// A host with short patience, a connector, and an activity that is answered there.
 async fn set_up() -> Option<(Host, Connector, Value)> {
@@ -101,4 +101,39 @@ async fn an_unreachable_connector_is_said() {
     let letter = dead_letter(&host, &closed_port().await).await;
     assert!(letter["why"].as_str().unwrap().starts_with("not delivered: "), "{letter:#}");
     host.bot("echo").says("hi").replies("Echo: hi").await;
+}
+
+/// What a channel's rate does not allow waits in its conversation; other conversations go on, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_is_too_fast_waits_alone() {
+    let slow = Config::new().set("channel.rates.test", "{ conversation = ['2/24h'] }").bot("bot", &["hostile"]);
+    let Some(host) = Host::start(slow).await else { return };
+    let connector = Connector::start().await;
+    let say = async |conversation: &str, text: &str| {
+        let mut activity = connector.message(text);
+        activity["conversation"]["id"] = conversation.into();
+        assert_eq!(host.post("bot", &activity).await.status, 200);
+    };
+    for _ in 0..3 {
+        say("fast", "generation").await;
+    }
+    say("other", "generation").await;
+    say("other", "generation").await;
+    let calls = connector.calls(4).await;
+    let of = |conversation: &str| calls.iter().filter(|call| call.path.contains(conversation)).count();
+    assert_eq!((of("/fast/"), of("/other/")), (2, 2));
+    let throttled = r#"turntable_deliveries_throttled_total{bot="bot"} 1"#;
+    let waits = async { while !host.admin("GET", "/metrics", Vec::new()).await.text.contains(throttled) {} };
+    within("the third to wait", waits).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_beyond_the_rate_arrives_in_order() {
+    let config = Config::new().set("channel.rates.test", "{ conversation = ['3/1s'], bot = ['100/1s'] }");
+    let Some(host) = Host::start(config.bot("bot", &["scripted"])).await else { return };
+    let connector = Connector::start().await;
+    let lines: Vec<String> = (0..6).map(|number| format!("number {number}")).collect();
+    assert_eq!(host.post("bot", &connector.message(&lines.join("\n"))).await.status, 200);
+    let texts: Vec<String> = connector.calls(6).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, lines.iter().map(|line| format!("heard: {line}")).collect::<Vec<_>>());
 }

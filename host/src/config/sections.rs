@@ -1,13 +1,16 @@
 //! The sections that every host has: `[server]`, `[admin]`, `[runtime]`, `[channel]`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
+use toml::de::DeValue;
+
 use super::read::beside;
 use super::table::Table;
 use super::text::{addresses_overlap, connector_origin, host_name, origin};
-use super::{Admin, Allocator, Ambiguous, Channel, Durability, Runtime, Server, Storage, StorageKind};
+use super::{Admin, Allocator, Ambiguous, Channel, Durability, Rate, Rates, Runtime, Server, Storage, StorageKind};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -134,8 +137,35 @@ pub(super) fn channel(mut table: Table<'_>) -> Channel {
     table.number("dead-letters-max", &mut channel.dead_letters_max, 0..=1_000_000);
     table.number("redelivery-marks-max", &mut channel.redelivery_marks_max, 1..=10_000_000);
     table.number("id-map-entries-max", &mut channel.id_map_entries_max, 1..=10_000_000);
+    rates(&table.table("rates"), &mut channel.rates);
     table.finish();
     channel
+}
+
+/// Reads `[channel.rates.CHANNEL]`; a table takes the place of the default of its channel.
+fn rates(table: &Table<'_>, slot: &mut BTreeMap<String, Rates>) {
+    for (channel, span, node) in table.names() {
+        let path = table.path(channel);
+        let DeValue::Table(entries) = node.get_ref() else {
+            table.problem(span, format!("`{path}` must be a table with `conversation` and `bot`"));
+            continue;
+        };
+        let mut section = Table::new(&path, entries, span, table.found());
+        let mut rates = Rates::default();
+        each_rate(&mut section, "conversation", &mut rates.conversation);
+        each_rate(&mut section, "bot", &mut rates.bot);
+        section.finish();
+        slot.insert(channel.to_owned(), rates);
+    }
+}
+
+fn each_rate(table: &mut Table<'_>, key: &'static str, slot: &mut Vec<Rate>) {
+    for (text, span) in table.strings(key).unwrap_or_default() {
+        match text.parse() {
+            Ok(rate) => slot.push(rate),
+            Err(why) => table.problem(span, format!("`{}`: {why}", table.path(key))),
+        }
+    }
 }
 
 /// Reads `[storage]`.

@@ -75,7 +75,13 @@ fn the_reference_shows_every_key() {
     for known in
         problems.lines().filter_map(|line| line.split_once("known here: ")).flat_map(|(_, keys)| keys.split(", "))
     {
-        let shown = [format!("#{known} = "), format!("\n{known} = "), format!("\n# {known} = "), format!(".{known}]")];
+        let shown = [
+            format!("#{known} = "),
+            format!("\n{known} = "),
+            format!("\n# {known} = "),
+            format!(".{known}]"),
+            format!(".{known}."),
+        ];
         assert!(shown.iter().any(|form| REFERENCE.contains(form)), "`{known}` is missing in the reference");
         listed += 1;
     }

@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::ids::{self, Stream};
+use super::rates::Rates;
 use super::slots::Slots;
 use super::watched::{Outcome, Watched};
 use crate::activity::{ChannelInstance, ConversationKey, Object};
@@ -40,6 +41,7 @@ pub(super) struct Courier {
     direct_line: Arc<dyn Channel>,
     connector: Arc<dyn Channel>,
     slots: Slots,
+    rates: Rates,
     pub(super) watched: Arc<Watched>,
     delivered: AtomicU64,
     wait: Wait,
@@ -71,6 +73,7 @@ impl Courier {
             direct_line,
             connector,
             slots,
+            rates: Rates::new(&channel.rates),
             watched: Arc::default(),
             delivered,
             wait,
@@ -142,8 +145,18 @@ impl Courier {
             tracing::debug!(bot = %conversation.bot, "a piece of a stream is dropped: its start has no id of the channel");
             return;
         }
+        let can_wait = is_message || ids::opens_stream(&activity);
         let call = Call::Send(activity);
-        let sent = if is_message { self.persist(&to, &call).await } else { self.attempt(&to, &call).await };
+        if !can_wait && self.rates.take(conversation).is_err() {
+            telemetry::delivery_throttled(&conversation.bot);
+            tracing::debug!(bot = %conversation.bot, "an ephemeral activity is dropped: the channel's rate is used up");
+            return;
+        }
+        let sent = match (is_message, can_wait) {
+            (true, _) => self.persist(&to, &call).await,
+            (false, true) => self.attempt(&to, &call).await,
+            (false, false) => self.ask(&to, &call).await,
+        };
         match (sent, stream) {
             (Ok(_), Stream::None) => {}
             (Ok(channel_id), stream) => {
@@ -218,7 +231,17 @@ impl Courier {
         }
     }
 
+    /// Asks the channel, once its rate allows it.
     async fn attempt(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
+        while let Err(wait) = self.rates.take(&to.conversation) {
+            telemetry::delivery_throttled(&to.conversation.bot);
+            tracing::debug!(bot = %to.conversation.bot, channel = %to.conversation.channel, ?wait, "the channel's rate is used up");
+            (self.wait)(wait).await;
+        }
+        self.ask(to, call).await
+    }
+
+    async fn ask(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
         let (channel, _slot) = match to.conversation.channel {
             ChannelInstance::LocalDirectLine => (&self.direct_line, None),
             ChannelInstance::Wire(_) => (&self.connector, Some(self.slots.acquire(&to.service_url).await)),

@@ -56,9 +56,7 @@ impl StoreFile {
         })?;
         let file = Self { path: path.to_owned(), durability, _lock: lock };
         let was_clean = std::fs::metadata(wal(path)).map_or(true, |wal| wal.len() == 0);
-        let mut connection = file.connect().and_then(|connection| {
-            // What a killed process left in the log is not written into a file that may be refused.
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        let mut connection = file.connect_without_writing_back().and_then(|connection| {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             Ok(connection)
         });
@@ -80,10 +78,18 @@ impl StoreFile {
 
     /// Opens a connection with this store's settings.
     pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
+        let connection = self.connect_without_writing_back()?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        Ok(connection)
+    }
+
+    /// The same; what a killed process left in the log is not written back when it closes, as the file may be refused.
+    fn connect_without_writing_back(&self) -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(
             &self.path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE,
         )?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(
             None,
