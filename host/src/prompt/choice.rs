@@ -81,7 +81,7 @@ impl Choice {
     }
 
     /// What names the choice: its value, its title, its synonyms, and what its button shows and says.
-    fn phrases(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn phrases(&self) -> impl Iterator<Item = &str> {
         let action = |member| self.action.as_ref().and_then(|action| action.get(member)).and_then(Value::as_str);
         let button = [action("title"), action("text"), action("value")].into_iter().flatten();
         [self.value.as_str(), self.shown()].into_iter().chain(self.synonyms.iter().map(String::as_str)).chain(button)

@@ -11,6 +11,8 @@ const ATTEMPTS_MAX: u64 = 100;
 const CHOICES_MAX: usize = 100;
 /// Of all choices together: each answer is compared with every one.
 const SYNONYMS_MAX: usize = 1_000;
+/// Characters that name the choices of one prompt: each answer is compared with all of them, on the host's time.
+const PHRASES_CHARS_MAX: usize = 20_000;
 const PATTERN_BYTES_MAX: usize = 1024;
 const PATTERN_PROGRAM_BYTES_MAX: usize = 1 << 20;
 
@@ -115,10 +117,15 @@ fn choices(object: &Map<String, Value>) -> Result<Vec<Choice>, String> {
     let choice =
         |(position, entry): (usize, &Value)| Choice::read(entry).map_err(|why| format!("`choices[{position}]` {why}"));
     let choices: Vec<Choice> = entries.iter().enumerate().map(choice).collect::<Result<_, _>>()?;
-    match choices.iter().map(|choice| choice.synonyms.len()).sum() {
-        0..=SYNONYMS_MAX => Ok(choices),
-        count => Err(format!("`choices` have {count} synonyms together, at most {SYNONYMS_MAX} are allowed")),
+    let count: usize = choices.iter().map(|choice| choice.synonyms.len()).sum();
+    if count > SYNONYMS_MAX {
+        return Err(format!("`choices` have {count} synonyms together, at most {SYNONYMS_MAX} are allowed"));
     }
+    let chars: usize = choices.iter().flat_map(Choice::phrases).map(|phrase| phrase.chars().count()).sum();
+    if chars > PHRASES_CHARS_MAX {
+        return Err(format!("`choices` have {chars} characters together, at most {PHRASES_CHARS_MAX} are allowed"));
+    }
+    Ok(choices)
 }
 
 fn style(object: &Map<String, Value>) -> Result<Style, String> {

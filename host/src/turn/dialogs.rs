@@ -226,7 +226,8 @@ impl Turn {
         let data: Value = match step.data.trim() {
             "" => Value::Null,
             text => serde_json::from_str(text).map_err(|error| {
-                self.refused(&frame, Fault::invalid(format!("the data of step `{}` is not JSON: {error}", step.kind)))
+                let kind = shortened(&step.kind);
+                self.refused(&frame, Fault::invalid(format!("the data of step `{kind}` is not JSON: {error}")))
             })?,
         };
         match step.kind.as_str() {
@@ -259,7 +260,7 @@ impl Turn {
             }
             "ignored" if event == "reprompt" => Ok(()),
             other => {
-                let why = format!("`{}` answered `{event}` with the step `{other}`", frame.dialog);
+                let why = format!("`{}` answered `{event}` with the step `{}`", frame.dialog, shortened(other));
                 Err(self.refused(&frame, Fault::invalid(why)))
             }
         }
@@ -312,6 +313,7 @@ impl Turn {
         match plugin.filter(|plugin| plugin.dialog_version(dialog).is_some()) {
             Some(plugin) => Ok(Frame::new(plugin, dialog, data.get("options").cloned().unwrap_or(Value::Null))),
             None => {
+                let dialog = shortened(dialog);
                 let why = format!("`{}` calls the dialog `{dialog}`, which its manifest does not list", frame.dialog);
                 Err(self.refused(frame, Fault::invalid(why)))
             }
@@ -382,6 +384,11 @@ impl Turn {
     pub(super) fn staged(&mut self) -> Result<&mut Staging, TurnError> {
         self.staging.as_deref_mut().ok_or_else(|| TurnError::Host("the turn's staging is gone".into()))
     }
+}
+
+/// As much of a guest's word as an error carries.
+fn shortened(word: &str) -> String {
+    word.chars().take(64).collect()
 }
 
 /// The data of a `resume` event.

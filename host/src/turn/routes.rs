@@ -26,6 +26,9 @@ pub(super) struct Match {
     pub(super) name: String,
 }
 
+/// The longest message that a route can match, in characters.
+const TEXT_CHARS_MAX: usize = 2_000;
+
 impl Routes {
     /// Sorts all routes: highest score first, then lowest order, then the order of the configuration.
     pub fn new(plugins: &[Arc<Plugin>]) -> Self {
@@ -45,6 +48,10 @@ impl Routes {
             return Vec::new();
         }
         let text = activity.spoken_text();
+        // A pattern matches the whole text, and nobody calls for help at such length.
+        if text.chars().nth(TEXT_CHARS_MAX).is_some() {
+            return Vec::new();
+        }
         let locale = activity.str("locale");
         let mut found: Vec<Match> = Vec::new();
         for entry in &self.entries {

@@ -107,13 +107,16 @@ impl Frame {
 }
 
 impl Stack {
-    /// Reads a stored stack. An unreadable one is empty, and said so: a conversation must never fail for ever.
-    pub(super) fn read(text: &str) -> Self {
-        let frames = serde_json::from_str(text).unwrap_or_else(|error| {
-            tracing::error!(%error, "a stored dialog stack cannot be read and is dropped");
-            Vec::new()
-        });
-        Self { frames, ..Self::default() }
+    /// Reads a stored stack. None: it cannot be read, which is in the log, without what users said.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        match serde_json::from_str(text) {
+            Ok(frames) => Some(Self { frames, ..Self::default() }),
+            Err(error) => {
+                let (kind, column) = (error.classify(), error.column());
+                tracing::error!(?kind, column, "a stored dialog stack cannot be read and is dropped");
+                None
+            }
+        }
     }
 
     /// What a commit stores: none for an empty stack.

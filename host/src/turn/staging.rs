@@ -28,6 +28,8 @@ pub struct Staging {
     pub(super) stack: Stack,
     /// The stack as it is stored.
     stored_stack: Stack,
+    /// Whether what is stored cannot be read.
+    unreadable: bool,
     actions: Vec<OutboxAction>,
     response: Option<Answer>,
     sends: u32,
@@ -68,6 +70,7 @@ impl Staging {
             state: StagedState::default(),
             stack: Stack::default(),
             stored_stack: Stack::default(),
+            unreadable: false,
             actions: Vec::new(),
             response: None,
             sends: 0,
@@ -87,7 +90,10 @@ impl Staging {
     /// Reads the conversation's dialog stack.
     pub(super) async fn load_stack(&mut self) -> Result<(), StorageError> {
         let text = self.turn.services.storage.load_stack(&self.turn.inbound.key).await?;
-        self.stack = text.map(|text| Stack::read(&text)).unwrap_or_default();
+        let read = text.as_deref().map(Stack::read);
+        // A conversation must never fail for ever: what cannot be read is empty, and the commit stores that.
+        self.unreadable = matches!(read, Some(None));
+        self.stack = read.flatten().unwrap_or_default();
         self.stored_stack = self.stack.clone();
         Ok(())
     }
@@ -190,7 +196,7 @@ impl Staging {
             fence: self.fence,
             outbox: actions,
             writes: self.state.writes(),
-            stack: (self.stack.frames != self.stored_stack.frames).then(|| self.stack.stored()),
+            stack: (self.unreadable || self.stack.frames != self.stored_stack.frames).then(|| self.stack.stored()),
             mark: turn.mark.clone().map(|key| (key, answer)),
             proactive: self.proactive_changes(ends_turn),
             ends_turn,
@@ -277,6 +283,7 @@ impl Staging {
         self.proactive.added.clear();
         self.proactive.cancelled.clear();
         self.state.committed();
+        self.unreadable = false;
         self.stored_stack = self.stack.clone();
     }
 

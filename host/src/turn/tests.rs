@@ -126,3 +126,10 @@ async fn a_turn_that_failed_in_the_host_cannot_be_kept_any_more() {
     assert_eq!(next.answer.await.unwrap().status, 200);
     assert!(!first.keep().await, "its caller sends it again");
 }
+
+/// A stack that this host cannot read is emptied with the next turn, not stumbled over for ever.
+#[test]
+fn an_unreadable_stack_is_none() {
+    assert!(Stack::read("[{\"id\": \"secret text of a user\"").is_none());
+    assert!(Stack::read("[]").is_some());
+}

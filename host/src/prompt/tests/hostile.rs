@@ -112,14 +112,16 @@ fn the_most_that_a_definition_may_hold_is_compared_and_more_is_refused() {
             (0..10).map(|number| json!({ "value": format!("v{number}"), "synonyms": synonyms })).collect();
         json!({ "kind": "choice", "choices": choices })
     };
-    let most = Prompt::parse(&choices(100, 500)).unwrap();
-    let guessed = Prompt::parse(&choices(100, 64)).unwrap();
+    let most = Prompt::parse(&choices(3, 500)).unwrap();
+    let guessed = Prompt::parse(&choices(30, 64)).unwrap();
     for text in ["x".repeat(64), "y x ".repeat(200)] {
         assert!(most.recognize(&answer(&json!({ "text": text })), "en", now()).is_err());
         assert!(guessed.recognize(&answer(&json!({ "text": text })), "en", now()).is_err());
     }
     let refusal = Prompt::parse(&choices(101, 10)).unwrap_err();
     assert!(refusal.contains("1010 synonyms"), "{refusal}");
+    let refusal = Prompt::parse(&choices(100, 64)).unwrap_err();
+    assert!(refusal.contains("characters together, at most 20000 are allowed"), "{refusal}");
     let refusal = Prompt::parse(&choices(1, 501)).unwrap_err();
     assert!(refusal.contains("`choices[0]` has a text of more than 500 characters"), "{refusal}");
 }

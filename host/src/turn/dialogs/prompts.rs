@@ -92,7 +92,7 @@ impl Turn {
                 self.answered_wrong(frame, definition, prompt, attempt, retry).await
             }
             other => {
-                let why = format!("`{}` answered `validate` with the step `{other}`", frame.dialog);
+                let why = format!("`{}` answered `validate` with the step `{}`", frame.dialog, super::shortened(other));
                 Err(self.refused(frame, Fault::invalid(why)))
             }
         }
