@@ -286,7 +286,7 @@ async fn stop_gracefully(
     }
 }
 
-/// Finishes turns first, then deliveries, then the answers that are being written.
+/// Finishes turns first, then deliveries, then the answers that are being written, and tidies the store up.
 async fn finish(
     app: &App,
     turns: impl Future<Output = ()>,
@@ -299,6 +299,9 @@ async fn finish(
     let report = app.deliveries.drain(deadline).await;
     for server in servers {
         let _ = timeout_at(deadline, server).await;
+    }
+    if let Err(error) = app.storage.close().await {
+        tracing::warn!(%error, "the store was not tidied up; the next start does it");
     }
     report
 }

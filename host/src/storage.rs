@@ -396,6 +396,11 @@ pub trait Storage: Notifications {
 
     /// Returns the number of undelivered rows, for metrics and for shutdown.
     async fn outbox_depth(&self) -> Result<u64, StorageError>;
+
+    /// Tidies up at a graceful stop, so that the next start need not. Called once, last; nothing is lost without it.
+    async fn close(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ async fn start() -> Option<(Host, Clock)> {
         .set("server.mode", "'development'")
         .launcher(clock.launcher())
         .bot("bot", &[])
-        .plugin("bot", "scripted", "grants = { state = ['conversation'], dialogs = true }")
+        .plugin("bot", "scripted", "grants = { state = ['conversation'], dialogs = true, conversations = true }")
         .bot("other", &["hostile"]);
     Some((Host::start(config).await?, clock))
 }
@@ -181,6 +181,40 @@ async fn a_jump_takes_no_page_out_of_its_conversation_and_keeps_its_order() {
     };
     assert_eq!(member("text"), ["0", "ok: 0", "1", "ok: 1", "2", "ok: 2"]);
     assert!(member("timestamp").is_sorted(), "clients sort by them: {:?}", member("timestamp"));
+}
+
+/// A timer is due by the time of day: a jump over it fires it, a jump back does not fire it again, and none is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_that_the_clock_jumps_over_fires_once() {
+    let Some((host, clock)) = start().await else { return };
+    let connector = Connector::start().await;
+    let say = async |text: &str| {
+        let mut activity = connector.message(text);
+        activity["conversation"]["id"] = "c".into();
+        assert_eq!(host.post("bot", &activity).await.status, 200);
+    };
+    let event = json!({ "event": { "name": "tick", "value": {} } });
+    for (name, days) in [("tomorrow", 1), ("next-week", 7)] {
+        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+        say(&format!("schedule {name} {at:.0} now {event}")).await;
+    }
+    for jump in [-2 * DAY, 2 * DAY] {
+        clock.jump_to(jump);
+        say("hi").await;
+    }
+    // What was said may be answered before or after the timer.
+    let heard = async |count: usize| {
+        let mut texts: Vec<String> = connector.calls(count).await.iter().map(|call| call.text().to_owned()).collect();
+        texts.sort_unstable();
+        texts
+    };
+    assert_eq!(heard(3).await, ["heard: hi", "heard: hi", "timer:tomorrow tick"]);
+    for jump in [0, 2 * DAY, 8 * DAY] {
+        clock.jump_to(jump);
+        say("hi").await;
+    }
+    let all = [vec!["heard: hi"; 5], vec!["timer:next-week tick", "timer:tomorrow tick"]].concat();
+    assert_eq!(heard(7).await, all);
 }
 
 #[tokio::test(flavor = "multi_thread")]

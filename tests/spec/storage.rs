@@ -71,6 +71,20 @@ async fn a_store_of_a_killed_host_is_free() {
     goes_on(&host).await;
 }
 
+/// Otherwise the next start would check the whole file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graceful_stop_leaves_everything_in_the_file_and_nothing_in_the_log() {
+    let Some(mut host) = Host::start(config()).await else { return };
+    for _ in 0..8 {
+        converse(&host).await;
+        assert!(host.ends().await.success());
+        let log = fs::metadata(store(&host).with_extension("db-wal")).map_or(0, |log| log.len());
+        assert_eq!(log, 0);
+        host.again(None).await;
+        goes_on(&host).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_may_not_be_written_is_refused_and_nothing_in_it_is_lost() {
     let Some(launcher) = bound_by_permissions() else { return };

@@ -165,6 +165,10 @@ impl Storage for Crashing {
     async fn outbox_depth(&self) -> Result<u64, StorageError> {
         self.storage.outbox_depth().await
     }
+
+    async fn close(&self) -> Result<(), StorageError> {
+        self.storage.close().await
+    }
 }
 
 #[async_trait]

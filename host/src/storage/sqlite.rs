@@ -366,6 +366,12 @@ impl Storage for SqliteStorage {
     async fn outbox_depth(&self) -> Result<u64, StorageError> {
         Ok(u64::try_from(self.outbox_rows.load(Ordering::Relaxed)).unwrap_or(u64::MAX))
     }
+
+    async fn close(&self) -> Result<(), StorageError> {
+        // Behind what waits for the writer. It would do this at its own end, which the process does not wait for.
+        self.writer.write(|_| Ok(())).await?;
+        self.read("close", |connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
+    }
 }
 
 fn leftovers(connection: &Connection) -> rusqlite::Result<Leftovers> {
