@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Config, Host, component, expecting_replies, message};
+use crate::support::{Config, Connector, Host, component, expecting_replies, message};
 
 async fn start(language: &str) -> Option<Host> {
     let name = format!("portable-{language}");
@@ -114,6 +114,34 @@ async fn intercepts(language: &str) {
         .says("loud ünï")
         .replies("HELLO, USER: LOUD ÜNÏ!")
         .await;
+}
+
+/// It speaks first: an event to itself, and a timer that it takes back.
+async fn speaks_first(language: &str) {
+    let more = "settings.greeting = 'Hello'\nlimits.cpu-ms = 2000\ngrants = { conversations = true, dialogs = true }";
+    let config = Config::new().bot("portable", &[]).plugin("portable", &format!("portable-{language}"), more);
+    let Some(host) = Host::start(config).await else { return };
+    let connector = Connector::start().await;
+    assert_eq!(host.post("portable", &connector.message("later")).await.status, 200);
+    let texts: Vec<String> = connector.calls(2).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["cancelled true", "notify now"]);
+    let waiting = host.admin("GET", "/v1/bots/portable/notifications", Vec::new()).await.json();
+    assert_eq!(waiting, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rust_speaks_first() {
+    speaks_first("rust").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn javascript_speaks_first() {
+    speaks_first("js").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_speaks_first() {
+    speaks_first("python").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

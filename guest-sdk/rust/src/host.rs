@@ -1,7 +1,7 @@
 //! The host as the component's imports give it: conversions, and nothing else.
 
 use crate::bindings::exports::turntable::bot::bot_handler as exported;
-use crate::bindings::turntable::bot::{config, dialogs, log, state, turn, types};
+use crate::bindings::turntable::bot::{config, conversations, dialogs, log, state, turn, types};
 use crate::stack::Frame;
 use crate::state::Entry;
 use crate::turn::{Host, Meta};
@@ -79,6 +79,22 @@ impl Host for Imports {
     fn stack(&self) -> Result<Vec<Frame>> {
         let frames = dialogs::stack().map_err(fault_in)?;
         Ok(frames.into_iter().map(frame_in).collect())
+    }
+
+    fn reference(&self) -> Result<String> {
+        conversations::reference().map_err(fault_in)
+    }
+
+    fn notify(&self, reference: &str, mode: &str, content: &str) -> Result<String> {
+        conversations::notify(reference, mode, content).map_err(fault_in)
+    }
+
+    fn schedule(&self, name: &str, at: &str, reference: &str, mode: &str, content: &str) -> Result<String> {
+        conversations::schedule(name, at, reference, mode, content).map_err(fault_in)
+    }
+
+    fn cancel(&self, id: &str) -> Result<bool> {
+        conversations::cancel(id).map_err(fault_in)
     }
 
     fn since_epoch_ms(&self) -> u64 {

@@ -4,6 +4,7 @@ mod activity;
 #[cfg(target_family = "wasm")]
 mod bindings;
 mod bot;
+mod conversations;
 mod dialog;
 mod dispatch;
 mod fault;
@@ -26,6 +27,7 @@ pub use activity::{
     HeroCard, Mention, MessageReaction, Object, SuggestedActions, TokenResponse,
 };
 pub use bot::Bot;
+pub use conversations::{Conversations, Delivery, When};
 pub use dialog::{
     Check, Dialog, DialogSet, Dialogs, Dialogue, Event, Migration, Once, Outcome, Step, StraightLine, Verdict,
     Waterfall, WaterfallStep,

@@ -117,6 +117,12 @@ impl Manifest {
         self.want("dialogs", true)
     }
 
+    /// Asks to speak into conversations later, and into others than the turn's.
+    #[must_use]
+    pub fn wants_conversations(self) -> Self {
+        self.want("conversations", true)
+    }
+
     /// Lists a dialog and the version of its state. Those of [`Dialogs`](crate::Dialogs) are listed anyway.
     #[must_use]
     pub fn dialog(mut self, id: impl Into<String>, state_version: u32) -> Self {

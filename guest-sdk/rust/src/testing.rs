@@ -33,7 +33,7 @@ mod fake;
 mod memory;
 mod recognize;
 
-pub use answer::{Answer, LogLine, Sent, SentAs};
+pub use answer::{Answer, Asked, LogLine, Sent, SentAs};
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -68,6 +68,8 @@ pub enum Call {
     State,
     /// `Turn::dialogs`.
     Stack,
+    /// `Turn::conversations`.
+    Conversations,
 }
 
 /// A host with one bot and the user and conversation of its builder. Each activity is a turn with a bot built anew.

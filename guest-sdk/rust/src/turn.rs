@@ -6,6 +6,7 @@ use std::rc::Rc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::conversations::Conversations;
 use crate::stack::{Frame, Stack};
 use crate::state::{Entry, State};
 use crate::{Activity, Fault, InvokeResponse, Result};
@@ -30,6 +31,10 @@ pub(crate) trait Host {
     fn cancel_all(&self) -> Result<u32>;
     fn reprompt(&self) -> Result<bool>;
     fn stack(&self) -> Result<Vec<Frame>>;
+    fn reference(&self) -> Result<String>;
+    fn notify(&self, reference: &str, mode: &str, content: &str) -> Result<String>;
+    fn schedule(&self, name: &str, at: &str, reference: &str, mode: &str, content: &str) -> Result<String>;
+    fn cancel(&self, id: &str) -> Result<bool>;
     fn since_epoch_ms(&self) -> u64;
 }
 
@@ -167,6 +172,12 @@ impl Turn {
     /// [`Manifest::wants_dialogs`](crate::Manifest::wants_dialogs).
     pub fn dialogs(&self) -> Stack<'_> {
         Stack::new(&*self.host)
+    }
+
+    /// Returns the way to speak first: later, or in another conversation. It needs the grant `conversations`: see
+    /// [`Manifest::wants_conversations`](crate::Manifest::wants_conversations).
+    pub fn conversations(&self) -> Conversations<'_> {
+        Conversations::new(&*self.host)
     }
 
     /// Returns a setting, or none where the operator did not set it. Fault `invalid`: it is of another type.

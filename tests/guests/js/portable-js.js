@@ -3,6 +3,7 @@ import * as turn from "turntable:bot/turn@0.1.0";
 import * as config from "turntable:bot/config@0.1.0";
 import * as log from "turntable:bot/log@0.1.0";
 import * as state from "turntable:bot/state@0.1.0";
+import * as conversations from "turntable:bot/conversations@0.1.0";
 import * as dialogs from "turntable:bot/dialogs@0.1.0";
 
 // QuickJS freezes its random generator when the component is built: reseed it from what the host gives each call.
@@ -103,16 +104,20 @@ export const botHandler = {
       version: "0.1.0",
       roles: ["handler", "dialogs", "middleware"],
       intercepts: ["receive", "send"],
-      activities: ["message"],
+      activities: ["message", "event"],
       routes: [{ name: "stop", pattern: "stop", after: "none" }],
       dialogs: [{ id: "age", "state-version": 0 }],
-      wants: { state: ["conversation", "user"], dialogs: true, middleware: true },
+      wants: { state: ["conversation", "user"], conversations: true, dialogs: true, middleware: true },
     });
   },
 
   onActivity(meta, text) {
     reseed(meta);
     const activity = JSON.parse(text);
+    if (activity.type === "event" && meta.trigger === "notify") {
+      turn.send(message(`${meta.trigger} ${activity.value}`));
+      return "handled";
+    }
     if (activity.type !== "message") return "next";
     if (meta.trigger === "route:stop") {
       stop();
@@ -163,6 +168,14 @@ export const botHandler = {
       case "count":
         count();
         break;
+      case "later": {
+        const here = conversations.reference();
+        conversations.notify(here, "when-idle", JSON.stringify({ event: { name: "later", value: "now" } }));
+        const age = JSON.stringify({ dialog: "age", options: null });
+        const id = conversations.schedule("far", "2999-01-01T00:00:00Z", here, "interrupt", age);
+        say(`cancelled ${conversations.cancel(id)}`);
+        break;
+      }
       case "ask":
         dialogs.begin("age", "null");
         break;

@@ -4,7 +4,7 @@ import json
 
 from componentize_py_types import Err
 from wit_world import exports
-from wit_world.imports import config, dialogs, log, state, turn
+from wit_world.imports import config, conversations, dialogs, log, state, turn
 from wit_world.imports.types import Fault, Flow, Step
 
 
@@ -38,6 +38,14 @@ def count():
 def stop():
     waiting = "".join(f" {frame.dialog}:{frame.waits_for}" for frame in dialogs.stack())
     say(f"stopped {dialogs.cancel_all()}{waiting}")
+
+
+def later():
+    here = conversations.reference()
+    conversations.notify(here, "when-idle", json.dumps({"event": {"name": "later", "value": "now"}}))
+    age = json.dumps({"dialog": "age", "options": None})
+    timer = conversations.schedule("far", "2999-01-01T00:00:00Z", here, "interrupt", age)
+    say(f"cancelled {str(conversations.cancel(timer)).lower()}")
 
 
 def step(kind, data=None):
@@ -103,15 +111,18 @@ class BotHandler(exports.BotHandler):
                 "version": "0.1.0",
                 "roles": ["handler", "dialogs", "middleware"],
                 "intercepts": ["receive", "send"],
-                "activities": ["message"],
+                "activities": ["message", "event"],
                 "routes": [{"name": "stop", "pattern": "stop", "after": "none"}],
                 "dialogs": [{"id": "age", "state-version": 0}],
-                "wants": {"state": ["conversation", "user"], "dialogs": True, "middleware": True},
+                "wants": {"state": ["conversation", "user"], "conversations": True, "dialogs": True, "middleware": True},
             }
         )
 
     def on_activity(self, meta, activity):
         activity = json.loads(activity)
+        if activity["type"] == "event" and meta.trigger == "notify":
+            turn.send(message(f"{meta.trigger} {activity['value']}"))
+            return Flow.HANDLED
         if activity["type"] != "message":
             return Flow.NEXT
         text = activity.get("text", "")
@@ -150,6 +161,8 @@ class BotHandler(exports.BotHandler):
                 say("forgotten")
             case "count":
                 count()
+            case "later":
+                later()
             case "ask":
                 dialogs.begin("age", "null")
             case _:

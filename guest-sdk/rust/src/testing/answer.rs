@@ -1,7 +1,7 @@
 //! What a turn did, and assertions on it that read like a conversation.
 
 use crate::invoke::InvokeResponse;
-use crate::{Activity, Flow, Frame, Result};
+use crate::{Activity, Flow, Frame, Result, Value};
 
 /// What a turn did.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Answer {
     pub log: Vec<LogLine>,
     /// The dialog stack behind the turn, top first.
     pub stack: Vec<Frame>,
+    /// What was asked to be delivered later, in order; after a fault only what was flushed.
+    pub asked: Vec<Asked>,
     /// How often a waiting dialog was asked to repeat its question, those of other plugins included.
     pub reprompts: usize,
 }
@@ -44,6 +46,22 @@ pub enum SentAs {
     Delete,
 }
 
+/// One delivery that was asked for with `Turn::conversations`. The test host does not make it: let the time come with
+/// [`TestHost::takes`](crate::testing::TestHost::takes) and the event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// Its id.
+    pub id: String,
+    /// Name and time of a timer.
+    pub timer: Option<(String, String)>,
+    /// The reference of the conversation.
+    pub reference: String,
+    /// `now`, `when-idle`, `interrupt` or `cancel`.
+    pub mode: String,
+    /// `{"activity": …}`, `{"event": …}` or `{"dialog": …, "options": …}`.
+    pub content: Value,
+}
+
 /// One line in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
@@ -57,7 +75,15 @@ pub struct LogLine {
 
 impl Answer {
     pub(super) fn new(result: Result) -> Self {
-        Self { result, sent: Vec::new(), response: None, log: Vec::new(), stack: Vec::new(), reprompts: 0 }
+        Self {
+            result,
+            sent: Vec::new(),
+            response: None,
+            log: Vec::new(),
+            stack: Vec::new(),
+            asked: Vec::new(),
+            reprompts: 0,
+        }
     }
 
     /// Returns the texts of the messages that were sent, in order.

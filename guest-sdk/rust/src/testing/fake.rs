@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Call;
-use super::answer::{Answer, LogLine, Sent, SentAs};
+use super::answer::{Answer, Asked, LogLine, Sent, SentAs};
 use super::memory::{Memory, Place, Staged, Status, TestFrame};
 use crate::activity::wire::Wire;
 use crate::invoke::{InvokeResponse, NOT_IMPLEMENTED};
@@ -31,6 +31,7 @@ pub(crate) struct Script {
 pub(super) struct Savepoint {
     staged: Staged,
     sent: usize,
+    asked: usize,
 }
 
 /// The host during one turn.
@@ -67,13 +68,15 @@ impl FakeHost {
     }
 
     pub(super) fn savepoint(&self) -> Savepoint {
-        Savepoint { staged: self.staged.borrow().clone(), sent: self.seen.borrow().sent.len() }
+        let seen = self.seen.borrow();
+        Savepoint { staged: self.staged.borrow().clone(), sent: seen.sent.len(), asked: seen.asked.len() }
     }
 
     /// Drops what was staged since, but not what was flushed.
     pub(super) fn roll_back(&self, to: &Savepoint) {
         let flushed = *self.flushed.borrow();
         self.seen.borrow_mut().sent.truncate(to.sent.max(flushed));
+        self.seen.borrow_mut().asked.truncate(to.asked);
         self.seen.borrow_mut().response = None;
         let fresh = self.memory.borrow().stage(&to.staged.conversation);
         *self.staged.borrow_mut() = if flushed > to.sent { fresh } else { to.staged.clone() };
@@ -128,6 +131,22 @@ impl FakeHost {
         (scope.to_owned(), owner, key.to_owned())
     }
 
+    fn ask(&self, timer: Option<(String, String)>, reference: &str, mode: &str, content: &str) -> Result<String> {
+        self.check(Call::Conversations)?;
+        let content: Value = serde_json::from_str(content)?;
+        if mode == "now" && !content["dialog"].is_null() {
+            return Err(Fault::invalid("a dialog cannot be delivered `now`"));
+        }
+        let known = |id: &str| self.script.dialogs.iter().any(|(known, _)| known == id);
+        if content["dialog"].as_str().is_some_and(|id| !known(id)) {
+            return Err(Fault::invalid("the manifest of this plugin has no such dialog"));
+        }
+        let id = self.memory.borrow_mut().number().to_string();
+        let (reference, mode) = (reference.to_owned(), mode.to_owned());
+        self.seen.borrow_mut().asked.push(Asked { id: id.clone(), timer, reference, mode, content });
+        Ok(id)
+    }
+
     fn check_stack(&self) -> Result<()> {
         self.check(Call::Stack)?;
         if self.in_handler.get() {
@@ -139,6 +158,7 @@ impl FakeHost {
     /// Ends the turn: a fault drops what was staged.
     pub(crate) fn end(&self, result: Result) -> Answer {
         let mut answer = self.seen.borrow().clone();
+        self.memory.borrow_mut().asked.extend(answer.asked.iter().map(|asked| asked.id.clone()));
         answer.stack = self.staged.borrow().frames();
         answer.reprompts = self.staged.borrow().reprompts;
         if self.incoming.kind == "invoke" && answer.response.is_none() {
@@ -231,6 +251,27 @@ impl Host for FakeHost {
         let body = body.map(serde_json::from_str).transpose()?;
         self.seen.borrow_mut().response = Some(InvokeResponse { status, body });
         Ok(())
+    }
+
+    fn reference(&self) -> Result<String> {
+        self.check(Call::Conversations)?;
+        Ok(json!({ "conversation": self.staged.borrow().conversation }).to_string())
+    }
+
+    fn notify(&self, reference: &str, mode: &str, content: &str) -> Result<String> {
+        self.ask(None, reference, mode, content)
+    }
+
+    fn schedule(&self, name: &str, at: &str, reference: &str, mode: &str, content: &str) -> Result<String> {
+        self.ask(Some((name.to_owned(), at.to_owned())), reference, mode, content)
+    }
+
+    fn cancel(&self, id: &str) -> Result<bool> {
+        self.check(Call::Conversations)?;
+        let mut seen = self.seen.borrow_mut();
+        let before = seen.asked.len();
+        seen.asked.retain(|asked| asked.id != id);
+        Ok(seen.asked.len() < before || self.memory.borrow_mut().asked.remove(id))
     }
 
     fn setting(&self, key: &str) -> Option<String> {

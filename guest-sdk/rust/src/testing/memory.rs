@@ -1,6 +1,6 @@
 //! What the host of a test keeps between turns, and what one turn stages on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -26,6 +26,8 @@ pub(super) struct Memory {
     pub(super) stacks: BTreeMap<String, Vec<TestFrame>>,
     /// What others write before the next commit.
     pub(super) meanwhile: Vec<(Place, String)>,
+    /// Ids of deliveries that were asked for and wait.
+    pub(super) asked: BTreeSet<String>,
     count: u64,
 }
 

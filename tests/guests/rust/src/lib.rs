@@ -2,7 +2,7 @@
 
 use turntable_sdk::prelude::*;
 use turntable_sdk::prompt::number;
-use turntable_sdk::{After, json};
+use turntable_sdk::{After, Delivery, When, json};
 
 #[derive(Default)]
 struct Portable;
@@ -12,9 +12,10 @@ impl Bot for Portable {
         Manifest::new()
             .name("portable")
             .version("0.1.0")
-            .activities(["message"])
+            .activities(["message", "event"])
             .route(Route::new("stop", "stop").after(After::None))
             .wants_state([Scope::Conversation, Scope::User])
+            .wants_conversations()
             .intercepts(["receive", "send"])
     }
 
@@ -24,6 +25,10 @@ impl Bot for Portable {
         let count = turn.dialogs().cancel_all()?;
         turn.reply(format!("stopped {count}{waiting}"))?;
         Ok(Handled)
+    }
+
+    fn on_event(&mut self, turn: &mut Turn) -> Result {
+        if turn.meta().trigger == "notify" { Self::came_later(turn) } else { Ok(Next) }
     }
 
     fn on_message(&mut self, turn: &mut Turn) -> Result {
@@ -50,6 +55,19 @@ impl Bot for Portable {
                 turn.reply("forgotten")?;
             }
             "count" => count(turn)?,
+            "later" => {
+                let conversations = turn.conversations();
+                let here = conversations.reference()?;
+                conversations.notify(&here, When::Idle, Delivery::event("later", "now"))?;
+                let id = conversations.schedule(
+                    "far",
+                    "2999-01-01T00:00:00Z",
+                    &here,
+                    When::Interrupt,
+                    Delivery::dialog("age", ())?,
+                )?;
+                turn.reply(format!("cancelled {}", conversations.cancel(&id)?))?;
+            }
             "ask" => drop(turn.dialogs().begin("age", ())?),
             text if text.starts_with("note ") => {
                 turn.state().user("note").overwrite(&text["note ".len()..].to_owned())?;
@@ -60,6 +78,14 @@ impl Bot for Portable {
                 turn.reply(format!("{}, {from}: {text}", greeting(turn)?))?;
             }
         }
+        Ok(Handled)
+    }
+}
+
+impl Portable {
+    fn came_later(turn: &Turn) -> Result {
+        let value = turn.activity().value.clone().unwrap_or_default();
+        turn.send(format!("{} {}", turn.meta().trigger, value.as_str().unwrap_or_default()))?;
         Ok(Handled)
     }
 }
@@ -229,11 +255,11 @@ mod tests {
     fn the_manifest_is_the_portable_one() {
         let manifest = host().manifest();
         let expected = json!({
-            "name": "portable", "version": "0.1.0", "roles": ["handler", "dialogs"], "activities": ["message"],
+            "name": "portable", "version": "0.1.0", "roles": ["handler", "dialogs"], "activities": ["message", "event"],
             "intercepts": ["receive", "send"],
             "routes": [{ "name": "stop", "pattern": "stop", "after": "none" }],
             "dialogs": [{ "id": "age", "state-version": 0 }],
-            "wants": { "state": ["conversation", "user"], "dialogs": true },
+            "wants": { "state": ["conversation", "user"], "conversations": true, "dialogs": true },
         });
         assert_eq!(manifest, expected);
     }
