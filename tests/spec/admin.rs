@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::raw::{self, request};
-use crate::support::{Config, Connector, Host, message};
+use crate::support::{Config, Connector, Host, message, within};
 
 /// Two bots that serve.
 async fn start() -> Option<Host> {
@@ -126,14 +126,18 @@ async fn refusals_have_a_code_and_say_what_to_do() {
 /// Dashboards are built on these names. Where this changes by intent, copy what the spec prints into the golden file.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_keep_their_names() {
-    let Some(host) = start().await else { return };
+    let config = Config::new().set("channel.rates.test", "{ conversation = ['2/24h'] }");
+    let Some(host) = Host::start(config.bot("echo", &["echo"]).bot("bot", &["hostile"])).await else { return };
     let connector = Connector::start().await;
     let mut activity = connector.message("hi");
-    host.post("bot", &activity).await;
-    // The second reply is delivered after the first delivery was counted.
-    activity["id"] = "another".into();
-    host.post("bot", &activity).await;
-    connector.calls(2).await;
+    // The second reply is delivered after the first delivery was counted; the third has to wait.
+    for id in ["one", "two", "three"] {
+        activity["id"] = id.into();
+        host.post("bot", &activity).await;
+    }
+    let throttled = "turntable_deliveries_throttled_total{bot=\"bot\"} 1";
+    let waits = async { while !host.admin("GET", "/metrics", Vec::new()).await.text.contains(throttled) {} };
+    within("the third to wait", waits).await;
     host.deploy("bot", "hostile", std::fs::read(host.component("echo")).unwrap()).await;
     host.deploy("bot", "hostile", b"no component".to_vec()).await;
 
@@ -148,7 +152,7 @@ async fn metrics_keep_their_names() {
     let golden = std::fs::read_to_string(golden).unwrap_or_default();
     assert!(found == golden, "tests/data/metrics.txt should be\n{found}");
     assert!(
-        text.contains("turntable_plugin_calls_total{bot=\"bot\",plugin=\"hostile\",outcome=\"handled\"} 2"),
+        text.contains("turntable_plugin_calls_total{bot=\"bot\",plugin=\"hostile\",outcome=\"handled\"} 3"),
         "{text}"
     );
 }
