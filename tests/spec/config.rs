@@ -17,7 +17,9 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("plugins")).unwrap();
     fs::create_dir_all(folder.path().join("target/components")).unwrap();
-    for name in ["help", "welcome", "echo", "cancel", "settings", "travel", "redact", "redact", "not_a_name"] {
+    for name in
+        ["help", "welcome", "echo", "cancel", "settings", "travel", "redact", "price-watch", "redact", "not_a_name"]
+    {
         fs::write(folder.path().join(format!("target/components/{name}.wasm")), b"\0asm").unwrap();
     }
     folder
@@ -76,14 +78,14 @@ fn the_reference_configuration_is_fine() {
     let folder = folder();
     let path = write(folder.path(), include_str!("../../plugins/turntable.toml"));
     let ended = turntable(&["check", &path], "");
-    assert_eq!(ended.stdout, format!("{path}: 4 bots with 10 plugins, no problems\n"));
+    assert_eq!(ended.stdout, format!("{path}: 5 bots with 11 plugins, no problems\n"));
     assert_eq!(ended.code, Some(0));
     let report: Value = serde_json::from_str(&turntable(&["check", "--json", &path], "").stdout).unwrap();
     assert_eq!(
         report,
         serde_json::json!({ "ok": true, "problems": [], "bots": [
             { "name": "demo", "plugins": ["help", "welcome", "echo"] }, { "name": "echo", "plugins": ["echo"] },
-            { "name": "redacted", "plugins": ["redact", "echo"] },
+            { "name": "redacted", "plugins": ["redact", "echo"] }, { "name": "stocks", "plugins": ["price-watch"] },
             { "name": "travel", "plugins": ["help", "cancel", "settings", "travel"] }
         ] })
     );

@@ -381,3 +381,36 @@ async fn middleware_sees_what_is_said_first() {
     assert_eq!((stopped.status, &stopped.json()["sends"]), (200, &json!(0)), "{}", stopped.text);
     assert_eq!(texts(&connector, 2).await, ["heard: hi!", "by the way!"]);
 }
+
+/// The stock example of the field with the real plugin: the question about one price is interrupted by the alert for another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_price_that_is_reached_interrupts_the_question_for_another() {
+    let grants = "grants = { state = ['bot', 'conversation'], dialogs = true, conversations = true }";
+    let Some(host) = Host::start(Config::new().bot("bot", &[]).plugin("bot", "price-watch", grants)).await else {
+        return;
+    };
+    let connector = Connector::start().await;
+    say(&host, &connector, "Tell me when GOOG reaches 150").await;
+    let timers = host.admin("GET", "/v1/bots/bot/notifications", Vec::new()).await.json();
+    assert_eq!((&timers[0]["name"], &timers[0]["cron"]), (&json!("GOOG"), &json!("* * * * * UTC")), "{timers:#}");
+    say(&host, &connector, "price").await;
+    let price = json!({ "event": { "name": "price", "value": { "symbol": "GOOG", "price": 151 } } });
+    assert_eq!(notify(&host, &to_c("now", &price)).await.status, 200);
+    // What the timer brings within the minute, without the wait.
+    let mut check = to_c("now", &json!({ "event": { "name": "check", "value": { "symbol": "GOOG", "price": 150 } } }));
+    check["name"] = "GOOG".into();
+    assert_eq!(notify(&host, &check).await.status, 200);
+    connector.calls(3).await;
+    say(&host, &connector, "no").await;
+    say(&host, &connector, "MSFT").await;
+    let expected = [
+        "I tell you when GOOG reaches 150.",
+        "The price of which stock?",
+        "GOOG is at 151. Shall I go on watching? (1) Yes or (2) No",
+        "I watch GOOG no more.",
+        "The price of which stock?",
+        "I know no price of MSFT.",
+    ];
+    assert_eq!(texts(&connector, expected.len()).await, expected);
+    assert_eq!(host.admin("GET", "/v1/bots/bot/notifications", Vec::new()).await.json(), json!([]));
+}
