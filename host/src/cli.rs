@@ -7,6 +7,7 @@ mod check;
 mod dead_letters;
 mod deploy;
 mod inspect;
+mod notify;
 mod serve;
 mod store;
 mod terminal;
@@ -45,6 +46,9 @@ enum Command {
     Enable(deploy::BotArgs),
     /// Let a bot of a running host answer 503; turns already accepted go on
     Disable(deploy::BotArgs),
+    Notify(Box<notify::Args>),
+    Notifications(notify::NotificationsArgs),
+    References(notify::ReferencesArgs),
     DeadLetters(dead_letters::Args),
     Store(store::Args),
 }
@@ -79,6 +83,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => wait_for(deploy::swap(args, "reload")),
         Command::Enable(args) => wait_for(deploy::switch(args, true)),
         Command::Disable(args) => wait_for(deploy::switch(args, false)),
+        Command::Notify(args) => wait_for(notify::run(*args)),
+        Command::Notifications(args) => wait_for(notify::notifications(args)),
+        Command::References(args) => wait_for(notify::references(args)),
         Command::DeadLetters(args) => wait_for(dead_letters::run(args)),
         Command::Store(args) => store::run(&args),
     }

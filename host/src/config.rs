@@ -223,6 +223,9 @@ pub struct BotSpec {
     pub dialog_failed_text: String,
     /// `dialog-reset-text`: what the user reads when a dialog could not go on after an update of the bot.
     pub dialog_reset_text: String,
+    /// `notify-key-file`: a file with the key that services present to let the bot speak first. Default none: only the admin
+    /// API can.
+    pub notify_key_file: Option<PathBuf>,
     /// `on-newer`, default `reset`: what becomes of a dialog whose state is newer than the plugin after a rollback.
     pub on_newer: OnNewer,
     /// `[[bots.NAME.plugins]]`, in order.
@@ -400,6 +403,7 @@ impl BotSpec {
             name: name.into(),
             title: name.to_owned(),
             app_id: None,
+            notify_key_file: None,
             enabled: true,
             typing_indicator: false,
             error_text: ERROR_TEXT.to_owned(),

@@ -39,6 +39,7 @@ pub fn public_router(app: &Arc<App>) -> Router {
     let guard = Arc::new(Guard::new(app.public, &server.host_names, &server.allowed_origins));
     let local = directline::Local::new(app.clone());
     let routes = messages::routes(app.clone(), &guard)
+        .merge(notifications::routes(app.clone(), &guard))
         .merge(directline::routes(&local, &guard))
         .merge(page::routes(server.development))
         .merge(dev::routes(app.clone(), &guard));

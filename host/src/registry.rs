@@ -319,6 +319,11 @@ impl Bot {
     }
 
     /// `app-id` of the configuration.
+    pub fn notify_key_file(&self) -> Option<PathBuf> {
+        self.read().spec.notify_key_file.clone()
+    }
+
+    /// The app id, where the bot has one.
     pub fn app_id(&self) -> Option<String> {
         self.read().spec.app_id.clone()
     }

@@ -218,3 +218,34 @@ async fn the_store_of_a_stopped_host_is_checked_counted_and_compacted() {
     assert_eq!(damaged.code, Some(1), "{damaged:?}");
     assert!(damaged.stderr.contains("cannot be used"), "{damaged:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_is_made_to_speak_and_what_it_has_yet_to_say_is_listed() {
+    let Some(host) = Host::start(Config::new().bot("bot", &["scripted"])).await else { return };
+    let connector = Connector::start().await;
+    let mut activity = connector.message("hi");
+    activity["conversation"]["id"] = "c".into();
+    assert_eq!(host.post("bot", &activity).await.status, 200);
+    let to = ["--channel", "test", "--conversation", "c"];
+    let notify = |more: &[&str]| turntable(&with_admin(&host, &[&["notify", "bot"], &to[..], more].concat()), "");
+    let said = notify(&["--text", "by the way", "--mode", "now"]);
+    assert!(said.code == Some(0) && said.stdout.starts_with("delivered "), "{said:?}");
+    assert_eq!(connector.calls(2).await[1].text(), "by the way");
+    let later = notify(&["--event", "tick", "--value", "1", "--at", "2999-01-01T00:00:00Z", "--name", "far"]);
+    assert!(later.code == Some(0) && later.stdout.starts_with("queued "), "{later:?}");
+    let id = later.stdout.trim().trim_start_matches("queued ").to_owned();
+    let listed = turntable(&with_admin(&host, &["notifications", "list", "bot"]), "");
+    assert!(listed.stdout.contains(&id) && listed.stdout.contains("far"), "{listed:?}");
+    assert_eq!(turntable(&with_admin(&host, &["notifications", "cancel", "bot", &id]), "").code, Some(0));
+    let listed = turntable(&with_admin(&host, &["notifications", "list", "bot"]), "");
+    assert_eq!(listed.stdout.trim(), "nothing waits");
+    for wrong in [&["--mode", "now"][..], &["--dialog", "book"], &["--event", "e", "--value", "{"]] {
+        assert_eq!(notify(wrong).code, Some(1), "{wrong:?}");
+    }
+    let met = turntable(&with_admin(&host, &["references", "list", "bot"]), "");
+    assert!(met.stdout.contains("test") && met.stdout.contains(&connector.service_url()), "{met:?}");
+    let forget = [&["references", "forget", "bot"], &to[..]].concat();
+    assert_eq!(turntable(&with_admin(&host, &forget), "").code, Some(0));
+    let said = notify(&["--text", "still there?"]);
+    assert!(said.code == Some(1) && said.stderr.contains("UnknownConversation"), "{said:?}");
+}

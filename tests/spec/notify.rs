@@ -414,3 +414,24 @@ async fn a_price_that_is_reached_interrupts_the_question_for_another() {
     assert_eq!(texts(&connector, expected.len()).await, expected);
     assert_eq!(host.admin("GET", "/v1/bots/bot/notifications", Vec::new()).await.json(), json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_speak_for_a_bot_with_its_key() {
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    let config = Config::new().bot("bot", &[]).bot_key("notify-key-file", "'key'");
+    let config = config.plugin("bot", "scripted", GRANTS);
+    let Some(host) = Host::start(config.bot("other", &["scripted"])).await else { return };
+    host.write_secret("key", KEY);
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    let post = async |bot: &str, key: &str| {
+        let body = to_c("now", &text("from a service"));
+        host.post_to(&format!("/api/bots/{bot}/notifications"), &[("authorization", &format!("Bearer {key}"))], &body)
+            .await
+    };
+    assert_eq!(post("bot", KEY).await.status, 200);
+    assert_eq!(post("bot", &KEY.replace('0', "1")).await.status, 401);
+    assert_eq!(post("other", KEY).await.status, 401, "a bot without a key");
+    assert_eq!(post("nobody", KEY).await.status, 401);
+    assert_eq!(texts(&connector, 2).await, ["heard: hi", "from a service"]);
+}

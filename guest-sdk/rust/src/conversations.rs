@@ -68,6 +68,10 @@ impl Delivery {
         Self(json!({ "event": { "name": name, "value": value.into() } }))
     }
 
+    fn into_text(self) -> String {
+        self.0.to_string()
+    }
+
     /// A dialog of this plugin. Fault `invalid`: the options are nothing that JSON has a form for.
     pub fn dialog(id: &str, options: impl Serialize) -> Result<Self> {
         let options = serde_json::to_value(options)
@@ -90,14 +94,14 @@ impl<'t> Conversations<'t> {
     /// bot, a conversation that it has not met), `quota` (a chain of more than 8, more than 50 in one turn), `denied`.
     #[expect(clippy::needless_pass_by_value, reason = "it is made where it is given, and `&` there is noise")]
     pub fn notify(&self, reference: &str, when: When, delivery: Delivery) -> Result<String> {
-        self.host.notify(reference, when.name(), &delivery.0.to_string())
+        self.host.notify(reference, when.name(), &delivery.into_text())
     }
 
     /// The same at a time: RFC 3339 with an offset, or a cron expression with a time zone. A timer of the same name in the
     /// same conversation is replaced. Faults: as of `notify`, and `invalid` for a time that is none.
     #[expect(clippy::needless_pass_by_value, reason = "it is made where it is given, and `&` there is noise")]
     pub fn schedule(&self, name: &str, at: &str, reference: &str, when: When, delivery: Delivery) -> Result<String> {
-        self.host.schedule(name, at, reference, when.name(), &delivery.0.to_string())
+        self.host.schedule(name, at, reference, when.name(), &delivery.into_text())
     }
 
     /// Cancels what `notify` or `schedule` returned. False: it was delivered already, or never existed.

@@ -96,8 +96,7 @@ impl Admin {
 
     /// Asks what a deployment would do.
     pub(super) async fn rehearse(&self, bot: &str, plugin: &str, component: Vec<u8>) -> anyhow::Result<Rehearsal> {
-        let mut admin = Self { client: self.client.clone(), base: self.base.clone(), token: self.token.clone() };
-        admin.base.set_query(Some("dry-run=true"));
+        let admin = self.with_query(Some("dry-run=true"));
         admin.call(Method::PUT, &["bots", bot, "plugins", plugin], Some(component)).await
     }
 
@@ -122,6 +121,45 @@ impl Admin {
         let path = ["bots", bot, "dead-letters", &sequence, "retry"];
         let (method, path) = if retry { (Method::POST, &path[..]) } else { (Method::DELETE, &path[..4]) };
         self.call::<serde_json::Value>(method, path, None).await.map(drop)
+    }
+
+    /// Lets a bot speak first, and returns what became of it.
+    pub(super) async fn notify(&self, bot: &str, body: &serde_json::Value) -> anyhow::Result<serde_json::Value> {
+        self.call(Method::POST, &["bots", bot, "notifications"], Some(body.to_string().into_bytes())).await
+    }
+
+    /// Returns a list that the admin API has of a bot; of pages, all.
+    pub(super) async fn list(&self, bot: &str, what: &str) -> anyhow::Result<Vec<serde_json::Value>> {
+        let mut page = self.with_query(None);
+        let mut all: Vec<serde_json::Value> = Vec::new();
+        loop {
+            let entries: Vec<serde_json::Value> = page.call(Method::GET, &["bots", bot, what], None).await?;
+            let place = entries.last().and_then(|last| last["place"].as_u64());
+            all.extend(entries);
+            match place {
+                Some(place) => page = self.with_query(Some(&format!("after={place}"))),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Cancels a notification.
+    pub(super) async fn cancel_notification(&self, bot: &str, id: &str) -> anyhow::Result<()> {
+        self.call::<serde_json::Value>(Method::DELETE, &["bots", bot, "notifications", id], None).await.map(drop)
+    }
+
+    /// Forgets a conversation.
+    pub(super) async fn forget_reference(&self, bot: &str, channel: &str, conversation: &str) -> anyhow::Result<()> {
+        let mut admin = self.with_query(None);
+        let of = [("channel", channel), ("conversation", conversation)];
+        admin.base.query_pairs_mut().extend_pairs(of);
+        admin.call::<serde_json::Value>(Method::DELETE, &["bots", bot, "references"], None).await.map(drop)
+    }
+
+    fn with_query(&self, query: Option<&str>) -> Self {
+        let mut admin = Self { client: self.client.clone(), base: self.base.clone(), token: self.token.clone() };
+        admin.base.set_query(query);
+        admin
     }
 
     async fn call<T: DeserializeOwned>(

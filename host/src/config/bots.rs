@@ -42,6 +42,12 @@ fn bot(name: &str, mut table: Table<'_>, folder: &Path, runtime: &Runtime) -> Bo
     let mut app_id = String::new();
     text(&mut table, "app-id", &mut app_id);
     bot.app_id = Some(app_id).filter(|id| !id.is_empty());
+    if let Some((path, span)) = table.string("notify-key-file") {
+        match path.is_empty() {
+            true => table.problem(span, format!("`{}` is empty; give a path", table.path("notify-key-file"))),
+            false => bot.notify_key_file = Some(beside(folder, path)),
+        }
+    }
     table.bool("enabled", &mut bot.enabled);
     table.bool("typing-indicator", &mut bot.typing_indicator);
     text(&mut table, "error-text", &mut bot.error_text);

@@ -19,6 +19,7 @@
 //! | 200 `delivered` | the channel took what the turn sent, `sends` activities |
 //! | 200 `stopped`, `expired` | middleware kept it back; it came too late |
 //! | 202 `queued` | it waits for its time, for a dialog to end, or for the channel; `id` is what to ask about |
+//! | 401 | on the public listener: not the key of the bot's `notify-key-file` |
 //! | 404 `UnknownConversation` | the bot never met the conversation or the user, or was removed from it |
 //! | 410 `ConversationGone` | the channel takes nothing for it any more (403 or 404), until it says something again |
 //! | 409 `IdempotencyKeyReused` | the key came with another body before |
@@ -28,15 +29,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
+use super::admin::{bearer, load_token};
+use super::body;
 use super::error::{HttpError, code};
+use super::guard::{self, Guard};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
 use crate::delivery::Outcome;
@@ -68,6 +75,31 @@ struct Target {
     channel: String,
     conversation: Option<String>,
     user: Option<String>,
+}
+
+/// The route of the public listener, for services with the key of a bot (`notify-key-file`).
+pub(super) fn routes(app: Arc<App>, guard: &Arc<Guard>) -> Router {
+    Router::new()
+        .route("/api/bots/{bot}/notifications", post(notify_with_key))
+        .with_state(app)
+        .route_layer(from_fn(guard::require_json))
+        .route_layer(from_fn_with_state(guard.clone(), guard::check_origin))
+}
+
+async fn notify_with_key(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, HttpError> {
+    // Whether there is such a bot, and whether it has a key, is nobody's business who has none.
+    let key_file = app.registry.bot(&name).and_then(|bot| bot.notify_key_file()).ok_or_else(HttpError::unauthorized)?;
+    let key = load_token(&key_file).map_err(HttpError::internal)?;
+    if !bearer(request.headers()).is_some_and(|presented| key.matches(presented)) {
+        return Err(HttpError::unauthorized().detail("a wrong key of a bot was presented"));
+    }
+    let headers = request.headers().clone();
+    let body = body::read(request, BODY_BYTES_MAX, "256 KiB").await?;
+    notify(&app, &name, &headers, &body).await
 }
 
 /// Takes a notification for a bot and says what became of it.

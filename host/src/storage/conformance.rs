@@ -1,6 +1,7 @@
 //! What every implementation of [`Storage`] must do. An implementation's tests call [`conforms`] with an empty store that
 //! has room for a hundred of everything.
 
+use super::notifications::{Added, End, Mode, Notification, Reference};
 use super::*;
 use crate::channel::testing::{conversation, object};
 
@@ -10,6 +11,8 @@ pub(crate) async fn conforms(storage: &dyn Storage) {
     rows_leave_in_order_and_once(storage).await;
     ids_map_both_ways_within_a_conversation(storage).await;
     dead_rows_become_letters(storage).await;
+    references_follow_their_conversation(storage).await;
+    notifications_wait_end_and_are_due_again(storage).await;
 }
 
 pub(crate) fn mark(id: &str) -> RedeliveryKey {
@@ -158,4 +161,111 @@ async fn dead_rows_become_letters(storage: &dyn Storage) {
     assert!(storage.dead_letters("another bot").await.unwrap().is_empty());
     // It never reached the channel, and the conversation still knows it.
     assert_eq!(storage.channel_id(&one, "tt-d1").await.unwrap().as_deref(), Some(""));
+}
+
+fn met(id: &str, user: &str, text: &str) -> Reference {
+    Reference { conversation: conversation(id), user: user.into(), text: text.into(), seen_ms: 0, gone: None }
+}
+
+async fn change(storage: &dyn Storage, id: &str, proactive: ProactiveChanges) {
+    let turn = TurnCommit { proactive, ..commit(&conversation(id), Vec::new()) };
+    storage.commit(turn).await.unwrap();
+}
+
+async fn references_follow_their_conversation(storage: &dyn Storage) {
+    let meet = async |reference: Reference| {
+        let id = reference.conversation.conversation.to_string();
+        change(storage, &id, ProactiveChanges { met: Some(reference), ..ProactiveChanges::default() }).await;
+    };
+    let (one, two) = (met("met-1", "ann", "{}"), met("met-2", "ann", "{}"));
+    meet(one.clone()).await;
+    meet(two.clone()).await;
+    assert_eq!(storage.reference(&one.conversation).await.unwrap(), Some(one.clone()));
+    let latest = storage.latest_reference("bot", &one.conversation.channel, "ann").await.unwrap();
+    assert_eq!(latest, Some(two.clone()), "heard last");
+    storage.mark_gone(&two.conversation, "404").await.unwrap();
+    assert_eq!(storage.reference(&two.conversation).await.unwrap().unwrap().gone.as_deref(), Some("404"));
+    // Unchanged, and yet stored again: it spoke.
+    meet(two.clone()).await;
+    assert_eq!(storage.reference(&two.conversation).await.unwrap(), Some(two.clone()));
+    let moved = Reference { text: "{\"moved\":1}".into(), ..one.clone() };
+    meet(moved.clone()).await;
+    let first = storage.references("bot", 0, 1).await.unwrap();
+    assert_eq!(first[0].1, two);
+    let rest = storage.references("bot", first[0].0, 9).await.unwrap();
+    assert_eq!(rest.iter().map(|(_, reference)| reference.clone()).collect::<Vec<_>>(), [moved]);
+    assert!(storage.references("other", 0, 9).await.unwrap().is_empty());
+    assert!(storage.forget_reference(&one.conversation).await.unwrap());
+    assert!(!storage.forget_reference(&one.conversation).await.unwrap());
+    assert_eq!(storage.reference(&one.conversation).await.unwrap(), None);
+    meet(one.clone()).await;
+    assert!(storage.reference(&one.conversation).await.unwrap().is_some(), "met anew after it was forgotten");
+    change(storage, "met-1", ProactiveChanges { removed: true, ..ProactiveChanges::default() }).await;
+    assert_eq!(storage.reference(&one.conversation).await.unwrap(), None);
+}
+
+fn owed(id: &str, due_ms: u64) -> Notification {
+    let key = (format!("key-{id}").into(), [7; 32]);
+    Notification {
+        id: id.into(),
+        conversation: conversation("owed"),
+        sender: "p".into(),
+        name: "".into(),
+        mode: Mode::WhenIdle,
+        content: "{}".into(),
+        depth: 1,
+        due_ms,
+        cron: None,
+        expires_ms: Some(9),
+        key: Some(key),
+        ended: None,
+    }
+}
+
+async fn notifications_wait_end_and_are_due_again(storage: &dyn Storage) {
+    let end = async |id: &str, end: End| {
+        let ended = Some((id.into(), end));
+        change(storage, "owed", ProactiveChanges { ended, ..ProactiveChanges::default() }).await;
+    };
+    let due = async |now: u64| -> Vec<String> {
+        storage.due(now, 9).await.unwrap().iter().map(|notification| notification.id.to_string()).collect()
+    };
+    for (id, at) in [("late", 20), ("early", 10), ("far", 1_000)] {
+        assert_eq!(storage.add_notification(owed(id, at)).await.unwrap(), Added::New);
+    }
+    assert_eq!(storage.notification("bot", "late").await.unwrap(), Some(owed("late", 20)));
+    assert_eq!(storage.notification("other", "late").await.unwrap(), None, "another bot's");
+    assert_eq!((due(5).await, due(20).await), (vec![], vec!["early".to_owned(), "late".to_owned()]));
+    assert_eq!(storage.next_due(20).await.unwrap(), Some(1_000));
+    // The same key.
+    let again = Notification { id: "again".into(), ..owed("early", 10) };
+    assert_eq!(storage.add_notification(again.clone()).await.unwrap(), Added::Known(Box::new(owed("early", 10))));
+    let other = Notification { key: Some(("key-early".into(), [8; 32])), ..again };
+    assert_eq!(storage.add_notification(other).await.unwrap(), Added::OtherBody);
+    // Held, and no longer due.
+    end("early", End::Held).await;
+    assert_eq!(due(20).await, ["late"]);
+    assert_eq!(storage.next_held(&conversation("owed")).await.unwrap().unwrap().id, "early".into());
+    end("early", End::Done("delivered")).await;
+    assert_eq!(storage.next_held(&conversation("owed")).await.unwrap(), None);
+    assert_eq!(storage.notification("bot", "early").await.unwrap().unwrap().ended.as_deref(), Some("delivered"));
+    end("late", End::Again(500)).await;
+    assert_eq!((due(20).await, due(500).await), (vec![], vec!["late".to_owned()]));
+    assert!(storage.cancel_notification("bot", "late").await.unwrap());
+    assert!(!storage.cancel_notification("bot", "late").await.unwrap());
+    end("late", End::Done("delivered")).await;
+    assert_eq!(storage.notification("bot", "late").await.unwrap().unwrap().ended.as_deref(), Some("cancelled"));
+    // A timer of the same name takes the place of the one that waits.
+    for id in ["timer-1", "timer-2"] {
+        let timer = Notification { name: "daily".into(), key: None, ..owed(id, 700) };
+        change(storage, "owed", ProactiveChanges { added: vec![timer], ..ProactiveChanges::default() }).await;
+    }
+    let waiting = storage.notifications("bot", 9).await.unwrap();
+    let ids: Vec<&str> = waiting.iter().map(|notification| &*notification.id).collect();
+    assert_eq!(ids, ["timer-2", "far"]);
+    let cancelled = vec!["far".into()];
+    change(storage, "owed", ProactiveChanges { cancelled, ..ProactiveChanges::default() }).await;
+    assert_eq!(storage.notifications("bot", 9).await.unwrap().len(), 1);
+    change(storage, "owed", ProactiveChanges { removed: true, ..ProactiveChanges::default() }).await;
+    assert!(storage.notifications("bot", 9).await.unwrap().is_empty(), "the bot was removed");
 }

@@ -339,6 +339,22 @@ impl Host {
         Answer::of(within("an answer", request.send()).await.unwrap()).await
     }
 
+    /// Posts JSON with headers to the public listener.
+    pub(crate) async fn post_to(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let mut request = self.client.post(self.url(path)).json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(within("an answer", request.send()).await.unwrap()).await
+    }
+
+    /// Writes a file beside the configuration that only its owner reads.
+    pub(crate) fn write_secret(&self, name: &str, text: &str) {
+        let path = self.folder.path().join(name);
+        let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
     /// Waits for a log line that contains the text, and returns it.
     pub(crate) async fn logged(&self, text: &str) -> String {
         let mut state = self.log.state.subscribe();

@@ -1,0 +1,219 @@
+//! `turntable notify`, `notifications` and `references`: what a bot says first, and to whom it could.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::admin::{Admin, AdminArgs};
+use super::terminal::{Style, Terminal, aligned, printable};
+
+/// Let a bot of a running host speak first: into a conversation, or to a user, that it has met
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct Args {
+    /// Bot that speaks
+    #[arg(value_name = "BOT")]
+    bot: String,
+    /// Channel, by its `channelId`, or `directline#local` for the host's own
+    #[arg(long, value_name = "CHANNEL")]
+    channel: String,
+    /// Conversation to speak in
+    #[arg(long, value_name = "ID", required_unless_present = "user", conflicts_with = "user")]
+    conversation: Option<String>,
+    /// User to speak to, in the conversation in which they were heard last
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+    /// How it is delivered
+    #[arg(long, value_name = "MODE", default_value = "when-idle", value_parser = ["now", "when-idle", "interrupt", "cancel"])]
+    mode: String,
+    /// Say this
+    #[arg(long, value_name = "TEXT", group = "content")]
+    text: Option<String>,
+    /// Send this activity
+    #[arg(long, value_name = "JSON", group = "content")]
+    activity: Option<String>,
+    /// Let the bot's handlers have an event of this name, with `--value`
+    #[arg(long, value_name = "NAME", group = "content")]
+    event: Option<String>,
+    /// Begin a dialog, with `--options`
+    #[arg(long, value_name = "PLUGIN/ID", group = "content")]
+    dialog: Option<String>,
+    /// Value of the event
+    #[arg(long, value_name = "JSON", requires = "event")]
+    value: Option<String>,
+    /// Options of the dialog
+    #[arg(long, value_name = "JSON", requires = "dialog")]
+    options: Option<String>,
+    /// When: RFC 3339 with an offset, or a cron expression with a time zone
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Name of the timer; one of the same name in the conversation is replaced
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// After this nothing is delivered, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    expires: Option<String>,
+    /// Print what the admin API says, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// List what a bot of a running host has yet to say, or cancel it
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct NotificationsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List notifications and timers that wait, by time
+    List(Listed),
+    /// Cancel one
+    Cancel {
+        /// Bot that would speak
+        #[arg(value_name = "BOT")]
+        bot: String,
+        /// Id of the notification, as listed
+        #[arg(value_name = "ID")]
+        id: String,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+}
+
+/// List the conversations that a bot of a running host has met, or forget one
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct ReferencesArgs {
+    #[command(subcommand)]
+    action: ReferencesAction,
+}
+
+#[derive(Debug, Subcommand)]
+enum ReferencesAction {
+    /// List conversations, those heard last at the end
+    List(Listed),
+    /// Forget a conversation, with what the bot was to say there
+    Forget {
+        /// Bot that met it
+        #[arg(value_name = "BOT")]
+        bot: String,
+        /// Channel, as listed
+        #[arg(long, value_name = "CHANNEL")]
+        channel: String,
+        /// Conversation, as listed
+        #[arg(long, value_name = "ID")]
+        conversation: String,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Listed {
+    /// Bot whose they are
+    #[arg(value_name = "BOT")]
+    bot: String,
+    /// Print what the admin API says, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// Runs `turntable notify`.
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let answer = Admin::find(&args.admin)?.notify(&args.bot, &body(&args)?).await?;
+    let terminal = Terminal::stdout();
+    if args.json {
+        terminal.line(serde_json::to_string_pretty(&answer)?)?;
+    } else {
+        let text = |member: &str| printable(answer[member].as_str().unwrap_or("-")).to_string();
+        terminal.line(format!("{} {}", text("status"), text("id")))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn body(args: &Args) -> anyhow::Result<Value> {
+    let json = |name: &str, text: &Option<String>| match text {
+        None => Ok(Value::Null),
+        Some(text) => serde_json::from_str::<Value>(text).with_context(|| format!("`{name}` is no JSON")),
+    };
+    let mut body = match (&args.text, &args.activity, &args.event, &args.dialog) {
+        (Some(text), ..) => json!({ "activity": { "type": "message", "text": text } }),
+        (_, Some(_), ..) => json!({ "activity": json("--activity", &args.activity)? }),
+        (.., Some(name), _) => json!({ "event": { "name": name, "value": json("--value", &args.value)? } }),
+        (.., Some(dialog)) => {
+            let (plugin, id) = dialog.split_once('/').context("`--dialog` is PLUGIN/ID")?;
+            json!({ "dialog": { "plugin": plugin, "id": id }, "options": json("--options", &args.options)? })
+        }
+        _ => bail!("say what is delivered: --text, --activity, --event or --dialog"),
+    };
+    body["target"] = json!({ "channel": args.channel });
+    let members = [("conversation", &args.conversation), ("user", &args.user)];
+    for (member, id) in members.iter().filter_map(|(member, id)| Some((member, id.as_ref()?))) {
+        body["target"][*member] = id.as_str().into();
+    }
+    body["mode"] = args.mode.as_str().into();
+    let members = [("at", &args.at), ("name", &args.name), ("expires", &args.expires)];
+    for (member, text) in members.iter().filter_map(|(member, text)| Some((member, text.as_ref()?))) {
+        body[*member] = text.as_str().into();
+    }
+    Ok(body)
+}
+
+/// Runs `turntable notifications`.
+pub(super) async fn notifications(args: NotificationsArgs) -> anyhow::Result<ExitCode> {
+    match args.action {
+        Action::List(listed) => {
+            let columns = ["id", "mode", "brings", "conversation", "name", "cron"];
+            list(listed, "notifications", &columns, "nothing waits").await?;
+        }
+        Action::Cancel { bot, id, admin } => {
+            Admin::find(&admin)?.cancel_notification(&bot, &id).await?;
+            Terminal::stdout().line(format!("{} is cancelled", printable(&id)))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs `turntable references`.
+pub(super) async fn references(args: ReferencesArgs) -> anyhow::Result<ExitCode> {
+    match args.action {
+        ReferencesAction::List(listed) => {
+            let columns = ["channel", "conversation", "user", "service_url", "gone"];
+            list(listed, "references", &columns, "the bot has met nobody").await?;
+        }
+        ReferencesAction::Forget { bot, channel, conversation, admin } => {
+            Admin::find(&admin)?.forget_reference(&bot, &channel, &conversation).await?;
+            Terminal::stdout().line(format!("{} is forgotten", printable(&conversation)))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(args: Listed, what: &str, columns: &[&str], none: &str) -> anyhow::Result<()> {
+    let entries = Admin::find(&args.admin)?.list(&args.bot, what).await?;
+    let terminal = Terminal::stdout();
+    if args.json {
+        return Ok(terminal.line(serde_json::to_string_pretty(&entries)?)?);
+    }
+    if entries.is_empty() {
+        return Ok(terminal.line(none)?);
+    }
+    let header: Vec<String> = columns.iter().map(|column| column.replace('_', " ").to_uppercase()).collect();
+    let text = |entry: &Value, column: &str| {
+        let text = entry[column].as_str().filter(|text| !text.is_empty()).unwrap_or("-");
+        printable(text).to_string()
+    };
+    let rows = entries.iter().map(|entry| columns.iter().map(|column| text(entry, column)).collect());
+    let mut lines = aligned(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
+    lines[0] = terminal.paint(Style::Strong, &lines[0]);
+    Ok(terminal.line(lines.join("\n"))?)
+}
