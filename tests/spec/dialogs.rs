@@ -485,6 +485,19 @@ async fn broken_prompts_are_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_more_than_2000_characters_matches_no_route() {
+    let Some(host) = start("settings.routes = [{ name = 'all', pattern = 'é+' }]").await else { return };
+    let (longest, longer) = ("é".repeat(2_000), "é".repeat(2_001));
+    host.bot("bot")
+        .says(&longest)
+        .replies(&format!("route:all {longest}"))
+        .replies("heard: all")
+        .says(&longer)
+        .replies(&format!("heard: {longer}"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_route_can_ask_before_it_interrupts() {
     let routes = "settings.routes = [{ name = 'cancel-all', pattern = 'cancel', confirm = 'Do you want to cancel?' }]";
     let Some(host) = start(routes).await else { return };

@@ -216,7 +216,8 @@ impl Manifest {
 }
 
 impl Route {
-    /// Makes a route. `pattern` is a regular expression that must match the whole text of a message, ignoring case.
+    /// Makes a route. `pattern` is a regular expression that must match the whole text of a message, ignoring case;
+    /// a text of more than 2,000 characters matches no route.
     pub fn new(name: impl Into<String>, pattern: impl Into<String>) -> Self {
         Self {
             name: name.into(),
