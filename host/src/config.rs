@@ -348,12 +348,14 @@ pub struct Rate {
 }
 
 impl Rates {
+    /// Half of what Teams documents for each window, as a bucket that was full lets through twice its sends in its first
+    /// window: 7 in 1 s, 8 in 2 s, 60 in 30 s, 1,800 in 1 h for a conversation, 50 in 1 s for a bot.
     fn msteams() -> Self {
         let rate = |sends: u32, seconds: u64| Rate {
             sends: NonZeroU32::new(sends).unwrap_or(NonZeroU32::MIN),
             per: Duration::from_secs(seconds),
         };
-        Self { conversation: vec![rate(7, 1), rate(60, 30), rate(1_800, 3_600)], bot: vec![rate(50, 1)] }
+        Self { conversation: vec![rate(4, 2), rate(30, 30), rate(900, 3_600)], bot: vec![rate(25, 1)] }
     }
 }
 

@@ -201,3 +201,16 @@ fn files_that_cannot_be_read_are_problems_of_the_file() {
     fs::write(folder.path(), b"a = \"\xff\"").unwrap();
     assert!(load(&folder.path()).unwrap_err().to_string().contains("not UTF-8"));
 }
+
+#[test]
+fn a_burst_and_its_refill_stay_within_what_teams_documents() {
+    let limits = &Channel::default().rates["msteams"];
+    let at_most = |rates: &[Rate], seconds: f64| {
+        let lets = |rate: &Rate| f64::from(rate.sends.get()) * (1.0 + seconds / rate.per.as_secs_f64());
+        rates.iter().map(lets).fold(f64::INFINITY, f64::min)
+    };
+    for (seconds, sends) in [(1.0, 7.0), (2.0, 8.0), (30.0, 60.0), (3_600.0, 1_800.0)] {
+        assert!(at_most(&limits.conversation, seconds) <= sends, "{seconds} s");
+    }
+    assert!(at_most(&limits.bot, 1.0) <= 50.0);
+}
