@@ -72,6 +72,8 @@ pub mod name {
     pub const DELIVERIES: &str = "turntable_deliveries_total";
     /// Deliveries that waited for the rate of their channel, by bot.
     pub const DELIVERIES_THROTTLED: &str = "turntable_deliveries_throttled_total";
+    /// How long deliveries waited for the rate of their channel, by bot.
+    pub const DELIVERY_THROTTLED_SECONDS: &str = "turntable_delivery_throttled_seconds";
     /// Generations swapped in, by bot and cause.
     pub const SWAPS: &str = "turntable_swaps_total";
     /// From request to swap, by cause.
@@ -144,6 +146,11 @@ fn describe() {
         name::DELIVERIES_THROTTLED,
         "Deliveries that waited for the rate of their channel, or were dropped for it"
     );
+    describe_histogram!(
+        name::DELIVERY_THROTTLED_SECONDS,
+        Unit::Seconds,
+        "How long deliveries waited for the rate of their channel"
+    );
     describe_counter!(name::SWAPS, "Generations swapped in, by cause");
     describe_histogram!(name::SWAP_SECONDS, Unit::Seconds, "From the request of a swap to the swap");
     describe_counter!(name::LOADS_FAILED, "Loads that left the old generation serving");
@@ -214,6 +221,11 @@ pub fn delivery_throttled(bot: &str) {
     counter!(name::DELIVERIES_THROTTLED, "bot" => bot.to_owned()).increment(1);
 }
 
+/// A delivery waited that long in all for the rate of its channel, and now leaves.
+pub fn delivery_was_throttled(bot: &str, waited: Duration) {
+    histogram!(name::DELIVERY_THROTTLED_SECONDS, "bot" => bot.to_owned()).record(waited);
+}
+
 /// A generation replaced another. `cause`: `start`, `watch`, `reload`, `deploy` or `rollback`.
 pub fn swapped(bot: &str, cause: &'static str, duration: Duration) {
     counter!(name::SWAPS, "bot" => bot.to_owned(), "cause" => cause).increment(1);
@@ -282,6 +294,7 @@ mod tests {
         }
         delivery_ended("telemetry-test", "delivered");
         delivery_throttled("telemetry-test");
+        delivery_was_throttled("telemetry-test", Duration::from_millis(200));
         swapped("telemetry-test", "deploy", Duration::from_millis(4));
         load_failed("telemetry-test", "watch");
         request_ended("public", "POST", "/api/messages", 200, Duration::from_micros(500));
@@ -296,6 +309,8 @@ mod tests {
             r#"turntable_plugin_calls_total{bot="telemetry-test",plugin="echo",outcome="trap"} 1"#,
             r#"turntable_plugin_cpu_seconds_count{bot="telemetry-test",plugin="echo"} 3"#,
             r#"turntable_deliveries_total{bot="telemetry-test",outcome="delivered"} 1"#,
+            r#"turntable_deliveries_throttled_total{bot="telemetry-test"} 1"#,
+            r#"turntable_delivery_throttled_seconds_sum{bot="telemetry-test"} 0.2"#,
             r#"turntable_swaps_total{bot="telemetry-test",cause="deploy"} 1"#,
             r#"turntable_loads_failed_total{bot="telemetry-test",cause="watch"} 1"#,
             r#"turntable_http_requests_total{listener="public",method="POST",route="/api/messages",status="200"} 1"#,

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::ids::{self, Stream};
-use super::rates::Rates;
+use super::rates::{Rates, Taken};
 use super::slots::Slots;
 use super::watched::{Outcome, Watched};
 use crate::activity::{ChannelInstance, ConversationKey, Object};
@@ -147,7 +147,7 @@ impl Courier {
         }
         let can_wait = is_message || ids::opens_stream(&activity);
         let call = Call::Send(activity);
-        if !can_wait && self.rates.take(conversation).is_err() {
+        if !can_wait && self.rates.take(conversation, &mut Taken::default()).is_err() {
             telemetry::delivery_throttled(&conversation.bot);
             tracing::debug!(bot = %conversation.bot, "an ephemeral activity is dropped: the channel's rate is used up");
             return;
@@ -233,10 +233,17 @@ impl Courier {
 
     /// Asks the channel, once its rate allows it.
     async fn attempt(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
-        while let Err(wait) = self.rates.take(&to.conversation) {
-            telemetry::delivery_throttled(&to.conversation.bot);
+        let (mut taken, mut waited) = (Taken::default(), Duration::ZERO);
+        while let Err(wait) = self.rates.take(&to.conversation, &mut taken) {
+            if waited.is_zero() {
+                telemetry::delivery_throttled(&to.conversation.bot);
+            }
+            waited += wait;
             tracing::debug!(bot = %to.conversation.bot, channel = %to.conversation.channel, ?wait, "the channel's rate is used up");
             (self.wait)(wait).await;
+        }
+        if !waited.is_zero() {
+            telemetry::delivery_was_throttled(&to.conversation.bot, waited);
         }
         self.ask(to, call).await
     }

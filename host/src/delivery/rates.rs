@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
@@ -10,7 +11,8 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::config::Rate;
 
-/// Conversations with a bucket at which the full ones, of conversations that were idle, are dropped.
+/// Conversations with a bucket from which on the full ones, of conversations that were idle, are dropped. One that is not
+/// full is kept: without it its conversation would begin anew.
 const BUCKETS_KEPT: usize = 10_000;
 
 /// The buckets of all channels that have limits.
@@ -21,36 +23,63 @@ pub(super) struct Rates {
 
 /// The buckets of one channel, one limiter for each window.
 struct Buckets {
-    conversation: Vec<DefaultKeyedRateLimiter<ConversationKey>>,
+    conversation: Vec<OfConversations>,
     bot: Vec<DefaultKeyedRateLimiter<Arc<str>>>,
 }
+
+/// One window's buckets of all conversations.
+struct OfConversations {
+    limiter: DefaultKeyedRateLimiter<ConversationKey>,
+    /// The number of buckets at which the full ones are looked for next.
+    sweep_at: AtomicUsize,
+}
+
+/// How many buckets have given their token for one send. A send that is refused by one keeps the tokens of those before it
+/// and goes on there; otherwise a wait for the bot's bucket would use up the conversation's.
+#[derive(Debug, Default)]
+pub(super) struct Taken(usize);
 
 impl Rates {
     pub(super) fn new(rates: &BTreeMap<String, crate::config::Rates>) -> Self {
         let buckets = |rates: &crate::config::Rates| Buckets {
-            conversation: rates.conversation.iter().filter_map(quota).map(RateLimiter::keyed).collect(),
+            conversation: rates.conversation.iter().filter_map(quota).map(OfConversations::new).collect(),
             bot: rates.bot.iter().filter_map(quota).map(RateLimiter::keyed).collect(),
         };
         let channels = rates.iter().map(|(channel, rates)| (channel.clone(), buckets(rates))).collect();
         Self { channels, clock: DefaultClock::default() }
     }
 
-    /// Takes a token of each bucket of the conversation. The error says how long until the next try makes sense; the tokens
-    /// that were taken are lost, which errs on the slow side.
-    pub(super) fn take(&self, conversation: &ConversationKey) -> Result<(), Duration> {
+    /// Takes a token of each bucket that has not given one for this send. The error says how long until the next try, with
+    /// the same `taken`, makes sense.
+    pub(super) fn take(&self, conversation: &ConversationKey, taken: &mut Taken) -> Result<(), Duration> {
         let ChannelInstance::Wire(channel) = &conversation.channel else { return Ok(()) };
         let Some(buckets) = self.channels.get(&**channel) else { return Ok(()) };
         let now = self.clock.now();
-        for limiter in &buckets.conversation {
-            if limiter.len() > BUCKETS_KEPT {
-                limiter.retain_recent();
-            }
-            limiter.check_key(conversation).map_err(|not_until| not_until.wait_time_from(now))?;
+        for of_conversations in buckets.conversation.iter().skip(taken.0) {
+            of_conversations.sweep();
+            let checked = of_conversations.limiter.check_key(conversation);
+            checked.map_err(|not_until| not_until.wait_time_from(now))?;
+            taken.0 += 1;
         }
-        for limiter in &buckets.bot {
+        for limiter in buckets.bot.iter().skip(taken.0 - buckets.conversation.len()) {
             limiter.check_key(&conversation.bot).map_err(|not_until| not_until.wait_time_from(now))?;
+            taken.0 += 1;
         }
         Ok(())
+    }
+}
+
+impl OfConversations {
+    fn new(quota: Quota) -> Self {
+        Self { limiter: RateLimiter::keyed(quota), sweep_at: AtomicUsize::new(BUCKETS_KEPT) }
+    }
+
+    /// Drops full buckets when there are twice as many as the last time left, so that looking for them costs little per send.
+    fn sweep(&self) {
+        if self.limiter.len() > self.sweep_at.load(Ordering::Relaxed) {
+            self.limiter.retain_recent();
+            self.sweep_at.store(BUCKETS_KEPT.max(2 * self.limiter.len()), Ordering::Relaxed);
+        }
     }
 }
 
@@ -61,20 +90,50 @@ fn quota(rate: &Rate) -> Option<Quota> {
 
 #[cfg(test)]
 mod tests {
-    use super::Rates;
+    use std::time::Duration;
+
+    use super::{BUCKETS_KEPT, Rates, Taken};
     use crate::channel::testing::conversation;
     use crate::config::{Rate, Rates as Configured};
 
+    fn rates(conversation: &[&str], bot: &[&str]) -> Rates {
+        let read = |texts: &[&str]| texts.iter().map(|text| text.parse::<Rate>().unwrap()).collect();
+        let configured = Configured { conversation: read(conversation), bot: read(bot) };
+        Rates::new(&[("test".to_owned(), configured)].into())
+    }
+
     #[test]
     fn each_conversation_has_its_bucket_and_the_bot_one_for_all() {
-        let rate = |text: &str| text.parse::<Rate>().unwrap();
-        let configured = Configured { conversation: vec![rate("2/1h")], bot: vec![rate("3/1h")] };
-        let rates = Rates::new(&[("test".to_owned(), configured)].into());
-        assert!(rates.take(&conversation("a")).is_ok());
-        assert!(rates.take(&conversation("a")).is_ok());
-        let wait = rates.take(&conversation("a")).unwrap_err();
+        let rates = rates(&["2/1h"], &["3/1h"]);
+        let take = |id: &str| rates.take(&conversation(id), &mut Taken::default());
+        assert!(take("a").is_ok());
+        assert!(take("a").is_ok());
+        let wait = take("a").unwrap_err();
         assert!(wait.as_secs() > 1_700 && wait.as_secs() <= 1_800, "{wait:?}");
-        assert!(rates.take(&conversation("b")).is_ok(), "another conversation");
-        assert!(rates.take(&conversation("c")).is_err(), "the bot's are used up");
+        assert!(take("b").is_ok(), "another conversation");
+        assert!(take("c").is_err(), "the bot's are used up");
+    }
+
+    /// However often a send asks for the bot's token, it takes one of its conversation only.
+    #[test]
+    fn who_waits_for_the_bots_bucket_does_not_use_up_the_conversations() {
+        let rates = rates(&["2/24h"], &["1/24h"]);
+        assert!(rates.take(&conversation("a"), &mut Taken::default()).is_ok());
+        let mut taken = Taken::default();
+        for _ in 0..5 {
+            let wait = rates.take(&conversation("a"), &mut taken).unwrap_err();
+            assert!(wait > Duration::from_secs(13 * 3_600), "the wait is the conversation's: {wait:?}");
+        }
+    }
+
+    #[test]
+    fn buckets_of_idle_conversations_are_dropped() {
+        // Full again within a microsecond.
+        let rates = rates(&["1000000/1s"], &[]);
+        for number in 0..=3 * BUCKETS_KEPT {
+            assert!(rates.take(&conversation(&number.to_string()), &mut Taken::default()).is_ok());
+        }
+        let kept = rates.channels["test"].conversation[0].limiter.len();
+        assert!(kept <= BUCKETS_KEPT + 1, "{kept}");
     }
 }

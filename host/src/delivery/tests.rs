@@ -332,3 +332,24 @@ async fn too_many_typings_push_each_other_out_but_no_message() {
     assert!(calls[2].ends_with(r#"{"type":"typing","n":12}"#), "the oldest went first: {}", calls[2]);
     assert!(calls.last().unwrap().ends_with(r#"{"type":"message","last":true}"#));
 }
+
+/// What can be missed does not wait for the channel's rate, and what is stored does not overtake what waits.
+#[tokio::test]
+async fn typing_beyond_the_rate_is_dropped_and_messages_wait_in_order() {
+    let rates = config::Rates { conversation: vec!["1/24h".parse().unwrap()], bot: Vec::new() };
+    let mut limited = settings();
+    limited.rates = [("test".to_owned(), rates)].into();
+    let mut fixture = Fixture::with(limited, Vec::new());
+    fixture.commit("a", vec![text("tt-1", "one")]).await;
+    fixture.now("a", "tt-2", r#"{"type":"typing"}"#);
+    fixture.now("b", "tt-3", r#"{"type":"typing"}"#);
+    fixture.drained().await;
+    assert_eq!(fixture.all_calls(), [r#"a POST {"text":"one"}"#, r#"b POST {"type":"typing"}"#]);
+    assert!(WAITS.take().is_empty(), "nothing waited");
+    fixture.commit("a", vec![text("tt-4", "two"), text("tt-5", "three")]).await;
+    fixture.commit("c", vec![text("tt-6", "four")]).await;
+    assert_eq!(fixture.calls.recv().await.unwrap(), r#"c POST {"text":"four"}"#);
+    let wait = WAITS.take()[0];
+    assert!(wait > Duration::from_secs(23 * 3_600), "{wait:?}");
+    assert!(fixture.calls.try_recv().is_err(), "the others wait");
+}
