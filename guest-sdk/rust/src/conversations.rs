@@ -92,14 +92,12 @@ impl<'t> Conversations<'t> {
 
     /// Delivers something into the conversation of a reference, and returns its id. Faults: `invalid` (no reference of this
     /// bot, a conversation that it has not met), `quota` (a chain of more than 8, more than 50 in one turn), `denied`.
-    #[expect(clippy::needless_pass_by_value, reason = "it is made where it is given, and `&` there is noise")]
     pub fn notify(&self, reference: &str, when: When, delivery: Delivery) -> Result<String> {
         self.host.notify(reference, when.name(), &delivery.into_text())
     }
 
     /// The same at a time: RFC 3339 with an offset, or a cron expression with a time zone. A timer of the same name in the
     /// same conversation is replaced. Faults: as of `notify`, and `invalid` for a time that is none.
-    #[expect(clippy::needless_pass_by_value, reason = "it is made where it is given, and `&` there is noise")]
     pub fn schedule(&self, name: &str, at: &str, reference: &str, when: When, delivery: Delivery) -> Result<String> {
         self.host.schedule(name, at, reference, when.name(), &delivery.into_text())
     }
