@@ -7,7 +7,7 @@ mod check;
 mod dead_letters;
 mod deploy;
 mod inspect;
-mod notify;
+mod notifications;
 mod serve;
 mod store;
 mod terminal;
@@ -46,9 +46,9 @@ enum Command {
     Enable(deploy::BotArgs),
     /// Let a bot of a running host answer 503; turns already accepted go on
     Disable(deploy::BotArgs),
-    Notify(Box<notify::Args>),
-    Notifications(notify::NotificationsArgs),
-    References(notify::ReferencesArgs),
+    Notify(Box<notifications::Args>),
+    Notifications(notifications::NotificationsArgs),
+    References(notifications::ReferencesArgs),
     DeadLetters(dead_letters::Args),
     Store(store::Args),
 }
@@ -83,9 +83,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => wait_for(deploy::swap(args, "reload")),
         Command::Enable(args) => wait_for(deploy::switch(args, true)),
         Command::Disable(args) => wait_for(deploy::switch(args, false)),
-        Command::Notify(args) => wait_for(notify::run(*args)),
-        Command::Notifications(args) => wait_for(notify::notifications(args)),
-        Command::References(args) => wait_for(notify::references(args)),
+        Command::Notify(args) => wait_for(notifications::run(*args)),
+        Command::Notifications(args) => wait_for(notifications::notifications(args)),
+        Command::References(args) => wait_for(notifications::references(args)),
         Command::DeadLetters(args) => wait_for(dead_letters::run(args)),
         Command::Store(args) => store::run(&args),
     }
