@@ -392,3 +392,27 @@ async fn redact_removes_numbers_from_all_that_enters_and_leaves() {
     let letter = host.dead_letter("bot", &unreachable).await;
     assert!(!letter.to_string().contains("4111"), "{letter:#}");
 }
+
+/// The answer to an invoke leaves through the layers like everything else.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_an_invoke_passes_too() {
+    let body = r#"{"type":"invokeResponse","value":{"status":201,"body":{"seen":true}}}"#;
+    let rules = json!([
+        { "on": "send", "if": "invokeResponse", "do": "become", "with": body }
+    ]);
+    let mut config = Config::new().bot("bot", &[]);
+    config = config.plugin("bot", "interceptor", &layer("layer", &rules, ""));
+    let Some(host) = Host::start(config.plugin("bot", "hostile", "")).await else { return };
+    let mut invoke = message("respond");
+    invoke["type"] = "invoke".into();
+    let answer = host.post("bot", &invoke).await;
+    assert_eq!((answer.status, answer.json()), (201, json!({ "seen": true })), "{}", answer.text);
+    host.reconfigure("bot", r#"do = "become""#, r#"do = "stop""#).await;
+    assert_eq!(host.post("bot", &invoke_again(&invoke)).await.status, 501);
+}
+
+fn invoke_again(invoke: &Value) -> Value {
+    let mut again = invoke.clone();
+    again["id"] = "again".into();
+    again
+}

@@ -330,7 +330,8 @@ async fn what_waits_survives_a_kill() {
         say(&host, &connector, "hi").await;
         connector.calls(1).await;
         host.again(Some(point)).await;
-        say(&host, &connector, &format!("notify now {}", text("once"))).await;
+        // It may die before it has answered.
+        let _ = host.try_post("bot", &said(&connector, &format!("notify now {}", text("once")))).await;
         let gone = async { while host.try_post("bot", &said(&connector, "x")).await.is_some() {} };
         within("the death of the host", gone).await;
         host.again(None).await;
@@ -434,4 +435,28 @@ async fn services_speak_for_a_bot_with_its_key() {
     assert_eq!(post("other", KEY).await.status, 401, "a bot without a key");
     assert_eq!(post("nobody", KEY).await.status, 401);
     assert_eq!(texts(&connector, 2).await, ["heard: hi", "from a service"]);
+}
+
+/// One that waits for its place behind a turn can still be taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cancelled_in_the_queue_is_not_delivered() {
+    let Some(mut host) = start().await else { return };
+    let connector = Connector::start().await;
+    let go_on = host.stall_at("commit:2").await;
+    say(&host, &connector, "hi").await;
+    let slow = said(&connector, "slow");
+    let ((), answer) = tokio::join!(
+        async {
+            host.logged("the store stalls").await;
+            let queued = notify(&host, &to_c("now", &text("never"))).await;
+            assert_eq!(queued.status, 202, "{}", queued.text);
+            let path = format!("/v1/bots/bot/notifications/{}", queued.json()["id"].as_str().unwrap());
+            assert_eq!(host.admin("DELETE", &path, Vec::new()).await.status, 200);
+            std::fs::write(&go_on, "").unwrap();
+        },
+        host.post("bot", &slow)
+    );
+    assert!(matches!(answer.status, 200 | 202));
+    say(&host, &connector, "after").await;
+    assert_eq!(texts(&connector, 3).await, ["heard: hi", "heard: slow", "heard: after"]);
 }

@@ -209,10 +209,17 @@ impl wit::turn::Host for GuestState {
 
     async fn respond(&mut self, status: u32, body: Option<String>) -> anyhow::Result<Result<(), wit::types::Fault>> {
         self.enter()?;
-        Ok(match self.turn() {
-            Ok((staging, plugin)) => staging.respond(status, body.as_deref(), &plugin.limits).map_err(Into::into),
-            Err(fault) => Err(fault),
-        })
+        let checked = self
+            .turn()
+            .and_then(|(staging, plugin)| Ok(staging.check_response(status, body.as_deref(), &plugin.limits)?));
+        let response = match checked {
+            Ok(response) => response,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let (plugin, hooks) = (self.plugin.clone(), self.hooks_begin());
+        let responded = hooks::respond(&mut self.staging, self.layers, &plugin, response).await;
+        self.hooks_end(hooks);
+        Ok(responded.map_err(|unsent| Fault::from(unsent).into()))
     }
 }
 

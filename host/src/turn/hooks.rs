@@ -13,6 +13,7 @@ use crate::activity::{Activity, Object};
 use crate::config::OnHookFailure;
 use crate::plugin::{Done, Entry, Event, Failure, Fault, Outcome, Plugin, Step};
 use crate::registry::Generation;
+use crate::storage::Answer;
 
 /// The name under which the host sends.
 pub(super) const HOST: &str = "turntable";
@@ -147,7 +148,15 @@ impl Hooks {
             let event = Event { kind: outgoing.kind(), name: sender.into(), data: outgoing.data().into() };
             match self.pass(place, layer, &event).await.map_err(|error| internal(&error))? {
                 Passage::Pass => {}
-                Passage::Replace(object) => outgoing = outgoing.replaced_by(object),
+                Passage::Replace(object) => {
+                    // The answer to an invoke stays one, and nothing else becomes one.
+                    if Staging::is_the_hosts(&object) != outgoing.is_the_hosts() {
+                        let plugin = self.plugin(layer).map_err(|error| internal(&error))?.name.clone();
+                        let fault = Fault::invalid("`replace`: activities of this type are made by the host only");
+                        return Err(Unsent::Hook { plugin, failure: Failure::Fault(fault) });
+                    }
+                    outgoing = outgoing.replaced_by(object);
+                }
                 Passage::Stop => return Ok(None),
                 Passage::Closed(failure) => {
                     let plugin = self.plugin(layer).map_err(|error| internal(&error))?.name.clone();
@@ -322,6 +331,32 @@ pub(crate) async fn delete(place: &mut Place, layers: usize, sender: &str, id: &
         Some(Outgoing::Delete { .. }) => staged(place)?.stage_delete(id).await.map_err(Unsent::Fault),
         _ => Ok(()),
     }
+}
+
+/// Sets the answer to an invoke after the layers let it pass, as an activity `invokeResponse` whose value has `status` and
+/// `body`. One that is stopped leaves the invoke unanswered.
+pub(crate) async fn respond(place: &mut Place, layers: usize, plugin: &Plugin, response: Answer) -> Result<(), Unsent> {
+    let hooks = staged(place)?.hooks().clone();
+    if layers == 0 && hooks.native.is_empty() {
+        staged(place)?.respond(Some(response));
+        return Ok(());
+    }
+    let body = response.body.as_deref().map(serde_json::from_str::<Value>).and_then(Result::ok);
+    let activity = json!({ "type": "invokeResponse", "value": { "status": response.status, "body": body } });
+    let activity = activity.as_object().cloned().unwrap_or_default();
+    let passed = match hooks.leave(place, layers, &plugin.name, Outgoing::Send(activity)).await? {
+        Some(Outgoing::Send(activity)) => {
+            let value = activity.get("value").cloned().unwrap_or_default();
+            let status = value["status"].as_u64().and_then(|status| u32::try_from(status).ok());
+            let body = value.get("body").filter(|body| !body.is_null()).map(Value::to_string);
+            let status = status.unwrap_or(response.status.into());
+            let checked = staged(place)?.check_response(status, body.as_deref(), &plugin.limits);
+            Some(checked.map_err(Unsent::Fault)?)
+        }
+        _ => None,
+    };
+    staged(place)?.respond(passed);
+    Ok(())
 }
 
 fn staged(place: &mut Place) -> Result<&mut Staging, Unsent> {

@@ -80,6 +80,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether it is of a type that only the host makes.
+    pub(super) fn is_the_hosts(&self) -> bool {
+        matches!(self, Self::Send(activity) if super::Staging::is_the_hosts(activity))
+    }
+
     /// The same with other content.
     pub(super) fn replaced_by(self, activity: Object) -> Self {
         match self {

@@ -318,6 +318,12 @@ pub(super) fn removes_the_bot(activity: &Activity) -> bool {
 impl Turn {
     /// The innermost step of a turn that a notification began.
     pub(super) async fn deliver(&mut self, notification: &Notification) -> Result<(), TurnError> {
+        let storage = self.context.services.storage.clone();
+        let current = storage.notification(&notification.conversation.bot, &notification.id).await;
+        // Cancelled, or its conversation forgotten, while it waited for its place in the queue.
+        if current.map_err(TurnError::Storage)?.is_none_or(|current| current.ended.is_some()) {
+            return self.end(notification, End::Done("cancelled"));
+        }
         let generation = self.generation.clone();
         if generation.has_dialogs {
             self.staged()?.load_stack().await.map_err(TurnError::Storage)?;

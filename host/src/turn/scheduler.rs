@@ -4,13 +4,13 @@
 //! cron expression that was due several times runs once, and then at its next time. What has expired meanwhile is not
 //! delivered.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::proactive::now_ms;
-use super::{Keeping, Origin, Refusal, Ticket, Turn, TurnContext, Turns};
+use super::{Ended, Keeping, Origin, Refusal, Ticket, Turn, TurnContext, Turns};
 use crate::activity::ConversationKey;
 use crate::storage::notifications::{End, Notification};
 
@@ -19,6 +19,8 @@ const BATCH: usize = 512;
 /// How long the scheduler sleeps at most, and after a failure: a clock that jumps is noticed within it.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The pause after a failure of the host doubles so often.
+const FAILURES_COUNTED: u32 = 6;
 
 /// What is on its way.
 #[derive(Default)]
@@ -32,6 +34,8 @@ struct State {
     in_flight: HashSet<Arc<str>>,
     /// Conversations with notifications that wait for a dialog to end.
     held: HashSet<ConversationKey>,
+    /// How often in a row the turn of a notification failed in the host.
+    failures: HashMap<Arc<str>, u32>,
 }
 
 impl Scheduler {
@@ -95,6 +99,20 @@ impl Turns {
         let idle = staging.is_some_and(|staging| staging.is_idle());
         let mut state = self.scheduler.state();
         if let Some(notification) = &context.notification {
+            if turn.is_none_or(|turn| turn.ended == Ended::HostFailure) {
+                // It is due still: on its way once more, but not at once and ever again.
+                let failures = state.failures.entry(notification.id.clone()).or_default();
+                *failures += 1;
+                let pause = AGAIN_AFTER * (1 << (*failures).min(FAILURES_COUNTED));
+                let (turns, id) = (self.clone(), notification.id.clone());
+                self.runtime.spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    turns.scheduler.state().in_flight.remove(&id);
+                    turns.services.due.notify_one();
+                });
+                return;
+            }
+            state.failures.remove(&notification.id);
             state.in_flight.remove(&notification.id);
             if staging.is_some_and(|staging| staging.notification_end() == Some(&End::Held)) {
                 state.held.insert(key.clone());

@@ -399,8 +399,13 @@ impl Staging {
         Ok(())
     }
 
-    /// Sets the answer to an invoke.
-    pub(crate) fn respond(&mut self, status: u32, body: Option<&str>, limits: &Limits) -> Result<(), Fault> {
+    /// Sets the answer to an invoke, after it passed middleware.
+    pub(super) fn respond(&mut self, response: Option<Answer>) {
+        self.response = response;
+    }
+
+    /// Checks an answer to an invoke.
+    pub(crate) fn check_response(&self, status: u32, body: Option<&str>, limits: &Limits) -> Result<Answer, Fault> {
         if self.turn.inbound.activity.kind() != "invoke" {
             return Err(Fault::invalid("respond: this turn is no invoke, nobody waits for an answer"));
         }
@@ -415,14 +420,23 @@ impl Staging {
                 return Err(Fault::invalid(format!("respond: the body is not JSON: {error}")));
             }
         }
-        self.response = Some(Answer { status, body: body.map(Into::into) });
-        Ok(())
+        Ok(Answer { status, body: body.map(Into::into) })
     }
 
     /// Reads a guest's activity and counts it.
     pub(crate) fn admit(&mut self, text: &str, limits: &Limits) -> Result<Object, Fault> {
         self.count(limits)?;
-        Self::checked(text, limits)
+        let activity = Self::checked(text, limits)?;
+        if Self::is_the_hosts(&activity) {
+            let kind = string(&activity, "type");
+            return Err(Fault::invalid(format!("activities of type `{kind}` are made by the host only")));
+        }
+        Ok(activity)
+    }
+
+    /// Whether an activity is of a type that only the host puts into an outbox.
+    pub(super) fn is_the_hosts(activity: &Object) -> bool {
+        HOST_TYPES.contains(&string(activity, "type"))
     }
 
     /// Reads an activity of a guest.
@@ -435,9 +449,6 @@ impl Staging {
         Activity::check_types(&activity).map_err(|error| Fault::invalid(error.to_string()))?;
         match string(&activity, "type") {
             "" => Err(Fault::invalid("the activity has no `type`")),
-            kind if HOST_TYPES.contains(&kind) => {
-                Err(Fault::invalid(format!("activities of type `{kind}` are made by the host only")))
-            }
             _ => Ok(activity),
         }
     }

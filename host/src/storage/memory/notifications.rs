@@ -28,6 +28,14 @@ struct Held {
     held: bool,
 }
 
+impl Held {
+    /// What it said is kept no longer than it takes to say it.
+    fn end(&mut self, how: &str) {
+        self.notification.ended = Some(how.into());
+        self.notification.content = "{}".into();
+    }
+}
+
 impl Proactive {
     pub(super) fn change(&mut self, conversation: &ConversationKey, changes: &ProactiveChanges) {
         if changes.removed {
@@ -44,7 +52,7 @@ impl Proactive {
             && let Some(waiting) = self.waiting(&conversation.bot, id)
         {
             match end {
-                End::Done(how) => waiting.notification.ended = Some((*how).into()),
+                End::Done(how) => waiting.end(how),
                 End::Again(due_ms) => (waiting.notification.due_ms, waiting.held) = (*due_ms, false),
                 End::Held => waiting.held = true,
             }
@@ -78,12 +86,13 @@ impl Proactive {
             }
         }
         if !new.name.is_empty() {
-            let replaced = self.notifications.values_mut().map(|known| &mut known.notification).filter(|known| {
+            let replaced = self.notifications.values_mut().filter(|known| {
+                let known = &known.notification;
                 known.ended.is_none()
                     && known.conversation == new.conversation
                     && (&known.sender, &known.name) == (&new.sender, &new.name)
             });
-            replaced.for_each(|known| known.ended = Some("cancelled".into()));
+            replaced.for_each(|known| known.end("cancelled"));
         }
         self.last += 1;
         self.notifications.insert(self.last, Held { notification: new.clone(), held: false });
@@ -99,7 +108,7 @@ impl Proactive {
 
     fn cancel(&mut self, bot: &str, id: &str) -> bool {
         let waiting = self.waiting(bot, id);
-        waiting.map(|known| known.notification.ended = Some("cancelled".into())).is_some()
+        waiting.map(|known| known.end("cancelled")).is_some()
     }
 
     fn forget(&mut self, conversation: &ConversationKey) -> bool {

@@ -199,7 +199,7 @@ fn add(connection: &Connection, new: &Notification) -> Result<Added, StorageErro
         }
     }
     if !new.name.is_empty() {
-        let sql = "UPDATE notifications SET ended = 'cancelled', ended_ms = ? WHERE ended IS NULL AND bot = ? \
+        let sql = "UPDATE notifications SET ended = 'cancelled', ended_ms = ?, content = '{}' WHERE ended IS NULL AND bot = ? \
                    AND channel = ? AND conversation = ? AND sender = ? AND name = ?";
         run(connection, sql, params![now_ms(), bot, channel, conversation, new.sender, new.name])?;
     }
@@ -226,12 +226,14 @@ fn add(connection: &Connection, new: &Notification) -> Result<Added, StorageErro
 }
 
 fn end(connection: &Connection, id: &str, how: &str) -> Result<(), StorageError> {
-    let sql = "UPDATE notifications SET ended = ?, ended_ms = ? WHERE id = ? AND ended IS NULL";
+    // What it said is kept no longer than it takes to say it.
+    let sql = "UPDATE notifications SET ended = ?, ended_ms = ?, content = '{}' WHERE id = ? AND ended IS NULL";
     run(connection, sql, params![how, now_ms(), id]).map(drop)
 }
 
 fn cancel(connection: &Connection, bot: &str, id: &str) -> Result<bool, StorageError> {
-    let sql = "UPDATE notifications SET ended = 'cancelled', ended_ms = ? WHERE bot = ? AND id = ? AND ended IS NULL";
+    let sql = "UPDATE notifications SET ended = 'cancelled', ended_ms = ?, content = '{}' \
+               WHERE bot = ? AND id = ? AND ended IS NULL";
     run(connection, sql, params![now_ms(), bot, id]).map(|ended| ended > 0)
 }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -37,13 +37,29 @@ struct Job {
 /// A handle to the writer's thread, which ends with the last handle.
 pub(super) struct Writer {
     jobs: SyncSender<Job>,
+    /// Dropped after the sender, whose end ends the thread.
+    _thread: Joined,
+}
+
+/// Waits for the end of the thread: whoever dropped the store may open its file again, or look into it.
+struct Joined(Option<JoinHandle<()>>);
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        let Some(thread) = self.0.take().filter(|thread| thread.thread().id() != thread::current().id()) else {
+            return;
+        };
+        if thread.join().is_err() {
+            tracing::error!("the writer of the store panicked");
+        }
+    }
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_MAX);
-        thread::Builder::new().name("turntable-store".into()).spawn(move || work(&connection, &queue))?;
-        Ok(Self { jobs })
+        let thread = thread::Builder::new().name("turntable-store".into()).spawn(move || work(&connection, &queue))?;
+        Ok(Self { jobs, _thread: Joined(Some(thread)) })
     }
 
     /// Runs work in a transaction and returns what it returned, once that is on the disk.
