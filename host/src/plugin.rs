@@ -20,6 +20,7 @@ pub mod preflight;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -94,6 +95,9 @@ pub struct Plugin {
     /// As middleware, whether it works.
     pub hook_health: HookHealth,
     slow_share: Arc<Semaphore>,
+    /// Whether its last call took more than a tick: then the next one needs a permit from its start, so that many such
+    /// guests at once do not each take a tick first.
+    was_slow: AtomicBool,
 }
 
 /// What a guest is told about its turn (`types.wit`, `turn-meta`).
@@ -392,6 +396,7 @@ impl Runtime {
             metrics: PluginMetrics::default(),
             hook_health: HookHealth::default(),
             slow_share,
+            was_slow: AtomicBool::new(false),
         });
         let described = match Instance::new(self, &plugin, &"".into(), Duration::ZERO).await {
             Ok(mut instance) => instance.describe().await,

@@ -305,3 +305,23 @@ fn compile_bomb(plugin: &Path) -> Vec<u8> {
     component.extend(module);
     component
 }
+
+/// A guest beyond its first tick holds one of the few permits for slow guests only while it computes (`design.md` §5).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_guest_that_sleeps_holds_up_no_other_slow_guest() {
+    let limits = "limits.cpu-ms = 5000\nlimits.wall-ms = 60000";
+    let config = Config::new().set("runtime.workers", "2").bot("sleeper", &[]).bot("bot", &[]);
+    let config = config.plugin("sleeper", "hostile", limits).plugin("bot", "hostile", limits);
+    let Some(host) = Host::start(config).await else { return };
+    let connector = Connector::start().await;
+    let sleeper = connector.message("burn-then-sleep 30");
+    let sleeps = host.post("sleeper", &sleeper);
+    let answers = async {
+        connector.calls(1).await;
+        host.post("bot", &expecting_replies(message("burn 500"))).await
+    };
+    tokio::select! {
+        answer = sleeps => panic!("it sleeps for an hour, and answered {}", answer.status),
+        answer = answers => assert_eq!(answer.replies()[0]["text"], "burnt"),
+    }
+}

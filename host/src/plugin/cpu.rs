@@ -43,13 +43,15 @@ impl Meter {
         Duration::from_nanos(used.saturating_sub(self.forgiven_ns.load(Ordering::Relaxed)))
     }
 
-    pub(super) async fn measure<T>(&self, future: impl Future<Output = T>) -> T {
+    /// Runs a guest. Whenever it waits, and when it ends, it gives its permit back.
+    pub(super) async fn measure<T>(&self, lane: &SlowLane, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         poll_fn(|context| {
             let start = thread_time_ns();
             self.poll_start_ns.store(start, Ordering::Relaxed);
             let poll = future.as_mut().poll(context);
             self.used_ns.fetch_add(thread_time_ns().saturating_sub(start), Ordering::Relaxed);
+            lane.leave();
             poll
         })
         .await
@@ -80,17 +82,17 @@ impl SlowLane {
         Self { host, bot, held: Mutex::new(None) }
     }
 
-    /// Gives the permit back, and waits for its turn again. Both queues are fair, so slow guests alternate.
+    /// Waits for a permit, behind those who wait already: both queues are fair, so slow guests alternate.
     pub(super) async fn take_turn(&self) {
-        self.leave();
+        // Gives back the permit of the tick before, and lets the worker's other tasks run.
+        tokio::task::yield_now().await;
         // Neither semaphore is ever closed; should it be, the guest goes on without a permit.
         let Ok(bot) = self.bot.clone().acquire_owned().await else { return };
         let Ok(host) = self.host.clone().acquire_owned().await else { return };
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((bot, host));
     }
 
-    /// Gives the permit back: at each host call, and when the call ends.
-    pub(super) fn leave(&self) {
+    fn leave(&self) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }

@@ -125,7 +125,6 @@ impl GuestState {
 
     /// Counts a call of the contract's imports. Over the limit it ends the guest.
     fn enter(&mut self) -> anyhow::Result<()> {
-        self.slow.leave();
         if self.host_calls >= self.plugin.limits.host_calls {
             return Err(Stopped::HostCalls.into());
         }

@@ -1,6 +1,7 @@
 //! One instance of a plugin: made at its first call in a turn, dropped at the turn's end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTableError;
@@ -8,6 +9,7 @@ use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::bindings::turntable::bot::types as wit;
 use super::cpu::{Meter, SlowLane};
+use super::engine::TICK;
 use super::imports::{GuestState, Stopped, truncate};
 use super::{Call, Code, Done, Entry, Event, Failure, Fault, Flow, Limits, Meta, Outcome, Plugin, Runtime, Step};
 use crate::turn::Place;
@@ -85,10 +87,12 @@ impl Instance {
         };
         // Gone only where the guest was cut while a hook ran for it, which has it then.
         *place = data.staging.take().or_else(|| hooks.and_then(|hooks| hooks.recover()));
+        let cpu = meter.used().saturating_sub(cpu_before);
+        self.plugin.was_slow.store(cpu > TICK, Ordering::Relaxed);
         Call {
             outcome,
             duration: started.elapsed(),
-            cpu: meter.used().saturating_sub(cpu_before),
+            cpu,
             cpu_in_turn: meter.used(),
             stderr: tail(&stderr, REPORT_BYTES_MAX).to_owned(),
             logs,
@@ -161,9 +165,10 @@ fn on_tick(context: StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateD
     if used >= state.plugin.limits.cpu {
         return Err(Stopped::CpuBudget.into());
     }
-    if used < super::engine::TICK {
+    if used < TICK {
         return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
     }
+    state.plugin.was_slow.store(true, Ordering::Relaxed);
     let slow = state.slow.clone();
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(async move { slow.take_turn().await })))
 }
@@ -175,9 +180,15 @@ async fn bounded<T>(
     meter: &Meter,
     call: impl AsyncFnOnce(&mut Store<GuestState>) -> wasmtime::Result<T>,
 ) -> Result<T, Failure> {
-    let result = tokio::time::timeout(wall, meter.measure(call(store))).await;
-    store.data().slow.leave();
-    match result {
+    let lane = store.data().slow.clone();
+    let knows_slow = store.data().plugin.was_slow.load(Ordering::Relaxed);
+    let call = async {
+        if knows_slow {
+            lane.take_turn().await;
+        }
+        call(store).await
+    };
+    match tokio::time::timeout(wall, meter.measure(&lane, call)).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(classify(store, &error)),
         Err(_) => Err(Failure::WallClock { limit: wall }),

@@ -21,6 +21,7 @@
 //! | `invalid-json`, `array-json`, `no-type`, `bad-update`, `bad-respond`, `host-type` | asks for nonsense, replies with the fault's code | `handled` |
 //! | `flush-then-slow N` | replies with its marker, flushes, sleeps N ms, replies with its marker again | `handled` |
 //! | `flush-then-burn N` | the same, but it computes for N ms | `handled`, or `cpu-budget` |
+//! | `burn-then-sleep N` | replies with its marker, flushes, computes for N ms, sleeps for an hour in a host call | `wall-clock` |
 //! | `flush-then-trap` | replies `kept`, flushes, replies `lost`, panics | `trap`; `kept` stays |
 //! | `send-and-fault` | replies, then returns a fault | `guest-fault`; the reply is undone |
 //! | `spoof` | replies as somebody else, elsewhere | `handled`; the host sets the reference |
@@ -206,6 +207,12 @@ fn on_message(text: &str) -> Result<Flow, Fault> {
             turn::flush()?;
             spin(Some(milliseconds));
             say(&marker())
+        }
+        "burn-then-sleep" => {
+            say(&marker())?;
+            turn::flush()?;
+            spin(Some(milliseconds));
+            sleep(Duration::from_secs(3600))
         }
         "flush-then-trap" => {
             say("kept")?;
