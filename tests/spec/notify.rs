@@ -349,23 +349,101 @@ async fn what_waits_survives_a_kill() {
     }
 }
 
+/// The two lanes of a conversation are served alternately, however long one of them is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_notifications_does_not_starve_the_user() {
+    let Some(mut host) = start().await else { return };
+    let connector = Connector::start().await;
+    let go_on = host.stall_at("commit:2").await;
+    say(&host, &connector, "hi").await;
+    let bodies: Vec<Value> = (0..9).map(|_| to_c("now", &text("burst"))).collect();
+    let burst = futures_util::future::join_all(bodies.iter().map(|body| notify(&host, body)));
+    let user = async {
+        host.logged("the store stalls").await;
+        turns_queued(&host, 9).await;
+        let asked = said(&connector, "may I?");
+        let release = async {
+            turns_queued(&host, 10).await;
+            std::fs::write(&go_on, "").unwrap();
+        };
+        tokio::join!(host.post("bot", &asked), release).0.status
+    };
+    let (burst, user) = tokio::join!(burst, user);
+    assert!(burst.iter().all(|answer| matches!(answer.status, 200 | 202)) && matches!(user, 200 | 202));
+    let texts = texts(&connector, 11).await;
+    let place = texts.iter().position(|text| text == "heard: may I?").unwrap();
+    assert!(place <= 2, "behind the one that ran: {texts:?}");
+}
+
+/// Waits until so many turns wait or run.
+async fn turns_queued(host: &Host, count: usize) {
+    let wanted = format!("turntable_turns_queued {count}");
+    for _ in 0..2_000 {
+        if host.admin("GET", "/metrics", Vec::new()).await.text.lines().any(|line| line == wanted) {
+            return;
+        }
+    }
+    panic!("{count} turns never waited");
+}
+
+/// Notifications that wait are bounded, for operators and for plugins.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_than_a_thousand_wait_in_a_conversation() {
     let Some(host) = start().await else { return };
     let connector = Connector::start().await;
     say(&host, &connector, "hi").await;
-    let host = std::sync::Arc::new(host);
-    let burst = (0..20).map(|number| {
-        let host = host.clone();
-        tokio::spawn(async move { notify(&host, &to_c("now", &text(&format!("burst {number}")))).await.status })
-    });
-    let burst: Vec<_> = burst.collect();
-    say(&host, &connector, "may I?").await;
-    for sent in burst {
-        assert!(matches!(sent.await.unwrap(), 200 | 202));
+    let mut later = to_c("now", &text("later"));
+    later["at"] = "2099-01-01T00:00:00Z".into();
+    for _ in 0..20 {
+        let some = futures_util::future::join_all((0..50).map(|_| notify(&host, &later))).await;
+        assert!(some.iter().all(|answer| answer.status == 202));
     }
-    let texts = texts(&connector, 22).await;
-    assert!(texts.contains(&"heard: may I?".to_owned()), "{texts:?}");
+    let refused = notify(&host, &later).await;
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (429, &json!("Throttled")), "{}", refused.text);
+    assert!(refused.text.contains("notifications-waiting"), "{}", refused.text);
+}
+
+/// In a group each user who was heard is met, and a new name of the group is nobody's message.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_user_of_a_group_can_be_told() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    let mut ben = said(&connector, "hi");
+    ben["from"]["id"] = "ben".into();
+    say(&host, &connector, "hi").await;
+    assert_eq!(host.post("bot", &ben).await.status, 200);
+    let mut renamed = said(&connector, "");
+    (renamed["type"], renamed["topicName"]) = ("conversationUpdate".into(), "new".into());
+    assert_eq!(host.post("bot", &renamed).await.status, 200);
+    for user in ["ann", "ben"] {
+        let mut body = text(&format!("to {user}"));
+        (body["target"], body["mode"]) = (json!({ "channel": "test", "user": user }), "now".into());
+        assert_eq!(notify(&host, &body).await.status, 200);
+    }
+    assert_eq!(texts(&connector, 5).await[3..], ["to ann", "to ben"]);
+    let listed = host.admin("GET", "/v1/bots/bot/references?channel=test&user=ann", Vec::new()).await.json();
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["user"]), (1, &json!("ben")), "heard last: {listed:#}");
+    assert_eq!(host.admin("GET", "/v1/bots/bot/references?user=zoe", Vec::new()).await.json(), json!([]));
+}
+
+/// A bot that was removed and added again within a minute is met again; an upgrade of its app removes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_is_added_again_is_met_again() {
+    let config = Config::new().set("storage.path", "'store'").bot("bot", &[]).plugin("bot", "scripted", GRANTS);
+    let Some(host) = Host::start(config).await else { return };
+    let connector = Connector::start().await;
+    let installation = async |action: &str| {
+        let mut update = said(&connector, "");
+        (update["type"], update["action"]) = ("installationUpdate".into(), action.into());
+        assert_eq!(host.post("bot", &update).await.status, 200);
+    };
+    say(&host, &connector, "hi").await;
+    installation("remove-upgrade").await;
+    assert_eq!(notify(&host, &to_c("now", &text("one"))).await.status, 200);
+    installation("remove").await;
+    assert_eq!(notify(&host, &to_c("now", &text("two"))).await.status, 404);
+    say(&host, &connector, "back").await;
+    assert_eq!(notify(&host, &to_c("now", &text("three"))).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

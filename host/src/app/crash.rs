@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::activity::{ChannelInstance, ConversationKey};
-use crate::storage::notifications::{Added, Notification, Notifications, Reference};
+use crate::storage::notifications::{Added, Notification, Notifications, Reference, ReferenceFilter};
 use crate::storage::{
     Accepted, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxRow, Owner, RedeliveryKey,
     StateScope, StateValue, Storage, StorageError, TurnCommit,
@@ -186,8 +186,14 @@ impl Notifications for Crashing {
         self.storage.latest_reference(bot, channel, user).await
     }
 
-    async fn references(&self, bot: &str, after: u64, limit: usize) -> Result<Vec<(u64, Reference)>, StorageError> {
-        self.storage.references(bot, after, limit).await
+    async fn references(
+        &self,
+        bot: &str,
+        of: &ReferenceFilter,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Reference)>, StorageError> {
+        self.storage.references(bot, of, after, limit).await
     }
 
     async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError> {
@@ -214,8 +220,17 @@ impl Notifications for Crashing {
         self.storage.cancel_notification(bot, id).await
     }
 
-    async fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Notification>, StorageError> {
-        self.storage.due(now_ms, limit).await
+    async fn waiting(&self, conversation: &ConversationKey) -> Result<usize, StorageError> {
+        self.storage.waiting(conversation).await
+    }
+
+    async fn due(
+        &self,
+        now_ms: u64,
+        after: Option<&Notification>,
+        limit: usize,
+    ) -> Result<Vec<Notification>, StorageError> {
+        self.storage.due(now_ms, after, limit).await
     }
 
     async fn next_due(&self, now_ms: u64) -> Result<Option<u64>, StorageError> {

@@ -75,11 +75,13 @@ fn bot(name: &str, mut table: Table<'_>, folder: &Path, runtime: &Runtime) -> Bo
             format!("bot \"{name}\" has no plugins: add [[bots.{name}.plugins]] with `component`"),
         );
     }
-    if bot.plugins.len() > runtime.instances_per_bot_max as usize {
+    let layers = bot.plugins.iter().filter(|plugin| plugin.grants.middleware).count();
+    if bot.plugins.len() + layers > runtime.instances_per_bot_max as usize {
         table.problem(
             table.span(),
             format!(
-                "bot \"{name}\" has {} plugins, but `runtime.instances-per-bot-max` is {}: a turn needs an instance of each at once",
+                "bot \"{name}\" has {} plugins, {layers} of them middleware, but `runtime.instances-per-bot-max` is {}: a turn \
+                 needs an instance of each at once, and of middleware one more",
                 bot.plugins.len(),
                 runtime.instances_per_bot_max
             ),

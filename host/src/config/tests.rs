@@ -184,6 +184,17 @@ fn single_problems() {
             "[runtime]\ninstances-max = 3\ninstances-per-bot-max = 4\n",
             "3:25: `runtime.instances-per-bot-max` (4) is above `runtime.instances-max` (3), so it can never be reached",
         ),
+        (
+            "[bots.b]\nplugins = [{ component = '../target/components/echo.wasm', grants = { middleware = true } }]\n[runtime]\ninstances-max = 1\n",
+            "1:7: bot \"b\" has 1 plugins, 1 of them middleware, but `runtime.instances-per-bot-max` is 1: a turn needs an \
+             instance of each at once, and of middleware one more",
+        ),
+        (
+            "[channel.rates.test]\nconversation = ['1/s', 'often']\nbot = 7\n",
+            "2:17: `channel.rates.test.conversation`: \"1/s\" is no rate: write sends and a window, such as \"60/30s\" or \"1800/1h\"\n\
+             2:24: `channel.rates.test.conversation`: \"often\" is no rate: write sends and a window, such as \"60/30s\" or \"1800/1h\"\n\
+             3:7: `channel.rates.test.bot` must be an array of strings, not a whole number",
+        ),
     ];
     for (wrong, problem) in cases {
         let text = if wrong.is_empty() { String::new() } else { format!("{wrong}{bot}") };

@@ -17,7 +17,7 @@
 //! | `GET /v1/bots/{bot}/notifications` | yes | `[{…}, …]`: notifications and timers that wait, by time; at most 1,000 |
 //! | `GET /v1/bots/{bot}/notifications/{id}` | yes | one, also a day after it ended |
 //! | `DELETE /v1/bots/{bot}/notifications/{id}` | yes | `{"id":…}`: it is cancelled; 409 where it has ended |
-//! | `GET /v1/bots/{bot}/references?after=PLACE` | yes | `[{…}, …]`: conversations that the bot has met, 100 a page; the next is after the last `place` |
+//! | `GET /v1/bots/{bot}/references?after=PLACE&channel=…&user=…` | yes | `[{…}, …]`: conversations that the bot has met, all or those of a channel or a user, 100 a page; the next is after the last `place` |
 //! | `DELETE /v1/bots/{bot}/references?channel=…&conversation=…` | yes | the conversation is forgotten, with what it was owed |
 //! | `GET /v1/bots/{bot}/dead-letters` | yes | `[{…}, …]`, newest first, without activity text |
 //! | `POST /v1/bots/{bot}/dead-letters/{sequence}/retry` | yes | `{"sequence":…}`: it is in the outbox again, behind what waits there |
@@ -48,6 +48,7 @@ pub use super::token::{Token, load as load_token, load_or_create as load_or_crea
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
 use crate::registry::{Bot, BotStatus, Swap};
+use crate::storage::notifications::ReferenceFilter;
 use crate::storage::{DeadLetter, OutboxAction};
 use crate::telemetry::{self, PrometheusHandle};
 
@@ -296,18 +297,24 @@ fn no_notification(bot: &str) -> HttpError {
 }
 
 #[derive(Deserialize)]
-struct Page {
+struct ReferencesWanted {
     #[serde(default)]
     after: u64,
+    channel: Option<String>,
+    user: Option<String>,
 }
 
 async fn references(
     State(admin): State<Arc<Admin>>,
     Path(name): Path<String>,
-    Query(page): Query<Page>,
+    Query(wanted): Query<ReferencesWanted>,
 ) -> Result<Json<Value>, HttpError> {
     let bot = admin.bot(&name)?;
-    let found = admin.app.storage.references(bot.name(), page.after, REFERENCES_LISTED).await?;
+    let of = ReferenceFilter {
+        channel: wanted.channel.as_deref().map(ChannelInstance::named),
+        user: wanted.user.map(Into::into),
+    };
+    let found = admin.app.storage.references(bot.name(), &of, wanted.after, REFERENCES_LISTED).await?;
     Ok(Json(found.iter().map(|(place, reference)| notifications::shown_reference(*place, reference)).collect()))
 }
 

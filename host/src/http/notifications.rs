@@ -23,7 +23,7 @@
 //! | 404 `UnknownConversation` | the bot never met the conversation or the user, or was removed from it |
 //! | 410 `ConversationGone` | the channel takes nothing for it any more (403 or 404), until it says something again |
 //! | 409 `IdempotencyKeyReused` | the key came with another body before |
-//! | 429 `Throttled` | too many turns wait in the conversation |
+//! | 429 `Throttled` | too many turns or 1,000 notifications wait in the conversation |
 //! | 502 `DeliveryFailed` | the turn failed, or the channel refused; a dead letter says more |
 
 use std::sync::Arc;
@@ -47,7 +47,7 @@ use super::guard::{self, Guard};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
 use crate::delivery::Outcome;
-use crate::storage::notifications::{Added, IdempotencyKey, Mode, Notification, Reference};
+use crate::storage::notifications::{Added, IdempotencyKey, Mode, Notification, Reference, WAITING_MAX};
 use crate::turn::Refusal;
 use crate::turn::proactive::{Content, Schedule};
 
@@ -112,6 +112,11 @@ pub(super) async fn notify(app: &Arc<App>, bot: &str, headers: &HeaderMap, body:
     }
     let mut notification = read(reference.conversation.clone(), &asked)?;
     notification.key = key_of(headers, body)?;
+    if app.storage.waiting(&notification.conversation).await? >= WAITING_MAX {
+        let message =
+            format!("{WAITING_MAX} notifications wait in this conversation (notifications-waiting); cancel some");
+        return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message));
+    }
     let is_later = notification.due_ms > crate::turn::proactive::now_ms() || notification.cron.is_some();
     match app.storage.add_notification(notification.clone()).await? {
         Added::New => {}

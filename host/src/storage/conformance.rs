@@ -1,7 +1,7 @@
 //! What every implementation of [`Storage`] must do. An implementation's tests call [`conforms`] with an empty store that
 //! has room for a hundred of everything.
 
-use super::notifications::{Added, End, Mode, Notification, Reference};
+use super::notifications::{Added, End, Mode, Notification, Reference, ReferenceFilter};
 use super::*;
 use crate::channel::testing::{conversation, object};
 
@@ -12,6 +12,7 @@ pub(crate) async fn conforms(storage: &dyn Storage) {
     ids_map_both_ways_within_a_conversation(storage).await;
     dead_rows_become_letters(storage).await;
     references_follow_their_conversation(storage).await;
+    every_user_of_a_group_is_met(storage).await;
     notifications_wait_end_and_are_due_again(storage).await;
 }
 
@@ -177,6 +178,7 @@ async fn references_follow_their_conversation(storage: &dyn Storage) {
         let id = reference.conversation.conversation.to_string();
         change(storage, &id, ProactiveChanges { met: Some(reference), ..ProactiveChanges::default() }).await;
     };
+    let all = ReferenceFilter::default();
     let (one, two) = (met("met-1", "ann", "{}"), met("met-2", "ann", "{}"));
     meet(one.clone()).await;
     meet(two.clone()).await;
@@ -190,18 +192,57 @@ async fn references_follow_their_conversation(storage: &dyn Storage) {
     assert_eq!(storage.reference(&two.conversation).await.unwrap(), Some(two.clone()));
     let moved = Reference { text: "{\"moved\":1}".into(), ..one.clone() };
     meet(moved.clone()).await;
-    let first = storage.references("bot", 0, 1).await.unwrap();
+    let first = storage.references("bot", &all, 0, 1).await.unwrap();
     assert_eq!(first[0].1, two);
-    let rest = storage.references("bot", first[0].0, 9).await.unwrap();
+    let rest = storage.references("bot", &all, first[0].0, 9).await.unwrap();
     assert_eq!(rest.iter().map(|(_, reference)| reference.clone()).collect::<Vec<_>>(), [moved]);
-    assert!(storage.references("other", 0, 9).await.unwrap().is_empty());
+    assert!(storage.references("other", &all, 0, 9).await.unwrap().is_empty());
     assert!(storage.forget_reference(&one.conversation).await.unwrap());
     assert!(!storage.forget_reference(&one.conversation).await.unwrap());
     assert_eq!(storage.reference(&one.conversation).await.unwrap(), None);
     meet(one.clone()).await;
     assert!(storage.reference(&one.conversation).await.unwrap().is_some(), "met anew after it was forgotten");
-    change(storage, "met-1", ProactiveChanges { removed: true, ..ProactiveChanges::default() }).await;
+    // The activity that removes the bot is of the conversation too.
+    let removed = ProactiveChanges { removed: true, met: Some(one.clone()), ..ProactiveChanges::default() };
+    change(storage, "met-1", removed).await;
     assert_eq!(storage.reference(&one.conversation).await.unwrap(), None);
+    meet(one.clone()).await;
+    assert!(storage.reference(&one.conversation).await.unwrap().is_some(), "added again at once");
+}
+
+async fn every_user_of_a_group_is_met(storage: &dyn Storage) {
+    let meet = async |group: &str, user: &str| {
+        let text = format!("{{\"user\":{{\"id\":\"{user}\"}}}}");
+        change(storage, group, ProactiveChanges { met: Some(met(group, user, &text)), ..ProactiveChanges::default() })
+            .await;
+    };
+    let latest = async |user: &str| {
+        let found = storage.latest_reference("bot", &conversation("").channel, user).await.unwrap()?;
+        Some((found.conversation.conversation.to_string(), found.user.to_string(), found.text.to_string()))
+    };
+    let of = |group: &str, user: &str| {
+        Some((group.to_owned(), user.to_owned(), format!("{{\"user\":{{\"id\":\"{user}\"}}}}")))
+    };
+    for (group, user) in [("g1", "bea"), ("g1", "cem"), ("g2", "bea")] {
+        meet(group, user).await;
+    }
+    assert_eq!((latest("bea").await, latest("cem").await), (of("g2", "bea"), of("g1", "cem")));
+    // Within the same minute, and nothing else is new.
+    meet("g1", "bea").await;
+    assert_eq!(latest("bea").await, of("g1", "bea"));
+    // What has no user changes neither who was heard last nor who is met.
+    meet("g1", "").await;
+    let found = storage.reference(&conversation("g1")).await.unwrap().unwrap();
+    assert_eq!((&*found.user, &*found.text), ("bea", r#"{"user":{"id":"bea"}}"#));
+    assert_eq!(latest("cem").await, of("g1", "cem"));
+    let only = async |user: &str| {
+        let of = ReferenceFilter { channel: Some(conversation("").channel), user: Some(user.into()) };
+        let found = storage.references("bot", &of, 0, 9).await.unwrap();
+        found.iter().map(|(_, found)| found.conversation.conversation.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!((only("cem").await, only("nobody").await), (vec!["g1".to_owned()], vec![]));
+    assert!(storage.forget_reference(&conversation("g1")).await.unwrap());
+    assert_eq!((latest("cem").await, latest("bea").await), (None, of("g2", "bea")));
 }
 
 fn owed(id: &str, due_ms: u64) -> Notification {
@@ -228,14 +269,21 @@ async fn notifications_wait_end_and_are_due_again(storage: &dyn Storage) {
         change(storage, "owed", ProactiveChanges { ended, ..ProactiveChanges::default() }).await;
     };
     let due = async |now: u64| -> Vec<String> {
-        storage.due(now, 9).await.unwrap().iter().map(|notification| notification.id.to_string()).collect()
+        storage.due(now, None, 9).await.unwrap().iter().map(|notification| notification.id.to_string()).collect()
     };
     for (id, at) in [("late", 20), ("early", 10), ("far", 1_000)] {
         assert_eq!(storage.add_notification(owed(id, at)).await.unwrap(), Added::New);
     }
     assert_eq!(storage.notification("bot", "late").await.unwrap(), Some(owed("late", 20)));
     assert_eq!(storage.notification("other", "late").await.unwrap(), None, "another bot's");
-    assert_eq!((due(5).await, due(20).await), (vec![], vec!["early".to_owned(), "late".to_owned()]));
+    assert_eq!((due(5).await, due(20).await), (vec![], vec!["early".to_owned()]), "one of a conversation at a time");
+    let elsewhere = Notification { conversation: conversation("owed too"), key: None, ..owed("other", 15) };
+    storage.add_notification(elsewhere.clone()).await.unwrap();
+    assert_eq!(due(20).await, ["early", "other"]);
+    let after = storage.due(20, Some(&owed("early", 10)), 9).await.unwrap();
+    assert_eq!(after, [elsewhere]);
+    assert!(storage.cancel_notification("bot", "other").await.unwrap());
+    assert_eq!(storage.waiting(&conversation("owed")).await.unwrap(), 3);
     assert_eq!(storage.next_due(20).await.unwrap(), Some(1_000));
     // The same key.
     let again = Notification { id: "again".into(), ..owed("early", 10) };

@@ -4,25 +4,32 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::notifications::{ProactiveChanges, Reference};
-use crate::activity::ConversationKey;
+use crate::activity::{ChannelInstance, ConversationKey};
 
-/// Conversations remembered at once; when there are more, all are forgotten, and each is stored once more.
+/// Users of conversations remembered at once; when there are more, all are forgotten, and each is stored once more.
 const MET_MAX: usize = 100_000;
 
 /// What this process knows to be stored.
 #[derive(Default)]
-pub(super) struct Met(Mutex<HashMap<ConversationKey, (Arc<str>, u64)>>);
+pub(super) struct Met(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    users: HashMap<ConversationKey, HashMap<Arc<str>, Seen>>,
+    /// By bot, channel and user: the conversation in which they were heard last.
+    latest: HashMap<(Arc<str>, ChannelInstance, Arc<str>), Arc<str>>,
+    /// Entries of `users`.
+    count: usize,
+}
+
+/// The text of the reference of a user, and when it was seen.
+type Seen = (Arc<str>, u64);
 
 impl Met {
     /// Leaves out of a commit what is stored already. `Some` is what the caller says to [`Met::stored`] once it is.
     pub(super) fn leave_out_known(&self, changes: &mut ProactiveChanges) -> Option<Reference> {
-        let known = self.lock();
-        let is_known = |reference: &Reference| {
-            known
-                .get(&reference.conversation)
-                .is_some_and(|(text, seen)| *text == reference.text && *seen == reference.seen_ms)
-        };
-        if changes.met.as_ref().is_some_and(is_known) {
+        // The commit forgets the conversation.
+        if changes.removed || changes.met.as_ref().is_some_and(|reference| self.lock().knows(reference)) {
             changes.met = None;
         }
         changes.met.clone()
@@ -31,18 +38,39 @@ impl Met {
     /// Notes what a commit stored.
     pub(super) fn stored(&self, reference: Reference) {
         let mut known = self.lock();
-        if known.len() >= MET_MAX {
-            known.clear();
+        if known.count >= MET_MAX {
+            *known = Known::default();
         }
-        known.insert(reference.conversation, (reference.text, reference.seen_ms));
+        let Reference { conversation: key, user, text, seen_ms, .. } = reference;
+        if !user.is_empty() {
+            let place = (key.bot.clone(), key.channel.clone(), user.clone());
+            known.latest.insert(place, key.conversation.clone());
+        }
+        if known.users.entry(key).or_default().insert(user, (text, seen_ms)).is_none() {
+            known.count += 1;
+        }
     }
 
     /// The next commit of the conversation stores it again.
     pub(super) fn forget(&self, conversation: &ConversationKey) {
-        self.lock().remove(conversation);
+        let mut known = self.lock();
+        let users = known.users.remove(conversation);
+        known.count -= users.map_or(0, |users| users.len());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ConversationKey, (Arc<str>, u64)>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn knows(&self, reference: &Reference) -> bool {
+        let Reference { conversation: key, user, text, seen_ms, .. } = reference;
+        let stored = self.users.get(key).and_then(|users| users.get(user));
+        if stored.is_none_or(|(known, seen)| known != text || seen != seen_ms) {
+            return false;
+        }
+        let place = (key.bot.clone(), key.channel.clone(), user.clone());
+        user.is_empty() || self.latest.get(&place).is_some_and(|latest| *latest == key.conversation)
     }
 }

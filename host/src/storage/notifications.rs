@@ -12,7 +12,7 @@ use crate::activity::{ChannelInstance, ConversationKey};
 pub struct Reference {
     /// The conversation.
     pub conversation: ConversationKey,
-    /// The user who spoke last, or empty.
+    /// The user who was heard last, or empty. What has no user, such as a new name of a group, changes nothing of it.
     pub user: Arc<str>,
     /// JSON text of `channelId`, `serviceUrl`, `conversation`, `bot`, `user` and `locale`, as the channel gave them.
     pub text: Arc<str>,
@@ -21,6 +21,18 @@ pub struct Reference {
     /// Why the channel takes nothing for it any more. What it says next makes it none.
     pub gone: Option<Arc<str>>,
 }
+
+/// Which references are meant: all of a bot, or those of a channel, of a user, or both.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReferenceFilter {
+    /// Only conversations of this channel.
+    pub channel: Option<ChannelInstance>,
+    /// Only conversations in which this user was heard.
+    pub user: Option<Arc<str>>,
+}
+
+/// Notifications and timers that may wait in one conversation (`notifications-waiting`).
+pub const WAITING_MAX: usize = 1_000;
 
 /// How something is delivered into a conversation (`design.md` §7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +138,7 @@ pub trait Notifications: Send + Sync {
     /// Returns how a conversation is reached; none if the bot never met it.
     async fn reference(&self, conversation: &ConversationKey) -> Result<Option<Reference>, StorageError>;
 
-    /// Returns the conversation in which a user of a channel was heard last.
+    /// Returns the conversation in which a user of a channel was heard last, with that user as its user.
     async fn latest_reference(
         &self,
         bot: &str,
@@ -135,7 +147,13 @@ pub trait Notifications: Send + Sync {
     ) -> Result<Option<Reference>, StorageError>;
 
     /// Returns references of a bot after a place, at most `limit`, each with its place. The first page is after 0.
-    async fn references(&self, bot: &str, after: u64, limit: usize) -> Result<Vec<(u64, Reference)>, StorageError>;
+    async fn references(
+        &self,
+        bot: &str,
+        of: &ReferenceFilter,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Reference)>, StorageError>;
 
     /// Forgets a conversation and what it was owed. False: the bot never met it.
     async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError>;
@@ -155,8 +173,17 @@ pub trait Notifications: Send + Sync {
     /// Ends one that waits. False: there is none, or it ended already.
     async fn cancel_notification(&self, bot: &str, id: &str) -> Result<bool, StorageError>;
 
-    /// Returns those that are due and were not held, by time, at most `limit`.
-    async fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Notification>, StorageError>;
+    /// Returns how many wait in a conversation.
+    async fn waiting(&self, conversation: &ConversationKey) -> Result<usize, StorageError>;
+
+    /// Returns those that are due and were not held, by time, the first of each conversation only, at most `limit`: all,
+    /// or those that come after one.
+    async fn due(
+        &self,
+        now_ms: u64,
+        after: Option<&Notification>,
+        limit: usize,
+    ) -> Result<Vec<Notification>, StorageError>;
 
     /// Returns when the next is due that is not due yet.
     async fn next_due(&self, now_ms: u64) -> Result<Option<u64>, StorageError>;

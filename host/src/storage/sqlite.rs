@@ -230,9 +230,7 @@ impl Storage for SqliteStorage {
 
     async fn commit(&self, mut commit: TurnCommit) -> Result<(), StorageError> {
         let met = self.met.leave_out_known(&mut commit.proactive);
-        if commit.proactive.removed {
-            self.met.forget(&commit.conversation);
-        }
+        let removed = commit.proactive.removed.then(|| commit.conversation.clone());
         let (mark, ends_turn, rows) = (commit.mark.clone(), commit.ends_turn, commit.outbox.len());
         let (leases, bounds, outbox_rows) = (self.leases.clone(), self.bounds.clone(), self.outbox_rows.clone());
         self.writer
@@ -246,6 +244,9 @@ impl Storage for SqliteStorage {
             })
             .await?;
         self.outbox_rows.fetch_add(rows, Ordering::Relaxed);
+        if let Some(conversation) = removed {
+            self.met.forget(&conversation);
+        }
         if let Some(reference) = met {
             self.met.stored(reference);
         }

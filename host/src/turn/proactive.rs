@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
@@ -12,7 +13,7 @@ use super::hooks::{self, HOST};
 use super::{Frame, Turn, TurnContext, TurnError};
 use crate::activity::{Activity, ChannelInstance, ConversationKey, Inbound, Object};
 use crate::plugin::{Failure, Fault, Flow, Plugin};
-use crate::storage::notifications::{End, Mode, Notification, Reference};
+use crate::storage::notifications::{End, Mode, Notification, Reference, WAITING_MAX};
 
 /// How many internal turns may lead to one another (`cause-depth`). A timer that is due after [`NEW_CAUSE_MS`] begins anew.
 pub(crate) const DEPTH_MAX: u32 = 8;
@@ -151,6 +152,10 @@ impl Asked<'_> {
         if !known {
             return Err(Fault::invalid("the bot has not met this conversation, or was removed from it"));
         }
+        let waiting = turn.services.storage.waiting(&notification.conversation).await;
+        if waiting.map_err(|error| Fault::new("unavailable", error.to_string()))? >= WAITING_MAX {
+            return Err(Fault::quota("notifications-waiting", WAITING_MAX));
+        }
         Ok(notification)
     }
 }
@@ -286,21 +291,37 @@ impl Reference {
         }
         let bot = activity.account("recipient");
         let is_user = user.as_deref().is_some_and(|user| user == activity.account("from") && user != bot);
-        let member = |name: &str| activity.object().get(name).cloned().unwrap_or(Value::Null);
-        let text = json!({
-            "channelId": activity.channel_id(), "serviceUrl": activity.service_url(),
-            "conversation": member("conversation"), "bot": member("recipient"),
-            "user": if is_user { member("from") } else { json!({ "id": user.as_deref().unwrap_or_default() }) },
-            "locale": member("locale"),
-        });
+        let member = |name: &str| activity.object().get(name).unwrap_or(&Value::Null);
+        let unnamed = json!({ "id": user.as_deref().unwrap_or_default() });
+        // Made for each activity of a channel, so nothing is copied but the text.
+        let text = ReferenceText {
+            channel_id: activity.channel_id(),
+            service_url: activity.service_url(),
+            conversation: member("conversation"),
+            bot: member("recipient"),
+            user: if is_user { member("from") } else { &unnamed },
+            locale: member("locale"),
+        };
+        let text = serde_json::to_string(&text).ok()?;
         Some(Self {
             conversation: inbound.key.clone(),
             user: user.unwrap_or_default(),
-            text: text.to_string().into(),
+            text: text.into(),
             seen_ms: now_ms() / 60_000 * 60_000,
             gone: None,
         })
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReferenceText<'a> {
+    channel_id: &'a str,
+    service_url: &'a str,
+    conversation: &'a Value,
+    bot: &'a Value,
+    user: &'a Value,
+    locale: &'a Value,
 }
 
 /// Whether an activity says that the bot was removed from its conversation (`protocol/activity.md`).
@@ -310,7 +331,8 @@ pub(super) fn removes_the_bot(activity: &Activity) -> bool {
     let is_removed = members.into_iter().flatten().any(|member| !bot.is_empty() && member["id"] == bot);
     match activity.kind() {
         "conversationUpdate" => is_removed,
-        "installationUpdate" => activity.str("action").starts_with("remove"),
+        // `remove-upgrade` makes room for a newer version of the same app.
+        "installationUpdate" => activity.str("action") == "remove",
         _ => false,
     }
 }

@@ -14,7 +14,7 @@ use super::{Ended, Keeping, Origin, Refusal, Ticket, Turn, TurnContext, Turns};
 use crate::activity::ConversationKey;
 use crate::storage::notifications::{End, Notification};
 
-/// So many are taken from the store at once.
+/// So many are taken from the store at once, the first of each conversation: one with many of them holds up no other.
 const BATCH: usize = 512;
 /// How long the scheduler sleeps at most, and after a failure: a clock that jumps is noticed within it.
 const SLEEP_MAX: Duration = Duration::from_secs(10);
@@ -117,8 +117,10 @@ impl Turns {
             if staging.is_some_and(|staging| staging.notification_end() == Some(&End::Held)) {
                 state.held.insert(key.clone());
             }
-            // A batch of the store may have been all on its way.
-            self.services.due.notify_one();
+            // The next of the conversation may be due, or the last batch was all on its way.
+            if state.in_flight.len() <= BATCH / 2 {
+                self.services.due.notify_one();
+            }
         }
         let next = idle && state.held.contains(key);
         drop(state);
@@ -159,15 +161,28 @@ impl Turns {
     async fn begin_due(self: &Arc<Self>) -> Result<Duration, crate::storage::StorageError> {
         let storage = &self.services.storage;
         let now = now_ms();
-        let due = storage.due(now, BATCH).await?;
-        let mut refused = false;
-        for notification in due {
-            if self.scheduler.state().in_flight.contains(&notification.id) {
-                continue;
+        let (mut refused, mut begun, mut after) = (false, 0, None);
+        // Those of a bot that cannot run now stay due, and must not stand before those of others.
+        while begun < BATCH {
+            let batch = storage.due(now, after.as_ref(), BATCH).await?;
+            if after.is_none() && batch.is_empty() {
+                self.forget_failures();
             }
-            if let Err(refusal) = self.begin(notification, new_turn_id()).await {
-                tracing::debug!(?refusal, "a notification that is due is tried again");
-                refused = true;
+            for notification in &batch {
+                if self.scheduler.state().in_flight.contains(&notification.id) {
+                    continue;
+                }
+                match self.begin(notification.clone(), new_turn_id()).await {
+                    Ok(_) => begun += 1,
+                    Err(refusal) => {
+                        tracing::debug!(?refusal, "a notification that is due is tried again");
+                        refused = true;
+                    }
+                }
+            }
+            after = batch.into_iter().nth(BATCH - 1);
+            if after.is_none() {
+                break;
             }
         }
         if refused {
@@ -175,5 +190,12 @@ impl Turns {
         }
         let next = storage.next_due(now).await?.map(|due| Duration::from_millis(due.saturating_sub(now_ms())));
         Ok(next.map_or(SLEEP_MAX, |next| next.min(SLEEP_MAX)))
+    }
+
+    /// Nothing is due: what failed before was cancelled meanwhile, or is on its way.
+    fn forget_failures(&self) {
+        let mut state = self.scheduler.state();
+        let State { in_flight, failures, .. } = &mut *state;
+        failures.retain(|id, _| in_flight.contains(id));
     }
 }

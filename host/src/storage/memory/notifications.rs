@@ -1,13 +1,17 @@
 //! References and notifications in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::MemoryStorage;
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::storage::StorageError;
-use crate::storage::notifications::{Added, End, Notification, Notifications, ProactiveChanges, Reference};
+use crate::storage::notifications::{
+    Added, End, Notification, Notifications, ProactiveChanges, Reference, ReferenceFilter,
+};
 
 /// Ended notifications kept for those who ask about them.
 const ENDED_MAX: usize = 10_000;
@@ -15,12 +19,22 @@ const ENDED_MAX: usize = 10_000;
 /// References kept; the oldest go first.
 const REFERENCES_MAX: usize = 100_000;
 
-/// What is known, each by a number that grows.
+/// What is known.
 #[derive(Default)]
 pub(super) struct Proactive {
+    /// The number given last; each is greater than those before.
     last: u64,
-    references: BTreeMap<u64, Reference>,
+    contacts: HashMap<ConversationKey, Contact>,
+    /// Conversations by the number of their contact.
+    order: BTreeMap<u64, ConversationKey>,
     notifications: BTreeMap<u64, Held>,
+}
+
+struct Contact {
+    number: u64,
+    reference: Reference,
+    /// Who was heard in it, each with the number of then and the text of the reference.
+    users: HashMap<Arc<str>, (u64, Arc<str>)>,
 }
 
 struct Held {
@@ -41,12 +55,7 @@ impl Proactive {
         if changes.removed {
             self.forget(conversation);
         } else if let Some(met) = &changes.met {
-            self.references.retain(|_, known| known.conversation != met.conversation);
-            self.last += 1;
-            self.references.insert(self.last, Reference { gone: None, ..met.clone() });
-            if self.references.len() > REFERENCES_MAX {
-                self.references.pop_first();
-            }
+            self.meet(met);
         }
         if let Some((id, end)) = &changes.ended
             && let Some(waiting) = self.waiting(&conversation.bot, id)
@@ -62,6 +71,33 @@ impl Proactive {
         }
         for id in &changes.cancelled {
             self.cancel(&conversation.bot, id);
+        }
+    }
+
+    fn meet(&mut self, met: &Reference) {
+        if let Some(known) = self.contacts.get_mut(&met.conversation).filter(|_| met.user.is_empty()) {
+            // Who was heard last stays known.
+            let (user, text) = (known.reference.user.clone(), with_user_of(&known.reference.text, &met.text));
+            known.reference = Reference { user, text, gone: None, ..met.clone() };
+            return;
+        }
+        self.last += 1;
+        let number = self.last;
+        let before = self.contacts.remove(&met.conversation);
+        if let Some(before) = &before {
+            self.order.remove(&before.number);
+        }
+        let mut users = before.map(|before| before.users).unwrap_or_default();
+        if !met.user.is_empty() {
+            users.insert(met.user.clone(), (number, met.text.clone()));
+        }
+        let reference = Reference { gone: None, ..met.clone() };
+        self.contacts.insert(met.conversation.clone(), Contact { number, reference, users });
+        self.order.insert(number, met.conversation.clone());
+        if self.contacts.len() > REFERENCES_MAX
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.contacts.remove(&oldest);
         }
     }
 
@@ -112,10 +148,9 @@ impl Proactive {
     }
 
     fn forget(&mut self, conversation: &ConversationKey) -> bool {
-        let before = self.references.len();
-        self.references.retain(|_, known| known.conversation != *conversation);
         self.notifications.retain(|_, known| known.notification.conversation != *conversation);
-        self.references.len() < before
+        let known = self.contacts.remove(conversation);
+        known.is_some_and(|known| self.order.remove(&known.number).is_some())
     }
 
     /// Those that wait, by the time at which they are due.
@@ -131,7 +166,7 @@ impl Proactive {
 impl Notifications for MemoryStorage {
     async fn reference(&self, conversation: &ConversationKey) -> Result<Option<Reference>, StorageError> {
         let state = self.state();
-        Ok(state.proactive.references.values().find(|known| known.conversation == *conversation).cloned())
+        Ok(state.proactive.contacts.get(conversation).map(|known| known.reference.clone()))
     }
 
     async fn latest_reference(
@@ -141,19 +176,31 @@ impl Notifications for MemoryStorage {
         user: &str,
     ) -> Result<Option<Reference>, StorageError> {
         let state = self.state();
-        let mut newest_first = state.proactive.references.values().rev();
-        let found = newest_first.find(|known| {
-            let conversation = &known.conversation;
-            *conversation.bot == *bot && conversation.channel == *channel && *known.user == *user
+        let met = state.proactive.contacts.values().filter_map(|known| {
+            let conversation = &known.reference.conversation;
+            let of_bot = *conversation.bot == *bot && conversation.channel == *channel;
+            let (user, (number, text)) = known.users.get_key_value(user).filter(|_| of_bot)?;
+            Some((*number, Reference { user: user.clone(), text: text.clone(), ..known.reference.clone() }))
         });
-        Ok(found.cloned())
+        Ok(met.max_by_key(|(number, _)| *number).map(|(_, reference)| reference))
     }
 
-    async fn references(&self, bot: &str, after: u64, limit: usize) -> Result<Vec<(u64, Reference)>, StorageError> {
+    async fn references(
+        &self,
+        bot: &str,
+        of: &ReferenceFilter,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Reference)>, StorageError> {
         let state = self.state();
-        let all = state.proactive.references.range(after.saturating_add(1)..);
-        let of_bot = all.filter(|(_, known)| *known.conversation.bot == *bot);
-        Ok(of_bot.take(limit).map(|(number, known)| (*number, known.clone())).collect())
+        let all = state.proactive.order.range(after.saturating_add(1)..);
+        let wanted = all.filter_map(|(number, key)| {
+            let known = state.proactive.contacts.get(key).filter(|_| *key.bot == *bot)?;
+            let of_channel = of.channel.as_ref().is_none_or(|channel| key.channel == *channel);
+            let of_user = of.user.as_ref().is_none_or(|user| known.users.contains_key(user));
+            (of_channel && of_user).then(|| (*number, known.reference.clone()))
+        });
+        Ok(wanted.take(limit).collect())
     }
 
     async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError> {
@@ -162,9 +209,8 @@ impl Notifications for MemoryStorage {
 
     async fn mark_gone(&self, conversation: &ConversationKey, why: &str) -> Result<(), StorageError> {
         let mut state = self.state();
-        let mut all = state.proactive.references.values_mut();
-        if let Some(known) = all.find(|known| known.conversation == *conversation) {
-            known.gone = Some(why.into());
+        if let Some(known) = state.proactive.contacts.get_mut(conversation) {
+            known.reference.gone = Some(why.into());
         }
         Ok(())
     }
@@ -189,8 +235,22 @@ impl Notifications for MemoryStorage {
         Ok(self.state().proactive.cancel(bot, id))
     }
 
-    async fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Notification>, StorageError> {
+    async fn waiting(&self, conversation: &ConversationKey) -> Result<usize, StorageError> {
+        Ok(self.state().proactive.by_time(|known| known.notification.conversation == *conversation).len())
+    }
+
+    async fn due(
+        &self,
+        now_ms: u64,
+        after: Option<&Notification>,
+        limit: usize,
+    ) -> Result<Vec<Notification>, StorageError> {
         let mut due = self.state().proactive.by_time(|known| !known.held && known.notification.due_ms <= now_ms);
+        let mut seen = HashSet::new();
+        due.retain(|notification| seen.insert(notification.conversation.clone()));
+        if let Some(place) = after.and_then(|after| due.iter().position(|due| due.id == after.id)) {
+            due.drain(..=place);
+        }
         due.truncate(limit);
         Ok(due)
     }
@@ -205,4 +265,14 @@ impl Notifications for MemoryStorage {
             self.state().proactive.by_time(|known| known.held && known.notification.conversation == *conversation);
         Ok(held.into_iter().next())
     }
+}
+
+/// The text of a reference with the user of another.
+fn with_user_of(known: &str, new: &str) -> Arc<str> {
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let (known, mut text) = (read(known), read(new));
+    if text.is_object() {
+        text["user"] = known["user"].clone();
+    }
+    text.to_string().into()
 }

@@ -15,8 +15,12 @@ use super::failed;
 use crate::config::Durability;
 
 /// Each migration brings the schema from its position to the next; `user_version` says how many were done.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql"), include_str!("migrations/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
+    include_str!("migrations/4.sql"),
+];
 
 /// Network file systems: SQLite's locks and its shared memory are not to be trusted there.
 const NETWORK_FILE_SYSTEMS: &[(u32, &str)] = &[

@@ -9,7 +9,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{SqliteStorage, channel_column, columns, conversation_of, failed, run};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::storage::StorageError;
-use crate::storage::notifications::{Added, End, Mode, Notification, Notifications, ProactiveChanges, Reference};
+use crate::storage::notifications::{
+    Added, End, Mode, Notification, Notifications, ProactiveChanges, Reference, ReferenceFilter,
+};
 
 /// How long an ended notification is remembered, for those who ask about it or send it again: a day.
 const REMEMBERED_MS: u64 = 24 * 3600 * 1000;
@@ -38,41 +40,54 @@ impl Notifications for SqliteStorage {
         user: &str,
     ) -> Result<Option<Reference>, StorageError> {
         self.read("latest_reference", |connection| {
-            let sql = format!(
-                "SELECT {REFERENCE} FROM contacts WHERE bot = ? AND channel = ? AND user = ? ORDER BY number DESC LIMIT 1"
-            );
-            let mut statement = connection.prepare_cached(&sql)?;
+            let sql = "SELECT c.bot, c.channel, c.conversation, u.user, u.text, c.seen_ms, c.gone FROM contact_users AS u \
+                       JOIN contacts AS c USING (bot, channel, conversation) \
+                       WHERE u.bot = ? AND u.channel = ? AND u.user = ? ORDER BY u.number DESC LIMIT 1";
+            let mut statement = connection.prepare_cached(sql)?;
             statement.query_row(params![bot, channel_column(channel), user], reference_of).optional()
         })
     }
 
-    async fn references(&self, bot: &str, after: u64, limit: usize) -> Result<Vec<(u64, Reference)>, StorageError> {
+    async fn references(
+        &self,
+        bot: &str,
+        of: &ReferenceFilter,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Reference)>, StorageError> {
+        let (channel, user) = (of.channel.as_ref().map(channel_column), &of.user);
         self.read("references", |connection| {
             let sql = format!(
-                "SELECT {REFERENCE}, number FROM contacts WHERE bot = ? AND number > ? ORDER BY number LIMIT ?"
+                "SELECT {REFERENCE}, number FROM contacts AS c WHERE bot = ?1 AND number > ?2 \
+                 AND (?3 IS NULL OR channel = ?3) AND (?4 IS NULL OR EXISTS (SELECT 1 FROM contact_users AS u \
+                 WHERE u.bot = c.bot AND u.channel = c.channel AND u.conversation = c.conversation AND u.user = ?4)) \
+                 ORDER BY number LIMIT ?5"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let rows = statement.query_map(params![bot, after, limit], |row| Ok((row.get(7)?, reference_of(row)?)))?;
+            let found = params![bot, after, channel, user, limit];
+            let rows = statement.query_map(found, |row| Ok((row.get(7)?, reference_of(row)?)))?;
             rows.collect()
         })
     }
 
     async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError> {
-        let conversation = conversation.clone();
-        self.met.forget(&conversation);
-        self.writer.write(move |connection| forget(connection, &conversation)).await
+        let key = conversation.clone();
+        let forgotten = self.writer.write(move |connection| forget(connection, &key)).await;
+        // Only now: a commit meanwhile may have noted what this has undone.
+        self.met.forget(conversation);
+        forgotten
     }
 
     async fn mark_gone(&self, conversation: &ConversationKey, why: &str) -> Result<(), StorageError> {
-        let (conversation, why) = (conversation.clone(), why.to_owned());
-        self.met.forget(&conversation);
-        self.writer
-            .write(move |connection| {
-                let (bot, channel, conversation) = columns(&conversation);
-                let sql = "UPDATE contacts SET gone = ? WHERE bot = ? AND channel = ? AND conversation = ?";
-                run(connection, sql, params![why, bot, channel, conversation]).map(drop)
-            })
-            .await
+        let (key, why) = (conversation.clone(), why.to_owned());
+        let marked = self.writer.write(move |connection| {
+            let (bot, channel, conversation) = columns(&key);
+            let sql = "UPDATE contacts SET gone = ? WHERE bot = ? AND channel = ? AND conversation = ?";
+            run(connection, sql, params![why, bot, channel, conversation]).map(drop)
+        });
+        let marked = marked.await;
+        self.met.forget(conversation);
+        marked
     }
 
     async fn add_notification(&self, notification: Notification) -> Result<Added, StorageError> {
@@ -101,14 +116,30 @@ impl Notifications for SqliteStorage {
         self.writer.write(move |connection| cancel(connection, &bot, &id)).await
     }
 
-    async fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Notification>, StorageError> {
+    async fn waiting(&self, conversation: &ConversationKey) -> Result<usize, StorageError> {
+        let (bot, channel, conversation) = columns(conversation);
+        self.read("waiting", |connection| {
+            let sql = "SELECT count(*) FROM notifications WHERE ended IS NULL AND bot = ? AND channel = ? AND conversation = ?";
+            connection.prepare_cached(sql)?.query_row(params![bot, channel, conversation], |row| row.get(0))
+        })
+    }
+
+    async fn due(
+        &self,
+        now_ms: u64,
+        after: Option<&Notification>,
+        limit: usize,
+    ) -> Result<Vec<Notification>, StorageError> {
+        let (after_ms, after) = after.map_or((0, ""), |after| (after.due_ms, &after.id));
         self.read("due", |connection| {
             let sql = format!(
-                "SELECT {NOTIFICATION} FROM notifications WHERE ended IS NULL AND held = 0 AND due_ms <= ? \
-                 ORDER BY due_ms, number LIMIT ?"
+                "SELECT {NOTIFICATION} FROM notifications AS n WHERE ended IS NULL AND held = 0 AND due_ms <= ? \
+                 AND (due_ms, number) > (?, ifnull((SELECT number FROM notifications WHERE id = ?), 0)) AND NOT EXISTS (SELECT 1 FROM notifications AS e WHERE e.ended IS NULL AND e.held = 0 AND e.bot = n.bot \
+                 AND e.channel = n.channel AND e.conversation = n.conversation \
+                 AND (e.due_ms, e.number) < (n.due_ms, n.number)) ORDER BY due_ms, number LIMIT ?"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            statement.query_map(params![now_ms, limit], notification_of)?.collect()
+            statement.query_map(params![now_ms, after_ms, after, limit], notification_of)?.collect()
         })
     }
 
@@ -165,17 +196,34 @@ pub(super) fn change(
 
 fn meet(connection: &Connection, reference: &Reference) -> Result<(), StorageError> {
     let (bot, channel, conversation) = columns(&reference.conversation);
+    if reference.user.is_empty() {
+        // Who was heard last stays known.
+        let sql = "UPDATE contacts SET text = json_set(?, '$.user', json_extract(text, '$.user')), seen_ms = ?, gone = NULL \
+                   WHERE bot = ? AND channel = ? AND conversation = ?";
+        let row = params![reference.text, reference.seen_ms, bot, channel, conversation];
+        if run(connection, sql, row)? > 0 {
+            return Ok(());
+        }
+    }
     // A new number each time: the greatest is the one that was heard last.
     let sql = "INSERT OR REPLACE INTO contacts (bot, channel, conversation, user, text, seen_ms, gone) \
                VALUES (?, ?, ?, ?, ?, ?, NULL)";
     let row = params![bot, channel, conversation, reference.user, reference.text, reference.seen_ms];
-    run(connection, sql, row).map(drop)
+    run(connection, sql, row)?;
+    if reference.user.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT OR REPLACE INTO contact_users (bot, channel, conversation, user, text, number) \
+               VALUES (?, ?, ?, ?, ?, ?)";
+    let number = connection.last_insert_rowid();
+    run(connection, sql, params![bot, channel, conversation, reference.user, reference.text, number]).map(drop)
 }
 
 fn forget(connection: &Connection, conversation: &ConversationKey) -> Result<bool, StorageError> {
     let (bot, channel, conversation) = columns(conversation);
     let of = params![bot, channel, conversation];
     run(connection, "DELETE FROM notifications WHERE bot = ? AND channel = ? AND conversation = ?", of)?;
+    run(connection, "DELETE FROM contact_users WHERE bot = ? AND channel = ? AND conversation = ?", of)?;
     let sql = "DELETE FROM contacts WHERE bot = ? AND channel = ? AND conversation = ?";
     run(connection, sql, of).map(|forgotten| forgotten > 0)
 }
