@@ -11,6 +11,7 @@ mod notifications;
 mod serve;
 mod store;
 mod terminal;
+mod transcripts;
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ enum Command {
     Notifications(notifications::NotificationsArgs),
     References(notifications::ReferencesArgs),
     DeadLetters(dead_letters::Args),
+    Transcripts(transcripts::Args),
     Store(store::Args),
 }
 
@@ -87,6 +89,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Notifications(args) => wait_for(notifications::notifications(args)),
         Command::References(args) => wait_for(notifications::references(args)),
         Command::DeadLetters(args) => wait_for(dead_letters::run(args)),
+        Command::Transcripts(args) => transcripts::run(&args),
         Command::Store(args) => store::run(&args),
     }
 }

@@ -21,5 +21,7 @@ pub mod channel;
 
 pub mod storage;
 
+pub mod transcript;
+
 pub mod cli;
 pub mod telemetry;

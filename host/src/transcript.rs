@@ -1,0 +1,180 @@
+//! Conversations as files: `.transcript`, which programs write, and `.chat`, which people write.
+//!
+//! [`read`] takes either. [`steps`] tells the user's side from the bot's, and [`diff`] what a bot says now from what it said
+//! then.
+
+pub mod chat;
+pub mod diff;
+pub mod file;
+pub mod steps;
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::activity::Object;
+
+/// The largest file that is read, in bytes.
+pub const FILE_BYTES_MAX: u64 = 32 << 20;
+
+/// The most activities in one file.
+pub const ACTIVITIES_MAX: usize = 100_000;
+
+/// So many problems are told; one mistake early in a file can make hundreds.
+const TOLD_MAX: usize = 20;
+
+/// One thing that is wrong in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Line in the file, from 1; 0 where the file itself is the problem.
+    pub line: usize,
+    /// What is wrong and what to do about it.
+    pub message: String,
+}
+
+/// Everything that is wrong with one file, in the order of its lines; at least one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    path: PathBuf,
+    list: Vec<Problem>,
+}
+
+impl Problem {
+    /// A problem in a line, counted from 1.
+    pub fn at(line: usize, message: impl Into<String>) -> Self {
+        Self { line, message: message.into() }
+    }
+
+    /// A problem of the whole file.
+    fn of_file(message: impl Into<String>) -> Vec<Self> {
+        vec![Self::at(0, message)]
+    }
+}
+
+impl Problems {
+    /// The problems in the order of the file's lines.
+    pub fn list(&self) -> &[Problem] {
+        &self.list
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        for (index, Problem { line, message }) in self.list.iter().take(TOLD_MAX).enumerate() {
+            let end = if index == 0 { "" } else { "\n" };
+            match line {
+                0 => write!(f, "{end}{path}: {message}")?,
+                line => write!(f, "{end}{path}:{line}: {message}")?,
+            }
+        }
+        match self.list.len().saturating_sub(TOLD_MAX) {
+            0 => Ok(()),
+            more => write!(f, "\n{path}: and {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Reads the activities of a file, in their order: chatdown where its name ends in `.chat`, else a transcript.
+///
+/// # Errors
+/// Everything that is wrong with it, each with its line.
+pub fn read(path: &Path) -> Result<Vec<Object>, Problems> {
+    let read = text_of(path).and_then(|text| {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("chat")) {
+            chat::parse(&text, path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")))
+        } else {
+            file::parse(&text)
+        }
+    });
+    read.map_err(|mut list| {
+        list.sort_by_key(|problem| problem.line);
+        Problems { path: path.to_owned(), list }
+    })
+}
+
+/// Reads a text file in UTF-8, with or without a byte order mark.
+fn text_of(path: &Path) -> Result<String, Vec<Problem>> {
+    let bytes = bounded(path, FILE_BYTES_MAX).map_err(Problem::of_file)?;
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(Problem::of_file("is UTF-16; save it as UTF-8"));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        vec![Problem::at(line, "holds bytes that are not UTF-8; save the file as UTF-8")]
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(ToOwned::to_owned).unwrap_or(text))
+}
+
+/// Reads a regular file of at most so many bytes. The error says what is wrong, without the path.
+fn bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
+    let cannot = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    // Asked before it is opened: opening a pipe waits for its other end.
+    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err("is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(cannot)?;
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(format!("is larger than {bytes_max} bytes; split it"));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_bytes(name: &str, bytes: &[u8]) -> Result<Vec<Object>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let prefix = format!("{}/", folder.path().display());
+        read(&path).map_err(|problems| problems.to_string().replace(&prefix, ""))
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_text() {
+        let text = "\u{feff}[{\"type\":\"message\",\"text\":\"ü\"}]";
+        assert_eq!(read_bytes("a.transcript", text.as_bytes()).unwrap()[0]["text"], "ü");
+        assert_eq!(read_bytes("a.CHAT", "\u{feff}user: hi".as_bytes()).unwrap()[1]["text"], "hi");
+    }
+
+    #[test]
+    fn files_that_are_no_text_are_named_as_what_they_are() {
+        assert_eq!(read_bytes("a.chat", b"\xff\xfea\0").unwrap_err(), "a.chat: is UTF-16; save it as UTF-8");
+        let latin = "a.chat:2: holds bytes that are not UTF-8; save the file as UTF-8";
+        assert_eq!(read_bytes("a.chat", b"user: a\nbot: \xe4\n").unwrap_err(), latin);
+        let folder = tempfile::tempdir().unwrap();
+        let problem = |path: &Path| read(path).unwrap_err().list()[0].message.clone();
+        assert_eq!(problem(folder.path()), "is not a regular file");
+        assert_eq!(problem(&folder.path().join("none.chat")), "does not exist");
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "12345").unwrap();
+        assert_eq!(bounded(&path, 5).unwrap(), b"12345");
+        assert_eq!(bounded(&path, 4).unwrap_err(), "is larger than 4 bytes; split it");
+    }
+
+    #[test]
+    fn a_long_list_of_problems_is_cut() {
+        let text = format!("[{}]", vec!["1"; 30].join(",\n"));
+        let told = read_bytes("a.transcript", text.as_bytes()).unwrap_err();
+        assert_eq!(told.lines().count(), 21, "{told}");
+        assert_eq!(told.lines().last(), Some("a.transcript: and 10 more"));
+    }
+}

@@ -1,0 +1,205 @@
+//! What a message is made of: text, attachments, cards, suggestions.
+
+use std::path::{Component, Path};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Map, Value, json};
+
+use super::Problem;
+use super::markup::{Kind, Tag};
+use crate::transcript::bounded;
+
+/// The largest attachment, and all attachments of one chat together, in bytes.
+const ATTACHMENT_BYTES_MAX: u64 = 4 << 20;
+pub(super) const ATTACHMENTS_BYTES_MAX: u64 = 16 << 20;
+
+/// A message in the making.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) text: String,
+    attachments: Vec<Value>,
+    layout: Option<String>,
+    suggestions: Vec<Value>,
+    input_hint: Option<&'static str>,
+}
+
+impl Draft {
+    /// Takes a tag of a message. `bytes_left` is what attachments may still have.
+    pub(super) fn take(&mut self, tag: &Tag<'_>, folder: &Path, bytes_left: &mut u64) -> Result<(), Problem> {
+        let taken = match tag.kind {
+            Kind::Attachment => {
+                attachment(tag.value, folder, bytes_left).map(|attachment| self.attachments.push(attachment))
+            }
+            Kind::AttachmentLayout => match tag.value.to_ascii_lowercase() {
+                layout if layout == "list" || layout == "carousel" => {
+                    self.layout = Some(layout);
+                    Ok(())
+                }
+                _ => Err(format!("`[AttachmentLayout={}]`: there are list and carousel", tag.value)),
+            },
+            Kind::Suggestions => match tag.value {
+                "" => Err("`[Suggestions]` is empty; give texts with `|` between them".to_owned()),
+                value => {
+                    self.suggestions = buttons(value);
+                    Ok(())
+                }
+            },
+            Kind::InputHint => {
+                let known = ["acceptingInput", "expectingInput", "ignoringInput"];
+                self.input_hint = known.into_iter().find(|hint| hint.eq_ignore_ascii_case(tag.value));
+                match self.input_hint {
+                    Some(_) => Ok(()),
+                    None => Err(format!("`[InputHint={}]`: there are {}", tag.value, known.join(", "))),
+                }
+            }
+            Kind::Card(kind) => card(kind, tag.value).map(|card| self.attachments.push(card)),
+            // They are no part of a message.
+            Kind::Typing | Kind::Delay | Kind::ConversationUpdate => Ok(()),
+        };
+        taken.map_err(|message| Problem::at(tag.line, message))
+    }
+
+    /// Returns the members of the message; none where there is nothing in it.
+    pub(super) fn members(self) -> Option<Vec<(&'static str, Value)>> {
+        let lines: Vec<&str> = self.text.lines().map(str::trim_end).collect();
+        let text = lines.join("\n").trim().to_owned();
+        if text.is_empty() && self.attachments.is_empty() && self.suggestions.is_empty() {
+            return None;
+        }
+        let mut members = vec![("text", Value::from(text))];
+        if !self.attachments.is_empty() {
+            members.push(("attachments", self.attachments.into()));
+        }
+        members.extend(self.layout.map(|layout| ("attachmentLayout", layout.into())));
+        if !self.suggestions.is_empty() {
+            members.push(("suggestedActions", json!({ "actions": self.suggestions })));
+        }
+        members.extend(self.input_hint.map(|hint| ("inputHint", hint.into())));
+        Some(members)
+    }
+}
+
+fn buttons(titles: &str) -> Vec<Value> {
+    let titles = titles.split('|').map(str::trim).filter(|title| !title.is_empty());
+    titles.map(|title| json!({ "type": "imBack", "title": title, "value": title })).collect()
+}
+
+/// Makes a card of lines such as `title=Hello`.
+fn card(kind: &str, properties: &str) -> Result<Value, String> {
+    let has_images = matches!(kind, "hero" | "thumbnail");
+    let mut content = Map::new();
+    for line in properties.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let Some((name, value)) = line.split_once('=') else {
+            return Err(format!("`{line}`: a card has lines such as `title=Hello`"));
+        };
+        let (name, value) = (name.trim(), value.trim());
+        let mut append = |name: &str, value: Value| match content.get_mut(name).and_then(Value::as_array_mut) {
+            Some(list) => list.push(value),
+            None => _ = content.insert(name.to_owned(), json!([value])),
+        };
+        match name.to_ascii_lowercase().as_str() {
+            name @ ("title" | "subtitle" | "text" | "aspect" | "value") => {
+                content.insert(name.to_owned(), value.into());
+            }
+            "image" | "images" if has_images => append("images", json!({ "url": value })),
+            "image" | "images" => _ = content.insert("image".to_owned(), json!({ "url": value })),
+            "media" => append("media", json!({ "url": value })),
+            "buttons" => buttons(value).into_iter().for_each(|button| append("buttons", button)),
+            "shareable" | "sharable" => _ = content.insert("shareable".to_owned(), is_true(value)),
+            name @ ("autostart" | "autoloop") => _ = content.insert(name.to_owned(), is_true(value)),
+            _ => {
+                let known =
+                    "title, subtitle, text, aspect, value, image, media, buttons, shareable, autostart, autoloop";
+                return Err(format!("`{name}` is no property of a card; there are {known}"));
+            }
+        }
+    }
+    Ok(json!({ "contentType": format!("application/vnd.microsoft.card.{kind}"), "content": content }))
+}
+
+fn is_true(value: &str) -> Value {
+    value.eq_ignore_ascii_case("true").into()
+}
+
+/// Makes an attachment of `PATH TYPE` or `URL TYPE`; without a type it is the one of the file name's end.
+fn attachment(value: &str, folder: &Path, bytes_left: &mut u64) -> Result<Value, String> {
+    let (place, kind) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
+    if place.is_empty() {
+        return Err("`[Attachment]` is empty; give a file or a URL".to_owned());
+    }
+    let content_type = match kind.trim().trim_matches('"') {
+        "" => type_of(place).to_owned(),
+        kind => named_type(kind),
+    };
+    if place.starts_with("https://") || place.starts_with("http://") {
+        let name = place.rsplit('/').next().unwrap_or_default();
+        return Ok(json!({ "contentType": content_type, "contentUrl": place, "name": name }));
+    }
+    let place = place.replace('\\', "/");
+    let bytes = file_beside(&place, folder, bytes_left).map_err(|why| format!("attachment {place} {why}"))?;
+    if content_type.starts_with("application/vnd.microsoft.card.") || content_type.ends_with("json") {
+        let content: Value =
+            serde_json::from_slice(&bytes).map_err(|error| format!("attachment {place} is no JSON: {error}"))?;
+        return Ok(json!({ "contentType": content_type, "content": content }));
+    }
+    let name = place.rsplit('/').next().unwrap_or_default();
+    let url = format!("data:{content_type};base64,{}", BASE64.encode(bytes));
+    Ok(json!({ "contentType": content_type, "contentUrl": url, "name": name }))
+}
+
+/// Reads a file within the folder of the chat: a chat from elsewhere must not take files of this machine along.
+fn file_beside(place: &str, folder: &Path, bytes_left: &mut u64) -> Result<Vec<u8>, String> {
+    let outside = "leads out of the folder of the chat; put the file beside it";
+    if !Path::new(place).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(outside.to_owned());
+    }
+    let real = |path: &Path| match path.canonicalize() {
+        Ok(path) => Ok(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err("does not exist".to_owned()),
+        Err(error) => Err(format!("cannot be read: {error}")),
+    };
+    // A link could lead out as well.
+    let path = real(&folder.join(place))?;
+    if !path.starts_with(real(folder)?) {
+        return Err(outside.to_owned());
+    }
+    let bytes = bounded(&path, ATTACHMENT_BYTES_MAX)?;
+    *bytes_left = bytes_left
+        .checked_sub(bytes.len() as u64)
+        .ok_or_else(|| format!("is too much: attachments of a chat have {ATTACHMENTS_BYTES_MAX} bytes at most"))?;
+    Ok(bytes)
+}
+
+/// The content type of a shortcut such as `adaptivecard`; others are content types themselves.
+fn named_type(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    let card = match name.strip_suffix("card").unwrap_or(&name) {
+        "adaptive" => "adaptive",
+        card @ ("animation" | "audio" | "hero" | "receipt" | "thumbnail" | "signin" | "video" | "oauth") => card,
+        _ => return name,
+    };
+    format!("application/vnd.microsoft.card.{card}")
+}
+
+/// The content type of a file name.
+fn type_of(name: &str) -> &'static str {
+    let end = name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase()).unwrap_or_default();
+    match end.as_str() {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "svg" => "image/svg+xml",
+        "mp3" => "audio/mpeg",
+        "wav" => "audio/wav",
+        "mp4" => "video/mp4",
+        "pdf" => "application/pdf",
+        "json" => "application/json",
+        "txt" => "text/plain",
+        "md" => "text/markdown",
+        "csv" => "text/csv",
+        "html" => "text/html",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,249 @@
+//! Who said what in a transcript: what a user did, and what the bot said to it.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Value, json};
+
+use crate::activity::Object;
+
+/// What the user did, and what the bot said until the user did the next thing. Several activities of the user in a row are
+/// one step: in which order a bot answers them, no file tells for sure.
+#[derive(Debug, Default, PartialEq)]
+pub struct Step {
+    /// The user's side, in order. Empty: the bot spoke first.
+    pub user: Vec<Object>,
+    /// The bot's side.
+    pub then: Vec<Object>,
+}
+
+/// Splits a transcript into its steps. What only the machinery of bots knows (`trace`, `ContinueConversation`) is left out.
+///
+/// The bot's side is what has the role `bot`, or comes from whom the user's side is addressed to. What it says in reply to an
+/// activity of an earlier step belongs there.
+///
+/// # Errors
+/// Where nothing tells the bot from the user.
+pub fn split(activities: Vec<Object>) -> Result<Vec<Step>, String> {
+    let bots = bots(&activities);
+    if bots.is_empty() && !activities.is_empty() {
+        let message = "nothing tells the bot from the user: no activity has `from.role` or `recipient.role`, and there is no \
+                       conversation update; add `\"role\": \"bot\"` to `from` where the bot speaks";
+        return Err(message.to_owned());
+    }
+    let mut steps: Vec<Step> = Vec::new();
+    let mut step_of: HashMap<String, usize> = HashMap::new();
+    for activity in activities.into_iter().filter(|activity| !is_machinery(activity)) {
+        if !is_bots(&activity, &bots) {
+            if steps.last().is_none_or(|step| !step.then.is_empty()) {
+                steps.push(Step::default());
+            }
+            let id = string(&activity, "id");
+            if !id.is_empty() {
+                step_of.insert(id.to_owned(), steps.len() - 1);
+            }
+            if let Some(step) = steps.last_mut() {
+                step.user.push(activity);
+            }
+            continue;
+        }
+        if steps.is_empty() {
+            steps.push(Step::default());
+        }
+        let place = step_of.get(string(&activity, "replyToId")).copied().unwrap_or(steps.len() - 1);
+        if let Some(step) = steps.get_mut(place) {
+            step.then.push(activity);
+        }
+    }
+    Ok(steps)
+}
+
+/// The ids of the bot, as far as activities say what they are.
+fn bots(activities: &[Object]) -> HashSet<String> {
+    let mut bots = HashSet::new();
+    for activity in activities {
+        let is_update = string(activity, "type") == "conversationUpdate";
+        for (side, other) in [("from", "recipient"), ("recipient", "from")] {
+            let is_bot = match role(activity, side) {
+                Some(is_bot) => is_bot,
+                // A conversation update goes to the bot; and who speaks with a user is one.
+                None => (is_update && side == "recipient") || role(activity, other) == Some(false),
+            };
+            if is_bot {
+                bots.insert(account(activity, side).to_owned());
+            }
+        }
+    }
+    bots
+}
+
+fn is_bots(activity: &Object, bots: &HashSet<String>) -> bool {
+    match (string(activity, "type"), role(activity, "from")) {
+        ("conversationUpdate" | "invoke" | "installationUpdate", _) => false,
+        ("invokeResponse", _) => true,
+        (_, Some(is_bot)) => is_bot,
+        (_, None) => bots.contains(account(activity, "from")),
+    }
+}
+
+/// Whether the account of a side is a bot; none where it has no role that is known.
+fn role(activity: &Object, side: &str) -> Option<bool> {
+    let role = activity.get(side)?.get("role")?.as_str()?;
+    match role.to_ascii_lowercase().as_str() {
+        "user" => Some(false),
+        "bot" | "skill" | "agent" | "agenticidentity" | "agenticuser" => Some(true),
+        _ => None,
+    }
+}
+
+fn is_machinery(activity: &Object) -> bool {
+    let name = string(activity, "name");
+    match string(activity, "type") {
+        "trace" => true,
+        "event" => name.eq_ignore_ascii_case("ContinueConversation"),
+        _ => false,
+    }
+}
+
+/// Prepares what the user did then for being done again.
+#[derive(Debug, Default)]
+pub struct Again {
+    /// What the user speaks now, where that is given.
+    pub locale: Option<String>,
+    /// Ids of what the bot said then, with those that it has now.
+    ids: HashMap<String, String>,
+    heard: HashSet<(String, String)>,
+}
+
+impl Again {
+    /// Returns an activity of the user's side as the bot shall hear it: in the same conversation, and answering what the bot
+    /// said now.
+    pub fn of(&mut self, mut activity: Object) -> Object {
+        let missing = |activity: &Object, member: &str| string(activity, member).is_empty();
+        if account(&activity, "conversation").is_empty() {
+            activity.insert("conversation".to_owned(), json!({ "id": "replay" }));
+        }
+        for (member, value) in [("channelId", "replay"), ("serviceUrl", "https://replay.invalid")] {
+            if missing(&activity, member) {
+                activity.insert(member.to_owned(), value.into());
+            }
+        }
+        // Whatever it asked for then, what the bot says is noted.
+        activity.shift_remove("deliveryMode");
+        if let Some(locale) = &self.locale {
+            activity.insert("locale".to_owned(), locale.as_str().into());
+        }
+        if let Some(now) = self.ids.get(string(&activity, "replyToId")) {
+            activity.insert("replyToId".to_owned(), now.as_str().into());
+        }
+        // The same id again would be a redelivery, which no bot hears.
+        let heard = (string(&activity, "type").to_owned(), string(&activity, "id").to_owned());
+        if !heard.1.is_empty() && !self.heard.insert(heard) {
+            activity.shift_remove("id");
+        }
+        activity
+    }
+
+    /// Notes what the bot said then and says now, so that what refers to the one refers to the other.
+    pub fn pair(&mut self, then: &[Object], now: &[Object]) {
+        let messages = |said: &'_ Object| string(said, "type") == "message" && !string(said, "id").is_empty();
+        for (then, now) in then.iter().filter(|said| messages(said)).zip(now.iter().filter(|said| messages(said))) {
+            self.ids.insert(string(then, "id").to_owned(), string(now, "id").to_owned());
+        }
+    }
+}
+
+pub(super) fn string<'a>(object: &'a Object, member: &str) -> &'a str {
+    object.get(member).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn account<'a>(activity: &'a Object, member: &str) -> &'a str {
+    activity.get(member).and_then(|account| account.get("id")).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcript::file;
+
+    /// Activities of words such as `u1 b1`: who, and the text.
+    fn steps(activities: &Value) -> Result<Vec<String>, String> {
+        let activities = file::parse(&activities.to_string()).unwrap();
+        let texts = |side: &[Object]| {
+            side.iter().map(|activity| string(activity, "text").to_owned()).collect::<Vec<_>>().join("+")
+        };
+        Ok(split(activities)?.iter().map(|step| format!("{}: {}", texts(&step.user), texts(&step.then))).collect())
+    }
+
+    fn said(text: &str, from: &Value) -> Value {
+        json!({ "type": "message", "text": text, "from": from })
+    }
+
+    fn by(role: &str, text: &str) -> Value {
+        said(text, &json!({ "id": role, "role": role }))
+    }
+
+    #[test]
+    fn what_the_bot_says_belongs_to_what_the_user_did_before() {
+        let log = [by("bot", "hi"), by("user", "a"), by("user", "b"), by("bot", "c"), by("bot", "d"), by("user", "e")];
+        assert_eq!(steps(&json!(log)).unwrap(), [": hi", "a+b: c+d", "e: "]);
+        assert_eq!(steps(&json!([])).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_reply_belongs_to_what_it_answers() {
+        let mut log = [by("user", "a"), by("bot", "b"), by("user", "c"), by("bot", "late"), by("bot", "d")];
+        log[0]["id"] = "1".into();
+        log[3]["replyToId"] = "1".into();
+        log[4]["replyToId"] = "unknown".into();
+        assert_eq!(steps(&json!(log)).unwrap(), ["a: b+late", "c: d"]);
+    }
+
+    #[test]
+    fn without_roles_the_bot_is_whom_the_user_speaks_to() {
+        let with_update = json!([
+            { "type": "conversationUpdate", "text": "joined", "recipient": { "id": "B" } },
+            said("a", &json!({ "id": "U" })),
+            said("b", &json!({ "id": "B" })),
+        ]);
+        assert_eq!(steps(&with_update).unwrap(), ["joined+a: b"]);
+        let with_role_of_user = json!([
+            { "type": "message", "text": "a", "from": { "id": "U", "role": "user" }, "recipient": { "id": "B" } },
+            said("b", &json!({ "id": "B" })),
+        ]);
+        assert_eq!(steps(&with_role_of_user).unwrap(), ["a: b"]);
+        let told = steps(&json!([said("a", &json!({ "id": "U" })), said("b", &json!({ "id": "B" }))])).unwrap_err();
+        assert!(told.starts_with("nothing tells the bot from the user"), "{told}");
+    }
+
+    #[test]
+    fn machinery_is_left_out_and_types_decide_where_roles_cannot() {
+        let log = json!([
+            by("user", "a"),
+            { "type": "trace", "text": "t", "from": { "role": "bot" } },
+            { "type": "event", "name": "ContinueConversation", "text": "t", "from": { "role": "user" } },
+            { "type": "invoke", "text": "i" },
+            { "type": "invokeResponse", "text": "r" },
+        ]);
+        let log = [log.as_array().unwrap().as_slice(), &[by("bot", "b")]].concat();
+        assert_eq!(steps(&json!(log)).unwrap(), ["a+i: r+b"]);
+    }
+
+    #[test]
+    fn the_user_does_again_what_refers_to_what_the_bot_says_now() {
+        let objects = |value: Value| file::parse(&value.to_string()).unwrap();
+        let mut again = Again { locale: Some("de".to_owned()), ..Again::default() };
+        again.pair(
+            &objects(json!([{ "type": "typing", "id": "t" }, { "type": "message", "id": "then" }])),
+            &objects(json!([{ "type": "message", "id": "now" }])),
+        );
+        let activity = json!([{ "type": "message", "id": "1", "replyToId": "then", "deliveryMode": "expectReplies" }]);
+        let expected = json!({
+            "type": "message", "id": "1", "replyToId": "now", "conversation": { "id": "replay" }, "channelId": "replay",
+            "serviceUrl": "https://replay.invalid", "locale": "de",
+        });
+        let once = again.of(objects(activity.clone()).remove(0));
+        assert_eq!(Value::Object(once), expected);
+        let twice = again.of(objects(activity).remove(0));
+        assert_eq!(twice.get("id"), None, "a second one is no redelivery");
+    }
+}
