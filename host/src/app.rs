@@ -2,6 +2,7 @@
 
 #[cfg(debug_assertions)]
 mod crash;
+pub mod replay;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 
 pub mod connector;
 pub mod directline;
+pub mod recorder;
 
 use std::sync::Arc;
 use std::time::Duration;

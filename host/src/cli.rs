@@ -8,6 +8,7 @@ mod dead_letters;
 mod deploy;
 mod inspect;
 mod notifications;
+mod replay;
 mod serve;
 mod store;
 mod terminal;
@@ -52,6 +53,7 @@ enum Command {
     References(notifications::ReferencesArgs),
     DeadLetters(dead_letters::Args),
     Transcripts(transcripts::Args),
+    Replay(replay::Args),
     Store(store::Args),
 }
 
@@ -89,6 +91,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Notifications(args) => wait_for(notifications::notifications(args)),
         Command::References(args) => wait_for(notifications::references(args)),
         Command::DeadLetters(args) => wait_for(dead_letters::run(args)),
+        Command::Replay(args) => replay::run(&args),
         Command::Transcripts(args) => transcripts::run(&args),
         Command::Store(args) => store::run(&args),
     }

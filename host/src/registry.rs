@@ -94,6 +94,17 @@ pub enum RegistryError {
 impl Registry {
     /// Makes the registry. Nothing is loaded yet.
     pub fn new(config: &Config, runtime: Arc<Runtime>) -> anyhow::Result<Self> {
+        let components = Components::open(&config.runtime.data_dir, config.runtime.component_bytes_max)?;
+        Ok(Self::with(config, runtime, components))
+    }
+
+    /// Makes a registry that loads the configured files, whatever was deployed, and touches no data folder. Nothing is
+    /// loaded yet; deploying and rolling back fail.
+    pub fn of_files(config: &Config, runtime: Arc<Runtime>) -> Self {
+        Self::with(config, runtime, Components::of_files(config.runtime.component_bytes_max))
+    }
+
+    fn with(config: &Config, runtime: Arc<Runtime>, components: Components) -> Self {
         let bots = config.bots.values().map(|spec| {
             let bot = Bot {
                 name: spec.name.clone(),
@@ -110,13 +121,13 @@ impl Registry {
             };
             (spec.name.clone(), Arc::new(bot))
         });
-        Ok(Self {
+        Self {
             bots: bots.collect(),
             runtime,
             config_path: config.path.clone(),
-            components: Components::open(&config.runtime.data_dir, config.runtime.component_bytes_max)?,
+            components,
             default_bot: config.default_bot.clone(),
-        })
+        }
     }
 
     /// Returns all bots, by name.

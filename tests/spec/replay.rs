@@ -1,9 +1,37 @@
 //! Conversations as files: converted, and replayed against a bot.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use similar_asserts::assert_eq;
 
-use crate::support::turntable;
+use crate::support::command::Ended;
+use crate::support::{Config, turntable};
+
+/// The travel bot, with the plugins and grants that a booking needs.
+fn travel() -> Config {
+    let help = "grants = { dialogs = true }\nsettings.text = 'Say «book».'\nsettings.dialogs = \
+                { 'travel/book' = 'I am booking a trip for you. Answer my question, or say «cancel».' }";
+    Config::new().bot("travel", &[]).plugin("travel", "help", help).plugin(
+        "travel",
+        "travel",
+        "grants = { state = ['user'], dialogs = true }",
+    )
+}
+
+/// Replays a file against the default bot of a configuration. None where a component is missing.
+fn replay(config: &Config, file: &str, more: &[&str]) -> Option<Ended> {
+    let path = config.write()?;
+    let args = ["replay", file, "--config", path.to_str().unwrap()];
+    Some(turntable(&[&args[..], more].concat(), ""))
+}
+
+/// Writes a file and returns its path.
+fn written(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
 
 /// A file of `tests/data/replay`.
 fn sample(name: &str) -> String {
@@ -56,4 +84,175 @@ fn every_problem_of_a_chat_is_told_with_its_line() {
          {path}:4: attachment ../secret leads out of the folder of the chat; put the file beside it\n"
     );
     assert_eq!(told.stderr, expected);
+}
+
+#[test]
+fn a_bot_that_says_the_same_replays_without_difference() {
+    let Some(ended) = replay(&travel(), &sample("travel.chat"), &[]) else { return };
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.ends_with("\nno difference in 11 answers\n"), "{}", ended.stdout);
+    let part = "\n  Ann: help\n  bot: I am booking a trip for you.";
+    assert!(ended.stdout.contains(part), "{}", ended.stdout);
+}
+
+#[test]
+fn what_a_bot_says_otherwise_is_shown_where_it_says_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let chat = std::fs::read_to_string(sample("travel.chat")).unwrap();
+    let changed = chat
+        .replace("When do you want to go to Rome?", "When do you want to leave for Rome?")
+        .replace("  title=Your trip to Rome", "  title=Your trip to the sea")
+        .replace("Travel: You have no trips. Say «book» to book one.\n[Suggestions=book]\n", "")
+        .replace("Ann.\nAnn: my trips", "Ann.\nTravel: Enjoy!\nAnn: my trips");
+    let file = written(folder.path(), "changed.chat", &changed);
+    let Some(ended) = replay(&travel(), &file, &["--bot", "travel"]) else { return };
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let golden = sample("changed.diff");
+    if std::env::var_os("TURNTABLE_RECORD").is_some() {
+        std::fs::write(&golden, &ended.stdout).unwrap();
+    }
+    assert_eq!(ended.stdout, std::fs::read_to_string(golden).unwrap(), "set TURNTABLE_RECORD=1 to record it anew");
+}
+
+/// What a chat became is replayed like the chat; ids, times and channel data of other hosts are no differences.
+#[test]
+fn transcripts_are_replayed_whatever_their_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let converted = turntable(&["transcripts", "convert", &sample("travel.chat")], "");
+    let mut activities: Vec<Value> = serde_json::from_str(&converted.stdout).unwrap();
+    for (number, activity) in activities.iter_mut().enumerate() {
+        activity["timestamp"] = "2031-01-01T00:00:00Z".into();
+        activity["channelData"] = json!({ "tenant": number });
+        if activity["from"]["role"] == "bot" {
+            activity["id"] = format!("other-{number}").into();
+            activity["inputHint"] = "acceptingInput".into();
+        }
+    }
+    let file = json!({ "name": "of another host", "transcript": activities }).to_string();
+    let file = written(folder.path(), "a.transcript", &format!("\u{feff}{file}"));
+    let Some(ended) = replay(&travel(), &file, &["--json"]) else { return };
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(report["equal"], true);
+    let step = &report["steps"][3];
+    assert_eq!(step["user"], json!(["Ann: help"]));
+    assert_eq!(step["lines"][1]["said"], "both");
+}
+
+/// Updates and deletions, what the bot says first or in the end, answers to invokes, and a plugin that fails.
+#[test]
+fn everything_that_leaves_the_bot_is_compared() {
+    let user = json!({ "id": "u", "role": "user" });
+    let heard =
+        |kind: &str, text: &str| json!({ "type": kind, "text": text, "from": user, "conversation": { "id": "c" } });
+    let said = |id: &str, kind: &str, text: &str| json!({ "type": kind, "id": id, "text": text, "from": { "id": "b", "role": "bot" } });
+    let notice = r#"{"activity":{"type":"message","text":"by the way"}}"#;
+    let dialog = r#"{"steps":[{"kind":"wait"},{"kind":"done"}]}"#;
+    let failed = "Sorry, something went wrong on my side. Please try again.";
+    let mut invoke = heard("invoke", "add conversation sum");
+    invoke["name"] = "obey".into();
+    invoke["value"] = 7.into();
+    let mut answer = said("", "invokeResponse", "");
+    answer["value"] = json!({ "status": 200, "body": 7 });
+    let transcript = json!([
+        heard("message", "revise second"),
+        said("1", "message", "first"),
+        said("1", "messageUpdate", "second"),
+        heard("message", "retract"),
+        said("2", "message", "first"),
+        said("2", "messageDelete", ""),
+        heard("message", &format!("notify when-idle {notice}\ntyping\nbegin script {dialog}")),
+        said("", "typing", ""),
+        said("3", "message", "script begin"),
+        heard("message", "bye"),
+        said("4", "message", "script continue \"bye\""),
+        said("5", "message", "by the way"),
+        invoke,
+        said("6", "message", "1"),
+        answer,
+        heard("message", "trap"),
+        said("7", "message", failed),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = written(folder.path(), "a.transcript", &transcript.to_string());
+    let grants = "grants = { state = ['conversation'], dialogs = true, conversations = true }";
+    let config = Config::new().bot("bot", &[]).plugin("bot", "scripted", grants);
+    let Some(ended) = replay(&config, &file, &[]) else { return };
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("  bot: [update of «first»]\n       second\n"), "{}", ended.stdout);
+
+    // The same without what a host does not keep: that is no difference; and a failure that was none says why.
+    let mut activities = transcript.as_array().unwrap().clone();
+    activities.retain(|activity| activity["type"] != "invokeResponse");
+    activities.pop();
+    let file = written(folder.path(), "a.transcript", &json!(activities).to_string());
+    let ended = replay(&config, &file, &[]).unwrap();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let lines: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with(['-', '+', '!'])).collect();
+    assert_eq!(lines[0], format!("+ bot: {failed}"));
+    assert!(lines.len() == 2 && lines[1].starts_with("! scripted, activity: trap: "), "{lines:?}");
+}
+
+#[test]
+fn users_may_speak_another_language() {
+    let Some(ended) = replay(&travel(), &sample("travel.chat"), &["--locale", "de-DE"]) else { return };
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let question = "+ bot: Where to? (1) Lisbon, (2) Oslo oder (3) Rome";
+    assert!(ended.stdout.contains(question), "{}", ended.stdout);
+}
+
+/// A replay starts no host: nothing is bound, nothing written, and no host of the same folder is in its way.
+#[test]
+fn a_replay_leaves_no_trace() {
+    let config = travel().set("server.listen", "'127.0.0.1:1'").set("runtime.data-dir", "'data'");
+    let Some(file) = config.write() else { return };
+    let folder = file.parent().unwrap();
+    let names = || {
+        let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let ended = replay(&config, &sample("travel.chat"), &[]).unwrap();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(names(), before);
+}
+
+#[test]
+fn what_cannot_be_replayed_is_no_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| written(folder.path(), name, text);
+    let broken = file("broken.transcript", "[\n {\"type\":\"message\"},\n 7\n]");
+    let nobody = file("nobody.transcript", r#"[{"type":"message","text":"hi","from":{"id":"u"}}]"#);
+    let silent = file("silent.transcript", r#"[{"type":"message","text":"hi","from":{"id":"b","role":"bot"}}]"#);
+    let chat = file("a.chat", "hi\n");
+    let cases = [
+        (&*broken, &[][..], "broken.transcript:3: entry 2: is not an object"),
+        (&chat, &[], "a.chat:1: nobody says this; begin the line with `bot:` or `user:`"),
+        (&nobody, &[], "nobody.transcript: nothing tells the bot from the user"),
+        (&silent, &[], "silent.transcript: no user says anything"),
+        ("/nowhere/a.transcript", &[], "error: /nowhere/a.transcript: does not exist"),
+        (&sample("travel.chat"), &["--bot", "nobody"], "has no bot `nobody`; it has broken, travel"),
+        (&sample("travel.chat"), &[], "has no default bot; choose one with --bot: broken, travel"),
+        (&sample("travel.chat"), &["--bot", "broken"], "the bot `broken` cannot be loaded:\n  - no-component: "),
+        (&sample("travel.chat"), &["--config", "/nowhere/turntable.toml"], "/nowhere/turntable.toml: "),
+    ];
+    let no_component = file("no-component.wasm", "no component");
+    let config = travel().bot("broken", &[]);
+    let Some(path) = config.write() else { return };
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    text.push_str(&format!("[[bots.broken.plugins]]\ncomponent = '{no_component}'\n"));
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    for (file, more, said) in cases {
+        let mut args = vec!["replay", file];
+        args.extend(more);
+        if !more.contains(&"--config") {
+            args.extend(["--config", path]);
+        }
+        let ended = turntable(&args, "");
+        assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");
+        assert!(ended.stderr.contains(said), "{args:?}: {ended:?}");
+        assert_eq!(ended.stdout, "", "{args:?}");
+    }
 }

@@ -16,7 +16,8 @@ use crate::plugin::compile::digest;
 
 /// The folder of kept components and pins.
 pub(super) struct Components {
-    folder: PathBuf,
+    /// None: nothing is kept, and the configured files serve.
+    folder: Option<PathBuf>,
     bytes_max: u64,
 }
 
@@ -45,14 +46,21 @@ impl Components {
     pub(super) fn open(data_dir: &Path, bytes_max: u64) -> anyhow::Result<Self> {
         let folder = data_dir.join("components");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        Ok(Self { folder, bytes_max })
+        Ok(Self { folder: Some(folder), bytes_max })
+    }
+
+    /// The configured files, without a folder of others.
+    pub(super) fn of_files(bytes_max: u64) -> Self {
+        Self { folder: None, bytes_max }
     }
 
     /// Returns what the plugin shall serve now.
     pub(super) async fn pick(&self, bot: &str, spec: &PluginSpec) -> anyhow::Result<Picked> {
         let configured = self.read(&spec.component).await;
-        let pin = self.pin_path(bot, &spec.name);
-        let Ok(pin) = tokio::fs::read(&pin).await else { return configured.map(Source::File.of()) };
+        let Some(folder) = &self.folder else { return configured.map(Source::File.of()) };
+        let Ok(pin) = tokio::fs::read(&pin_path(folder, bot, &spec.name)).await else {
+            return configured.map(Source::File.of());
+        };
         let pin: Pin = match serde_json::from_slice(&pin) {
             Ok(pin) => pin,
             Err(error) => {
@@ -67,7 +75,7 @@ impl Components {
         if pin.configured.as_deref() != file_digest.as_deref() {
             return configured.map(Source::File.of());
         }
-        match self.read(&self.kept(&pin.serves)).await {
+        match self.read(&kept(folder, &pin.serves)).await {
             Ok(component) if *digest(&component).await? == *pin.serves => Ok(Source::Deploy.of()(component)),
             Ok(_) => bail!("the deployed component {} was changed on disk; deploy it again", pin.serves),
             Err(error) => {
@@ -81,7 +89,7 @@ impl Components {
     /// Keeps a component and pins it.
     pub(super) async fn deploy(&self, bot: &str, spec: &PluginSpec, component: &Bytes) -> anyhow::Result<()> {
         let serves = digest(component).await?.to_string();
-        let path = self.kept(&serves);
+        let path = kept(self.folder()?, &serves);
         if !tokio::fs::try_exists(&path).await.unwrap_or(false) {
             write(path, component.clone()).await?;
         }
@@ -90,15 +98,16 @@ impl Components {
 
     /// Pins a digest that served before; unpins where it is the configured file's.
     pub(super) async fn pin(&self, bot: &str, spec: &PluginSpec, serves: &str) -> anyhow::Result<()> {
+        let folder = self.folder()?;
         let configured = self.configured(spec).await?;
         if configured.as_deref() == Some(serves) {
-            return match tokio::fs::remove_file(self.pin_path(bot, &spec.name)).await {
+            return match tokio::fs::remove_file(pin_path(folder, bot, &spec.name)).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
                 _ => Ok(()),
             };
         }
         // A component that served from a file that has changed since is not kept; it serves until the host restarts.
-        if tokio::fs::try_exists(self.kept(serves)).await.unwrap_or(false) {
+        if tokio::fs::try_exists(kept(folder, serves)).await.unwrap_or(false) {
             return self.write_pin(bot, spec, serves.to_owned()).await;
         }
         tracing::warn!(bot, plugin = %spec.name, digest = serves,
@@ -109,7 +118,7 @@ impl Components {
     async fn write_pin(&self, bot: &str, spec: &PluginSpec, serves: String) -> anyhow::Result<()> {
         let configured = self.configured(spec).await?.map(|digest| digest.to_string());
         let pin = serde_json::to_vec(&Pin { configured, serves })?;
-        write(self.pin_path(bot, &spec.name), pin.into()).await
+        write(pin_path(self.folder()?, bot, &spec.name), pin.into()).await
     }
 
     /// Digest of the configured file; none where it cannot be read.
@@ -120,13 +129,8 @@ impl Components {
         }
     }
 
-    /// Names of bots and plugins are checked by the configuration: they are never paths.
-    fn pin_path(&self, bot: &str, plugin: &str) -> PathBuf {
-        self.folder.join(format!("{bot}.{plugin}.pin.json"))
-    }
-
-    fn kept(&self, digest: &str) -> PathBuf {
-        self.folder.join(format!("{}.wasm", digest.trim_start_matches("sha256:")))
+    fn folder(&self) -> anyhow::Result<&Path> {
+        self.folder.as_deref().context("this host keeps no components")
     }
 
     async fn read(&self, path: &Path) -> anyhow::Result<Bytes> {
@@ -137,6 +141,15 @@ impl Components {
         }
         Ok(tokio::fs::read(path).await.with_context(say)?.into())
     }
+}
+
+/// Names of bots and plugins are checked by the configuration: they are never paths.
+fn pin_path(folder: &Path, bot: &str, plugin: &str) -> PathBuf {
+    folder.join(format!("{bot}.{plugin}.pin.json"))
+}
+
+fn kept(folder: &Path, digest: &str) -> PathBuf {
+    folder.join(format!("{}.wasm", digest.trim_start_matches("sha256:")))
 }
 
 impl Source {

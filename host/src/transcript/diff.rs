@@ -58,6 +58,10 @@ impl Teller {
     /// Returns the lines of an activity, the first after the name of who says it. None: nobody sees it.
     pub fn tell(&mut self, who: &str, activity: &Object) -> Vec<String> {
         let lines = self.lines(activity);
+        if string(activity, "type") == "conversationUpdate" {
+            // The channel says that, whoever it is from.
+            return lines;
+        }
         if string(activity, "type") == "message" && !string(activity, "id").is_empty() {
             let quote: String = lines.first().into_iter().flat_map(|line| line.chars()).take(QUOTE_CHARS_MAX).collect();
             self.messages.insert(string(activity, "id").to_owned(), quote);
@@ -235,9 +239,9 @@ mod tests {
             (json!({ "type": "messageReaction" }), &["bot: [messageReaction]"]),
             (
                 json!({ "type": "conversationUpdate", "membersAdded": [{ "id": "1", "name": "Ann" }], "membersRemoved": [{ "id": "2" }] }),
-                &["bot: [Ann joins, 2 leaves]"],
+                &["[Ann joins, 2 leaves]"],
             ),
-            (json!({ "type": "conversationUpdate" }), &["bot: [conversation update]"]),
+            (json!({ "type": "conversationUpdate" }), &["[conversation update]"]),
             (json!({ "type": "typing", "text": "piece", "entities": [{ "type": "streaminfo" }] }), &[]),
         ];
         for (activity, expected) in cases {

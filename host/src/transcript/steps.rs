@@ -107,14 +107,18 @@ fn is_machinery(activity: &Object) -> bool {
 /// Prepares what the user did then for being done again.
 #[derive(Debug, Default)]
 pub struct Again {
-    /// What the user speaks now, where that is given.
-    pub locale: Option<String>,
+    locale: Option<String>,
     /// Ids of what the bot said then, with those that it has now.
     ids: HashMap<String, String>,
     heard: HashSet<(String, String)>,
 }
 
 impl Again {
+    /// Begins a replay in which users speak this language; none: that of the file.
+    pub fn in_language(locale: Option<String>) -> Self {
+        Self { locale, ..Self::default() }
+    }
+
     /// Returns an activity of the user's side as the bot shall hear it: in the same conversation, and answering what the bot
     /// said now.
     pub fn of(&mut self, mut activity: Object) -> Object {
@@ -231,7 +235,7 @@ mod tests {
     #[test]
     fn the_user_does_again_what_refers_to_what_the_bot_says_now() {
         let objects = |value: Value| file::parse(&value.to_string()).unwrap();
-        let mut again = Again { locale: Some("de".to_owned()), ..Again::default() };
+        let mut again = Again::in_language(Some("de".to_owned()));
         again.pair(
             &objects(json!([{ "type": "typing", "id": "t" }, { "type": "message", "id": "then" }])),
             &objects(json!([{ "type": "message", "id": "now" }])),

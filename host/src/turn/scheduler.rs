@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::proactive::now_ms;
-use super::{Ended, Keeping, Origin, Refusal, Ticket, Turn, TurnContext, Turns};
+use super::{Ended, Keeping, Origin, Refusal, Running, Ticket, Turn, TurnContext, Turns};
 use crate::activity::ConversationKey;
+use crate::storage::StorageError;
 use crate::storage::notifications::{End, Notification};
 
 /// So many are taken from the store at once, the first of each conversation: one with many of them holds up no other.
@@ -126,7 +127,12 @@ impl Turns {
         drop(state);
         if next {
             let (turns, key) = (self.clone(), key.clone());
-            self.runtime.spawn(async move { turns.begin_held(&key).await });
+            // Counted before the turn that has ended is not: in between the host would look as if nothing went on.
+            let guard = Running::start(&self.running);
+            self.runtime.spawn(async move {
+                turns.begin_held(&key).await;
+                drop(guard);
+            });
         }
     }
 
@@ -147,7 +153,7 @@ impl Turns {
     pub async fn run_scheduler(self: Arc<Self>) {
         while !self.stopping.load(Ordering::Acquire) {
             let pause = match self.begin_due().await {
-                Ok(pause) => pause,
+                Ok((_, pause)) => pause,
                 Err(error) => {
                     tracing::error!(%error, "the store does not say what is due");
                     AGAIN_AFTER
@@ -157,8 +163,20 @@ impl Turns {
         }
     }
 
-    /// Begins what is due, and returns when to look again.
-    async fn begin_due(self: &Arc<Self>) -> Result<Duration, crate::storage::StorageError> {
+    /// Waits until nothing runs and nothing is due, for a host that does not [`Turns::run_scheduler`]. Begins what is due
+    /// meanwhile, but no timer of later. The caller bounds it: a bot may cause more and more.
+    pub async fn settle(self: &Arc<Self>) -> Result<(), StorageError> {
+        loop {
+            // The sender lives in self, so the channel cannot close.
+            let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
+            if self.begin_due().await?.0 == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Begins what is due, and returns how much of it and when to look again.
+    async fn begin_due(self: &Arc<Self>) -> Result<(usize, Duration), StorageError> {
         let storage = &self.services.storage;
         let now = now_ms();
         let (mut refused, mut begun, mut after) = (false, 0, None);
@@ -186,10 +204,10 @@ impl Turns {
             }
         }
         if refused {
-            return Ok(AGAIN_AFTER);
+            return Ok((begun, AGAIN_AFTER));
         }
         let next = storage.next_due(now).await?.map(|due| Duration::from_millis(due.saturating_sub(now_ms())));
-        Ok(next.map_or(SLEEP_MAX, |next| next.min(SLEEP_MAX)))
+        Ok((begun, next.map_or(SLEEP_MAX, |next| next.min(SLEEP_MAX))))
     }
 
     /// Nothing is due: what failed before was cancelled meanwhile, or is on its way.

@@ -104,14 +104,19 @@ impl Config {
         self
     }
 
-    /// Writes the file, and returns the command that serves it. None where a component is missing.
-    fn command(&self, ports_file: &Path) -> Option<Command> {
+    /// Writes the file, and returns its path. None where a component is missing.
+    pub(crate) fn write(&self) -> Option<PathBuf> {
         if !self.complete {
             return None;
         }
         let file = self.folder.path().join("turntable.toml");
         fs::write(&file, format!("{}\n{}", self.text, self.bots)).unwrap();
-        Some(serving(&self.launcher, ports_file, &file))
+        Some(file)
+    }
+
+    /// Writes the file, and returns the command that serves it. None where a component is missing.
+    fn command(&self, ports_file: &Path) -> Option<Command> {
+        Some(serving(&self.launcher, ports_file, &self.write()?))
     }
 }
 

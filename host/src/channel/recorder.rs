@@ -1,0 +1,67 @@
+//! A channel that leads nowhere: it notes what it is given, in the form in which transcripts are kept.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::{Address, Channel, ChannelError};
+use crate::activity::Object;
+
+/// Takes everything, and keeps it until it is asked for.
+#[derive(Default)]
+pub struct Recorder {
+    noted: Mutex<Noted>,
+}
+
+#[derive(Default)]
+struct Noted {
+    activities: Vec<Object>,
+    /// How many ids were given.
+    ids: u64,
+}
+
+impl Recorder {
+    /// Takes out what was noted since the last call, in order: activities with the ids they were given; an update as a
+    /// `messageUpdate` with its new content, a deletion as a `messageDelete`, each with the id of what it changes.
+    pub fn take(&self) -> Vec<Object> {
+        std::mem::take(&mut self.lock().activities)
+    }
+
+    fn note(&self, activity: &Object, kind: Option<&str>, id: &str) {
+        let mut activity = activity.clone();
+        activity.insert("id".to_owned(), id.into());
+        if let Some(kind) = kind {
+            activity.insert("type".to_owned(), Value::from(kind));
+        }
+        self.lock().activities.push(activity);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Channel for Recorder {
+    async fn send(&self, _to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError> {
+        let id = {
+            let mut noted = self.lock();
+            noted.ids += 1;
+            format!("replay-{}", noted.ids)
+        };
+        self.note(activity, None, &id);
+        Ok(id.into())
+    }
+
+    async fn update(&self, _to: &Address, id: &str, activity: &Object) -> Result<(), ChannelError> {
+        self.note(activity, Some("messageUpdate"), id);
+        Ok(())
+    }
+
+    async fn delete(&self, _to: &Address, id: &str) -> Result<(), ChannelError> {
+        self.note(&Object::new(), Some("messageDelete"), id);
+        Ok(())
+    }
+}

@@ -1,0 +1,229 @@
+//! `turntable replay`: what a bot says now to what users said then.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use serde::Serialize;
+use serde_json::json;
+
+use super::terminal::{Style, Terminal, printable};
+use crate::activity::Object;
+use crate::app::replay::{ReplayHost, with_replay_host};
+use crate::config::{self, Config};
+use crate::telemetry::{self, LogFormat};
+use crate::transcript;
+use crate::transcript::diff::{Line, Teller, compare};
+use crate::transcript::steps::{Again, Step, split};
+
+/// Compare what a bot says now to the users of a transcript with what it said then
+///
+/// Starts the bot of a configuration in this process, with the components that the configuration names, an empty store in
+/// memory and no listener; nothing is sent anywhere, and nothing written. The users' side of the file runs through it, one
+/// activity after the other. Ids, times, hints, typing and channel data are no differences; texts, attachments, suggested
+/// actions, updates, deletions and events are. Answers to invokes count where the file has any. Timers do not fire.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 no difference, 1 differences, 2 could not run.")]
+pub(super) struct Args {
+    /// Conversation to replay: a .transcript, or a .chat in the markup of chatdown
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Bot to talk to [default: the default bot of the configuration]
+    #[arg(long, value_name = "BOT")]
+    bot: Option<String>,
+    /// Configuration that has the bot
+    #[arg(long, value_name = "FILE", default_value = "turntable.toml")]
+    config: PathBuf,
+    /// Let the users speak this language instead of that in the file, such as de-DE
+    #[arg(long, value_name = "LOCALE")]
+    locale: Option<String>,
+    /// Print one JSON object: `equal`, and `steps` with `user`, `lines` (each said `both`, `then` or `now`) and `failures`
+    #[arg(long)]
+    json: bool,
+    /// Log on stderr from this level on
+    #[arg(long, env = "TURNTABLE_LOG", hide_env_values = true, value_name = "FILTER", default_value = "off")]
+    log: String,
+}
+
+/// What came of one activity of a user. Without a user: what the bot said before anyone else did.
+#[derive(Debug, Serialize)]
+struct Compared {
+    user: Vec<String>,
+    lines: Vec<Line>,
+    /// What went wrong in plugins.
+    failures: Vec<String>,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match replay(args) {
+        Ok(compared) => {
+            let terminal = Terminal::stdout();
+            let equal = compared.iter().all(Compared::is_equal);
+            terminal.line(if args.json { as_json(&compared, equal)? } else { as_text(&compared, terminal) })?;
+            Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Err(error) => {
+            super::complain(&printable(&format!("error: {error:#}")));
+            Ok(ExitCode::from(COULD_NOT_RUN))
+        }
+    }
+}
+
+/// A script must not take a mistake for a difference.
+const COULD_NOT_RUN: u8 = 2;
+
+fn replay(args: &Args) -> anyhow::Result<Vec<Compared>> {
+    let activities = transcript::read(&args.file)?;
+    let in_file = || args.file.display().to_string();
+    let steps = split(activities).map_err(|why| anyhow!(why)).with_context(in_file)?;
+    if steps.iter().all(|step| step.user.is_empty()) {
+        return Err(anyhow!("no user says anything, so there is nothing to replay").context(in_file()));
+    }
+    let config = config::load(&args.config)?;
+    let bot = bot(args, &config)?;
+    telemetry::init(LogFormat::Text, &args.log)?;
+    with_replay_host(&config, bot, async |host| compare_all(host, steps, args.locale.clone()).await)
+}
+
+fn bot<'a>(args: &'a Args, config: &'a Config) -> anyhow::Result<&'a str> {
+    args.bot.as_deref().or(config.default_bot.as_deref()).with_context(|| {
+        let known: Vec<&str> = config.bots.keys().map(String::as_str).collect();
+        format!("{} has no default bot; choose one with --bot: {}", config.path.display(), known.join(", "))
+    })
+}
+
+async fn compare_all(host: &mut ReplayHost, steps: Vec<Step>, locale: Option<String>) -> anyhow::Result<Vec<Compared>> {
+    // Not every host keeps its answers to invokes.
+    let keeps_answers = steps.iter().flat_map(|step| &step.then).any(is_answer);
+    let mut again = Again::in_language(locale);
+    let (mut then_teller, mut now_teller, mut user_teller) = (Teller::default(), Teller::default(), Teller::default());
+    let mut compared = Vec::new();
+    for step in steps {
+        let (mut said, mut now, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        for activity in step.user {
+            let user = user_teller.tell(name(&activity), &activity);
+            let heard = host.hear(&again.of(activity)).await;
+            let heard = heard.with_context(|| format!("after «{}»", user.first().map_or("…", String::as_str)))?;
+            let answers: Vec<Object> =
+                heard.said.into_iter().filter(|said| keeps_answers || !is_answer(said)).collect();
+            let lines = tell(&mut now_teller, &answers);
+            parts.push((Compared { user, lines: Vec::new(), failures: heard.failures }, lines.len()));
+            now.extend(lines);
+            said.extend(answers);
+        }
+        again.pair(&step.then, &said);
+        compared.extend(divide(compare(&tell(&mut then_teller, &step.then), &now), parts));
+    }
+    Ok(compared)
+}
+
+fn tell(teller: &mut Teller, said: &[Object]) -> Vec<String> {
+    said.iter().flat_map(|activity| teller.tell("bot", activity)).collect()
+}
+
+/// Gives each activity of a step the lines that were said to it now, whose number is known. Where one was said then, only its
+/// place among the others tells.
+fn divide(lines: Vec<Line>, parts: Vec<(Compared, usize)>) -> Vec<Compared> {
+    let mut parts = parts.into_iter();
+    let nobody = || (Compared { user: Vec::new(), lines: Vec::new(), failures: Vec::new() }, 0);
+    let (mut part, mut left) = parts.next().unwrap_or_else(nobody);
+    let mut divided = Vec::new();
+    for line in lines {
+        while left == 0
+            && let Some((next, lines)) = parts.next()
+        {
+            divided.push(std::mem::replace(&mut part, next));
+            left = lines;
+        }
+        left = left.saturating_sub(usize::from(!matches!(line, Line::Then(_))));
+        part.lines.push(line);
+    }
+    divided.push(part);
+    divided.extend(parts.map(|(part, _)| part));
+    divided
+}
+
+/// The name under which a user is shown.
+fn name(activity: &Object) -> &str {
+    let name = activity.get("from").and_then(|from| from.get("name")).and_then(serde_json::Value::as_str);
+    name.filter(|name| !name.is_empty()).unwrap_or("user")
+}
+
+fn is_answer(activity: &Object) -> bool {
+    activity.get("type").is_some_and(|kind| kind == "invokeResponse")
+}
+
+impl Compared {
+    fn is_equal(&self) -> bool {
+        self.lines.iter().all(Line::is_equal)
+    }
+}
+
+fn as_json(compared: &[Compared], equal: bool) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(&json!({ "equal": equal, "steps": compared }))
+}
+
+fn as_text(compared: &[Compared], terminal: Terminal) -> String {
+    let mut lines = Vec::new();
+    for step in compared {
+        lines.extend(step.user.iter().map(|line| terminal.paint(Style::Strong, format!("  {}", printable(line)))));
+        lines.extend(step.lines.iter().map(|line| match line {
+            Line::Both(line) => format!("  {}", printable(line)),
+            Line::Then(line) => terminal.paint(Style::Bad, format!("- {}", printable(line))),
+            Line::Now(line) => terminal.paint(Style::Good, format!("+ {}", printable(line))),
+        }));
+        if !step.is_equal() {
+            let failures = step.failures.iter().map(|failure| format!("! {}", printable(failure)));
+            lines.extend(failures.map(|line| terminal.paint(Style::Bad, line)));
+        }
+    }
+    let (all, differing) = (compared.len(), compared.iter().filter(|step| !step.is_equal()).count());
+    lines.push(String::new());
+    lines.push(match differing {
+        0 => terminal.paint(Style::Good, format!("no difference in {all} answers")),
+        _ => terminal.paint(Style::Bad, format!("{differing} of {all} answers differ: - then, + now")),
+    });
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines as `=`, `-` and `+`, divided among activities with so many lines said to them now.
+    fn divided(lines: &str, counts: &[usize]) -> String {
+        let line = |sign| match sign {
+            '-' => Line::Then("-".to_owned()),
+            '+' => Line::Now("+".to_owned()),
+            _ => Line::Both("=".to_owned()),
+        };
+        let part = |(index, count): (usize, &usize)| {
+            (Compared { user: vec![index.to_string()], lines: Vec::new(), failures: Vec::new() }, *count)
+        };
+        let parts = counts.iter().enumerate().map(part).collect();
+        let shown = |part: Compared| {
+            let lines = part.lines.into_iter().map(|line| match line {
+                Line::Both(text) | Line::Then(text) | Line::Now(text) => text,
+            });
+            format!("{}{}", part.user.join(""), lines.collect::<String>())
+        };
+        divide(lines.chars().map(line).collect(), parts).into_iter().map(shown).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn lines_stand_with_what_they_answer() {
+        let cases: &[(&str, &[usize], &str)] = &[
+            ("==", &[1, 1], "0= 1="),
+            ("++=", &[2, 1], "0++ 1="),
+            ("=-", &[0, 1, 0], "0 1= 2-"),
+            ("-=", &[0, 1], "0 1-="),
+            ("", &[0, 0], "0 1"),
+            ("--", &[], "--"),
+            ("", &[], ""),
+        ];
+        for (lines, counts, expected) in cases {
+            assert_eq!(divided(lines, counts), *expected, "{lines} {counts:?}");
+        }
+    }
+}
