@@ -139,7 +139,10 @@ impl Again {
         if let Some(now) = self.ids.get(string(&activity, "replyToId")) {
             activity.insert("replyToId".to_owned(), now.as_str().into());
         }
-        // The same id again would be a redelivery, which no bot hears.
+        // The same id again would be a redelivery, which no bot hears. These have the id of what they are about.
+        if matches!(string(&activity, "type"), "messageUpdate" | "messageDelete" | "messageReaction") {
+            return activity;
+        }
         let heard = (string(&activity, "type").to_owned(), string(&activity, "id").to_owned());
         if !heard.1.is_empty() && !self.heard.insert(heard) {
             activity.shift_remove("id");
@@ -249,5 +252,9 @@ mod tests {
         assert_eq!(Value::Object(once), expected);
         let twice = again.of(objects(activity).remove(0));
         assert_eq!(twice.get("id"), None, "a second one is no redelivery");
+        let edit = json!([{ "type": "messageUpdate", "id": "1" }]);
+        for _ in 0..2 {
+            assert_eq!(again.of(objects(edit.clone()).remove(0))["id"], "1", "that is the message that was edited");
+        }
     }
 }

@@ -9,7 +9,7 @@ pub(super) enum Piece<'a> {
     Tag(Tag<'a>),
 }
 
-/// `[NAME=VALUE]`
+/// `[NAME=VALUE]`; old files have a colon for the equals sign.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tag<'a> {
     pub(super) kind: Kind,
@@ -63,7 +63,7 @@ pub(super) fn pieces<'a>(text: &'a str, line: usize, problems: &mut Vec<Problem>
     while let Some(found) = rest.get(searched..).and_then(|rest| rest.find('[')) {
         let (before, tail) = rest.split_at(searched + found);
         let inside = tail.get(1..).unwrap_or_default();
-        let head = inside.split(['=', '\n', ']', '[']).next().unwrap_or_default();
+        let head = inside.split(['=', ':', '\n', ']', '[']).next().unwrap_or_default();
         let Some(kind) = Kind::named(&head.trim().to_ascii_lowercase()) else {
             searched = before.len() + 1;
             continue;
@@ -75,7 +75,7 @@ pub(super) fn pieces<'a>(text: &'a str, line: usize, problems: &mut Vec<Problem>
         };
         let (whole, after) = tail.split_at(end + 2);
         let value = inside.get(head.len()..end).unwrap_or_default().trim();
-        let value = value.strip_prefix('=').unwrap_or(value).trim();
+        let value = value.strip_prefix(['=', ':']).unwrap_or(value).trim();
         pieces.push(Piece::Text(before));
         pieces.push(Piece::Tag(Tag { kind, line, value }));
         line += breaks(whole);
@@ -114,6 +114,7 @@ mod tests {
             ("[1] Lisbon [x=y]", vec![Piece::Text("[1] Lisbon [x=y]")]),
             ("a[Typing]b", vec![Piece::Text("a"), tag(Kind::Typing, 5, ""), Piece::Text("b")]),
             ("[ delay = 30 ]", vec![tag(Kind::Delay, 5, "30")]),
+            ("[ConversationUpdate:\n added=a]", vec![tag(Kind::ConversationUpdate, 5, "added=a")]),
             ("[[typing]]", vec![Piece::Text("["), tag(Kind::Typing, 5, ""), Piece::Text("]")]),
             (
                 "a\n[Suggestions=x|y]\nb\n[InputHint=z]",
