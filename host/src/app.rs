@@ -3,6 +3,7 @@
 #[cfg(debug_assertions)]
 mod crash;
 pub mod replay;
+mod retention;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -111,6 +112,7 @@ async fn run(config: Config, mut options: ServeOptions, guests: Handle) -> anyho
     app.registry.load_all().await;
     take_over(&app).await?;
     guests_handle.spawn(app.turns.clone().run_scheduler());
+    guests_handle.spawn(retention::run(app.clone()));
     let _watch = match config.runtime.watch {
         true => Some(file_watch::start(&config, app.registry.clone(), &Handle::current())?),
         false => None,

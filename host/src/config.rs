@@ -226,10 +226,27 @@ pub struct BotSpec {
     /// `notify-key-file`: a file with the key that services present to let the bot speak first. Default none: only the admin
     /// API can.
     pub notify_key_file: Option<PathBuf>,
+    /// `[bots.NAME.transcripts]`: what is said is kept, so long and so much. Default none: it is not.
+    pub transcripts: Option<KeptTranscripts>,
     /// `on-newer`, default `reset`: what becomes of a dialog whose state is newer than the plugin after a rollback.
     pub on_newer: OnNewer,
     /// `[[bots.NAME.plugins]]`, in order.
     pub plugins: Vec<PluginSpec>,
+}
+
+/// How long a bot's transcripts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptTranscripts {
+    /// `keep-days`, default 30: what was said before is deleted.
+    pub keep: Duration,
+    /// `bytes-max`, default 1 GiB for all conversations of the bot: beyond it the oldest is deleted.
+    pub bytes_max: u64,
+}
+
+impl Default for KeptTranscripts {
+    fn default() -> Self {
+        Self { keep: Duration::from_hours(30 * 24), bytes_max: 1 << 30 }
+    }
 }
 
 /// One plugin of one bot as configured.
@@ -406,6 +423,7 @@ impl BotSpec {
             title: name.to_owned(),
             app_id: None,
             notify_key_file: None,
+            transcripts: None,
             enabled: true,
             typing_indicator: false,
             error_text: ERROR_TEXT.to_owned(),

@@ -15,6 +15,7 @@ pub mod page;
 pub mod request;
 mod serve;
 pub mod token;
+mod transcripts;
 
 use std::sync::Arc;
 

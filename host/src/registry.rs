@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 
 use self::components::{Components, Picked};
 pub use self::status::{BotStatus, LoadFailure, PluginStatus, Rehearsal, Swap, WaitingFrames};
-use crate::config::{self, BotSpec, Config, PluginSpec};
+use crate::config::{self, BotSpec, Config, KeptTranscripts, PluginSpec};
 use crate::plugin::{LoadError, Plugin, Runtime};
 use crate::storage::FrameTag;
 use crate::telemetry;
@@ -329,7 +329,12 @@ impl Bot {
         self.enabled.load(Ordering::Acquire)
     }
 
-    /// `app-id` of the configuration.
+    /// How long what is said is kept; what an earlier configuration kept goes by the default.
+    pub fn transcripts(&self) -> KeptTranscripts {
+        self.read().spec.transcripts.unwrap_or_default()
+    }
+
+    /// `notify-key-file` of the configuration.
     pub fn notify_key_file(&self) -> Option<PathBuf> {
         self.read().spec.notify_key_file.clone()
     }

@@ -1,11 +1,12 @@
 //! What outlives a turn: state, dialog stacks, redelivery marks with their answers, the outbox, the id map, dead letters.
 //!
-//! One trait in two halves, shaped for several owners from the start (`design.md` §8).
+//! One trait in three parts, shaped for several owners from the start (`design.md` §8).
 
 pub mod memory;
 mod met;
 pub mod notifications;
 pub mod sqlite;
+pub mod transcripts;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use self::notifications::{Notifications, ProactiveChanges};
+use self::transcripts::{TranscriptItem, Transcripts};
 
 use crate::activity::{ChannelInstance, ConversationKey, Inbound, Object};
 
@@ -263,6 +265,8 @@ pub struct TurnCommit {
     pub mark: Option<(RedeliveryKey, Answer)>,
     /// References and notifications.
     pub proactive: ProactiveChanges,
+    /// What was said since the last commit of the turn, where the bot keeps transcripts.
+    pub transcript: Vec<TranscriptItem>,
     /// Whether the turn ends with this commit. After a flush (`false`) the activity counts as processed, but redeliveries
     /// go on waiting for the answer of the end. Either way a restart does not run the activity again.
     pub ends_turn: bool,
@@ -324,7 +328,7 @@ impl std::error::Error for StorageError {}
 
 /// The store. Every method is atomic: it happens whole or not at all.
 #[async_trait]
-pub trait Storage: Notifications {
+pub trait Storage: Notifications + Transcripts {
     /// Claims an activity for its first run, or says how far that run is. Called once per delivery, before queueing.
     async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError>;
 

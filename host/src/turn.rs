@@ -17,6 +17,7 @@ mod scheduler;
 mod stack;
 mod staging;
 mod state;
+mod transcript;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -39,6 +40,7 @@ pub use self::record::{CallRecord, TurnRecord};
 use self::scheduler::Scheduler;
 pub(crate) use self::stack::{Frame, Stack};
 pub use self::staging::Staging;
+use self::transcript::Said;
 use crate::activity::{Activity, DeliveryMode, Inbound, Object};
 use crate::channel::Address;
 use crate::config;
@@ -472,8 +474,9 @@ impl Turns {
 
     fn start(&self, context: &Arc<TurnContext>, generation: &Arc<Generation>, fence: Fence) -> Turn {
         let hooks = Arc::new(Hooks::new(context.clone(), generation.clone(), self.middleware.clone()));
+        let said = Said::new(generation.spec.transcripts.is_some());
         Turn {
-            staging: Some(Box::new(Staging::new(context.clone(), hooks.clone(), fence))),
+            staging: Some(Box::new(Staging::new(context.clone(), hooks.clone(), fence, said))),
             activity: context.inbound.activity.clone(),
             hooks,
             layers_passed: 0,
@@ -699,6 +702,9 @@ impl Turn {
             _ if self.context.notification.is_some() => outcome_answer(staging.notification_end(), actions.len()),
             _ => Answer { status: 200, body: None },
         };
+        if activity.kind() == "invoke" && staging.response().is_some() {
+            staging.note_answer(&answer);
+        }
         if activity.delivery_mode() == DeliveryMode::ExpectReplies {
             answer = with_replies(&answer, &mut actions);
         }

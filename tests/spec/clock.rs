@@ -235,3 +235,25 @@ async fn a_swap_and_a_restart_after_a_jump_are_like_any_other() {
         host.again(None).await;
     }
 }
+
+/// What was said too long ago is deleted, and what was said since stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn transcripts_grow_old() {
+    let clock = Clock::new();
+    let config = Config::new().launcher(clock.launcher()).bot("bot", &[]).bot_key("transcripts", "{ keep-days = 3 }");
+    let Some(mut host) = Host::start(config.plugin("bot", "hostile", "")).await else { return };
+    let connector = Connector::start().await;
+    let mut activity = connector.message("old");
+    activity["conversation"]["id"] = "c".into();
+    assert_eq!(host.post("bot", &activity).await.status, 200);
+    clock.jump_to(2 * DAY);
+    (activity["text"], activity["id"]) = ("new".into(), "new".into());
+    assert_eq!(host.post("bot", &activity).await.status, 200);
+    clock.jump_to(4 * DAY);
+    host.again(None).await;
+    host.logged("activities of transcripts were deleted").await;
+    let path = "/v1/bots/bot/transcripts/activities?channel=test&conversation=c";
+    let items = host.admin("GET", path, Vec::new()).await.json()["items"].clone();
+    let texts: Vec<&str> = items.as_array().unwrap().iter().filter_map(|item| item["text"].as_str()).collect();
+    assert_eq!(texts, ["new", "ok: new"]);
+}

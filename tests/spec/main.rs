@@ -34,6 +34,7 @@ mod state;
 mod storage;
 mod swap;
 mod tidy;
+mod transcripts;
 mod travel;
 
 /// A file that is not listed above would never run.

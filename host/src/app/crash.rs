@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::activity::{ChannelInstance, ConversationKey};
+use crate::activity::{ChannelInstance, ConversationKey, Object};
 use crate::storage::notifications::{Added, Notification, Notifications, Reference, ReferenceFilter};
+use crate::storage::transcripts::{Transcript, TranscriptItem, Transcripts};
 use crate::storage::{
     Accepted, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxRow, Owner, RedeliveryKey,
     StateScope, StateValue, Storage, StorageError, TurnCommit,
@@ -239,5 +240,38 @@ impl Notifications for Crashing {
 
     async fn next_held(&self, conversation: &ConversationKey) -> Result<Option<Notification>, StorageError> {
         self.storage.next_held(conversation).await
+    }
+}
+
+#[async_trait]
+impl Transcripts for Crashing {
+    async fn transcripts(&self, bot: &str, after: u64, limit: usize) -> Result<Vec<Transcript>, StorageError> {
+        self.storage.transcripts(bot, after, limit).await
+    }
+
+    async fn transcript(
+        &self,
+        conversation: &ConversationKey,
+        since_ms: u64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Object)>, StorageError> {
+        self.storage.transcript(conversation, since_ms, after, limit).await
+    }
+
+    async fn import_transcript(
+        &self,
+        conversation: &ConversationKey,
+        items: Vec<TranscriptItem>,
+    ) -> Result<bool, StorageError> {
+        self.storage.import_transcript(conversation, items).await
+    }
+
+    async fn delete_transcript(&self, conversation: &ConversationKey) -> Result<bool, StorageError> {
+        self.storage.delete_transcript(conversation).await
+    }
+
+    async fn trim_transcripts(&self, bot: &str, before_ms: u64, bytes_max: u64) -> Result<usize, StorageError> {
+        self.storage.trim_transcripts(bot, before_ms, bytes_max).await
     }
 }

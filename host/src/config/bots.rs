@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Map, Number, Value};
 use toml::de::DeValue;
@@ -11,7 +12,7 @@ use super::read::beside;
 use super::sections::first_set;
 use super::table::{Found, Node, Table, described};
 use super::text::{is_name, shown_bytes};
-use super::{BotSpec, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime};
+use super::{BotSpec, KeptTranscripts, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime};
 use crate::plugin::{Grants, Limits, Scope};
 
 /// The longest `title` and `error-text`, in bytes.
@@ -54,6 +55,7 @@ fn bot(name: &str, mut table: Table<'_>, folder: &Path, runtime: &Runtime) -> Bo
     text(&mut table, "dialog-failed-text", &mut bot.dialog_failed_text);
     text(&mut table, "dialog-reset-text", &mut bot.dialog_reset_text);
     table.choice("on-newer", &mut bot.on_newer, &[("reset", OnNewer::Reset), ("hold", OnNewer::Hold)]);
+    bot.transcripts = transcripts(&mut table);
     let bot_limits = limits(table.table("limits"), &Limits::default());
     if let Some(nodes) = table.array("plugins", "an array of tables [[plugins]]") {
         if nodes.is_empty() {
@@ -89,6 +91,18 @@ fn bot(name: &str, mut table: Table<'_>, folder: &Path, runtime: &Runtime) -> Bo
     }
     table.finish();
     bot
+}
+
+/// Reads `[bots.NAME.transcripts]`; that it is there switches them on.
+fn transcripts(table: &mut Table<'_>) -> Option<KeptTranscripts> {
+    let is_there = table.has("transcripts");
+    let (mut kept, mut days) = (KeptTranscripts::default(), 30);
+    let mut table = table.table("transcripts");
+    table.number("keep-days", &mut days, 1..=36_500);
+    table.bytes("bytes-max", &mut kept.bytes_max, 64 << 10..=1 << 40);
+    table.finish();
+    kept.keep = Duration::from_hours(24 * days);
+    is_there.then_some(kept)
 }
 
 fn plugin(
@@ -275,7 +289,7 @@ fn check_relations(table: &Table<'_>, limits: &Limits) {
             table.problem(first_set(table, &keys), message);
         }
     };
-    let millis = |duration: std::time::Duration| duration.as_millis();
+    let millis = |duration: Duration| duration.as_millis();
     if limits.wall < limits.cpu {
         let message = format!(
             "`wall-ms` ({}) is below `cpu-ms` ({}): a call would end before it may use its CPU time",

@@ -106,6 +106,7 @@ impl Fixture {
             stack: None,
             mark,
             proactive: ProactiveChanges::default(),
+            transcript: Vec::new(),
             ends_turn: true,
         };
         self.storage.commit(commit).await.unwrap();

@@ -19,6 +19,7 @@
 //! | `DELETE /v1/bots/{bot}/notifications/{id}` | yes | `{"id":…}`: it is cancelled; 409 where it has ended |
 //! | `GET /v1/bots/{bot}/references?after=PLACE&channel=…&user=…` | yes | `[{…}, …]`: conversations that the bot has met, all or those of a channel or a user, 100 a page; the next is after the last `place` |
 //! | `DELETE /v1/bots/{bot}/references?channel=…&conversation=…` | yes | the conversation is forgotten, with what it was owed |
+//! | `…/v1/bots/{bot}/transcripts…` | yes | see `http/transcripts.rs` |
 //! | `GET /v1/bots/{bot}/dead-letters` | yes | `[{…}, …]`, newest first, without activity text |
 //! | `POST /v1/bots/{bot}/dead-letters/{sequence}/retry` | yes | `{"sequence":…}`: it is in the outbox again, behind what waits there |
 //! | `DELETE /v1/bots/{bot}/dead-letters/{sequence}` | yes | `{"sequence":…}`: it is forgotten |
@@ -43,8 +44,8 @@ use tokio::sync::Semaphore;
 use super::body;
 use super::error::{HttpError, code};
 use super::guard::{self, Guard};
-use super::notifications;
 pub use super::token::{Token, load as load_token, load_or_create as load_or_create_token};
+use super::{notifications, transcripts};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
 use crate::registry::{Bot, BotStatus, Swap};
@@ -58,8 +59,8 @@ const UPLOADS_MAX: usize = 2;
 const NOTIFICATIONS_LISTED: usize = 1_000;
 const REFERENCES_LISTED: usize = 100;
 
-struct Admin {
-    app: Arc<App>,
+pub(super) struct Admin {
+    pub(super) app: Arc<App>,
     metrics: PrometheusHandle,
     uploads: Semaphore,
 }
@@ -84,6 +85,7 @@ pub fn routes(app: Arc<App>, guard: &Arc<Guard>, token: Token, metrics: Promethe
         .route("/v1/bots/{bot}/dead-letters", get(dead_letters))
         .route("/v1/bots/{bot}/dead-letters/{sequence}", delete(drop_dead_letter))
         .route("/v1/bots/{bot}/dead-letters/{sequence}/retry", post(retry_dead_letter))
+        .merge(transcripts::routes())
         .route_layer(from_fn_with_state(Arc::new(token), require_token));
     open.merge(closed).with_state(admin).route_layer(from_fn_with_state(guard.clone(), guard::check_origin))
 }
@@ -210,7 +212,7 @@ where
 }
 
 impl Admin {
-    fn bot(&self, name: &str) -> Result<Arc<Bot>, HttpError> {
+    pub(super) fn bot(&self, name: &str) -> Result<Arc<Bot>, HttpError> {
         self.app.registry.bot(name).ok_or_else(|| HttpError::bot_not_found(name))
     }
 

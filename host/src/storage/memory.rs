@@ -1,6 +1,7 @@
 //! Storage in memory: bounded, and lost with the process.
 
 mod notifications;
+mod transcripts;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,6 +56,7 @@ struct State {
     state_bytes: usize,
     leases: Leases,
     proactive: notifications::Proactive,
+    transcripts: transcripts::Kept,
 }
 
 /// Who runs the turns of which conversation. Stores with one process at a time keep leases in memory.
@@ -201,6 +203,7 @@ impl Storage for MemoryStorage {
             state.set_stack(&commit.conversation, stack);
         }
         state.proactive.change(&commit.conversation, &commit.proactive);
+        state.transcripts.append(&commit.conversation, commit.transcript);
         for action in commit.outbox {
             if let OutboxAction::Send { host_id, .. } = &action {
                 state.ids.set(&commit.conversation, host_id, &"".into(), self.bounds.ids_max);
@@ -231,6 +234,7 @@ impl Storage for MemoryStorage {
         match (delivery, &row.action) {
             (Delivery::Done { channel_id }, OutboxAction::Send { host_id, .. }) => {
                 state.ids.set(&row.conversation, host_id, &channel_id, self.bounds.ids_max);
+                state.transcripts.note_id(host_id, &channel_id);
             }
             (Delivery::Done { .. }, OutboxAction::Update { .. } | OutboxAction::Delete { .. }) => {}
             (Delivery::Dead { why, .. }, _) => {
@@ -251,7 +255,9 @@ impl Storage for MemoryStorage {
         host_id: &Arc<str>,
         channel_id: &Arc<str>,
     ) -> Result<(), StorageError> {
-        self.state().ids.set(conversation, host_id, channel_id, self.bounds.ids_max);
+        let mut state = self.state();
+        state.ids.set(conversation, host_id, channel_id, self.bounds.ids_max);
+        state.transcripts.note_id(host_id, channel_id);
         Ok(())
     }
 

@@ -7,11 +7,12 @@ mod commit;
 mod file;
 mod notifications;
 mod operator;
+mod transcripts;
 mod writer;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,8 @@ pub struct SqliteStorage {
     bounds: Arc<Bounds>,
     /// Rows in the outbox, so that its bound costs no counting.
     outbox_rows: Arc<AtomicUsize>,
+    /// Whether there may be a transcript: else no delivery looks for its item.
+    has_transcripts: AtomicBool,
     met: Met,
 }
 
@@ -72,6 +75,7 @@ impl SqliteStorage {
         let file = StoreFile::open(path, durability)?;
         let connection = file.connect()?;
         let outbox_rows = connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?;
+        let has_transcripts = transcripts::any(&connection)?;
         Ok(Self {
             writer: Writer::start(connection)?,
             readers: Readers { file, idle: Mutex::default() },
@@ -84,6 +88,7 @@ impl SqliteStorage {
                 ids_max: channel.id_map_entries_max,
             }),
             outbox_rows: Arc::new(AtomicUsize::new(outbox_rows)),
+            has_transcripts: AtomicBool::new(has_transcripts),
             met: Met::default(),
         })
     }
@@ -233,6 +238,9 @@ impl Storage for SqliteStorage {
         let removed = commit.proactive.removed.then(|| commit.conversation.clone());
         let (mark, ends_turn, rows) = (commit.mark.clone(), commit.ends_turn, commit.outbox.len());
         let (leases, bounds, outbox_rows) = (self.leases.clone(), self.bounds.clone(), self.outbox_rows.clone());
+        if !commit.transcript.is_empty() {
+            self.has_transcripts.store(true, Ordering::Relaxed);
+        }
         self.writer
             .write(move |connection| {
                 let taken_over = leases.lock().unwrap_or_else(PoisonError::into_inner);
@@ -276,8 +284,17 @@ impl Storage for SqliteStorage {
 
     async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
         let (row, bounds) = (row.clone(), self.bounds.clone());
-        let ended =
-            self.writer.write_along(move |connection| commit::end_row(connection, &row, &delivery, &bounds)).await?;
+        let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
+        let ended = self.writer.write_along(move |connection| {
+            let ended = commit::end_row(connection, &row, &delivery, &bounds)?;
+            if let (true, true, OutboxAction::Send { host_id, .. }, Delivery::Done { channel_id }) =
+                (ended, has_transcripts, &row.action, &delivery)
+            {
+                transcripts::note_id(connection, host_id, channel_id)?;
+            }
+            Ok(ended)
+        });
+        let ended = ended.await?;
         if ended {
             self.outbox_rows.fetch_sub(1, Ordering::Relaxed);
         }
@@ -292,8 +309,12 @@ impl Storage for SqliteStorage {
     ) -> Result<(), StorageError> {
         let (conversation, host_id, channel_id) = (conversation.clone(), host_id.clone(), channel_id.clone());
         let ids_max = self.bounds.ids_max;
+        let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
         self.writer
-            .write(move |connection| commit::map_id(connection, &conversation, &host_id, &channel_id, ids_max))
+            .write(move |connection| {
+                commit::map_id(connection, &conversation, &host_id, &channel_id, ids_max)?;
+                if has_transcripts { transcripts::note_id(connection, &host_id, &channel_id) } else { Ok(()) }
+            })
             .await
     }
 

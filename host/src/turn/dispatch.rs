@@ -28,6 +28,7 @@ impl Turn {
             }
         }
         let activity = self.activity.clone();
+        self.staged()?.said.received(&activity);
         let routes = generation.routes.matches(&generation.plugins, &activity);
         let handles = |position: &usize| {
             generation.plugins.get(*position).is_some_and(|plugin| plugin.manifest.handles(activity.kind()))

@@ -13,6 +13,7 @@ use super::hooks::Hooks;
 use super::proactive::{self, removes_the_bot};
 use super::stack::Stack;
 use super::state::{StagedState, Written, user_of};
+use super::transcript::Said;
 use crate::activity::{Activity, DeliveryMode, Object};
 use crate::plugin::{Fault, Limits, Plugin};
 use crate::storage::notifications::{End, ProactiveChanges, Reference};
@@ -43,6 +44,7 @@ pub struct Staging {
     proactive: ProactiveChanges,
     /// Host ids of everything staged or sent at once, for the turn's record.
     sent: Vec<Arc<str>>,
+    pub(super) said: Said,
 }
 
 /// What was staged at one moment.
@@ -62,7 +64,7 @@ const NOTIFICATIONS_MAX: usize = 50;
 const HOST_TYPES: &[&str] = &["invokeResponse", "delay"];
 
 impl Staging {
-    pub(super) fn new(turn: Arc<TurnContext>, hooks: Arc<Hooks>, fence: Fence) -> Self {
+    pub(super) fn new(turn: Arc<TurnContext>, hooks: Arc<Hooks>, fence: Fence, said: Said) -> Self {
         Self {
             turn,
             hooks,
@@ -79,6 +81,7 @@ impl Staging {
             conflict: false,
             proactive: ProactiveChanges::default(),
             sent: Vec::new(),
+            said,
         }
     }
 
@@ -199,6 +202,8 @@ impl Staging {
             stack: (self.unreadable || self.stack.frames != self.stored_stack.frames).then(|| self.stack.stored()),
             mark: turn.mark.clone().map(|key| (key, answer)),
             proactive: self.proactive_changes(ends_turn),
+            // What is staged, also where it leaves in the answer instead.
+            transcript: self.said.with(&self.actions, |activity| address(activity, &turn.inbound.activity, false)),
             ends_turn,
         };
         let notifies = !commit.proactive.added.is_empty();
@@ -282,6 +287,7 @@ impl Staging {
     fn committed(&mut self) {
         self.proactive.added.clear();
         self.proactive.cancelled.clear();
+        self.said.stored();
         self.state.committed();
         self.unreadable = false;
         self.stored_stack = self.stack.clone();
@@ -333,6 +339,8 @@ impl Staging {
                 let known = turn.services.storage.map_id(&turn.inbound.key, &host_id, &"".into()).await;
                 known.map_err(|error| Fault::new("unavailable", error.to_string()))?;
             }
+            let is_piece = stream_info(&activity).is_some() && string(&activity, "type") != "message";
+            self.said.left_at_once(&host_id, &activity, is_piece);
             turn.services.deliveries.send_now(turn.address(), host_id.clone(), activity);
         } else {
             self.actions.push(OutboxAction::Send { host_id: host_id.clone(), activity });
@@ -397,6 +405,12 @@ impl Staging {
         self.actions.clear();
         self.flushes += 1;
         Ok(())
+    }
+
+    /// Notes for the transcript how an invoke was answered.
+    pub(super) fn note_answer(&mut self, answer: &Answer) {
+        let inbound = self.turn.inbound.activity.clone();
+        self.said.answered(answer, |activity| address(activity, &inbound, false));
     }
 
     /// Sets the answer to an invoke, after it passed middleware.

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Bounds, columns, conversation_of, failed, notifications, run, scope_columns};
+use super::{Bounds, columns, conversation_of, failed, notifications, run, scope_columns, transcripts};
 use crate::activity::ConversationKey;
 use crate::storage::{
     Answer, Delivery, Expected, OutboxAction, OutboxRow, RedeliveryKey, StateWrite, StorageError, StoredStack,
@@ -39,6 +39,7 @@ pub(super) fn write(
         push(connection, commit, action, bounds.ids_max)?;
     }
     notifications::change(connection, &commit.conversation, &commit.proactive)?;
+    transcripts::append(connection, &commit.conversation, &commit.transcript)?;
     run(connection, "DELETE FROM kept WHERE turn_id = ?", params![commit.turn_id]).map(drop)
 }
 

@@ -1,0 +1,40 @@
+//! What is kept for a while only: transcripts go when they are too old, or too large.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::App;
+use crate::registry::Bot;
+use crate::storage::StorageError;
+use crate::turn::proactive::now_ms;
+
+/// How long between two looks.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Deletes what is kept too long, for as long as the host runs.
+pub(super) async fn run(app: Arc<App>) {
+    loop {
+        for bot in app.registry.bots() {
+            if let Err(error) = trim(&app, &bot).await {
+                tracing::error!(bot = %bot.name(), %error, "transcripts that are too old or too large could not be deleted");
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn trim(app: &App, bot: &Bot) -> Result<(), StorageError> {
+    let kept = bot.transcripts();
+    let before_ms = now_ms().saturating_sub(u64::try_from(kept.keep.as_millis()).unwrap_or(u64::MAX));
+    let mut deleted = 0;
+    loop {
+        match app.storage.trim_transcripts(bot.name(), before_ms, kept.bytes_max).await? {
+            0 => break,
+            count => deleted += count,
+        }
+    }
+    if deleted > 0 {
+        tracing::info!(bot = %bot.name(), deleted, "activities of transcripts were deleted: too old, or too many");
+    }
+    Ok(())
+}
