@@ -6,6 +6,7 @@ mod chat;
 mod check;
 mod dead_letters;
 mod deploy;
+mod forget;
 mod inspect;
 mod notifications;
 mod replay;
@@ -51,6 +52,7 @@ enum Command {
     Notify(Box<notifications::Args>),
     Notifications(notifications::NotificationsArgs),
     References(notifications::ReferencesArgs),
+    Forget(forget::Args),
     DeadLetters(dead_letters::Args),
     Transcripts(transcripts::Args),
     Replay(replay::Args),
@@ -90,9 +92,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Notify(args) => wait_for(notifications::run(*args)),
         Command::Notifications(args) => wait_for(notifications::notifications(args)),
         Command::References(args) => wait_for(notifications::references(args)),
+        Command::Forget(args) => wait_for(forget::run(args)),
         Command::DeadLetters(args) => wait_for(dead_letters::run(args)),
         Command::Replay(args) => replay::run(&args),
-        Command::Transcripts(args) => transcripts::run(&args),
+        Command::Transcripts(args) => wait_for(transcripts::run(args)),
         Command::Store(args) => store::run(&args),
     }
 }

@@ -12,6 +12,7 @@ pub mod guard;
 pub mod messages;
 mod notifications;
 pub mod page;
+mod privacy;
 pub mod request;
 mod serve;
 pub mod token;

@@ -1,10 +1,11 @@
 //! What outlives a turn: state, dialog stacks, redelivery marks with their answers, the outbox, the id map, dead letters.
 //!
-//! One trait in three parts, shaped for several owners from the start (`design.md` §8).
+//! One trait in four parts, shaped for several owners from the start (`design.md` §8).
 
 pub mod memory;
 mod met;
 pub mod notifications;
+pub mod privacy;
 pub mod sqlite;
 pub mod transcripts;
 
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use self::notifications::{Notifications, ProactiveChanges};
+use self::privacy::Privacy;
 use self::transcripts::{TranscriptItem, Transcripts};
 
 use crate::activity::{ChannelInstance, ConversationKey, Inbound, Object};
@@ -328,7 +330,7 @@ impl std::error::Error for StorageError {}
 
 /// The store. Every method is atomic: it happens whole or not at all.
 #[async_trait]
-pub trait Storage: Notifications + Transcripts {
+pub trait Storage: Notifications + Transcripts + Privacy {
     /// Claims an activity for its first run, or says how far that run is. Called once per delivery, before queueing.
     async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError>;
 

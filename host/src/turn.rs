@@ -6,6 +6,7 @@
 mod dialogs;
 mod dispatch;
 mod feed;
+mod forget;
 pub(crate) mod hooks;
 mod instances;
 pub mod middleware;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use similar_asserts::assert_eq;
 
-use crate::support::{Behaviour, Config, Connector, Host, component, turntable};
+use crate::support::{Behaviour, Config, Connector, Host, component, expecting_replies, message, turntable};
 
 /// Returns the arguments that lead to the admin API of a host.
 fn admin(host: &Host) -> Vec<String> {
@@ -248,4 +248,44 @@ async fn a_bot_is_made_to_speak_and_what_it_has_yet_to_say_is_listed() {
     assert_eq!(turntable(&with_admin(&host, &forget), "").code, Some(0));
     let said = notify(&["--text", "still there?"]);
     assert!(said.code == Some(1) && said.stderr.contains("UnknownConversation"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transcripts_are_listed_shown_moved_and_forgotten() {
+    let config = Config::new().bot("bot", &[]).bot_key("transcripts", "{}").plugin("bot", "hostile", "");
+    let Some(host) = Host::start(config).await else { return };
+    let mut activity = expecting_replies(message("hi"));
+    activity["conversation"]["id"] = "c".into();
+    assert_eq!(host.post("bot", &activity).await.status, 200);
+    let ask = |words: &[&str]| turntable(&with_admin(&host, words), "");
+    let of = ["bot", "--channel", "test", "--conversation", "c"];
+    let listed = ask(&["transcripts", "list", "bot"]);
+    assert!(
+        listed.code == Some(0) && listed.stdout.starts_with("CHANNEL") && listed.stdout.contains("test"),
+        "{listed:?}"
+    );
+    let shown = ask(&[&["transcripts", "show"], &of[..]].concat());
+    let lines: Vec<&str> = shown.stdout.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+    assert_eq!(lines, ["user: hi", "bot: ok: hi"], "{shown:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.transcript").display().to_string();
+    let exported = ask(&[&["transcripts", "export"], &of[..], &["--output", &file]].concat());
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    let import = [&["transcripts", "import"], &of[..], &[&file]].concat();
+    let refused = ask(&import);
+    assert!(refused.code == Some(1) && refused.stderr.contains("delete it first"), "{refused:?}");
+    assert_eq!(ask(&[&["transcripts", "delete"], &of[..]].concat()).code, Some(0));
+    let imported = ask(&import);
+    assert_eq!((imported.code, &*imported.stdout), (Some(0), "imported 2 activities\n"), "{imported:?}");
+    let again = ask(&[&["transcripts", "show"], &of[..]].concat());
+    assert_eq!(again.stdout, shown.stdout);
+    let chat = folder.path().join("c.chat");
+    std::fs::write(&chat, "user: hi\nuser: [Attachment=missing.json adaptivecard]\n").unwrap();
+    let wrong = ask(&[&["transcripts", "import"], &of[..], &[&chat.display().to_string()]].concat());
+    assert!(wrong.code == Some(1) && wrong.stderr.contains("c.chat:2: "), "{wrong:?}");
+    let forgotten = ask(&[&["forget"], &of[..]].concat());
+    assert!(forgotten.code == Some(0) && forgotten.stdout.starts_with("c is forgotten: "), "{forgotten:?}");
+    let nothing = ask(&["forget", "bot", "--channel", "test", "--user", "nobody"]);
+    assert_eq!(nothing.stdout, "nobody is forgotten: there was nothing\n", "{nothing:?}");
+    assert_eq!(ask(&["transcripts", "list", "bot"]).stdout, "no transcripts\n");
 }

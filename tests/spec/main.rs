@@ -27,6 +27,7 @@ mod messages;
 mod middleware;
 mod notify;
 mod portable;
+mod privacy;
 mod replay;
 mod sdk;
 mod shutdown;

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 
 use crate::activity::{ChannelInstance, ConversationKey, Object};
 use crate::storage::notifications::{Added, Notification, Notifications, Reference, ReferenceFilter};
+use crate::storage::privacy::{Forgotten, Privacy};
 use crate::storage::transcripts::{Transcript, TranscriptItem, Transcripts};
 use crate::storage::{
     Accepted, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxRow, Owner, RedeliveryKey,
@@ -273,5 +274,29 @@ impl Transcripts for Crashing {
 
     async fn trim_transcripts(&self, bot: &str, before_ms: u64, bytes_max: u64) -> Result<usize, StorageError> {
         self.storage.trim_transcripts(bot, before_ms, bytes_max).await
+    }
+}
+
+#[async_trait]
+impl Privacy for Crashing {
+    async fn forget_conversation(&self, conversation: &ConversationKey) -> Result<Forgotten, StorageError> {
+        self.storage.forget_conversation(conversation).await
+    }
+
+    async fn forget_member(&self, conversation: &ConversationKey, user: &str) -> Result<Forgotten, StorageError> {
+        self.storage.forget_member(conversation, user).await
+    }
+
+    async fn forget_user(&self, bot: &str, channel: &ChannelInstance, user: &str) -> Result<Forgotten, StorageError> {
+        self.storage.forget_user(bot, channel, user).await
+    }
+
+    async fn conversations_of(
+        &self,
+        bot: &str,
+        channel: &ChannelInstance,
+        user: &str,
+    ) -> Result<Vec<(Arc<str>, bool)>, StorageError> {
+        self.storage.conversations_of(bot, channel, user).await
     }
 }

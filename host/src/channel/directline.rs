@@ -94,6 +94,15 @@ impl DirectLine {
         Some(conversation)
     }
 
+    /// Forgets a conversation of a bot, and what was uploaded to it; its client is told that it has ended.
+    pub fn forget(&self, bot: &str, id: &str) {
+        let mut conversations = self.lock();
+        if conversations.by_id.get(id).is_some_and(|conversation| **conversation.bot() == *bot) {
+            conversations.by_id.remove(id);
+            self.uploads.forget(id);
+        }
+    }
+
     /// The uploaded files.
     pub fn uploads(&self) -> &Uploads {
         &self.uploads

@@ -148,12 +148,20 @@ impl Admin {
         self.call::<serde_json::Value>(Method::DELETE, &["bots", bot, "notifications", id], None).await.map(drop)
     }
 
-    /// Forgets a conversation.
-    pub(super) async fn forget_reference(&self, bot: &str, channel: &str, conversation: &str) -> anyhow::Result<()> {
+    /// Calls a route of a bot, and returns what it says.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        bot: &str,
+        route: &[&str],
+        query: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> anyhow::Result<serde_json::Value> {
         let mut admin = self.with_query(None);
-        let of = [("channel", channel), ("conversation", conversation)];
-        admin.base.query_pairs_mut().extend_pairs(of);
-        admin.call::<serde_json::Value>(Method::DELETE, &["bots", bot, "references"], None).await.map(drop)
+        if !query.is_empty() {
+            admin.base.query_pairs_mut().extend_pairs(query);
+        }
+        admin.call(method, &[&["bots", bot], route].concat(), body).await
     }
 
     fn with_query(&self, query: Option<&str>) -> Self {

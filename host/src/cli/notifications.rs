@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::admin::{Admin, AdminArgs};
@@ -191,7 +192,8 @@ pub(super) async fn references(args: ReferencesArgs) -> anyhow::Result<ExitCode>
             list(listed, "references", &columns, "the bot has met nobody").await?;
         }
         ReferencesAction::Forget { bot, channel, conversation, admin } => {
-            Admin::find(&admin)?.forget_reference(&bot, &channel, &conversation).await?;
+            let of = [("channel", &*channel), ("conversation", &*conversation)];
+            Admin::find(&admin)?.ask(Method::DELETE, &bot, &["references"], &of, None).await?;
             Terminal::stdout().line(format!("{} is forgotten", printable(&conversation)))?;
         }
     }

@@ -1,12 +1,16 @@
-//! `turntable transcripts`: conversations as files.
+//! `turntable transcripts`: conversations that a running host keeps, and conversations as files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Subcommand;
+use reqwest::Method;
+use serde_json::Value;
 
-use super::terminal::{Terminal, printable};
+use super::admin::{Admin, AdminArgs};
+use super::terminal::{Style, Terminal, aligned, printable};
+use crate::activity::Object;
 use crate::transcript;
 
 /// Work with transcripts of conversations
@@ -19,7 +23,76 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    List(ListArgs),
+    /// Show what was said in a conversation of a running host, a line each
+    Show(ShowArgs),
+    /// Write the transcript of a conversation of a running host to a .transcript
+    Export(ExportArgs),
+    Import(ImportArgs),
+    /// Delete the transcript of a conversation of a running host
+    Delete(Of),
     Convert(ConvertArgs),
+}
+
+/// List the transcripts that a running host keeps of a bot
+///
+/// A host keeps those of bots that have a table `transcripts` in the configuration.
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Bot whose they are
+    #[arg(value_name = "BOT")]
+    bot: String,
+    /// Print what the admin API says, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct Of {
+    /// Bot whose it is
+    #[arg(value_name = "BOT")]
+    bot: String,
+    /// Channel, as listed
+    #[arg(long, value_name = "CHANNEL")]
+    channel: String,
+    /// Conversation, as listed
+    #[arg(long, value_name = "ID")]
+    conversation: String,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    of: Of,
+    /// Only what was said since this time, RFC 3339 with an offset
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Print the activities, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct ExportArgs {
+    #[command(flatten)]
+    of: Of,
+    /// Write to this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Let a running host keep a .transcript or a .chat as the transcript of a conversation that has none
+#[derive(Debug, clap::Args)]
+struct ImportArgs {
+    #[command(flatten)]
+    of: Of,
+    /// File to import
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
 }
 
 /// Make a .transcript of a .chat, the markup of chatdown in which people write conversations
@@ -37,10 +110,118 @@ struct ConvertArgs {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    match &args.action {
-        Action::Convert(args) => convert(args),
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.action {
+        Action::List(args) => list(args).await,
+        Action::Show(args) => show(args).await,
+        Action::Export(args) => {
+            let text = transcript::file::print(&activities(&args.of, None).await?)?;
+            write(&text, args.output.as_deref())
+        }
+        Action::Import(args) => import(args).await,
+        Action::Delete(of) => {
+            let query = of.query();
+            Admin::find(&of.admin)?.ask(Method::DELETE, &of.bot, &["transcripts"], &query, None).await?;
+            Terminal::stdout().line(format!("the transcript of {} is deleted", printable(&of.conversation)))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Convert(args) => convert(&args),
     }
+}
+
+async fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
+    let admin = Admin::find(&args.admin)?;
+    let found = pages(&admin, &args.bot, &["transcripts"], &[]).await?;
+    let terminal = Terminal::stdout();
+    if args.json {
+        terminal.line(serde_json::to_string_pretty(&found)?)?;
+    } else if found.is_empty() {
+        terminal.line("no transcripts")?;
+    } else {
+        let columns = ["channel", "conversation", "created", "last", "activities", "bytes"];
+        let header = columns.map(str::to_uppercase).to_vec();
+        let text =
+            |value: &Value| printable(&value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)).to_string();
+        let rows = found.iter().map(|entry| columns.map(|column| text(&entry[column])).to_vec());
+        let mut lines = aligned(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
+        lines[0] = terminal.paint(Style::Strong, &lines[0]);
+        terminal.line(lines.join("\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(args: ShowArgs) -> anyhow::Result<ExitCode> {
+    let found = activities(&args.of, args.since.as_deref()).await?;
+    let terminal = Terminal::stdout();
+    if args.json {
+        terminal.line(serde_json::to_string_pretty(&found)?)?;
+    } else if found.is_empty() {
+        terminal.line("nothing is kept of this conversation")?;
+    } else {
+        terminal.line(found.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
+    let activities = match transcript::read(&args.file) {
+        Ok(activities) => activities,
+        Err(problems) => {
+            super::complain(&printable(&problems.to_string()));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let (of, body) = (&args.of, serde_json::to_vec(&activities)?);
+    Admin::find(&of.admin)?.ask(Method::PUT, &of.bot, &["transcripts", "file"], &of.query(), Some(body)).await?;
+    Terminal::stdout().line(format!("imported {} activities", activities.len()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Of {
+    fn query(&self) -> [(&str, &str); 2] {
+        [("channel", &self.channel), ("conversation", &self.conversation)]
+    }
+}
+
+async fn activities(of: &Of, since: Option<&str>) -> anyhow::Result<Vec<Object>> {
+    let since = since.map(|since| ("since", since));
+    let query: Vec<(&str, &str)> = of.query().into_iter().chain(since).collect();
+    let found = pages(&Admin::find(&of.admin)?, &of.bot, &["transcripts", "activities"], &query).await?;
+    found.into_iter().map(|activity| serde_json::from_value(activity).context("the host sent no activity")).collect()
+}
+
+/// Returns the items of all pages.
+async fn pages(admin: &Admin, bot: &str, route: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
+    let (mut items, mut token) = (Vec::new(), "0".to_owned());
+    loop {
+        let query = [query, &[("limit", "500"), ("continuation", &token)]].concat();
+        let mut page = admin.ask(Method::GET, bot, route, &query, None).await?;
+        if let Value::Array(found) = page["items"].take() {
+            items.extend(found);
+        }
+        match page["continuationToken"].as_str() {
+            Some(next) => token = next.to_owned(),
+            None => return Ok(items),
+        }
+    }
+}
+
+/// An activity on one line.
+fn line(activity: &Object) -> String {
+    let text = |member: &str| activity.get(member).and_then(Value::as_str).unwrap_or_default();
+    let from = activity.get("from").unwrap_or(&Value::Null);
+    let who = ["role", "name", "id"].iter().find_map(|member| from[*member].as_str()).unwrap_or("?");
+    let count = |member: &str| activity.get(member).and_then(Value::as_array).map_or(0, Vec::len);
+    let mut said = text("text").to_owned();
+    if count("attachments") > 0 {
+        said.push_str(&format!(" [{} attachments]", count("attachments")));
+    }
+    let kind = if text("type") == "message" {
+        String::new()
+    } else {
+        format!(" [{}]", [text("type"), text("name")].join(" ").trim())
+    };
+    printable(format!("{} {who}{kind}: {said}", text("timestamp")).trim_end()).to_string()
 }
 
 fn convert(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
@@ -51,8 +232,11 @@ fn convert(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let text = transcript::file::print(&activities)?;
-    match &args.output {
+    write(&transcript::file::print(&activities)?, args.output.as_deref())
+}
+
+fn write(text: &str, output: Option<&Path>) -> anyhow::Result<ExitCode> {
+    match output {
         Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?,
         None => Terminal::stdout().line(text.trim_end())?,
     }

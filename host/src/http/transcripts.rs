@@ -5,6 +5,7 @@
 //! | `GET …/transcripts?continuation=TOKEN` | `{"items":[{…}, …],"continuationToken":…}`, without what was said |
 //! | `GET …/transcripts/activities?channel=…&conversation=…&since=TIME&continuation=TOKEN` | the same, of activities in the order in which they were said, all or since a time (RFC 3339 with an offset) |
 //! | `GET …/transcripts/file?channel=…&conversation=…` | a `.transcript` file: an array of activities |
+//! | `PUT …/transcripts/file?channel=…&conversation=…` | the body, a `.transcript` file in either shape, becomes the transcript of the conversation; 409 where it has one |
 //! | `DELETE …/transcripts?channel=…&conversation=…` | `{"channel","conversation"}`; 404 where it has none |
 //!
 //! A page has 20 entries, or `limit`, at most 500; the token is absent at the end. What nobody said anything in has an empty
@@ -13,7 +14,8 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -23,20 +25,26 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::admin::Admin;
-use super::error::HttpError;
-use crate::activity::{ChannelInstance, ConversationKey};
-use crate::storage::transcripts::Transcript;
+use super::body;
+use super::error::{HttpError, code};
+use crate::activity::{ChannelInstance, ConversationKey, Object};
+use crate::storage::transcripts::{Transcript, TranscriptItem};
 use crate::storage::{Storage, StorageError};
+use crate::transcript;
 
 /// Entries of a page: how many by default, and at most.
 const PAGE: usize = 20;
 const PAGE_MAX: usize = 500;
+/// The largest `.transcript` file that is taken, in bytes.
+const FILE_BYTES_MAX: usize = 16 << 20;
+/// So many problems of a file are told.
+const PROBLEMS_TOLD: usize = 20;
 
 pub(super) fn routes() -> Router<Arc<Admin>> {
     Router::new()
         .route("/v1/bots/{bot}/transcripts", get(list).delete(delete))
         .route("/v1/bots/{bot}/transcripts/activities", get(activities))
-        .route("/v1/bots/{bot}/transcripts/file", get(export))
+        .route("/v1/bots/{bot}/transcripts/file", get(export).put(import))
 }
 
 #[derive(Deserialize)]
@@ -119,6 +127,31 @@ impl Export {
     }
 }
 
+async fn import(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+    Query(of): Query<Of>,
+    request: Request,
+) -> Result<Json<Value>, HttpError> {
+    let conversation = of.key(admin.bot(&name)?.name());
+    let file = body::read(request, FILE_BYTES_MAX, "16 MiB").await?;
+    let text = std::str::from_utf8(&file).map_err(|_| HttpError::bad_argument("the file is not UTF-8"))?;
+    let activities = transcript::file::parse(text.trim_start_matches('\u{feff}')).map_err(|problems| {
+        let lines = problems.iter().map(|problem| format!("line {}: {}", problem.line, problem.message));
+        HttpError::bad_argument("the body is no transcript").problems(lines.take(PROBLEMS_TOLD).collect())
+    })?;
+    if activities.is_empty() {
+        return Err(HttpError::bad_argument("the transcript has no activities"));
+    }
+    let items: Vec<TranscriptItem> = activities.into_iter().map(item).collect();
+    let count = items.len();
+    if !admin.app.storage.import_transcript(&conversation, items).await? {
+        let message = "the conversation has a transcript; delete it first";
+        return Err(HttpError::new(StatusCode::CONFLICT, code::CONFLICT, message));
+    }
+    Ok(Json(json!({ "channel": of.channel, "conversation": of.conversation, "activities": count })))
+}
+
 async fn delete(
     State(admin): State<Arc<Admin>>,
     Path(name): Path<String>,
@@ -174,4 +207,15 @@ fn shown(transcript: &Transcript) -> Value {
         "activities": transcript.activities,
         "bytes": transcript.bytes,
     })
+}
+
+fn item(activity: Object) -> TranscriptItem {
+    let text = |member: &str| activity.get(member).and_then(Value::as_str).unwrap_or_default();
+    let account = |member: &str| activity.get(member).and_then(|account| account["id"].as_str()).unwrap_or_default();
+    let at: Option<jiff::Timestamp> = text("timestamp").parse().ok();
+    let at_ms =
+        at.and_then(|at| u64::try_from(at.as_millisecond()).ok()).unwrap_or_else(crate::turn::proactive::now_ms);
+    let by_bot = activity.get("from").is_some_and(|from| from["role"] == "bot");
+    let user = account(if by_bot { "recipient" } else { "from" }).into();
+    TranscriptItem { at_ms, user, host_id: "".into(), activity: Value::Object(activity).to_string().into() }
 }

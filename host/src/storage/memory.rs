@@ -1,6 +1,7 @@
 //! Storage in memory: bounded, and lost with the process.
 
 mod notifications;
+mod privacy;
 mod transcripts;
 
 use std::collections::{HashMap, VecDeque};
@@ -455,6 +456,16 @@ impl IdMap {
     fn channel_id(&self, conversation: &ConversationKey, host_id: &str) -> Option<Arc<str>> {
         let (owner, channel_id) = self.by_host.get(host_id)?;
         (owner == conversation).then(|| channel_id.clone())
+    }
+
+    /// Forgets the ids of a conversation, and says how many.
+    fn forget(&mut self, conversation: &ConversationKey) -> usize {
+        let before = self.by_host.len();
+        self.by_host.retain(|_, (owner, _)| owner != conversation);
+        self.by_channel.retain(|(owner, _), _| owner != conversation);
+        let Self { by_host, order, .. } = self;
+        order.retain(|host_id| by_host.contains_key(host_id));
+        before - self.by_host.len()
     }
 
     fn host_id(&self, conversation: &ConversationKey, channel_id: &str) -> Option<Arc<str>> {

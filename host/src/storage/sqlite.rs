@@ -7,6 +7,7 @@ mod commit;
 mod file;
 mod notifications;
 mod operator;
+mod privacy;
 mod transcripts;
 mod writer;
 

@@ -358,7 +358,6 @@ impl Turn {
         if notification.expires_ms.is_some_and(|expires| expires < now_ms()) {
             return self.end(notification, notification.after("expired"));
         }
-        let activity = self.activity.clone();
         let waits = !self.staged()?.stack.frames.is_empty();
         match notification.mode {
             Mode::WhenIdle if waits || self.is_behind(notification).await? => {
@@ -370,7 +369,6 @@ impl Turn {
             }
             _ => {}
         }
-        self.staged()?.said.received(&activity);
         let content = notification.content().map_err(|why| self.unfit(notification, why))?;
         let asks = !matches!(content, Content::Dialog { .. });
         self.bring(notification, content).await?;

@@ -40,6 +40,11 @@ struct State {
 }
 
 impl Scheduler {
+    /// Nothing is held for a conversation any more.
+    pub(super) fn forget(&self, key: &ConversationKey) {
+        self.state().held.remove(key);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,8 @@
 //! What of a turn goes into the transcript of its conversation, by the rules of `protocol/semantics.md` §5.
 //!
-//! What came in is as the layers of middleware let it in, what left is as the last of them let it leave. Left out: the
-//! synthetic event `ContinueConversation`, and the pieces of a stream but the last, which holds what they said.
+//! What came in is as the layers of middleware let it in, what left is as the last of them let it leave. Left out: events
+//! of the host's own, such as `ContinueConversation` of a notification, and the pieces of a stream but the last, which
+//! holds what they said.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ impl Said {
 
     /// The activity that the layers let in.
     pub(super) fn received(&mut self, activity: &Activity) {
-        if !self.kept || activity.str("name") == "ContinueConversation" {
+        if !self.kept {
             return;
         }
         let object = activity.object();

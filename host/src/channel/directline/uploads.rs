@@ -30,6 +30,7 @@ struct Files {
 }
 
 struct Stored {
+    conversation: Arc<str>,
     upload: Arc<Upload>,
     at: Instant,
 }
@@ -50,16 +51,19 @@ impl Uploads {
         Self { bytes_max: BYTES_MAX.max(upload_bytes_max.saturating_mul(4)), files: Mutex::default() }
     }
 
-    /// Keeps a file and returns its id.
+    /// Keeps a file of a conversation and returns its id.
     ///
     /// # Errors
     /// Where the system has no random bits.
-    pub fn put(&self, upload: Upload) -> anyhow::Result<String> {
+    pub fn put(&self, conversation: &Arc<str>, upload: Upload) -> anyhow::Result<String> {
         let id = DirectLine::new_id()?;
         let mut files = self.lock();
         files.bytes += upload.bytes.len();
         files.order.push_back(id.clone());
-        files.by_id.insert(id.clone(), Stored { upload: Arc::new(upload), at: Instant::now() });
+        files.by_id.insert(
+            id.clone(),
+            Stored { conversation: conversation.clone(), upload: Arc::new(upload), at: Instant::now() },
+        );
         files.trim(self.bytes_max);
         Ok(id)
     }
@@ -69,6 +73,20 @@ impl Uploads {
         let mut files = self.lock();
         files.trim(self.bytes_max);
         files.by_id.get(id).map(|stored| stored.upload.clone())
+    }
+
+    /// Forgets the files of a conversation.
+    pub(super) fn forget(&self, conversation: &str) {
+        let mut files = self.lock();
+        let Files { by_id, order, bytes } = &mut *files;
+        by_id.retain(|_, stored| {
+            let goes = *stored.conversation == *conversation;
+            if goes {
+                *bytes -= stored.upload.bytes.len();
+            }
+            !goes
+        });
+        order.retain(|id| by_id.contains_key(id));
     }
 
     fn lock(&self) -> MutexGuard<'_, Files> {
@@ -103,10 +121,10 @@ mod tests {
     #[test]
     fn the_oldest_files_make_room() {
         let uploads = Uploads::new(BYTES_MAX / 4);
-        let first = uploads.put(upload(BYTES_MAX / 2)).unwrap();
-        let second = uploads.put(upload(BYTES_MAX / 2)).unwrap();
+        let first = uploads.put(&"c".into(), upload(BYTES_MAX / 2)).unwrap();
+        let second = uploads.put(&"c".into(), upload(BYTES_MAX / 2)).unwrap();
         assert!(uploads.get(&first).is_some() && uploads.get(&second).is_some());
-        let third = uploads.put(upload(1)).unwrap();
+        let third = uploads.put(&"c".into(), upload(1)).unwrap();
         assert!(uploads.get(&first).is_none());
         assert_eq!(uploads.get(&third).unwrap().bytes.len(), 1);
         assert_eq!(third.len(), 32);
@@ -115,11 +133,21 @@ mod tests {
     #[test]
     fn there_is_a_bound_on_their_number_too() {
         let uploads = Uploads::new(1);
-        let first = uploads.put(upload(0)).unwrap();
+        let first = uploads.put(&"c".into(), upload(0)).unwrap();
         for _ in 0..FILES_MAX {
-            uploads.put(upload(0)).unwrap();
+            uploads.put(&"c".into(), upload(0)).unwrap();
         }
         assert!(uploads.get(&first).is_none());
         assert_eq!(uploads.lock().by_id.len(), FILES_MAX);
+    }
+
+    #[test]
+    fn a_conversation_that_is_forgotten_takes_its_files_along() {
+        let uploads = Uploads::new(0);
+        let (gone, stays) =
+            (uploads.put(&"gone".into(), upload(5)).unwrap(), uploads.put(&"c".into(), upload(7)).unwrap());
+        uploads.forget("gone");
+        assert!(uploads.get(&gone).is_none() && uploads.get(&stays).is_some());
+        assert_eq!(uploads.lock().bytes, 7);
     }
 }

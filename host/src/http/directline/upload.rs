@@ -57,7 +57,7 @@ pub(super) async fn take(
     let (secure, host) = reached_by(&parts)?;
     let mut urls = Vec::with_capacity(files.len());
     for file in &files {
-        let id = local.app.directline.uploads().put(file.clone()).map_err(HttpError::internal)?;
+        let id = local.app.directline.uploads().put(conversation.id(), file.clone()).map_err(HttpError::internal)?;
         urls.push(format!("http{secure}://{host}{}", attachments::path(&id)));
     }
     attach(&mut activity, &files, urls);

@@ -1,6 +1,6 @@
 //! References and notifications in memory.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -147,10 +147,26 @@ impl Proactive {
         waiting.map(|known| known.end("cancelled")).is_some()
     }
 
-    fn forget(&mut self, conversation: &ConversationKey) -> bool {
+    pub(super) fn forget(&mut self, conversation: &ConversationKey) -> bool {
         self.notifications.retain(|_, known| known.notification.conversation != *conversation);
         let known = self.contacts.remove(conversation);
         known.is_some_and(|known| self.order.remove(&known.number).is_some())
+    }
+
+    /// Forgets that a user was heard in a conversation. False: they were not.
+    pub(super) fn forget_user(&mut self, conversation: &ConversationKey, user: &str) -> bool {
+        let Some(known) = self.contacts.get_mut(conversation) else { return false };
+        if *known.reference.user == *user {
+            let nobody = Reference { user: "".into(), ..known.reference.clone() };
+            let text = with_user_of(r#"{"user":{"id":""}}"#, &nobody.text);
+            known.reference = Reference { text, ..nobody };
+        }
+        known.users.remove(user).is_some()
+    }
+
+    /// Who was heard in which conversation.
+    pub(super) fn users(&self) -> impl Iterator<Item = (&ConversationKey, BTreeSet<Arc<str>>)> {
+        self.contacts.iter().map(|(key, known)| (key, known.users.keys().cloned().collect()))
     }
 
     /// Those that wait, by the time at which they are due.

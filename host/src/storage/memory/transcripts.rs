@@ -1,6 +1,6 @@
 //! Transcripts in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -77,6 +77,36 @@ impl Kept {
             self.ids.remove(&item.host_id);
         }
         true
+    }
+
+    /// Deletes what a user said and got in a conversation, and says how much.
+    pub(super) fn delete_user(&mut self, conversation: &ConversationKey, user: &str) -> usize {
+        let place = self.places.get(conversation);
+        let Some(entry) = place.and_then(|place| self.transcripts.get_mut(place)) else { return 0 };
+        let before = entry.items.len();
+        let bytes = entry.bytes;
+        entry.items.retain(|_, item| {
+            let goes = *item.user == *user;
+            if goes {
+                entry.bytes -= item.activity.len() as u64;
+                self.ids.remove(&item.host_id);
+            }
+            !goes
+        });
+        self.bytes -= bytes - entry.bytes;
+        let (deleted, is_empty) = (before - entry.items.len(), entry.items.is_empty());
+        if is_empty {
+            self.delete(conversation);
+        }
+        deleted
+    }
+
+    /// Who said or got something in which conversation.
+    pub(super) fn users(&self) -> impl Iterator<Item = (&ConversationKey, BTreeSet<Arc<str>>)> {
+        let users = |entry: &Entry| -> BTreeSet<Arc<str>> {
+            entry.items.values().map(|item| item.user.clone()).filter(|user| !user.is_empty()).collect()
+        };
+        self.transcripts.values().map(move |entry| (&entry.conversation, users(entry)))
     }
 
     /// Deletes the first item of a transcript.

@@ -87,6 +87,13 @@ pub(super) fn append(
                    VALUES (?, ?, ?, ?, ?, ?, ?)";
         run(connection, sql, params![bot, channel, conversation, item.at_ms, item.user, item.host_id, item.activity])?;
     }
+    let mut users: Vec<&str> = items.iter().map(|item| &*item.user).filter(|user| !user.is_empty()).collect();
+    users.sort_unstable();
+    users.dedup();
+    for user in users {
+        let sql = "INSERT OR IGNORE INTO transcript_users (bot, channel, conversation, user) VALUES (?, ?, ?, ?)";
+        run(connection, sql, params![bot, channel, conversation, user])?;
+    }
     let bytes: usize = items.iter().map(|item| item.activity.len()).sum();
     let sql = "INSERT INTO transcripts (bot, channel, conversation, first_ms, last_ms, activities, bytes) \
                VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (bot, channel, conversation) DO UPDATE SET \
@@ -109,6 +116,7 @@ pub(super) fn delete(connection: &Connection, conversation: &ConversationKey) ->
     let (bot, channel, conversation) = columns(conversation);
     let of = params![bot, channel, conversation];
     run(connection, "DELETE FROM transcript_items WHERE bot = ? AND channel = ? AND conversation = ?", of)?;
+    run(connection, "DELETE FROM transcript_users WHERE bot = ? AND channel = ? AND conversation = ?", of)?;
     let sql = "DELETE FROM transcripts WHERE bot = ? AND channel = ? AND conversation = ?";
     run(connection, sql, of).map(|deleted| deleted > 0)
 }

@@ -17,3 +17,10 @@ CREATE TABLE transcripts (
 ) STRICT;
 CREATE INDEX transcripts_by_place ON transcripts (bot, number);
 CREATE INDEX transcripts_by_age ON transcripts (bot, first_ms);
+
+-- Who said or got something in a transcript, so that a user can be forgotten.
+CREATE TABLE transcript_users (
+    bot TEXT NOT NULL, channel TEXT NOT NULL, conversation TEXT NOT NULL, user TEXT NOT NULL,
+    PRIMARY KEY (bot, channel, conversation, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX transcript_users_by_user ON transcript_users (bot, channel, user);
