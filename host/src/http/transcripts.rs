@@ -69,7 +69,7 @@ async fn list(
     let bot = admin.bot(&name)?;
     let found = admin.app.storage.transcripts(bot.name(), page.after, page.limit()).await?;
     let last = found.last().map(|transcript| transcript.place);
-    Ok(page.answer(found.iter().map(shown).collect(), last))
+    Ok(page.answer(&found.iter().map(shown).collect::<Vec<_>>(), last))
 }
 
 async fn activities(
@@ -81,7 +81,7 @@ async fn activities(
     let conversation = of.key(admin.bot(&name)?.name());
     let found = admin.app.storage.transcript(&conversation, page.since_ms()?, page.after, page.limit()).await?;
     let last = found.last().map(|(place, _)| *place);
-    Ok(page.answer(found.into_iter().map(|(_, activity)| Value::Object(activity)).collect(), last))
+    Ok(page.answer(&found.into_iter().map(|(_, activity)| Value::Object(activity)).collect::<Vec<_>>(), last))
 }
 
 /// Written page by page, so that a long transcript takes no more memory than a short one.
@@ -186,7 +186,7 @@ impl Page {
     }
 
     /// A page that is full may have a next one.
-    fn answer(&self, items: Vec<Value>, last: Option<u64>) -> Json<Value> {
+    fn answer(&self, items: &[Value], last: Option<u64>) -> Json<Value> {
         let is_full = items.len() == self.limit();
         let mut answer = json!({ "items": items });
         if let Some(last) = last.filter(|_| is_full) {

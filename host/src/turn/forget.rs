@@ -68,6 +68,7 @@ impl Turns {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused(error: StorageError) -> Refusal {
     Refusal::Storage(error.to_string())
 }
