@@ -23,6 +23,11 @@ pub struct Address {
 /// A peer that takes activities. Calls for one conversation come one after the other; the implementation need not order.
 #[async_trait]
 pub trait Channel: Send + Sync {
+    /// Whether activities may go to this `serviceUrl` at all. What may not is never kept as the way to a conversation.
+    fn admits(&self, _service_url: &str) -> bool {
+        true
+    }
+
     /// Delivers a new activity and returns the channel's id, empty where it gives none. All ids in it are the channel's.
     async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError>;
 

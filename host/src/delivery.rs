@@ -103,6 +103,11 @@ impl Deliveries {
         self.push(&conversation, Work::Now(Box::new(Ephemeral { to, host_id, activity })));
     }
 
+    /// Whether activities for a conversation may go to this `serviceUrl` at all.
+    pub fn admits(&self, conversation: &ConversationKey, service_url: &str) -> bool {
+        self.shared.courier.channel_of(conversation).admits(service_url)
+    }
+
     /// Tells how the rows of a turn end. Called before the turn runs.
     pub fn watch(&self, turn_id: Arc<str>) -> DeliveryWatch {
         self.shared.courier.watched.watch(turn_id)

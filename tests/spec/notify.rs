@@ -446,6 +446,108 @@ async fn a_bot_that_is_added_again_is_met_again() {
     assert_eq!(notify(&host, &to_c("now", &text("three"))).await.status, 200);
 }
 
+/// An activity that names an address where nothing may go does not take the place of the one that is stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_url_that_turns_evil_is_not_kept() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    for evil in ["https://evil.example/", "http://user:pass@127.0.0.1/", "ftp://127.0.0.1/", &host.url("/")] {
+        let mut activity = said(&connector, "");
+        (activity["type"], activity["serviceUrl"]) = ("typing".into(), evil.into());
+        assert_eq!(host.post("bot", &activity).await.status, 200, "{evil}");
+    }
+    let listed = host.admin("GET", "/v1/bots/bot/references", Vec::new()).await.json();
+    assert_eq!(listed[0]["service_url"], connector.service_url());
+    assert_eq!(notify(&host, &to_c("now", &text("still here"))).await.status, 200);
+    let moved = Connector::start().await;
+    say(&host, &moved, "from elsewhere").await;
+    assert_eq!(notify(&host, &to_c("now", &text("followed"))).await.status, 200);
+    assert_eq!(moved.calls(2).await[1].text(), "followed");
+}
+
+/// The plugin whose dialog asks is swapped while something waits for its answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_dialog_comes_after_a_swap_too() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, &begin("where to?")).await;
+    let held = notify(&host, &to_c("when-idle", &text("by the way"))).await;
+    assert_eq!((held.status, &held.json()["status"]), (202, &json!("queued")));
+    let component = std::fs::read(host.component("scripted")).unwrap();
+    let reload = async {
+        let swap = host.deploy("bot", "scripted", component).await;
+        assert_eq!(swap.status, 200, "{}", swap.text);
+    };
+    let during = async { notify(&host, &to_c("now", &text("meanwhile"))).await.status };
+    let ((), during) = tokio::join!(reload, during);
+    assert!(matches!(during, 200 | 202));
+    say(&host, &connector, "home").await;
+    let expected = ["where to?", "meanwhile", "script continue \"home\"", "by the way"];
+    assert_eq!(texts(&connector, 4).await, expected);
+}
+
+/// What is asked for while the host stops is delivered by the next start, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_during_shutdown_waits_for_the_next_start() {
+    let Some(mut host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    let go_on = host.stall_at("commit:1").await;
+    let slow = said(&connector, "slow");
+    let stopping = async {
+        host.logged("the store stalls").await;
+        host.signal();
+        host.logged("stopping: accepting nothing more").await;
+        let asked = notify(&host, &to_c("now", &text("after the restart"))).await;
+        std::fs::write(&go_on, "").unwrap();
+        asked
+    };
+    let (answer, asked) = tokio::join!(host.post("bot", &slow), stopping);
+    assert!(matches!(answer.status, 200 | 202));
+    assert_eq!((asked.status, &asked.json()["status"]), (202, &json!("queued")), "{}", asked.text);
+    assert!(host.ends().await.success());
+    host.again(None).await;
+    assert_eq!(texts(&connector, 3).await, ["heard: hi", "heard: slow", "after the restart"]);
+    let id = asked.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(ended(&host, &id).await, "delivered");
+    assert_eq!(connector.calls_now().len(), 3);
+}
+
+/// Waits until a notification has ended, and returns how.
+async fn ended(host: &Host, id: &str) -> String {
+    for _ in 0..2_000 {
+        let known = host.admin("GET", &format!("/v1/bots/bot/notifications/{id}"), Vec::new()).await.json();
+        if known["status"] != "queued" {
+            return known["status"].as_str().unwrap().to_owned();
+        }
+    }
+    panic!("{id} never ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_in_the_past_is_now_and_nonsense_is_refused() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    let at = |at: &str| {
+        let mut body = to_c("now", &text("late"));
+        body["at"] = at.into();
+        body
+    };
+    assert_eq!(notify(&host, &at("2001-01-01T00:00:00Z")).await.json()["status"], "delivered");
+    for nonsense in ["soon", "2027-01-01", "* * * * *", "61 * * * * UTC", "* * * * * Mars/Olympus", "0 0 31 2 * UTC"] {
+        let refused = notify(&host, &at(nonsense)).await;
+        assert_eq!(refused.status, 400, "{nonsense}");
+        assert!(refused.text.contains("`at`"), "{}", refused.text);
+    }
+    let mut expired = to_c("now", &text("never"));
+    expired["expires"] = "2001-01-01T00:00:00Z".into();
+    assert_eq!(notify(&host, &expired).await.json()["status"], "expired");
+    assert_eq!(texts(&connector, 2).await, ["heard: hi", "late"]);
+    assert_eq!(connector.calls_now().len(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn middleware_sees_what_is_said_first() {
     let rules =

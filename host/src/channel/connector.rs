@@ -103,6 +103,10 @@ impl Connector {
 
 #[async_trait]
 impl Channel for Connector {
+    fn admits(&self, service_url: &str) -> bool {
+        self.origins.admit(service_url).is_ok()
+    }
+
     async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError> {
         let reply_to = activity.get("replyToId").and_then(Value::as_str).unwrap_or_default();
         self.call(Method::POST, to, reply_to, Some(activity)).await

@@ -248,10 +248,18 @@ impl Courier {
         self.ask(to, call).await
     }
 
+    pub(super) fn channel_of(&self, conversation: &ConversationKey) -> &Arc<dyn Channel> {
+        match conversation.channel {
+            ChannelInstance::LocalDirectLine => &self.direct_line,
+            ChannelInstance::Wire(_) => &self.connector,
+        }
+    }
+
     async fn ask(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
-        let (channel, _slot) = match to.conversation.channel {
-            ChannelInstance::LocalDirectLine => (&self.direct_line, None),
-            ChannelInstance::Wire(_) => (&self.connector, Some(self.slots.acquire(&to.service_url).await)),
+        let channel = self.channel_of(&to.conversation);
+        let _slot = match to.conversation.channel {
+            ChannelInstance::LocalDirectLine => None,
+            ChannelInstance::Wire(_) => Some(self.slots.acquire(&to.service_url).await),
         };
         let asked = async {
             match call {

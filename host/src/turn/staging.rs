@@ -229,7 +229,11 @@ impl Staging {
         }
         if turn.notification.is_none() && ends_turn {
             changes.removed = removes_the_bot(&turn.inbound.activity);
-            changes.met = Reference::of(&turn.inbound, user_of(&turn.inbound).ok());
+            // Whoever speaks for a conversation must not lead what is said first elsewhere.
+            let url = turn.inbound.activity.service_url();
+            if turn.services.deliveries.admits(&turn.inbound.key, url) {
+                changes.met = Reference::of(&turn.inbound, user_of(&turn.inbound).ok());
+            }
         }
         changes
     }

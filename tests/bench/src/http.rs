@@ -29,6 +29,11 @@ impl Connection {
         Self { address, sender: None }
     }
 
+    /// Returns another to the same address.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.address)
+    }
+
     /// Sends a request with a JSON body, or with bytes under a bearer token, and returns status and body.
     pub(crate) async fn send(
         &mut self,

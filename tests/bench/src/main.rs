@@ -15,6 +15,8 @@ mod sink;
 mod stats;
 mod storage;
 mod swap;
+mod timers;
+mod transcripts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +44,7 @@ struct Cli {
 enum Command {
     /// Run every measurement and print the table of targets and verdicts
     All {
-        /// Measure only these: in-process, peer, swap, neighbours, memory, storage, conversations
+        /// Measure only these: in-process, peer, swap, neighbours, memory, storage, conversations, transcripts, timers
         #[arg(value_name = "PART")]
         only: Vec<String>,
     },
@@ -110,7 +112,9 @@ fn single() -> anyhow::Result<tokio::runtime::Runtime> {
 async fn all(only: &[String]) -> anyhow::Result<()> {
     let lab = Lab::new().await?;
     let mut report = Report::new();
-    for part in ["in-process", "peer", "swap", "neighbours", "memory", "storage", "conversations"] {
+    for part in
+        ["in-process", "peer", "swap", "neighbours", "memory", "storage", "conversations", "transcripts", "timers"]
+    {
         if !only.is_empty() && !only.iter().any(|wanted| wanted == part) {
             continue;
         }
@@ -122,7 +126,9 @@ async fn all(only: &[String]) -> anyhow::Result<()> {
             "neighbours" => neighbours::measure(&lab, &mut report).await,
             "memory" => memory::measure(&lab, &mut report).await,
             "storage" => storage::measure(&lab, &mut report).await,
-            _ => conversations::measure(&lab, &mut report).await,
+            "conversations" => conversations::measure(&lab, &mut report).await,
+            "transcripts" => transcripts::measure(&lab, &mut report).await,
+            _ => timers::measure(&lab, &mut report).await,
         };
         if let Err(error) = result {
             report.failed(part, &error);

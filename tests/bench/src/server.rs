@@ -248,10 +248,20 @@ impl Server {
 
     /// Uploads a component for the plugin of a bot.
     pub(crate) async fn deploy(&mut self, bot: &str, component: Bytes) -> anyhow::Result<(u16, Value)> {
+        self.admin(Method::PUT, &format!("/v1/bots/{bot}/plugins/plugin"), component).await
+    }
+
+    /// Calls the admin API, and returns status and JSON.
+    pub(crate) async fn admin(&mut self, method: Method, path: &str, body: Bytes) -> anyhow::Result<(u16, Value)> {
         let (connection, token) = self.admin.as_mut().context("this server has no admin API")?;
-        let path = format!("/v1/bots/{bot}/plugins/plugin");
-        let (status, body) = connection.send(Method::PUT, &path, Some(token.as_str()), component).await?;
+        let (status, body) = connection.send(method, path, Some(token.as_str()), body).await?;
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// Returns another connection to the admin API, and its token.
+    pub(crate) fn another_admin(&self) -> anyhow::Result<(Connection, String)> {
+        let (connection, token) = self.admin.as_ref().context("this server has no admin API")?;
+        Ok((connection.another(), token.clone()))
     }
 
     /// Fails unless every bot is ready.
