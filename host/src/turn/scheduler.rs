@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::entry::{Origin, Running};
 use super::proactive::now_ms;
-use super::{Ended, Keeping, Origin, Refusal, Running, Ticket, Turn, TurnContext, Turns};
+use super::{Ended, Keeping, Refusal, Ticket, Turn, TurnContext, Turns};
 use crate::activity::ConversationKey;
 use crate::storage::StorageError;
 use crate::storage::notifications::{End, Notification};

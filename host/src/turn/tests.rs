@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use tempfile::TempDir;
@@ -11,7 +11,8 @@ use super::*;
 use crate::activity::{Activity, ChannelInstance, ConversationKey};
 use crate::channel::connector::Connector;
 use crate::channel::testing::settings;
-use crate::config::{Allocator, BotSpec, Config};
+use crate::config::{self, Allocator, BotSpec, Config};
+use crate::registry::Registry;
 use crate::storage::memory::MemoryStorage;
 
 /// Panics in the first turn it sees, and counts all.

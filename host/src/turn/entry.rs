@@ -1,0 +1,472 @@
+//! The entry of every turn: an activity is accepted, queued, run, and run again where it must be.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use serde_json::json;
+use tokio::sync::{oneshot, watch};
+use ulid::Ulid;
+
+use super::feed::RecordFeed;
+use super::hooks::Hooks;
+use super::instances::{Instances, Slots};
+use super::middleware::{self, Middleware};
+use super::queue::{Lane, Queues};
+use super::record::{Records, TurnRecord};
+use super::scheduler::Scheduler;
+use super::transcript::Said;
+use super::{Answer, Ended, Keeping, Services, Staging, Turn, TurnContext, TurnError};
+use crate::activity::{Activity, Inbound};
+use crate::config;
+use crate::registry::{Bot, Generation, Registry};
+use crate::storage::notifications::Notification;
+use crate::storage::{Accepted, Fence, KeptActivity, Lease, Owner, RedeliveryKey, StorageError};
+use crate::telemetry;
+
+/// The one entry of every activity, whatever it came through.
+pub struct Turns {
+    pub(super) services: Arc<Services>,
+    /// This host, to the other owners of its store.
+    pub(super) owner: Owner,
+    pub(super) registry: Arc<Registry>,
+    pub(super) queues: Queues,
+    /// Where turns run.
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) middleware: Arc<[Box<dyn Middleware>]>,
+    pub(super) slots: Slots,
+    pub(super) records: Records,
+    pub(super) scheduler: Scheduler,
+    pub(super) stopping: AtomicBool,
+    /// Accepted turns that have not ended.
+    pub(super) running: watch::Sender<usize>,
+}
+
+/// An accepted activity: its turn runs, or waits for its place in the conversation, whatever becomes of the caller.
+#[derive(Debug)]
+pub struct Ticket {
+    /// The turn; for a redelivery, an id that no turn has.
+    pub turn_id: Arc<str>,
+    /// The answer. Dropped without one only if the host is torn down.
+    pub answer: oneshot::Receiver<Answer>,
+    /// The turn that can be kept. None: a redelivery, whose first run answers.
+    first_run: Option<Arc<TurnContext>>,
+}
+
+impl Ticket {
+    /// A ticket for an answer that comes from elsewhere, or is there.
+    pub fn of(turn_id: Arc<str>, answer: oneshot::Receiver<Answer>) -> Self {
+        Self { turn_id, answer, first_run: None }
+    }
+
+    /// Makes sure that the activity is run even if this process dies, so that its caller may be told that it was taken.
+    ///
+    /// False where that is not so: the turn has just ended, the ticket is of a redelivery, or the store does not take it.
+    /// The caller then waits for the answer.
+    pub async fn keep(&self) -> bool {
+        let Some(turn) = &self.first_run else { return false };
+        let mut keeping = turn.keeping.lock().await;
+        if *keeping != Keeping::No {
+            return *keeping == Keeping::Kept;
+        }
+        let kept = KeptActivity {
+            turn_id: turn.turn_id.clone(),
+            conversation: turn.inbound.key.clone(),
+            activity: turn.inbound.activity.text().clone(),
+        };
+        // Noted before the store is asked: a caller that hangs up meanwhile drops this future, not what the store does,
+        // and the end of the turn must forget that too.
+        *keeping = Keeping::Kept;
+        match turn.services.storage.keep(kept).await {
+            Ok(()) => true,
+            Err(error) => {
+                *keeping = Keeping::No;
+                tracing::error!(turn = %turn.turn_id, %error, "an activity cannot be kept; its caller waits for the turn");
+                false
+            }
+        }
+    }
+}
+
+/// What begins a turn.
+pub(super) struct Origin {
+    pub(super) inbound: Inbound,
+    pub(super) turn_id: Arc<str>,
+    pub(super) mark: Option<RedeliveryKey>,
+    pub(super) keeping: Keeping,
+    pub(super) notification: Option<Notification>,
+}
+
+/// Why an activity was not accepted. Nothing of it was stored; the channel may send it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// No bot of that name: 404.
+    UnknownBot,
+    /// The operator disabled the bot: 503.
+    Disabled,
+    /// No generation of the bot could be loaded: 503 with Retry-After.
+    NoGeneration,
+    /// The conversation's queue or the host's is full; names the bound: 429 with Retry-After.
+    QueueFull(&'static str),
+    /// The host is shutting down: 503 with Retry-After.
+    ShuttingDown,
+    /// The store did not take it: 503 with Retry-After. The text is for the log.
+    Storage(String),
+}
+
+/// How often a turn runs again because another conversation wrote state that it relied on.
+const RERUNS_MAX: u32 = 3;
+/// How often a kept activity runs again whose turn failed in the host, and how long after the first failure; the delay
+/// doubles each time.
+const KEPT_RERUNS_MAX: u32 = 5;
+const KEPT_RERUN_DELAY: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 1_000 });
+/// How long a conversation is this host's without a new turn. Another owner of the store may take it over after that.
+const LEASE_TTL: Duration = Duration::from_secs(60);
+/// How long a turn waits for a conversation that another owner has, and how long between two looks.
+const LEASE_WAIT_MAX: Duration = Duration::from_secs(5);
+const LEASE_LOOK: Duration = Duration::from_millis(100);
+
+impl Turns {
+    /// Makes the entry. Turns run on `runtime`; `middleware` runs inside the host's own layers, outermost first.
+    pub fn new(
+        server: &config::Server,
+        plugins: &config::Runtime,
+        services: Services,
+        registry: Arc<Registry>,
+        middleware: Vec<Box<dyn Middleware>>,
+        runtime: tokio::runtime::Handle,
+    ) -> Self {
+        Self {
+            queues: Queues::new(runtime.clone(), server.turns_queued_per_conversation_max, server.turns_queued_max),
+            runtime,
+            services: Arc::new(services),
+            owner: Ulid::new().to_string().into(),
+            registry,
+            middleware: middleware::built_in().into_iter().chain(middleware).collect(),
+            slots: Slots::new(plugins),
+            records: Records::new(),
+            scheduler: Scheduler::default(),
+            stopping: AtomicBool::new(false),
+            running: watch::Sender::new(0),
+        }
+    }
+
+    /// Accepts an activity. It is queued behind the other turns of its conversation.
+    ///
+    /// A redelivery is not queued: its ticket yields the answer of the first run, at once or when that run ends.
+    pub async fn accept(self: &Arc<Self>, inbound: Inbound) -> Result<Ticket, Refusal> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Refusal::ShuttingDown);
+        }
+        let bot = self.registry.bot(&inbound.key.bot).ok_or(Refusal::UnknownBot)?;
+        if !bot.is_enabled() {
+            return Err(Refusal::Disabled);
+        }
+        if bot.generation().is_none() {
+            return Err(Refusal::NoGeneration);
+        }
+        let turn_id: Arc<str> = Ulid::new().to_string().into();
+        let mark = RedeliveryKey::of(&inbound);
+        if let Some(key) = &mark {
+            match self.services.storage.accept(key).await {
+                Ok(Accepted::New) => {}
+                Ok(Accepted::Running(running)) => return Ok(self.ticket_of_first_run(turn_id, running)),
+                Ok(Accepted::Duplicate(answer)) => return Ok(ready(turn_id, answer)),
+                Err(error) => return Err(Refusal::Storage(error.to_string())),
+            }
+        }
+        self.enqueue(bot, Origin { inbound, turn_id, mark, keeping: Keeping::No, notification: None }).await
+    }
+
+    /// Accepts an activity that an earlier process accepted and kept. It keeps its turn id, under which it is kept.
+    pub async fn resume(self: &Arc<Self>, kept: KeptActivity) -> Result<Ticket, Refusal> {
+        let bot = self.registry.bot(&kept.conversation.bot).ok_or(Refusal::UnknownBot)?;
+        let activity = Activity::parse(&kept.activity).map_err(|error| Refusal::Storage(error.to_string()))?;
+        let request_id = format!("resumed-{}", kept.turn_id).into();
+        let inbound = Inbound { key: kept.conversation, activity: Arc::new(activity), request_id };
+        let mark = RedeliveryKey::of(&inbound);
+        if let Some(key) = &mark {
+            match self.services.storage.accept(key).await {
+                Ok(Accepted::New) => {}
+                Ok(Accepted::Running(running)) => return Ok(self.ticket_of_first_run(kept.turn_id, running)),
+                Ok(Accepted::Duplicate(answer)) => {
+                    let forgotten = self.services.storage.forget_kept(&kept.turn_id).await;
+                    forgotten.map_err(|error| Refusal::Storage(error.to_string()))?;
+                    return Ok(ready(kept.turn_id, answer));
+                }
+                Err(error) => return Err(Refusal::Storage(error.to_string())),
+            }
+        }
+        let origin = Origin { inbound, turn_id: kept.turn_id, mark, keeping: Keeping::Kept, notification: None };
+        self.enqueue(bot, origin).await
+    }
+
+    pub(super) async fn enqueue(self: &Arc<Self>, bot: Arc<Bot>, origin: Origin) -> Result<Ticket, Refusal> {
+        let Origin { inbound, turn_id, mark, keeping, notification } = origin;
+        let lane = match (&notification, inbound.activity.kind()) {
+            (Some(_), _) => Lane::Internal,
+            (None, "invoke") => Lane::Invoke,
+            (None, _) => Lane::Channel,
+        };
+        let context = Arc::new(TurnContext {
+            turn_id: turn_id.clone(),
+            inbound,
+            services: self.services.clone(),
+            notification,
+            mark: mark.clone(),
+            keeping: tokio::sync::Mutex::new(keeping),
+        });
+        let first_run = Some(context.clone());
+        let (sender, answer) = oneshot::channel();
+        let guard = Running::start(&self.running);
+        let (turns, key, queued) = (self.clone(), context.inbound.key.clone(), Instant::now());
+        let job = async move {
+            let (answer, rest) = turns.run_to_answer(&bot, context.clone(), queued.elapsed()).await;
+            turns.after(&context, rest.as_ref());
+            // Nobody may be waiting any more: the turn is detached from its request.
+            let _ = sender.send(answer);
+            // Its instances are torn down while the answer is on its way.
+            drop(rest);
+            drop(guard);
+            turns.run_again(&bot, context).await;
+        };
+        match self.queues.push(&key, lane, job) {
+            Ok(()) => Ok(Ticket { turn_id, answer, first_run }),
+            Err(bound) => {
+                if let Some(key) = &mark {
+                    self.services.storage.release(key).await;
+                }
+                Err(Refusal::QueueFull(bound))
+            }
+        }
+    }
+
+    /// Runs a kept activity again whose turn failed in the host: its caller was told that it is taken, and sends it no
+    /// more. The conversation waits meanwhile; what still fails is left to the next start.
+    async fn run_again(&self, bot: &Arc<Bot>, context: Arc<TurnContext>) {
+        for attempt in 0..KEPT_RERUNS_MAX {
+            {
+                let mut keeping = context.keeping.lock().await;
+                if *keeping != Keeping::Kept {
+                    // Too late to be kept: the caller has its answer.
+                    *keeping = Keeping::Ended;
+                    return;
+                }
+            }
+            tokio::time::sleep(KEPT_RERUN_DELAY * (1 << attempt)).await;
+            if self.stopping.load(Ordering::Acquire) {
+                return;
+            }
+            if let Some(key) = &context.mark {
+                // It was let go when the turn failed, so a redelivery may have claimed it.
+                match self.services.storage.accept(key).await {
+                    Ok(Accepted::New) => {}
+                    Ok(Accepted::Running(_) | Accepted::Duplicate(_)) => return self.forget_kept(&context).await,
+                    Err(_) => continue,
+                }
+            }
+            let guard = Running::start(&self.running);
+            drop(self.run_to_answer(bot, context.clone(), Duration::ZERO).await);
+            drop(guard);
+        }
+        tracing::error!(bot = %bot.name(), turn = %context.turn_id,
+            "an accepted activity could not be run; it is tried again at the next start");
+    }
+
+    /// Runs one turn. A panic, which is a defect of the host or of its native middleware, is a failure of the host: the
+    /// queue would end it without an answer, and with a mark that every redelivery waits for.
+    async fn run_to_answer(
+        &self,
+        bot: &Arc<Bot>,
+        context: Arc<TurnContext>,
+        queued: Duration,
+    ) -> (Answer, Option<Turn>) {
+        let started = Instant::now();
+        let run = self.run_turn(bot, context.clone(), queued);
+        let panic = match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(ended) => return ended,
+            Err(panic) => panic_text(&*panic),
+        };
+        tracing::error!(bot = %bot.name(), turn = %context.turn_id, panic, "a turn panicked in the host");
+        telemetry::turn_ended(bot.name(), Ended::HostFailure.label(), started.elapsed());
+        self.give_up(&context).await;
+        (unavailable(), None)
+    }
+
+    /// Runs one turn, from whatever origin, to its answer. What is left of the turn is dropped by the caller.
+    async fn run_turn(&self, bot: &Arc<Bot>, context: Arc<TurnContext>, queued: Duration) -> (Answer, Option<Turn>) {
+        let started = Instant::now();
+        let Some(generation) = bot.generation() else {
+            self.give_up(&context).await;
+            return (unavailable(), None);
+        };
+        let fence = match self.lease(&context).await {
+            Ok(fence) => fence,
+            Err(error) => {
+                tracing::error!(bot = %bot.name(), turn = %context.turn_id, %error, "turn failed in the host");
+                self.give_up(&context).await;
+                return (unavailable(), None);
+            }
+        };
+        let mut reruns = 0;
+        let (turn, answer) = loop {
+            let mut turn = self.start(&context, &generation, fence);
+            match turn.run(&self.middleware).await {
+                Err(TurnError::Storage(StorageError::Conflict)) if reruns < RERUNS_MAX && !turn.has_flushed() => {
+                    reruns += 1;
+                    tracing::debug!(bot = %bot.name(), turn = %context.turn_id, reruns, "state changed, the turn runs again");
+                }
+                Err(TurnError::Storage(StorageError::Conflict)) => break turn.end_in_conflict().await,
+                answer => break (turn, answer),
+            }
+        };
+        let (mut turn, answer) = (turn, answer);
+        let answer = match answer {
+            Ok(answer) => {
+                self.forget_kept(&turn.context).await;
+                answer
+            }
+            Err(error) => {
+                turn.ended = Ended::HostFailure;
+                tracing::error!(bot = %bot.name(), turn = %turn.context.turn_id, %error, "turn failed in the host");
+                // After a flush the mark stands: a second run would send again what was flushed.
+                self.give_up(&turn.context).await;
+                unavailable()
+            }
+        };
+        telemetry::turn_ended(bot.name(), turn.ended.label(), started.elapsed());
+        self.records.push(turn.record(&answer, started.elapsed(), queued));
+        (answer, Some(turn))
+    }
+
+    /// Ends what [`Ticket::keep`] began. The commit has forgotten what was kept before it; this is for what came after.
+    async fn forget_kept(&self, context: &TurnContext) {
+        let was = std::mem::replace(&mut *context.keeping.lock().await, Keeping::Ended);
+        if was == Keeping::Kept
+            && let Err(error) = self.services.storage.forget_kept(&context.turn_id).await
+        {
+            tracing::error!(turn = %context.turn_id, %error, "an ended turn stays kept; the next start finds that it is done");
+        }
+    }
+
+    fn start(&self, context: &Arc<TurnContext>, generation: &Arc<Generation>, fence: Fence) -> Turn {
+        let hooks = Arc::new(Hooks::new(context.clone(), generation.clone(), self.middleware.clone()));
+        let said = Said::new(generation.spec.transcripts.is_some());
+        Turn {
+            staging: Some(Box::new(Staging::new(context.clone(), hooks.clone(), fence, said))),
+            activity: context.inbound.activity.clone(),
+            hooks,
+            layers_passed: 0,
+            stopped: false,
+            instances: Instances::new(self.slots.clone(), generation.plugins.len()),
+            context: context.clone(),
+            generation: generation.clone(),
+            entered: None,
+            dialog_events: 0,
+            reprompts: 0,
+            told_of_reset: false,
+            ended: Ended::Completed,
+        }
+    }
+
+    /// Makes the conversation this host's, once whoever else has it lets go.
+    async fn lease(&self, context: &TurnContext) -> Result<Fence, TurnError> {
+        let until = Instant::now() + LEASE_WAIT_MAX;
+        loop {
+            let lease = context.services.storage.lease(&context.inbound.key, &self.owner, LEASE_TTL).await;
+            match lease.map_err(TurnError::Storage)? {
+                Lease::Granted(fence) => return Ok(fence),
+                Lease::Held(_) if Instant::now() >= until => return Err(TurnError::Storage(StorageError::Fenced)),
+                Lease::Held(left) => tokio::time::sleep(left.min(LEASE_LOOK)).await,
+            }
+        }
+    }
+
+    /// Leaves no mark but the one of a flush, so that a redelivery runs again.
+    async fn give_up(&self, context: &TurnContext) {
+        if let Some(key) = &context.mark {
+            self.services.storage.release(key).await;
+        }
+    }
+
+    fn ticket_of_first_run(&self, turn_id: Arc<str>, mut running: watch::Receiver<Option<Answer>>) -> Ticket {
+        let (sender, answer) = oneshot::channel();
+        self.runtime.spawn(async move {
+            let first = running.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
+            // Released without an answer: the first run failed in the host, and so does this delivery of it.
+            let _ = sender.send(first.unwrap_or_else(unavailable));
+        });
+        Ticket::of(turn_id, answer)
+    }
+
+    /// Records of turns as they end, until [`Turns::stop`]: from now on, or after the place where a reader left off.
+    pub fn records(&self, after: Option<&str>) -> RecordFeed {
+        self.records.subscribe(after)
+    }
+
+    /// The newest records of a bot, newest first.
+    pub fn recent(&self, bot: &str) -> Vec<Arc<TurnRecord>> {
+        self.records.recent(bot)
+    }
+
+    /// Turns accepted and not ended.
+    pub fn running(&self) -> usize {
+        *self.running.borrow()
+    }
+
+    /// Turns waiting or running, as the queues count them.
+    pub fn queue_depth(&self) -> usize {
+        self.queues.depth()
+    }
+
+    /// Instance slots that turns hold, and all of them.
+    pub fn instance_slots(&self) -> (usize, usize) {
+        self.slots.used()
+    }
+
+    /// Accepts nothing more from now on. The future waits until every accepted turn has ended; the caller bounds it.
+    pub fn stop(&self) -> impl Future<Output = ()> {
+        self.stopping.store(true, Ordering::Release);
+        async move {
+            // The sender lives in self, so the channel cannot close.
+            let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
+            // Readers of the feed hold connections open, and the listeners wait for those.
+            self.records.close();
+        }
+    }
+}
+
+/// Counts a turn from its acceptance to its end.
+pub(super) struct Running(watch::Sender<usize>);
+
+impl Running {
+    pub(super) fn start(running: &watch::Sender<usize>) -> Self {
+        running.send_modify(|running| *running += 1);
+        Self(running.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| *running -= 1);
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
+}
+
+fn ready(turn_id: Arc<str>, answer: Answer) -> Ticket {
+    let (sender, receiver) = oneshot::channel();
+    let _ = sender.send(answer);
+    Ticket::of(turn_id, receiver)
+}
+
+fn unavailable() -> Answer {
+    let body = json!({"error": {"code": "ServiceUnavailable", "message": "The bot could not be run. Try again."}});
+    Answer { status: 503, body: Some(body.to_string().into()) }
+}
