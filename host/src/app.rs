@@ -113,6 +113,7 @@ async fn run(config: Config, mut options: ServeOptions, guests: Handle) -> anyho
     take_over(&app).await?;
     guests_handle.spawn(app.turns.clone().run_scheduler());
     guests_handle.spawn(retention::run(app.clone()));
+    guests_handle.spawn(app.turns.clone().run_broadcaster());
     let _watch = match config.runtime.watch {
         true => Some(file_watch::start(&config, app.registry.clone(), &Handle::current())?),
         false => None,

@@ -20,12 +20,27 @@ pub struct Address {
     pub service_url: Arc<str>,
 }
 
+/// A conversation that a channel opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Its id, never empty.
+    pub conversation: Arc<str>,
+    /// Where it is reached, if the channel says so.
+    pub service_url: Option<Arc<str>>,
+}
+
 /// A peer that takes activities. Calls for one conversation come one after the other; the implementation need not order.
 #[async_trait]
 pub trait Channel: Send + Sync {
     /// Whether activities may go to this `serviceUrl` at all. What may not is never kept as the way to a conversation.
     fn admits(&self, _service_url: &str) -> bool {
         true
+    }
+
+    /// Opens a conversation by the protocol's `ConversationParameters`. `at` says how another with the same user is reached.
+    async fn open(&self, at: &Address, _parameters: &Object) -> Result<Opened, ChannelError> {
+        let why = format!("on {} conversations are opened by their users only", at.conversation.channel);
+        Err(ChannelError::Refused { status: None, why })
     }
 
     /// Delivers a new activity and returns the channel's id, empty where it gives none. All ids in it are the channel's.

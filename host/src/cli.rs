@@ -2,6 +2,7 @@
 
 mod admin;
 mod bots;
+mod broadcast;
 mod chat;
 mod check;
 mod dead_letters;
@@ -50,6 +51,7 @@ enum Command {
     /// Let a bot of a running host answer 503; turns already accepted go on
     Disable(deploy::BotArgs),
     Notify(Box<notifications::Args>),
+    Broadcast(broadcast::Args),
     Notifications(notifications::NotificationsArgs),
     References(notifications::ReferencesArgs),
     Forget(forget::Args),
@@ -89,6 +91,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reload(args) => wait_for(deploy::swap(args, "reload")),
         Command::Enable(args) => wait_for(deploy::switch(args, true)),
         Command::Disable(args) => wait_for(deploy::switch(args, false)),
+        Command::Broadcast(args) => wait_for(broadcast::run(args)),
         Command::Notify(args) => wait_for(notifications::run(*args)),
         Command::Notifications(args) => wait_for(notifications::notifications(args)),
         Command::References(args) => wait_for(notifications::references(args)),

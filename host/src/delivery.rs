@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::activity::{ConversationKey, Object};
-use crate::channel::{Address, Channel};
+use crate::channel::{Address, Channel, ChannelError, Opened};
 use crate::config;
 use crate::storage::Storage;
 use courier::{Courier, Ephemeral, Wait};
@@ -106,6 +106,16 @@ impl Deliveries {
     /// Whether activities for a conversation may go to this `serviceUrl` at all.
     pub fn admits(&self, conversation: &ConversationKey, service_url: &str) -> bool {
         self.shared.courier.channel_of(conversation).admits(service_url)
+    }
+
+    /// Opens a conversation at the channel of another one, if the channel's rate allows it now.
+    pub async fn open(&self, at: &Address, parameters: Object) -> Result<Opened, ChannelError> {
+        let (shared, at) = (self.shared.clone(), at.clone());
+        // Connections belong to the transport's threads.
+        let opening = self.runtime.spawn(async move { shared.courier.open(&at, &parameters).await });
+        opening.await.unwrap_or_else(|_| {
+            Err(ChannelError::Ambiguous { why: "the host failed while it asked; its log says more".to_owned() })
+        })
     }
 
     /// Tells how the rows of a turn end. Called before the turn runs.

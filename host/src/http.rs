@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod body;
+mod broadcasts;
 pub mod dev;
 pub mod directline;
 pub mod error;

@@ -1,7 +1,8 @@
 //! What outlives a turn: state, dialog stacks, redelivery marks with their answers, the outbox, the id map, dead letters.
 //!
-//! One trait in four parts, shaped for several owners from the start (`design.md` §8).
+//! One trait in five parts, shaped for several owners from the start (`design.md` §8).
 
+pub mod broadcasts;
 pub mod memory;
 mod met;
 pub mod notifications;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
+use self::broadcasts::Broadcasts;
 use self::notifications::{Notifications, ProactiveChanges};
 use self::privacy::Privacy;
 use self::transcripts::{TranscriptItem, Transcripts};
@@ -330,7 +332,7 @@ impl std::error::Error for StorageError {}
 
 /// The store. Every method is atomic: it happens whole or not at all.
 #[async_trait]
-pub trait Storage: Notifications + Transcripts + Privacy {
+pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
     /// Claims an activity for its first run, or says how far that run is. Called once per delivery, before queueing.
     async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError>;
 

@@ -3,6 +3,7 @@
 //! [`Turns::accept`] takes an activity from any origin, `Turns::run_turn` owns its flow from the generation that
 //! serves it to the answer, and [`Staging`] is the one door for what it sends.
 
+pub mod broadcaster;
 mod dialogs;
 mod dispatch;
 mod entry;
@@ -11,6 +12,7 @@ mod forget;
 pub(crate) mod hooks;
 mod instances;
 pub mod middleware;
+pub mod opening;
 pub mod proactive;
 mod queue;
 mod record;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use similar_asserts::assert_eq;
 
-use crate::support::{Behaviour, Config, Connector, Host, component, expecting_replies, message, turntable};
+use crate::support::{Behaviour, Config, Connector, Host, component, expecting_replies, message, turntable, within};
 
 /// Returns the arguments that lead to the admin API of a host.
 fn admin(host: &Host) -> Vec<String> {
@@ -248,6 +248,43 @@ async fn a_bot_is_made_to_speak_and_what_it_has_yet_to_say_is_listed() {
     assert_eq!(turntable(&with_admin(&host, &forget), "").code, Some(0));
     let said = notify(&["--text", "still there?"]);
     assert!(said.code == Some(1) && said.stderr.contains("UnknownConversation"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broadcast_is_started_watched_and_ended() {
+    let Some(host) = Host::start(Config::new().bot("bot", &["scripted"])).await else { return };
+    let connector = Connector::start().await;
+    let mut activity = connector.message("hi");
+    activity["conversation"]["id"] = "c".into();
+    assert_eq!(host.post("bot", &activity).await.status, 200);
+    let ask = |words: &[&str]| turntable(&with_admin(&host, &[&["broadcast"], words].concat()), "");
+    assert_eq!(ask(&["list", "bot"]).stdout.trim(), "no broadcasts");
+    let started = ask(&["start", "bot", "--text", "sale", "--paused", "--channel", "test"]);
+    assert!(started.code == Some(0) && started.stdout.starts_with("paused "), "{started:?}");
+    assert!(started.stdout.trim().ends_with(": 1 conversations, 1 waiting"), "{started:?}");
+    let id = started.stdout.split([' ', ':']).nth(1).unwrap().to_owned();
+    assert!(ask(&["resume", "bot", &id]).stdout.starts_with("running "));
+    assert_eq!(connector.calls(2).await[1].text(), "sale");
+    let list = host.data().join("list.json");
+    std::fs::write(&list, r#"[{"channel":"test","user":"nobody"}]"#).unwrap();
+    let listed = ask(&["start", "bot", "--text", "sale", "--list", list.to_str().unwrap(), "--json"]);
+    let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+    let second = listed["id"].as_str().unwrap().to_owned();
+    let failures = async {
+        loop {
+            let failures = ask(&["failures", "bot", &second]);
+            if failures.stdout.contains("nobody") {
+                return failures;
+            }
+        }
+    };
+    let failures = within("the report", failures).await;
+    assert!(failures.stdout.contains("unknown"), "{failures:?}");
+    let all = ask(&["list", "bot"]);
+    assert!(all.stdout.contains(&id) && all.stdout.contains(&second), "{all:?}");
+    assert!(ask(&["show", "bot", &second]).stdout.contains("1 unknown"));
+    let ended = ask(&["cancel", "bot", &second]);
+    assert!(ended.code == Some(1) && ended.stderr.contains("has ended"), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

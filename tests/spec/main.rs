@@ -7,6 +7,7 @@
 mod support;
 
 mod admin;
+mod broadcast;
 mod cli;
 mod clients;
 mod clock;

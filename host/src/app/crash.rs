@@ -3,8 +3,8 @@
 //!
 //! `TURNTABLE_CRASH=POINT:N` kills the process with SIGKILL when it gets to the point for the Nth time, and
 //! `TURNTABLE_CRASH=POINT:N:FILE` stays there until the file exists. Points: `accept`, `accepted`, `commit`, `committed`,
-//! `send`, `sent`, `noted`. Everything is a layer around the store, so that no other code knows of it: a row is sent
-//! between its claim (`send`) and its note (`sent`).
+//! `send`, `sent`, `noted`; of broadcasts `begin`, `begun`. Everything is a layer around the store, so that no other code knows
+//! of it: a row is sent between its claim (`send`) and its note (`sent`).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::activity::{ChannelInstance, ConversationKey, Object};
+use crate::storage::broadcasts::{AddedBroadcast, Broadcast, BroadcastState, Broadcasts, FailedTarget, Targets};
 use crate::storage::notifications::{Added, Notification, Notifications, Reference, ReferenceFilter};
 use crate::storage::privacy::{Forgotten, Privacy};
 use crate::storage::transcripts::{Transcript, TranscriptItem, Transcripts};
@@ -198,6 +199,10 @@ impl Notifications for Crashing {
         self.storage.references(bot, of, after, limit).await
     }
 
+    async fn meet(&self, reference: Reference) -> Result<(), StorageError> {
+        self.storage.meet(reference).await
+    }
+
     async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError> {
         self.storage.forget_reference(conversation).await
     }
@@ -208,6 +213,10 @@ impl Notifications for Crashing {
 
     async fn add_notification(&self, notification: Notification) -> Result<Added, StorageError> {
         self.storage.add_notification(notification).await
+    }
+
+    async fn notification_of_key(&self, bot: &str, key: &str) -> Result<Option<Notification>, StorageError> {
+        self.storage.notification_of_key(bot, key).await
     }
 
     async fn notification(&self, bot: &str, id: &str) -> Result<Option<Notification>, StorageError> {
@@ -298,5 +307,50 @@ impl Privacy for Crashing {
         user: &str,
     ) -> Result<Vec<(Arc<str>, bool)>, StorageError> {
         self.storage.conversations_of(bot, channel, user).await
+    }
+}
+
+#[async_trait]
+impl Broadcasts for Crashing {
+    async fn begin_targets(&self, id: &str, limit: usize) -> Result<usize, StorageError> {
+        self.at("begin").await;
+        let begun = self.storage.begin_targets(id, limit).await;
+        self.at("begun").await;
+        begun
+    }
+
+    async fn add_broadcast(&self, broadcast: Broadcast, to: Targets) -> Result<AddedBroadcast, StorageError> {
+        self.storage.add_broadcast(broadcast, to).await
+    }
+
+    async fn broadcast(&self, bot: &str, id: &str) -> Result<Option<Broadcast>, StorageError> {
+        self.storage.broadcast(bot, id).await
+    }
+
+    async fn broadcasts(&self, bot: &str) -> Result<Vec<Broadcast>, StorageError> {
+        self.storage.broadcasts(bot).await
+    }
+
+    async fn open_broadcasts(&self) -> Result<Vec<Broadcast>, StorageError> {
+        self.storage.open_broadcasts().await
+    }
+
+    async fn switch_broadcast(
+        &self,
+        bot: &str,
+        id: &str,
+        to: BroadcastState,
+    ) -> Result<Option<(bool, Broadcast)>, StorageError> {
+        self.storage.switch_broadcast(bot, id, to).await
+    }
+
+    async fn failed_targets(
+        &self,
+        bot: &str,
+        id: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<FailedTarget>, StorageError> {
+        self.storage.failed_targets(bot, id, after, limit).await
     }
 }

@@ -13,11 +13,11 @@ use anyhow::Context;
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Method, redirect, retry};
+use reqwest::{Client, Method, RequestBuilder, redirect, retry};
 use serde_json::Value;
 use url::Url;
 
-use super::{Address, Channel, ChannelError};
+use super::{Address, Channel, ChannelError, Opened};
 use crate::activity::Object;
 use crate::config;
 use origin::{Loopback, Origins};
@@ -66,15 +66,15 @@ impl Connector {
         activity_id: &str,
         activity: Option<&Object>,
     ) -> Result<Arc<str>, ChannelError> {
-        let url = self.url(to, activity_id)?;
+        let conversation: &str = &to.conversation.conversation;
+        let url = self.url(to, &["v3", "conversations", conversation, "activities", activity_id])?;
         let mut request = self.client.request(method, url);
         // The header routes calls in some deployments; an id that no header can carry goes without.
         if let Ok(conversation) = HeaderValue::from_str(&to.conversation.conversation) {
             request = request.header("x-ms-conversation-id", conversation);
         }
         if let Some(activity) = activity {
-            let body = serde_json::to_vec(activity).map_err(|error| refused(format!("not serializable: {error}")))?;
-            request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
+            request = with_body(request, activity)?;
         }
         match request.send().await {
             Ok(response) => reply::read(response).await,
@@ -82,12 +82,11 @@ impl Connector {
         }
     }
 
-    /// Returns where a call goes; an empty `activity_id` means the list of activities.
-    fn url(&self, to: &Address, activity_id: &str) -> Result<Url, ChannelError> {
+    /// Returns where a call goes; an empty last segment means the list that it would be in.
+    fn url(&self, to: &Address, path: &[&str]) -> Result<Url, ChannelError> {
         let base = self.origins.admit(&to.service_url).map_err(refused)?;
         let mut text = base.as_str().trim_end_matches('/').to_owned();
-        let conversation: &str = &to.conversation.conversation;
-        for segment in ["v3", "conversations", conversation, "activities", activity_id] {
+        for &segment in path {
             // URL parsers take these for steps in the path even when percent-encoded, so no request can carry them.
             if matches!(segment, "." | "..") {
                 return Err(refused(format!("the id \"{segment}\" cannot stand in a URL")));
@@ -107,6 +106,14 @@ impl Channel for Connector {
         self.origins.admit(service_url).is_ok()
     }
 
+    async fn open(&self, at: &Address, parameters: &Object) -> Result<Opened, ChannelError> {
+        let request = self.client.post(self.url(at, &["v3", "conversations"])?);
+        match with_body(request, parameters)?.send().await {
+            Ok(response) => reply::read_opened(response).await,
+            Err(error) => Err(reply::failure(&error)),
+        }
+    }
+
     async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError> {
         let reply_to = activity.get("replyToId").and_then(Value::as_str).unwrap_or_default();
         self.call(Method::POST, to, reply_to, Some(activity)).await
@@ -119,6 +126,11 @@ impl Channel for Connector {
     async fn delete(&self, to: &Address, id: &str) -> Result<(), ChannelError> {
         self.call(Method::DELETE, to, named(id)?, None).await.map(drop)
     }
+}
+
+fn with_body(request: RequestBuilder, body: &Object) -> Result<RequestBuilder, ChannelError> {
+    let body = serde_json::to_vec(body).map_err(|error| refused(format!("not serializable: {error}")))?;
+    Ok(request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body))
 }
 
 /// Checks that an update or delete names an activity: without one it would be a call on the whole conversation.

@@ -26,6 +26,27 @@ pub(super) struct Args {
     /// User to speak to, in the conversation in which they were heard last
     #[arg(long, value_name = "ID")]
     user: Option<String>,
+    /// Open a new conversation with the user
+    #[arg(long, requires = "user")]
+    new: bool,
+    #[command(flatten)]
+    content: ContentArgs,
+    /// When: RFC 3339 with an offset, or a cron expression with a time zone
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Name of the timer; one of the same name in the conversation is replaced
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Print what the admin API says, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// What is delivered, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct ContentArgs {
     /// How it is delivered
     #[arg(long, value_name = "MODE", default_value = "when-idle", value_parser = ["now", "when-idle", "interrupt", "cancel"])]
     mode: String,
@@ -47,20 +68,9 @@ pub(super) struct Args {
     /// Options of the dialog
     #[arg(long, value_name = "JSON", requires = "dialog")]
     options: Option<String>,
-    /// When: RFC 3339 with an offset, or a cron expression with a time zone
-    #[arg(long, value_name = "TIME")]
-    at: Option<String>,
-    /// Name of the timer; one of the same name in the conversation is replaced
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
     /// After this nothing is delivered, RFC 3339
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
-    /// Print what the admin API says, as JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    admin: AdminArgs,
 }
 
 /// List what a bot of a running host has yet to say, or cancel it
@@ -142,31 +152,45 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn body(args: &Args) -> anyhow::Result<Value> {
-    let json = |name: &str, text: &Option<String>| match text {
-        None => Ok(Value::Null),
-        Some(text) => serde_json::from_str::<Value>(text).with_context(|| format!("`{name}` is no JSON")),
-    };
-    let mut body = match (&args.text, &args.activity, &args.event, &args.dialog) {
-        (Some(text), ..) => json!({ "activity": { "type": "message", "text": text } }),
-        (_, Some(_), ..) => json!({ "activity": json("--activity", &args.activity)? }),
-        (.., Some(name), _) => json!({ "event": { "name": name, "value": json("--value", &args.value)? } }),
-        (.., Some(dialog)) => {
-            let (plugin, id) = dialog.split_once('/').context("`--dialog` is PLUGIN/ID")?;
-            json!({ "dialog": { "plugin": plugin, "id": id }, "options": json("--options", &args.options)? })
-        }
-        _ => bail!("say what is delivered: --text, --activity, --event or --dialog"),
-    };
+    let mut body = args.content.body()?;
     body["target"] = json!({ "channel": args.channel });
     let members = [("conversation", &args.conversation), ("user", &args.user)];
     for (member, id) in members.iter().filter_map(|(member, id)| Some((member, id.as_ref()?))) {
         body["target"][*member] = id.as_str().into();
     }
-    body["mode"] = args.mode.as_str().into();
-    let members = [("at", &args.at), ("name", &args.name), ("expires", &args.expires)];
+    if args.new {
+        body["target"]["new"] = true.into();
+    }
+    let members = [("at", &args.at), ("name", &args.name)];
     for (member, text) in members.iter().filter_map(|(member, text)| Some((member, text.as_ref()?))) {
         body[*member] = text.as_str().into();
     }
     Ok(body)
+}
+
+impl ContentArgs {
+    /// The members of a body for the admin API.
+    pub(super) fn body(&self) -> anyhow::Result<Value> {
+        let json = |name: &str, text: &Option<String>| match text {
+            None => Ok(Value::Null),
+            Some(text) => serde_json::from_str::<Value>(text).with_context(|| format!("`{name}` is no JSON")),
+        };
+        let mut body = match (&self.text, &self.activity, &self.event, &self.dialog) {
+            (Some(text), ..) => json!({ "activity": { "type": "message", "text": text } }),
+            (_, Some(_), ..) => json!({ "activity": json("--activity", &self.activity)? }),
+            (.., Some(name), _) => json!({ "event": { "name": name, "value": json("--value", &self.value)? } }),
+            (.., Some(dialog)) => {
+                let (plugin, id) = dialog.split_once('/').context("`--dialog` is PLUGIN/ID")?;
+                json!({ "dialog": { "plugin": plugin, "id": id }, "options": json("--options", &self.options)? })
+            }
+            _ => bail!("say what is delivered: --text, --activity, --event or --dialog"),
+        };
+        body["mode"] = self.mode.as_str().into();
+        if let Some(expires) = &self.expires {
+            body["expires"] = expires.as_str().into();
+        }
+        Ok(body)
+    }
 }
 
 /// Runs `turntable notifications`.

@@ -15,7 +15,7 @@ use super::rates::{Rates, Taken};
 use super::slots::Slots;
 use super::watched::{Outcome, Watched};
 use crate::activity::{ChannelInstance, ConversationKey, Object};
-use crate::channel::{Address, Channel, ChannelError};
+use crate::channel::{Address, Channel, ChannelError, Opened};
 use crate::config::{self, Ambiguous};
 use crate::storage::{Delivery, OutboxAction, OutboxRow, Storage, StorageError};
 use crate::telemetry;
@@ -246,6 +246,18 @@ impl Courier {
             telemetry::delivery_was_throttled(&to.conversation.bot, waited);
         }
         self.ask(to, call).await
+    }
+
+    /// Opens a conversation, or says when that may be tried. All that a bot opens on a channel share the buckets of one
+    /// conversation: channels count it like sends (`protocol/http.md` §2.1).
+    pub(super) async fn open(&self, at: &Address, parameters: &Object) -> Result<Opened, ChannelError> {
+        let opens = ConversationKey { conversation: "".into(), ..at.conversation.clone() };
+        if let Err(wait) = self.rates.take(&opens, &mut Taken::default()) {
+            telemetry::delivery_throttled(&opens.bot);
+            let why = "the channel's rate is used up (channel.rates)".to_owned();
+            return Err(ChannelError::NotDelivered { why, retry_after: Some(wait) });
+        }
+        self.channel_of(&at.conversation).open(at, parameters).await
     }
 
     pub(super) fn channel_of(&self, conversation: &ConversationKey) -> &Arc<dyn Channel> {

@@ -17,6 +17,10 @@
 //! | `GET /v1/bots/{bot}/notifications` | yes | `[{…}, …]`: notifications and timers that wait, by time; at most 1,000 |
 //! | `GET /v1/bots/{bot}/notifications/{id}` | yes | one, also a day after it ended |
 //! | `DELETE /v1/bots/{bot}/notifications/{id}` | yes | `{"id":…}`: it is cancelled; 409 where it has ended |
+//! | `POST /v1/bots/{bot}/broadcasts` | yes | 202: it is on its way, see `http/broadcasts.rs` |
+//! | `GET /v1/bots/{bot}/broadcasts`, `…/{id}` | yes | `[{…}, …]`, newest first; one, with its progress |
+//! | `POST /v1/bots/{bot}/broadcasts/{id}/pause`, `…/resume`, `…/cancel` | yes | the same; 409 where it has ended |
+//! | `GET /v1/bots/{bot}/broadcasts/{id}/failures?after=PLACE` | yes | `[{…}, …]`: whom it did not reach and why, 100 a page |
 //! | `GET /v1/bots/{bot}/references?after=PLACE&channel=…&user=…` | yes | `[{…}, …]`: conversations that the bot has met, all or those of a channel or a user, 100 a page; the next is after the last `place` |
 //! | `DELETE /v1/bots/{bot}/references?channel=…&conversation=…` | yes | the conversation is forgotten, with what it was owed |
 //! | `…/v1/bots/{bot}/transcripts…` | yes | see `http/transcripts.rs` |
@@ -43,6 +47,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::body;
+use super::broadcasts;
 use super::error::{HttpError, code};
 use super::guard::{self, Guard};
 pub use super::token::{Token, load as load_token, load_or_create as load_or_create_token};
@@ -68,6 +73,7 @@ pub(super) struct Admin {
 
 /// The routes of this module.
 pub fn routes(app: Arc<App>, guard: &Arc<Guard>, token: Token, metrics: PrometheusHandle) -> Router {
+    let broadcasts = broadcasts::routes(app.clone());
     let admin = Arc::new(Admin { app, metrics, uploads: Semaphore::new(UPLOADS_MAX) });
     let open = Router::new().route("/healthz", get(healthy)).route("/readyz", get(ready));
     let closed = Router::new()
@@ -82,6 +88,7 @@ pub fn routes(app: Arc<App>, guard: &Arc<Guard>, token: Token, metrics: Promethe
         .route("/v1/bots/{bot}/turns", get(turns))
         .route("/v1/bots/{bot}/notifications", get(notifications).post(notify))
         .route("/v1/bots/{bot}/notifications/{id}", get(notification).delete(cancel_notification))
+        .merge(broadcasts)
         .route("/v1/bots/{bot}/references", get(references).delete(forget_reference))
         .route("/v1/bots/{bot}/dead-letters", get(dead_letters))
         .route("/v1/bots/{bot}/dead-letters/{sequence}", delete(drop_dead_letter))

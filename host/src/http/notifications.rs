@@ -4,7 +4,7 @@
 //!
 //! | member | meaning |
 //! | --- | --- |
-//! | `target` | `{"channel", "conversation"}`, or `{"channel", "user"}`: the conversation in which the user was heard last |
+//! | `target` | `{"channel", "conversation"}`, or `{"channel", "user"}`: the conversation in which the user was heard last; with `"new": true` a new one with that user (`POST /v3/conversations` of the channel), which is kept |
 //! | `mode` | `now`, `when-idle`, `interrupt` or `cancel` (`design.md` §7); default `when-idle` |
 //! | `activity`, `event` or `dialog` | what is delivered: an activity, `{"name", "value"}` for the bot's handlers, or `{"plugin", "id"}` with `options` |
 //! | `at` | when: RFC 3339 with an offset, or a cron expression with a time zone; default at once |
@@ -21,10 +21,10 @@
 //! | 202 `queued` | it waits for its time, for a dialog to end, or for the channel; `id` is what to ask about |
 //! | 401 | on the public listener: not the key of the bot's `notify-key-file` |
 //! | 404 `UnknownConversation` | the bot never met the conversation or the user, or was removed from it |
-//! | 410 `ConversationGone` | the channel takes nothing for it any more (403 or 404), until it says something again |
-//! | 409 `IdempotencyKeyReused` | the key came with another body before |
-//! | 429 `Throttled` | too many turns or 1,000 notifications wait in the conversation |
-//! | 502 `DeliveryFailed` | the turn failed, or the channel refused; a dead letter says more |
+//! | 409 `IdempotencyKeyReused`, `Conflict` | the key came with another body before; a request with it is being served |
+//! | 410 `ConversationGone` | the channel takes nothing for it any more (403 or 404), until it says something again; or it opens none with the user |
+//! | 429 `Throttled` | too many turns or 1,000 notifications wait in the conversation; the channel opens no more at the moment |
+//! | 502 `DeliveryFailed` | the turn failed, or the channel refused: a dead letter says more; or it did not open the conversation, or may have: the log says more |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,15 +46,17 @@ use super::error::{HttpError, code};
 use super::guard::{self, Guard};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
+use crate::channel::ChannelError;
 use crate::delivery::Outcome;
 use crate::storage::notifications::{Added, IdempotencyKey, Mode, Notification, Reference, WAITING_MAX};
 use crate::turn::Refusal;
+use crate::turn::opening::NotOpened;
 use crate::turn::proactive::{Content, Schedule};
 
 /// The largest body, in bytes.
 pub(super) const BODY_BYTES_MAX: usize = 256 << 10;
 /// The longest key of idempotency and name of a timer, in bytes.
-const NAME_BYTES_MAX: usize = 256;
+pub(super) const NAME_BYTES_MAX: usize = 256;
 /// How long a caller waits for the channel.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -71,10 +73,13 @@ struct Asked {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Target {
     channel: String,
     conversation: Option<String>,
     user: Option<String>,
+    #[serde(default)]
+    new: bool,
 }
 
 /// The route of the public listener, for services with the key of a bot (`notify-key-file`).
@@ -105,13 +110,25 @@ async fn notify_with_key(
 /// Takes a notification for a bot and says what became of it.
 pub(super) async fn notify(app: &Arc<App>, bot: &str, headers: &HeaderMap, body: &[u8]) -> Result<Response, HttpError> {
     let asked: Asked = serde_json::from_slice(body).map_err(|error| HttpError::bad_syntax(error.to_string()))?;
-    let reference = find(app, bot, &asked.target).await?;
-    if let Some(why) = &reference.gone {
-        let message = "the channel takes nothing for this conversation any more";
-        return Err(HttpError::new(StatusCode::GONE, code::CONVERSATION_GONE, message).detail(why));
-    }
+    let mut reference = find(app, bot, &asked.target).await?;
     let mut notification = read(reference.conversation.clone(), &asked)?;
     notification.key = key_of(headers, body)?;
+    let _claim = match &notification.key {
+        Some((key, _)) if asked.target.new => Some(app.turns.claim_key(bot, key).ok_or_else(in_use)?),
+        _ => None,
+    };
+    if let Some((key, body)) = &notification.key
+        && let Some(known) = app.storage.notification_of_key(bot, key).await?
+    {
+        return answer_again(&known, body);
+    }
+    if asked.target.new {
+        reference = app.turns.open(&reference).await.map_err(not_opened)?;
+        notification.conversation = reference.conversation.clone();
+    }
+    if let Some(why) = &reference.gone {
+        return Err(gone().detail(why));
+    }
     if app.storage.waiting(&notification.conversation).await? >= WAITING_MAX {
         let message =
             format!("{WAITING_MAX} notifications wait in this conversation (notifications-waiting); cancel some");
@@ -120,10 +137,7 @@ pub(super) async fn notify(app: &Arc<App>, bot: &str, headers: &HeaderMap, body:
     let is_later = notification.due_ms > crate::turn::proactive::now_ms() || notification.cron.is_some();
     match app.storage.add_notification(notification.clone()).await? {
         Added::New => {}
-        Added::OtherBody => {
-            let message = "the Idempotency-Key came with another body before";
-            return Err(HttpError::new(StatusCode::CONFLICT, code::IDEMPOTENCY_KEY_REUSED, message));
-        }
+        Added::OtherBody => return Err(other_body()),
         Added::Known(known) => return Ok(status_answer(&known)),
     }
     if is_later {
@@ -161,15 +175,60 @@ async fn deliver(app: &Arc<App>, notification: Notification) -> Result<Response,
     let sends = outcome["sends"].as_u64().and_then(|sends| usize::try_from(sends).ok()).unwrap_or_default();
     match timeout_at(deadline, deliveries.ended(sends)).await {
         Err(_) => Ok(queued(&id)),
-        Ok(outcomes) if outcomes.contains(&Outcome::Gone) => {
-            let message = "the channel takes nothing for this conversation any more";
-            Err(HttpError::new(StatusCode::GONE, code::CONVERSATION_GONE, message))
-        }
+        Ok(outcomes) if outcomes.contains(&Outcome::Gone) => Err(gone()),
         Ok(outcomes) if outcomes.contains(&Outcome::Dead) => {
             Err(failed("the channel did not take it; it is a dead letter"))
         }
         Ok(_) => Ok(Json(json!({ "id": &*id, "status": "delivered", "sends": sends })).into_response()),
     }
+}
+
+/// What the key is of: the same body asks about it, another is a mistake.
+fn answer_again(known: &Notification, body: &[u8; 32]) -> Result<Response, HttpError> {
+    match &known.key {
+        Some((_, known_body)) if known_body == body => Ok(status_answer(known)),
+        _ => Err(other_body()),
+    }
+}
+
+pub(super) fn other_body() -> HttpError {
+    let message = "the Idempotency-Key came with another body before";
+    HttpError::new(StatusCode::CONFLICT, code::IDEMPOTENCY_KEY_REUSED, message)
+}
+
+fn in_use() -> HttpError {
+    let message = "a request with this Idempotency-Key is being served; ask again once it is answered";
+    HttpError::new(StatusCode::CONFLICT, code::CONFLICT, message).retry_after_default()
+}
+
+fn gone() -> HttpError {
+    let message = "the channel takes nothing for this conversation any more";
+    HttpError::new(StatusCode::GONE, code::CONVERSATION_GONE, message)
+}
+
+fn not_opened(why: NotOpened) -> HttpError {
+    let error = match why {
+        NotOpened::Storage(error) => return error.into(),
+        NotOpened::Channel(error) => error,
+    };
+    let answer = match &error {
+        ChannelError::Refused { status: Some(403 | 404), .. } => {
+            let message = "the channel opens no conversation between the bot and this user";
+            HttpError::new(StatusCode::GONE, code::CONVERSATION_GONE, message)
+        }
+        ChannelError::Refused { status: None, why } => HttpError::bad_argument(why.clone()),
+        ChannelError::NotDelivered { retry_after: Some(after), .. } => {
+            let message = "the channel opens no further conversation at the moment";
+            HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message).retry_after(*after)
+        }
+        ChannelError::Refused { .. } | ChannelError::NotDelivered { .. } => {
+            failed("the channel did not open the conversation; the log says why")
+        }
+        ChannelError::Ambiguous { .. } => {
+            failed("the channel may have opened the conversation, but did not say so; the log says more")
+        }
+    };
+    answer.detail(error)
 }
 
 fn failed(message: &'static str) -> HttpError {
@@ -190,12 +249,16 @@ fn status_answer(known: &Notification) -> Response {
 async fn find(app: &App, bot: &str, target: &Target) -> Result<Reference, HttpError> {
     let channel = ChannelInstance::named(&target.channel);
     let found = match (&target.conversation, &target.user) {
-        (Some(conversation), None) => {
+        (Some(conversation), None) if !target.new => {
             let key = ConversationKey { bot: bot.into(), channel, conversation: conversation.as_str().into() };
             app.storage.reference(&key).await?
         }
         (None, Some(user)) => app.storage.latest_reference(bot, &channel, user).await?,
-        _ => return Err(HttpError::bad_argument("`target` has a `channel` and one of `conversation` and `user`")),
+        _ => {
+            return Err(HttpError::bad_argument(
+                "`target` has a `channel` and one of `conversation` and `user`; `new` is for a user",
+            ));
+        }
     };
     found.ok_or_else(|| {
         let message = "the bot has not met this conversation or user on this channel, or was removed from it";
@@ -204,27 +267,13 @@ async fn find(app: &App, bot: &str, target: &Target) -> Result<Reference, HttpEr
 }
 
 fn read(conversation: ConversationKey, asked: &Asked) -> Result<Notification, HttpError> {
-    let mode = match asked.mode.as_deref() {
-        None => Mode::WhenIdle,
-        Some(name) => Mode::named(name)
-            .ok_or_else(|| HttpError::bad_argument("`mode` is one of now, when-idle, interrupt and cancel"))?,
-    };
-    let content = Content::read(&asked.content).map_err(HttpError::bad_argument)?;
-    if matches!(&content, Content::Dialog { plugin, .. } if plugin.is_empty()) {
-        return Err(HttpError::bad_argument("`dialog` must be {\"plugin\", \"id\"}: whose dialog it is"));
-    }
-    content.check(mode).map_err(HttpError::bad_argument)?;
+    let (mode, content) = read_content(asked.mode.as_deref(), &asked.content)?;
     let mut notification = Notification::new(conversation, mode, &content);
     if let Some(at) = &asked.at {
         let schedule = Schedule::read(at).map_err(|why| HttpError::bad_argument(format!("`at`: {why}")))?;
         (notification.due_ms, notification.cron) = (schedule.due_ms, schedule.cron);
     }
-    if let Some(expires) = &asked.expires {
-        let schedule = Schedule::read(expires).ok().filter(|schedule| schedule.cron.is_none());
-        let schedule =
-            schedule.ok_or_else(|| HttpError::bad_argument("`expires` is no time (RFC 3339 with an offset)"))?;
-        notification.expires_ms = Some(schedule.due_ms);
-    }
+    notification.expires_ms = asked.expires.as_deref().map(read_expires).transpose()?;
     if let Some(name) = &asked.name {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(HttpError::bad_argument(format!("`name` has 1 to {NAME_BYTES_MAX} bytes")));
@@ -234,7 +283,28 @@ fn read(conversation: ConversationKey, asked: &Asked) -> Result<Notification, Ht
     Ok(notification)
 }
 
-fn key_of(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, HttpError> {
+/// How something is delivered, and what.
+pub(super) fn read_content(mode: Option<&str>, content: &Value) -> Result<(Mode, Content), HttpError> {
+    let mode = match mode {
+        None => Mode::WhenIdle,
+        Some(name) => Mode::named(name)
+            .ok_or_else(|| HttpError::bad_argument("`mode` is one of now, when-idle, interrupt and cancel"))?,
+    };
+    let content = Content::read(content).map_err(HttpError::bad_argument)?;
+    if matches!(&content, Content::Dialog { plugin, .. } if plugin.is_empty()) {
+        return Err(HttpError::bad_argument("`dialog` must be {\"plugin\", \"id\"}: whose dialog it is"));
+    }
+    content.check(mode).map_err(HttpError::bad_argument)?;
+    Ok((mode, content))
+}
+
+pub(super) fn read_expires(expires: &str) -> Result<u64, HttpError> {
+    let schedule = Schedule::read(expires).ok().filter(|schedule| schedule.cron.is_none());
+    let schedule = schedule.ok_or_else(|| HttpError::bad_argument("`expires` is no time (RFC 3339 with an offset)"))?;
+    Ok(schedule.due_ms)
+}
+
+pub(super) fn key_of(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, HttpError> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= NAME_BYTES_MAX);
     let key = key.ok_or_else(|| {

@@ -1,6 +1,8 @@
 //! What every implementation of [`Storage`] must do. An implementation's tests call [`conforms`] with an empty store that
 //! has room for a hundred of everything.
 
+mod broadcasts;
+
 use super::notifications::{Added, End, Mode, Notification, Reference, ReferenceFilter};
 use super::transcripts::Transcript;
 use super::*;
@@ -18,6 +20,7 @@ pub(crate) async fn conforms(storage: &dyn Storage) {
     transcripts_hold_what_was_said_until_they_are_trimmed(storage).await;
     a_conversation_is_forgotten_whole(storage).await;
     a_user_is_forgotten_without_the_others(storage).await;
+    broadcasts::conform(storage).await;
 }
 
 pub(crate) fn mark(id: &str) -> RedeliveryKey {

@@ -1,5 +1,6 @@
 //! Storage in memory: bounded, and lost with the process.
 
+mod broadcasts;
 mod notifications;
 mod privacy;
 mod transcripts;
@@ -58,6 +59,7 @@ struct State {
     leases: Leases,
     proactive: notifications::Proactive,
     transcripts: transcripts::Kept,
+    broadcasts: broadcasts::Kept,
 }
 
 /// Who runs the turns of which conversation. Stores with one process at a time keep leases in memory.
@@ -205,6 +207,12 @@ impl Storage for MemoryStorage {
         }
         state.proactive.change(&commit.conversation, &commit.proactive);
         state.transcripts.append(&commit.conversation, commit.transcript);
+        if commit.proactive.removed {
+            state.broadcasts.forget(&commit.conversation);
+        }
+        for id in &commit.proactive.cancelled {
+            state.broadcasts.note_cancelled(id);
+        }
         for action in commit.outbox {
             if let OutboxAction::Send { host_id, .. } = &action {
                 state.ids.set(&commit.conversation, host_id, &"".into(), self.bounds.ids_max);
@@ -220,6 +228,9 @@ impl Storage for MemoryStorage {
             };
             state.outbox.entry(commit.conversation.clone()).or_default().push_back(row);
         }
+        let rows = state.outbox.get(&commit.conversation);
+        let sends = rows.map_or(0, |rows| rows.iter().filter(|row| row.turn_id == commit.turn_id).count());
+        state.broadcasts.note_turn(&commit.turn_id, commit.proactive.ended.as_ref(), sends);
         Ok(())
     }
 
@@ -232,6 +243,7 @@ impl Storage for MemoryStorage {
         if !state.take_row(row) {
             return Ok(());
         }
+        state.broadcasts.note_row(row, &delivery);
         match (delivery, &row.action) {
             (Delivery::Done { channel_id }, OutboxAction::Send { host_id, .. }) => {
                 state.ids.set(&row.conversation, host_id, &channel_id, self.bounds.ids_max);

@@ -155,6 +155,9 @@ pub trait Notifications: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(u64, Reference)>, StorageError>;
 
+    /// Notes how a conversation is reached that the bot opened. Those in which somebody was heard are met by their turns.
+    async fn meet(&self, reference: Reference) -> Result<(), StorageError>;
+
     /// Forgets a conversation and what it was owed. False: the bot never met it.
     async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError>;
 
@@ -163,6 +166,9 @@ pub trait Notifications: Send + Sync {
 
     /// Adds a notification. A timer of the same name, sender and conversation that waits is replaced.
     async fn add_notification(&self, notification: Notification) -> Result<Added, StorageError>;
+
+    /// Returns the notification of a bot that came with a key, within a day after it ended.
+    async fn notification_of_key(&self, bot: &str, key: &str) -> Result<Option<Notification>, StorageError>;
 
     /// Returns a notification of a bot.
     async fn notification(&self, bot: &str, id: &str) -> Result<Option<Notification>, StorageError>;

@@ -3,6 +3,7 @@
 //! A lock file makes this process the only one with the file, so leases and claims of running activities are kept in
 //! memory. Reads have connections of their own and see the last commit.
 
+mod broadcasts;
 mod commit;
 mod file;
 mod notifications;

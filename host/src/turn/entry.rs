@@ -15,6 +15,7 @@ use super::feed::RecordFeed;
 use super::hooks::Hooks;
 use super::instances::{Instances, Slots};
 use super::middleware::{self, Middleware};
+use super::opening::Keys;
 use super::queue::{Lane, Queues};
 use super::record::{Records, TurnRecord};
 use super::scheduler::Scheduler;
@@ -40,6 +41,10 @@ pub struct Turns {
     pub(super) slots: Slots,
     pub(super) records: Records,
     pub(super) scheduler: Scheduler,
+    /// Told when a broadcast may have targets to begin.
+    pub(super) broadcasting: tokio::sync::Notify,
+    /// Keys of idempotency of requests that open conversations.
+    pub(super) keys: Keys,
     pub(super) stopping: AtomicBool,
     /// Accepted turns that have not ended.
     pub(super) running: watch::Sender<usize>,
@@ -149,6 +154,8 @@ impl Turns {
             slots: Slots::new(plugins),
             records: Records::new(),
             scheduler: Scheduler::default(),
+            broadcasting: tokio::sync::Notify::new(),
+            keys: Keys::default(),
             stopping: AtomicBool::new(false),
             running: watch::Sender::new(0),
         }

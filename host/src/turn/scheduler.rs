@@ -46,6 +46,11 @@ impl Scheduler {
         self.state().held.remove(key);
     }
 
+    /// Whether most of what was begun has ended, so that what is due next begins soon.
+    pub(super) fn has_room(&self) -> bool {
+        self.state().in_flight.len() <= BATCH / 2
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,6 @@
 //! Measures Turntable. `README.md` beside the sources has method and figures; `make bench` runs `turntable-bench all`.
 
+mod broadcast;
 mod conversations;
 mod http;
 mod in_process;
@@ -44,7 +45,7 @@ struct Cli {
 enum Command {
     /// Run every measurement and print the table of targets and verdicts
     All {
-        /// Measure only these: in-process, peer, swap, neighbours, memory, storage, conversations, transcripts, timers
+        /// Measure only these: in-process, peer, swap, neighbours, memory, storage, conversations, transcripts, timers, broadcast
         #[arg(value_name = "PART")]
         only: Vec<String>,
     },
@@ -108,13 +109,24 @@ fn single() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
+const PARTS: [&str; 10] = [
+    "in-process",
+    "peer",
+    "swap",
+    "neighbours",
+    "memory",
+    "storage",
+    "conversations",
+    "transcripts",
+    "timers",
+    "broadcast",
+];
+
 /// Every part, in order. A part that cannot run is said and counts as not measured; a missed target is no error.
 async fn all(only: &[String]) -> anyhow::Result<()> {
     let lab = Lab::new().await?;
     let mut report = Report::new();
-    for part in
-        ["in-process", "peer", "swap", "neighbours", "memory", "storage", "conversations", "transcripts", "timers"]
-    {
+    for part in PARTS {
         if !only.is_empty() && !only.iter().any(|wanted| wanted == part) {
             continue;
         }
@@ -128,7 +140,8 @@ async fn all(only: &[String]) -> anyhow::Result<()> {
             "storage" => storage::measure(&lab, &mut report).await,
             "conversations" => conversations::measure(&lab, &mut report).await,
             "transcripts" => transcripts::measure(&lab, &mut report).await,
-            _ => timers::measure(&lab, &mut report).await,
+            "timers" => timers::measure(&lab, &mut report).await,
+            _ => broadcast::measure(&lab, &mut report).await,
         };
         if let Err(error) = result {
             report.failed(part, &error);

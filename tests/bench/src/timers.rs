@@ -26,7 +26,7 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
     let bot = lab.bot("bot", "echo", "")?;
     let mut server = lab.host(&lab.config_with_storage("storage.durability = 'process'", "", &bot)?, None).await?;
     server.ready().await?;
-    meet(lab, &server).await?;
+    meet(lab, &server, CONVERSATIONS).await?;
     let resident = server.resident_kib()?;
     let first_ms = now_ms()? + AHEAD.as_millis();
     schedule(&server, first_ms).await?;
@@ -43,10 +43,10 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
     Ok(())
 }
 
-/// Lets the bot meet every conversation.
-async fn meet(lab: &Lab, server: &Server) -> anyhow::Result<()> {
+/// Lets the bot meet so many conversations.
+pub(crate) async fn meet(lab: &Lab, server: &Server, conversations: usize) -> anyhow::Result<()> {
     let mut user = Connection::new(server.public);
-    for number in 0..CONVERSATIONS {
+    for number in 0..conversations {
         let activity = json!({"type": "message", "id": format!("meet-{number}"), "channelId": "bench", "text": "hi",
             "serviceUrl": format!("http://{}", lab.sink.channel), "deliveryMode": "expectReplies",
             "from": {"id": "user"}, "recipient": {"id": "bot"}, "conversation": {"id": format!("c{number}")}});
@@ -81,7 +81,7 @@ async fn schedule(server: &Server, first_ms: u128) -> anyhow::Result<()> {
 }
 
 /// Waits for so many activities at the sink, and returns when the last came, in milliseconds since 1970.
-async fn hear(lab: &Lab, count: usize) -> anyhow::Result<u128> {
+pub(crate) async fn hear(lab: &Lab, count: usize) -> anyhow::Result<u128> {
     let sink = TcpStream::connect(lab.sink.records).await.context("the sink is not there")?;
     let mut lines = BufReader::with_capacity(1 << 16, sink).lines();
     for _ in 0..count {

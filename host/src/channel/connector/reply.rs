@@ -10,7 +10,7 @@ use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
 use crate::activity::ID_BYTES_MAX;
-use crate::channel::ChannelError;
+use crate::channel::{ChannelError, Opened};
 
 /// What is read of an answer; a `{"id"}` is far smaller.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
@@ -21,12 +21,29 @@ const CORRELATION: [&str; 2] = ["x-correlating-operationid", "x-ms-request-id"];
 
 /// Reads the answer of a call. Success yields the channel's id, empty where it gave none.
 pub(super) async fn read(response: Response) -> Result<Arc<str>, ChannelError> {
+    // The status line said it: whatever follows it, the activity was taken.
+    Ok(text(&taken(response).await?, "id"))
+}
+
+/// Reads the answer of a call that opens a conversation: without its id, nothing can be said in it.
+pub(super) async fn read_opened(response: Response) -> Result<Opened, ChannelError> {
+    let body = taken(response).await?;
+    let (conversation, service_url) = (text(&body, "id"), text(&body, "serviceUrl"));
+    if conversation.is_empty() {
+        return Err(ChannelError::Ambiguous {
+            why: "the channel names no id of the conversation it opened".to_owned(),
+        });
+    }
+    Ok(Opened { conversation, service_url: Some(service_url).filter(|url| !url.is_empty()) })
+}
+
+/// The body of a success; empty ones, `null` and text that is no JSON are seen in the wild.
+async fn taken(response: Response) -> Result<Value, ChannelError> {
     let status = response.status();
     let headers = response.headers().clone();
     let body = read_bounded(response).await;
     if status.is_success() {
-        // The status line said it: whatever follows it, the activity was taken.
-        return Ok(id(&body));
+        return Ok(serde_json::from_slice(&body).unwrap_or_default());
     }
     let why = describe(status, &headers, &body);
     Err(match status {
@@ -65,11 +82,10 @@ async fn read_bounded(mut response: Response) -> Vec<u8> {
     body
 }
 
-/// Returns the `id` of a success; empty bodies, `null` and text that is no JSON are seen in the wild and have none.
-fn id(body: &[u8]) -> Arc<str> {
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let id = value.get("id").and_then(Value::as_str).unwrap_or_default();
-    if id.len() > ID_BYTES_MAX { "".into() } else { id.into() }
+/// Returns a member of a success, empty where there is none.
+fn text(body: &Value, member: &str) -> Arc<str> {
+    let text = body.get(member).and_then(Value::as_str).unwrap_or_default();
+    if text.len() > ID_BYTES_MAX { "".into() } else { text.into() }
 }
 
 fn describe(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {

@@ -109,7 +109,7 @@ impl Proactive {
         })
     }
 
-    fn add(&mut self, new: &Notification) -> Added {
+    pub(super) fn add(&mut self, new: &Notification) -> Added {
         if let Some((key, body)) = &new.key {
             let same_key = |known: &&Held| {
                 let known = &known.notification;
@@ -145,6 +145,39 @@ impl Proactive {
     fn cancel(&mut self, bot: &str, id: &str) -> bool {
         let waiting = self.waiting(bot, id);
         waiting.map(|known| known.end("cancelled")).is_some()
+    }
+
+    /// Ends those that wait and whose ids are wanted.
+    pub(super) fn cancel_all(&mut self, wanted: impl Fn(&str) -> bool) {
+        let all = self.notifications.values_mut();
+        let waiting = all.filter(|known| known.notification.ended.is_none() && wanted(&known.notification.id));
+        waiting.for_each(|known| known.end("cancelled"));
+    }
+
+    /// How a conversation is reached.
+    pub(super) fn known(&self, conversation: &ConversationKey) -> Option<&Reference> {
+        self.contacts.get(conversation).map(|known| &known.reference)
+    }
+
+    /// The conversations of a bot, each with its number.
+    pub(super) fn met(&self, bot: &str) -> impl Iterator<Item = (u64, &ConversationKey)> {
+        self.order.iter().filter(move |(_, key)| *key.bot == *bot).map(|(number, key)| (*number, key))
+    }
+
+    /// The conversation in which a user was heard last, with that user as its user.
+    pub(super) fn latest(&self, bot: &str, channel: &ChannelInstance, user: &str) -> Option<Reference> {
+        let met = self.contacts.values().filter_map(|known| {
+            let conversation = &known.reference.conversation;
+            let of_bot = *conversation.bot == *bot && conversation.channel == *channel;
+            let (user, (number, text)) = known.users.get_key_value(user).filter(|_| of_bot)?;
+            Some((*number, Reference { user: user.clone(), text: text.clone(), ..known.reference.clone() }))
+        });
+        met.max_by_key(|(number, _)| *number).map(|(_, reference)| reference)
+    }
+
+    /// How many wait in a conversation.
+    pub(super) fn count_waiting(&self, conversation: &ConversationKey) -> usize {
+        self.by_time(|known| known.notification.conversation == *conversation).len()
     }
 
     pub(super) fn forget(&mut self, conversation: &ConversationKey) -> bool {
@@ -191,14 +224,7 @@ impl Notifications for MemoryStorage {
         channel: &ChannelInstance,
         user: &str,
     ) -> Result<Option<Reference>, StorageError> {
-        let state = self.state();
-        let met = state.proactive.contacts.values().filter_map(|known| {
-            let conversation = &known.reference.conversation;
-            let of_bot = *conversation.bot == *bot && conversation.channel == *channel;
-            let (user, (number, text)) = known.users.get_key_value(user).filter(|_| of_bot)?;
-            Some((*number, Reference { user: user.clone(), text: text.clone(), ..known.reference.clone() }))
-        });
-        Ok(met.max_by_key(|(number, _)| *number).map(|(_, reference)| reference))
+        Ok(self.state().proactive.latest(bot, channel, user))
     }
 
     async fn references(
@@ -219,8 +245,15 @@ impl Notifications for MemoryStorage {
         Ok(wanted.take(limit).collect())
     }
 
+    async fn meet(&self, reference: Reference) -> Result<(), StorageError> {
+        self.state().proactive.meet(&reference);
+        Ok(())
+    }
+
     async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError> {
-        Ok(self.state().proactive.forget(conversation))
+        let mut state = self.state();
+        state.broadcasts.forget(conversation);
+        Ok(state.proactive.forget(conversation))
     }
 
     async fn mark_gone(&self, conversation: &ConversationKey, why: &str) -> Result<(), StorageError> {
@@ -233,6 +266,15 @@ impl Notifications for MemoryStorage {
 
     async fn add_notification(&self, notification: Notification) -> Result<Added, StorageError> {
         Ok(self.state().proactive.add(&notification))
+    }
+
+    async fn notification_of_key(&self, bot: &str, key: &str) -> Result<Option<Notification>, StorageError> {
+        let state = self.state();
+        let of_key = |known: &&Held| {
+            let known = &known.notification;
+            *known.conversation.bot == *bot && known.key.as_ref().is_some_and(|(known, _)| **known == *key)
+        };
+        Ok(state.proactive.notifications.values().find(of_key).map(|known| known.notification.clone()))
     }
 
     async fn notification(&self, bot: &str, id: &str) -> Result<Option<Notification>, StorageError> {
@@ -248,11 +290,16 @@ impl Notifications for MemoryStorage {
     }
 
     async fn cancel_notification(&self, bot: &str, id: &str) -> Result<bool, StorageError> {
-        Ok(self.state().proactive.cancel(bot, id))
+        let mut state = self.state();
+        let cancelled = state.proactive.cancel(bot, id);
+        if cancelled {
+            state.broadcasts.note_cancelled(id);
+        }
+        Ok(cancelled)
     }
 
     async fn waiting(&self, conversation: &ConversationKey) -> Result<usize, StorageError> {
-        Ok(self.state().proactive.by_time(|known| known.notification.conversation == *conversation).len())
+        Ok(self.state().proactive.count_waiting(conversation))
     }
 
     async fn due(

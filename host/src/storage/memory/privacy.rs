@@ -26,6 +26,7 @@ impl Privacy for MemoryStorage {
         forgotten.add("dead_letters", before - state.dead.len());
         forgotten.add("answers", state.forget_marks(key));
         forgotten.add("ids", state.ids.forget(key));
+        forgotten.add("broadcasts", state.broadcasts.forget(key));
         forgotten.add("references", usize::from(state.proactive.forget(key)));
         forgotten.add("transcripts", usize::from(state.transcripts.delete(key)));
         Ok(forgotten)
@@ -47,7 +48,9 @@ impl Privacy for MemoryStorage {
 
     async fn forget_user(&self, bot: &str, channel: &ChannelInstance, user: &str) -> Result<Forgotten, StorageError> {
         let mut forgotten = Forgotten::default();
-        let count = self.state().forget_values(|scope| {
+        let mut state = self.state();
+        forgotten.add("broadcasts", state.broadcasts.forget_user(bot, channel, user));
+        let count = state.forget_values(|scope| {
             let of_user = match &scope.owner {
                 ScopeOwner::User(of, owner) | ScopeOwner::Private(of, _, owner) => of == channel && **owner == *user,
                 ScopeOwner::Bot | ScopeOwner::Conversation(..) => false,

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Bounds, columns, conversation_of, failed, notifications, run, scope_columns, transcripts};
+use super::{Bounds, broadcasts, columns, conversation_of, failed, notifications, run, scope_columns, transcripts};
 use crate::activity::ConversationKey;
 use crate::storage::{
     Answer, Delivery, Expected, OutboxAction, OutboxRow, RedeliveryKey, StateWrite, StorageError, StoredStack,
@@ -40,6 +40,7 @@ pub(super) fn write(
     }
     notifications::change(connection, &commit.conversation, &commit.proactive)?;
     transcripts::append(connection, &commit.conversation, &commit.transcript)?;
+    broadcasts::note_turn(connection, commit)?;
     run(connection, "DELETE FROM kept WHERE turn_id = ?", params![commit.turn_id]).map(drop)
 }
 
@@ -186,6 +187,7 @@ pub(super) fn end_row(
     if run(connection, "DELETE FROM outbox WHERE sequence = ?", params![row.sequence])? == 0 {
         return Ok(false);
     }
+    broadcasts::note_row(connection, row, delivery)?;
     match (delivery, &row.action) {
         (Delivery::Done { channel_id }, OutboxAction::Send { host_id, .. }) => {
             map_id(connection, &row.conversation, host_id, channel_id, bounds.ids_max)?;

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, channel_column, columns, conversation_of, failed, run};
+use super::{SqliteStorage, broadcasts, channel_column, columns, conversation_of, failed, run};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::storage::StorageError;
 use crate::storage::notifications::{
@@ -70,6 +70,13 @@ impl Notifications for SqliteStorage {
         })
     }
 
+    async fn meet(&self, reference: Reference) -> Result<(), StorageError> {
+        let met = reference.clone();
+        self.writer.write(move |connection| meet(connection, &met)).await?;
+        self.met.stored(reference);
+        Ok(())
+    }
+
     async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError> {
         let key = conversation.clone();
         let forgotten = self.writer.write(move |connection| forget(connection, &key)).await;
@@ -92,6 +99,16 @@ impl Notifications for SqliteStorage {
 
     async fn add_notification(&self, notification: Notification) -> Result<Added, StorageError> {
         self.writer.write(move |connection| add(connection, &notification)).await
+    }
+
+    async fn notification_of_key(&self, bot: &str, key: &str) -> Result<Option<Notification>, StorageError> {
+        self.read("notification_of_key", |connection| {
+            let sql = format!(
+                "SELECT {NOTIFICATION} FROM notifications WHERE bot = ? AND key = ? AND (ended IS NULL OR ended_ms >= ?)"
+            );
+            let now = now_ms().saturating_sub(REMEMBERED_MS);
+            connection.prepare_cached(&sql)?.query_row(params![bot, key, now], notification_of).optional()
+        })
     }
 
     async fn notification(&self, bot: &str, id: &str) -> Result<Option<Notification>, StorageError> {
@@ -220,6 +237,7 @@ fn meet(connection: &Connection, reference: &Reference) -> Result<(), StorageErr
 }
 
 fn forget(connection: &Connection, conversation: &ConversationKey) -> Result<bool, StorageError> {
+    broadcasts::forget(connection, conversation)?;
     let (bot, channel, conversation) = columns(conversation);
     let of = params![bot, channel, conversation];
     run(connection, "DELETE FROM notifications WHERE bot = ? AND channel = ? AND conversation = ?", of)?;
@@ -282,7 +300,11 @@ fn end(connection: &Connection, id: &str, how: &str) -> Result<(), StorageError>
 fn cancel(connection: &Connection, bot: &str, id: &str) -> Result<bool, StorageError> {
     let sql = "UPDATE notifications SET ended = 'cancelled', ended_ms = ?, content = '{}' \
                WHERE bot = ? AND id = ? AND ended IS NULL";
-    run(connection, sql, params![now_ms(), bot, id]).map(|ended| ended > 0)
+    let cancelled = run(connection, sql, params![now_ms(), bot, id])? > 0;
+    if cancelled {
+        broadcasts::note_cancelled(connection, id)?;
+    }
+    Ok(cancelled)
 }
 
 fn reference_of(row: &Row<'_>) -> rusqlite::Result<Reference> {
@@ -314,7 +336,7 @@ fn notification_of(row: &Row<'_>) -> rusqlite::Result<Notification> {
     })
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

@@ -19,8 +19,20 @@ pub struct Report {
     pub entries: Vec<(String, u64)>,
 }
 
-const TABLES: &[&str] =
-    &["state", "stacks", "frames", "outbox", "dead_letters", "ids", "marks", "kept", "contacts", "notifications"];
+const TABLES: &[&str] = &[
+    "state",
+    "stacks",
+    "frames",
+    "outbox",
+    "dead_letters",
+    "ids",
+    "marks",
+    "kept",
+    "contacts",
+    "notifications",
+    "broadcasts",
+    "broadcast_targets",
+];
 
 /// Checks a store and returns what is wrong with it.
 pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {

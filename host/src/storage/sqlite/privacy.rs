@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::{SqliteStorage, channel_column, columns, failed, run};
+use super::{SqliteStorage, broadcasts, channel_column, columns, failed, run};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::storage::privacy::{Forgotten, Privacy};
 use crate::storage::{STARTS_MAX, StorageError};
@@ -58,6 +58,7 @@ impl Privacy for SqliteStorage {
                 }
                 let mut forgotten = Forgotten::default();
                 forgotten.add("state", count);
+                forgotten.add("broadcasts", broadcasts::forget_user(connection, &bot, &channel, &user)?);
                 Ok(forgotten)
             })
             .await
@@ -87,6 +88,7 @@ fn forget_conversation(connection: &Connection, key: &ConversationKey) -> Result
     let (bot, channel, conversation) = columns(key);
     let of = params![bot, channel, conversation];
     let mut forgotten = Forgotten::default();
+    forgotten.add("broadcasts", broadcasts::forget(connection, key)?);
     for (table, what) in TABLES {
         let sql = format!("DELETE FROM {table} WHERE bot = ? AND channel = ? AND conversation = ?");
         forgotten.add(what, run(connection, &sql, of)?);

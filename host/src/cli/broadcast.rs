@@ -1,0 +1,185 @@
+//! `turntable broadcast`: one content for many conversations of a running host.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::admin::{Admin, AdminArgs};
+use super::notifications::ContentArgs;
+use super::terminal::{Style, Terminal, aligned, printable};
+
+/// What became of targets, as the admin API counts it.
+const OUTCOMES: [&str; 8] = ["waiting", "delivered", "stopped", "expired", "failed", "gone", "unknown", "cancelled"];
+
+/// Let a bot of a running host say one thing to many
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Start(Box<StartArgs>),
+    /// List the broadcasts of a bot, newest first
+    List(OfBot),
+    /// Show how far a broadcast is
+    Show(Of),
+    /// List whom a broadcast did not reach, and why
+    Failures(Of),
+    /// Begin with nobody else until it is resumed; what has begun goes on
+    Pause(Of),
+    /// Go on with a broadcast that is paused
+    Resume(Of),
+    /// End a broadcast: what has not been said is not said any more
+    Cancel(Of),
+}
+
+/// Start a broadcast: to each conversation that the bot has met, those of a channel, or those of a list
+///
+/// Whom it is for is written down now: who is met later does not get it, and each conversation gets it once, also where the
+/// host is restarted meanwhile.
+#[derive(Debug, clap::Args)]
+struct StartArgs {
+    /// Bot that speaks
+    #[arg(value_name = "BOT")]
+    bot: String,
+    /// Only conversations of this channel
+    #[arg(long, value_name = "CHANNEL", conflicts_with = "list")]
+    channel: Option<String>,
+    /// Only these: a JSON array of {"channel", "conversation"} and {"channel", "user"}, at most 10,000
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+    #[command(flatten)]
+    content: ContentArgs,
+    /// How many conversations it begins with within a second [default: 20]
+    #[arg(long, value_name = "NUMBER")]
+    per_second: Option<u32>,
+    /// Say nothing before it is resumed
+    #[arg(long)]
+    paused: bool,
+    /// Print what the admin API says, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct OfBot {
+    /// Bot that speaks
+    #[arg(value_name = "BOT")]
+    bot: String,
+    /// Print what the admin API says, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct Of {
+    #[command(flatten)]
+    bot: OfBot,
+    /// Id of the broadcast, as listed
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.action {
+        Action::Start(args) => start(&args).await?,
+        Action::List(of) => list(&of).await?,
+        Action::Show(of) => one(&of, Method::GET, None).await?,
+        Action::Pause(of) => one(&of, Method::POST, Some("pause")).await?,
+        Action::Resume(of) => one(&of, Method::POST, Some("resume")).await?,
+        Action::Cancel(of) => one(&of, Method::POST, Some("cancel")).await?,
+        Action::Failures(of) => failures(&of).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start(args: &StartArgs) -> anyhow::Result<()> {
+    let mut body = args.content.body()?;
+    if let Some(channel) = &args.channel {
+        body["target"] = json!({ "channel": channel });
+    }
+    if let Some(path) = &args.list {
+        let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let list: Value = serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+        body["target"] = json!({ "list": list });
+    }
+    if let Some(per_second) = args.per_second {
+        body["per-second"] = per_second.into();
+    }
+    body["paused"] = args.paused.into();
+    let admin = Admin::find(&args.admin)?;
+    let started = admin.ask(Method::POST, &args.bot, &["broadcasts"], &[], Some(body.to_string().into_bytes())).await?;
+    print_one(&started, args.json)
+}
+
+async fn one(of: &Of, method: Method, switch: Option<&str>) -> anyhow::Result<()> {
+    let route: Vec<&str> = ["broadcasts", of.id.as_str()].into_iter().chain(switch).collect();
+    let broadcast = Admin::find(&of.bot.admin)?.ask(method, &of.bot.bot, &route, &[], None).await?;
+    print_one(&broadcast, of.bot.json)
+}
+
+fn print_one(broadcast: &Value, as_json: bool) -> anyhow::Result<()> {
+    let terminal = Terminal::stdout();
+    if as_json {
+        return Ok(terminal.line(serde_json::to_string_pretty(broadcast)?)?);
+    }
+    let counts = OUTCOMES.iter().filter_map(|outcome| {
+        let count = broadcast[*outcome].as_u64().filter(|count| *count > 0)?;
+        Some(format!(", {count} {outcome}"))
+    });
+    let [id, state] = ["id", "state"].map(|member| printable(broadcast[member].as_str().unwrap_or("-")));
+    Ok(terminal.line(format!("{state} {id}: {} conversations{}", broadcast["total"], counts.collect::<String>()))?)
+}
+
+async fn list(of: &OfBot) -> anyhow::Result<()> {
+    let found = Admin::find(&of.admin)?.list(&of.bot, "broadcasts").await?;
+    let columns = ["id", "state", "mode", "total", "waiting", "delivered", "failed", "gone"];
+    print_table(&found, &columns, "no broadcasts", of.json)
+}
+
+async fn failures(of: &Of) -> anyhow::Result<()> {
+    let admin = Admin::find(&of.bot.admin)?;
+    let (mut all, mut after) = (Vec::new(), "0".to_owned());
+    loop {
+        let route = ["broadcasts", of.id.as_str(), "failures"];
+        let page = admin.ask(Method::GET, &of.bot.bot, &route, &[("after", &after)], None).await?;
+        let Some(last) = page.as_array().and_then(|page| page.last()) else { break };
+        after = last["place"].to_string();
+        all.extend(page.as_array().into_iter().flatten().cloned());
+    }
+    let columns = ["channel", "conversation", "user", "outcome", "why"];
+    print_table(&all, &columns, "all were reached, or wait", of.bot.json)
+}
+
+fn print_table(entries: &[Value], columns: &[&str], none: &str, as_json: bool) -> anyhow::Result<()> {
+    let terminal = Terminal::stdout();
+    if as_json {
+        return Ok(terminal.line(serde_json::to_string_pretty(entries)?)?);
+    }
+    if entries.is_empty() {
+        return Ok(terminal.line(none)?);
+    }
+    let cell = |value: &Value| match value {
+        Value::String(text) => printable(text),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    };
+    let header = columns.iter().map(|column| column.to_uppercase()).collect();
+    let rows = entries.iter().map(|entry| columns.iter().map(|column| cell(&entry[*column])).collect());
+    let mut lines = aligned(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
+    lines[0] = terminal.paint(Style::Strong, &lines[0]);
+    Ok(terminal.line(lines.join("\n"))?)
+}
