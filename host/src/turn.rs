@@ -4,6 +4,7 @@
 //! serves it to the answer, and [`Staging`] is the one door for what it sends.
 
 pub mod broadcaster;
+mod cron;
 mod dialogs;
 mod dispatch;
 mod entry;

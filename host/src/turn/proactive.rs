@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
+use super::cron::{next_of, shortened};
 use super::hooks::{self, HOST};
 use super::{Frame, Turn, TurnContext, TurnError};
 use crate::activity::{Activity, ChannelInstance, ConversationKey, Inbound, Object};
@@ -211,20 +212,6 @@ impl Schedule {
         let due_ms = next_of(text, now_ms())?;
         Ok(Self { due_ms, cron: Some(text.into()) })
     }
-}
-
-/// When a cron expression is due next after a time, in milliseconds since 1970.
-pub(crate) fn next_of(cron: &str, after_ms: u64) -> Result<u64, String> {
-    let wrong = |error: cronexpr::Error| format!("the cron expression `{}`: {error}", shortened(cron));
-    let crontab = cronexpr::parse_crontab(cron).map_err(wrong)?;
-    let after = i64::try_from(after_ms).unwrap_or(i64::MAX);
-    let after = cronexpr::MakeTimestamp::from_millisecond(after).map_err(wrong)?;
-    let next = crontab.find_next(after).map_err(wrong)?.timestamp().as_millisecond();
-    u64::try_from(next).map_err(|_| "the cron expression has no time after now".to_owned())
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(80).collect()
 }
 
 impl Notification {
@@ -452,24 +439,11 @@ pub(crate) fn now_ms() -> u64 {
 mod tests {
     use serde_json::json;
 
-    use super::{Content, Schedule, next_of};
+    use super::{Content, Schedule};
     use crate::storage::notifications::Mode;
 
     fn ms(time: &str) -> u64 {
         u64::try_from(time.parse::<jiff::Timestamp>().unwrap().as_millisecond()).unwrap()
-    }
-
-    #[test]
-    fn daylight_saving_is_the_time_zones_business() {
-        // Half past two does not exist on the last Sunday of March, and is there twice on that of October.
-        let spring = next_of("30 2 * * * Europe/Berlin", ms("2027-03-27T12:00:00+01:00")).unwrap();
-        assert!(spring >= ms("2027-03-28T01:30:00Z") || spring == ms("2027-03-29T02:30:00+02:00"), "{spring}");
-        let first = next_of("30 2 * * * Europe/Berlin", ms("2027-10-30T12:00:00+02:00")).unwrap();
-        assert_eq!(first, ms("2027-10-31T02:30:00+02:00"));
-        assert_eq!(
-            next_of("0 9 * * 1-5 America/New_York", ms("2027-01-01T12:00:00Z")).unwrap(),
-            ms("2027-01-01T14:00:00Z")
-        );
     }
 
     #[test]

@@ -1,0 +1,182 @@
+//! When a cron expression is due, also on the days on which clocks change.
+//!
+//! Hours that are named are those of the clock on the wall: a time that a change skips is due as much later as the clock was
+//! put forward, and one that comes twice is due the first time. Where every hour counts (`*`, `*/2`), it is due in both of two
+//! hours of the same name, and in none that is skipped.
+
+use cronexpr::{Crontab, MakeTimestamp, parse_crontab};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::fmt::temporal::DateTimeParser;
+use jiff::tz::{Offset, TimeZone};
+
+/// The longest expression, in bytes.
+const BYTES_MAX: usize = 256;
+/// More minutes than any change of clocks repeats, and more changes than time zones have in the four years that are searched.
+const REPEATED_MAX: usize = 4_000;
+
+struct Cron {
+    /// Without its time zone: asked in UTC, for a search through the hours of a day with a change need not end.
+    fields: Crontab,
+    zone: TimeZone,
+    /// Whether every hour counts, and none by its name.
+    is_every_hour: bool,
+}
+
+/// When an expression of five fields and a time zone is due next after a time, in milliseconds since 1970.
+pub(super) fn next_of(text: &str, after_ms: u64) -> Result<u64, String> {
+    let cron = Cron::read(text)?;
+    let after = i64::try_from(after_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let next = cron.next(after.ok_or("the time is too late for a clock")?);
+    let next = next.map_err(|why| format!("the cron expression `{}`: {why}", shortened(text)))?;
+    u64::try_from(next.as_millisecond()).map_err(|_| "the cron expression has no time after now".to_owned())
+}
+
+/// The beginning of a text, for an error.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+impl Cron {
+    fn read(text: &str) -> Result<Self, String> {
+        if text.len() > BYTES_MAX {
+            return Err(format!("the cron expression has more than {BYTES_MAX} bytes"));
+        }
+        let wrong = |error: cronexpr::Error| format!("the cron expression `{}`: {error}", shortened(text));
+        parse_crontab(text).map_err(wrong)?;
+        let (fields, zone) = text.trim().rsplit_once(char::is_whitespace).ok_or("a cron expression has a time zone")?;
+        let zone = DateTimeParser::new().parse_time_zone(zone).map_err(|error| error.to_string())?;
+        let is_every_hour = fields.split_whitespace().nth(1).is_some_and(|hours| hours.starts_with('*'));
+        Ok(Self { fields: parse_crontab(&format!("{fields} UTC")).map_err(wrong)?, zone, is_every_hour })
+    }
+
+    fn next(&self, after: Timestamp) -> Result<Timestamp, String> {
+        if self.is_every_hour { self.next_of_every_hour(after) } else { self.next_by_the_clock(after) }
+    }
+
+    /// Goes by the clock on the wall.
+    fn next_by_the_clock(&self, after: Timestamp) -> Result<Timestamp, String> {
+        let mut clock = self.zone.to_offset(after).to_datetime(after);
+        for _ in 0..REPEATED_MAX {
+            clock = self.fields_after(clock)?;
+            let next = self.zone.to_ambiguous_timestamp(clock).compatible().map_err(|error| error.to_string())?;
+            // One before it is a time that comes the second time now.
+            if next > after {
+                return Ok(next);
+            }
+        }
+        Err("there is no next time".to_owned())
+    }
+
+    /// Goes by the time that passes: from one change of clocks to the next, hours have one name each.
+    fn next_of_every_hour(&self, after: Timestamp) -> Result<Timestamp, String> {
+        let mut from = self.zone.to_offset(after).to_datetime(after);
+        let mut offset = self.zone.to_offset(after);
+        let mut changes = self.zone.following(after);
+        for _ in 0..REPEATED_MAX {
+            let next = offset.to_timestamp(self.fields_after(from)?).map_err(|error| error.to_string())?;
+            let Some(change) = changes.next().filter(|change| change.timestamp() <= next) else { return Ok(next) };
+            offset = change.offset();
+            // The moment of the change counts too.
+            from = offset.to_datetime(change.timestamp()).saturating_sub(jiff::SignedDuration::from_nanos(1));
+        }
+        Err("there is no next time".to_owned())
+    }
+
+    /// The next time by the fields alone.
+    fn fields_after(&self, clock: DateTime) -> Result<DateTime, String> {
+        let after = Offset::UTC.to_timestamp(clock).map_err(|error| error.to_string())?;
+        let next = self.fields.find_next(MakeTimestamp(after)).map_err(|error| error.to_string())?;
+        Ok(next.datetime())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_of;
+
+    fn ms(time: &str) -> u64 {
+        u64::try_from(time.parse::<jiff::Timestamp>().unwrap().as_millisecond()).unwrap()
+    }
+
+    /// So many times after one, as they are on the clocks of their zone.
+    fn times(cron: &str, after: &str, count: usize) -> Vec<String> {
+        let zone = jiff::tz::TimeZone::get(cron.split(' ').next_back().unwrap()).unwrap();
+        let mut last = ms(after);
+        let next = |_| {
+            last = next_of(cron, last).unwrap();
+            let time = jiff::Timestamp::from_millisecond(i64::try_from(last).unwrap()).unwrap();
+            time.to_zoned(zone.clone()).strftime("%d %H:%M %:z").to_string()
+        };
+        (0..count).map(next).collect()
+    }
+
+    #[test]
+    fn a_time_that_is_skipped_is_due_later_on_the_same_day() {
+        assert_eq!(
+            times("30 2 * * * Europe/Berlin", "2027-03-27T12:00:00Z", 2),
+            ["28 03:30 +02:00", "29 02:30 +02:00"]
+        );
+        assert_eq!(
+            times("0,30 2,3 * * * Europe/Berlin", "2027-03-27T12:00:00Z", 3),
+            ["28 03:00 +02:00", "28 03:30 +02:00", "29 02:00 +02:00"]
+        );
+    }
+
+    #[test]
+    fn a_time_that_comes_twice_is_due_once() {
+        assert_eq!(
+            times("30 2 * * * Europe/Berlin", "2027-10-30T12:00:00Z", 2),
+            ["31 02:30 +02:00", "01 02:30 +01:00"]
+        );
+        // Asked between the two.
+        assert_eq!(times("30 2 * * * Europe/Berlin", "2027-10-31T01:10:00Z", 1), ["01 02:30 +01:00"]);
+    }
+
+    #[test]
+    fn every_hour_is_every_hour_that_passes() {
+        assert_eq!(
+            times("30 * * * * Europe/Berlin", "2027-10-30T23:40:00Z", 4),
+            ["31 02:30 +02:00", "31 02:30 +01:00", "31 03:30 +01:00", "31 04:30 +01:00"]
+        );
+        assert_eq!(
+            times("*/30 * * * * Europe/Berlin", "2027-03-28T00:30:00Z", 2),
+            ["28 03:00 +02:00", "28 03:30 +02:00"]
+        );
+    }
+
+    /// Clocks that are put back by half an hour, on the day of which a search by hours does not end.
+    #[test]
+    fn clocks_that_change_by_half_an_hour_are_no_trap() {
+        let zone = "Australia/Lord_Howe";
+        assert_eq!(times(&format!("30 2 4 4 * {zone}"), "2027-04-01T00:00:00Z", 1), ["04 02:30 +10:30"]);
+        let night = times(&format!("*/15 * * * * {zone}"), "2027-04-03T14:15:00Z", 4);
+        assert_eq!(night, ["04 01:30 +11:00", "04 01:45 +11:00", "04 01:30 +10:30", "04 01:45 +10:30"]);
+    }
+
+    #[test]
+    fn the_next_time_is_always_later() {
+        for zone in ["UTC", "Australia/Lord_Howe", "Africa/Casablanca", "Africa/Cairo", "America/Havana", "Asia/Beirut"]
+        {
+            for fields in ["*/15 * * * *", "0 * * * *", "0 0 * * *", "15,45 0-3 * * *"] {
+                let (mut last, end) = (ms("2027-01-01T00:00:00Z"), ms("2028-01-01T00:00:00Z"));
+                while last < end {
+                    let next = next_of(&format!("{fields} {zone}"), last).unwrap();
+                    assert!(next > last, "{fields} {zone} after {last}");
+                    last = next + 3 * 3_600_000;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nonsense_ends() {
+        for text in
+            ["0 0 31 2 * Australia/Lord_Howe", "0 24 * * * UTC", "*/0 * * * * UTC", "* * * * *", "", "* * * * * ../etc"]
+        {
+            next_of(text, ms("2027-01-01T00:00:00Z")).unwrap_err();
+        }
+        let long = format!("{} * * * * UTC", ["1"; 200].join(","));
+        assert!(next_of(&long, 0).unwrap_err().contains("256 bytes"));
+    }
+}
