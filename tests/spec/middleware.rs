@@ -380,6 +380,8 @@ async fn redact_removes_numbers_from_all_that_enters_and_leaves() {
         .replies("\"[card]\"")
         .says("call +49 171 1234567")
         .replies("heard: call [phone]")
+        .says("4111 1111 1111 1111 12/27 123")
+        .replies("heard: [card] 12/27 123")
         .await;
     // Spelled so that it becomes a number on the way out only.
     let steps =

@@ -13,7 +13,7 @@ use turntable_sdk::{Object, Value};
 #[derive(Debug, Default)]
 pub struct Redact;
 
-/// Members that say who, where and when, in the protocol's own words. Whatever else holds text is looked at.
+/// Members of an activity that say who, where and when, in the protocol's own words. Whatever else holds text is looked at.
 const ADDRESSES: &[&str] = &[
     "type",
     "id",
@@ -26,10 +26,11 @@ const ADDRESSES: &[&str] = &[
     "timestamp",
     "localTimestamp",
     "localTimezone",
-    "contentType",
-    "streamId",
     "relatesTo",
 ];
+
+/// The same within its parts, where they are texts. What a form sends back may have any other name.
+const IDS: &[&str] = &["type", "id", "contentType", "streamId"];
 
 impl Bot for Redact {
     fn manifest(&self) -> Manifest {
@@ -58,7 +59,7 @@ impl Middleware for Redact {
 fn redacted(activity: &Activity) -> Result<Passage> {
     let before = activity.clone().into_object();
     let mut object = before.clone();
-    redact_members(&mut object);
+    redact_members(&mut object, |name, _| ADDRESSES.contains(&name));
     if is_unfinished_stream(&object)
         && let Some(Value::String(text)) = object.get_mut("text")
     {
@@ -71,9 +72,17 @@ fn redacted(activity: &Activity) -> Result<Passage> {
     Ok(Passage::replace(Activity::from_object(object)))
 }
 
-fn redact_members(object: &mut Object) {
-    let members = object.iter_mut().filter(|(name, _)| !ADDRESSES.contains(&name.as_str()));
-    members.for_each(|(_, value)| redact(value));
+fn redact_members(object: &mut Object, stays: impl Fn(&str, &Value) -> bool) {
+    for (name, value) in object.iter_mut() {
+        if !stays(name, value) {
+            redact(value);
+        }
+    }
+    let names: Vec<_> = object.keys().filter_map(|name| Some((name.clone(), numbers::without(name)?))).collect();
+    for (name, without) in names {
+        let value = object.remove(&name).unwrap_or_default();
+        object.insert(without, value);
+    }
 }
 
 fn redact(value: &mut Value) {
@@ -89,7 +98,7 @@ fn redact(value: &mut Value) {
             }
         }
         Value::Array(values) => values.iter_mut().for_each(redact),
-        Value::Object(object) => redact_members(object),
+        Value::Object(object) => redact_members(object, |name, value| value.is_string() && IDS.contains(&name)),
         Value::Null | Value::Bool(_) => {}
     }
 }
@@ -130,6 +139,18 @@ mod tests {
         let Ok(Passage::Replace(activity)) = host.receives("I am at 0171 1234567") else { panic!() };
         assert_eq!(activity.text.as_deref(), Some("I am at [phone]"));
         assert_eq!(activity.from.unwrap().id, "+49 171 1234567");
+    }
+
+    #[test]
+    fn what_a_form_sends_back_is_looked_at_whatever_its_names() {
+        let host = TestHost::<Redact>::new();
+        let form = json!({ "from": "+49 171 1234567", "conversation": { "id": "Ann", "timestamp": "4111111111111111" },
+            "4111111111111111": 4111111111111111_u64, "exact": 4111111111111111.0, "id": "0171 1234567" });
+        let sent = Activity { value: Some(form), ..Activity::message("a form") };
+        let Ok(Passage::Replace(activity)) = host.intercepts_send("shop", sent) else { panic!() };
+        let expected = json!({ "from": "[phone]", "conversation": { "id": "Ann", "timestamp": "[card]" },
+            "[card]": "[card]", "exact": "[card].0", "id": "0171 1234567" });
+        assert_eq!(activity.value, Some(expected));
     }
 
     #[test]

@@ -6,29 +6,43 @@ const PHONE: &str = "[phone]";
 /// What stands in the place of digits that may become a number.
 const HELD_BACK: &str = "…";
 
+/// The longest number, in digits.
+const DIGITS_MAX: usize = 19;
+
 /// Digits from here on, at the end of an unfinished text, may become a number.
 const BEGUN: usize = 4;
 
-/// A stretch of digits and what people write between them, from a digit, `+` or `(` to a digit. Byte positions.
-#[derive(Debug, Clone)]
+/// A stretch of digits and what people write between them, from a digit, `+` or `(` to a digit. Several numbers may follow one
+/// another in it, with no more than a blank between them. Byte positions.
+#[derive(Debug, Clone, Default)]
 struct Run {
     start: usize,
     end: usize,
     digits: Vec<u8>,
-    first: char,
-    separators: usize,
+    groups: Vec<Group>,
+}
+
+/// Digits of a run with nothing between them.
+#[derive(Debug, Clone)]
+struct Group {
+    /// With the sign before it.
+    start: usize,
+    end: usize,
+    /// Which digits of the run.
+    first: usize,
+    count: usize,
+    /// Whether a blank is before it, or nothing.
+    begins: bool,
 }
 
 /// The text without its numbers; none where it has none.
 pub(crate) fn without(text: &str) -> Option<String> {
     let mut redacted = String::new();
     let mut done = 0;
-    for run in runs(text) {
-        if let Some(instead) = run.is(&text[run.start..run.end]) {
-            redacted.push_str(&text[done..run.start]);
-            redacted.push_str(instead);
-            done = run.end;
-        }
+    for (start, end, instead) in runs(text).iter().flat_map(|run| run.numbers(text)) {
+        redacted.push_str(&text[done..start]);
+        redacted.push_str(instead);
+        done = end;
     }
     (done > 0).then(|| redacted + &text[done..])
 }
@@ -47,46 +61,113 @@ fn runs(text: &str) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut open = false;
     for (position, char) in text.char_indices() {
-        let end = position + char.len_utf8();
-        match (digit(char), open) {
-            (Some(value), true) => {
-                if let Some(run) = runs.last_mut() {
-                    run.separators += usize::from(run.end < position);
-                    run.digits.push(value);
-                    run.end = end;
-                }
-            }
-            (Some(value), false) => {
-                // `+` and `(` right before it belong to it.
-                let lead = text[..position].trim_end_matches(is_gap);
-                let sign = lead.chars().next_back().filter(|char| matches!(char, '+' | '(' | '＋' | '（'));
-                let start = sign.map_or(position, |sign| lead.len() - sign.len_utf8());
-                let first = sign.unwrap_or(char);
-                runs.push(Run { start, end, digits: vec![value], first, separators: 0 });
-                open = true;
-            }
-            (None, _) => open = open && is_separator(char),
+        let Some(value) = digit(char) else {
+            open = open && is_separator(char);
+            continue;
+        };
+        if !open {
+            runs.push(Run { start: with_sign(text, position), ..Run::default() });
+            open = true;
         }
+        let Some(run) = runs.last_mut() else { continue };
+        run.end = position + char.len_utf8();
+        match run.groups.last_mut() {
+            Some(group) if group.end == position => (group.end, group.count) = (run.end, group.count + 1),
+            last => {
+                let begins = last.is_none_or(|last| text[last.end..position].contains(is_gap));
+                let start = if begins { with_sign(text, position) } else { position };
+                run.groups.push(Group { start, end: run.end, first: run.digits.len(), count: 1, begins });
+            }
+        }
+        run.digits.push(value);
     }
     runs
 }
 
+/// Where digits begin with the `+` or `(` right before them.
+fn with_sign(text: &str, position: usize) -> usize {
+    let lead = text[..position].trim_end_matches(is_gap);
+    let sign = lead.chars().next_back().filter(|char| matches!(char, '+' | '(' | '＋' | '（'));
+    sign.map_or(position, |sign| lead.len() - sign.len_utf8())
+}
+
 impl Run {
-    /// What the run is, as what stands in its place.
-    fn is(&self, text: &str) -> Option<&'static str> {
-        let count = self.digits.len();
-        if (13..=19).contains(&count) && luhn(&self.digits) {
+    /// Where numbers are, and what stands in their places.
+    fn numbers(&self, text: &str) -> Vec<(usize, usize, &'static str)> {
+        let (mut found, mut at) = (Vec::new(), 0);
+        while at < self.groups.len() {
+            // The longest that begins here.
+            let ends = (at + 1..=self.groups.len().min(at + DIGITS_MAX)).rev();
+            let number = ends.into_iter().find_map(|end| Some((end, self.is(text, at, end)?)));
+            at += 1;
+            if let Some((mut end, instead)) = number {
+                // The longest may have taken the beginning of the next; then the rest of that goes with it.
+                while instead == PHONE && self.groups.get(end).is_some_and(|next| next.count >= BEGUN) {
+                    let word = self.word_at(end);
+                    if has_date(text, &self.groups[word.clone()]) {
+                        break;
+                    }
+                    end = word.end;
+                }
+                found.push((self.groups[at - 1].start, self.groups[end - 1].end, instead));
+                at = end;
+            }
+        }
+        found
+    }
+
+    /// The groups from one to the next blank.
+    fn word_at(&self, from: usize) -> std::ops::Range<usize> {
+        let length = self.groups[from + 1..].iter().take_while(|group| !group.begins).count();
+        from..from + 1 + length
+    }
+
+    /// What these groups are together, as what stands in their place.
+    fn is(&self, text: &str, from: usize, to: usize) -> Option<&'static str> {
+        let groups = &self.groups[from..to];
+        let (first, last) = (groups.first()?, groups.last()?);
+        let digits = &self.digits[first.first..last.first + last.count];
+        let is_all = groups.len() == self.groups.len();
+        let is_card = (13..=DIGITS_MAX).contains(&digits.len()) && luhn(digits);
+        if is_card && (is_all || looks_like_a_card(groups, digits)) {
             return Some(CARD);
         }
-        let is_phone = match self.first {
-            '+' | '＋' => (7..=15).contains(&count),
-            '(' | '（' => (9..=15).contains(&count),
-            _ if self.digits.first() == Some(&0) => (9..=15).contains(&count),
-            // As it is written in North America, and elsewhere without the first zero.
-            _ => (10..=11).contains(&count) && self.separators >= 2,
-        };
-        (is_phone && !is_date(text)).then_some(PHONE)
+        let ends = self.groups.get(to).is_none_or(|next| next.begins);
+        let is_phone = first.begins && ends && is_phone(&text[first.start..last.end], groups, digits, is_all);
+        (is_phone && !has_date(text, groups)).then_some(PHONE)
     }
+}
+
+/// Whether groups of digits, beside others, are written like the number of a card: check digits alone fit one in ten.
+fn looks_like_a_card(groups: &[Group], digits: &[u8]) -> bool {
+    let last = groups.len() - 1;
+    let lengths = groups.iter().enumerate().all(|(place, group)| match place {
+        0 => group.count >= 4,
+        place => group.count >= 3 || place == last,
+    });
+    lengths && matches!(digits.first(), Some(2..=6))
+}
+
+/// Whether groups of digits are written like a telephone number.
+fn is_phone(text: &str, groups: &[Group], digits: &[u8], is_all: bool) -> bool {
+    let count = digits.len();
+    match text.chars().next() {
+        Some('+' | '＋') => (7..=15).contains(&count),
+        Some('(' | '（') => (9..=15).contains(&count),
+        _ if digits.first() == Some(&0) => (9..=15).contains(&count),
+        // As it is written in North America, and, where nothing else is there, elsewhere without the first zero.
+        _ if is_all => (10..=11).contains(&count) && groups.len() >= 3,
+        _ => {
+            let counts: Vec<usize> = groups.iter().map(|group| group.count).collect();
+            matches!(counts[..], [3, 3, 4] | [1, 3, 3, 4])
+        }
+    }
+}
+
+/// Whether groups between two blanks are a date, or all are one with an hour.
+fn has_date(text: &str, groups: &[Group]) -> bool {
+    let words = groups.chunk_by(|_, next| !next.begins).chain([groups]);
+    words.filter_map(|word| text.get(word.first()?.start..word.last()?.end)).any(is_date)
 }
 
 /// `2027-06-01`, `01.06.2027 10`, `1/6/2027`.
@@ -157,6 +238,26 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_follow_one_another_are_told_apart() {
+        for (text, expected) in [
+            ("4111 1111 1111 1111 12/27 123", "[card] 12/27 123"),
+            ("2 4111 1111 1111 1111", "2 [card]"),
+            ("12/27 4111-1111-1111-1111 0171 1234567", "12/27 [card] [phone]"),
+            ("4111111111111111 5500005555555559", "[card] [card]"),
+            ("4111111111111111.0", "[card].0"),
+            ("12 0171 1234567", "12 [phone]"),
+            ("12 (030) 1234567", "12 [phone]"),
+            ("2027-06-01 0171 1234567", "2027-06-01 [phone]"),
+            ("0171 1234567 0172 7654321", "[phone]"),
+            ("0171 1234567 2027-06-01", "[phone] 2027-06-01"),
+            ("+49 171 1234567 0172 7654321", "[phone]"),
+            ("24 555-123-4567", "24 [phone]"),
+        ] {
+            assert_eq!(without(text).as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
     fn other_numbers_stay() {
         for text in [
             "",
@@ -167,6 +268,10 @@ mod tests {
             "1/6/2027 at 10:30",
             "room 1204, 3 nights, 450.00 EUR",
             "order 20270601",
+            "2027-06-01 - 2027-06-05",
+            "01.06.2027 05.06.2027",
+            "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
+            "10 20 30 40 50 60 70",
             "3.14159265358979",
             "0000000000000000",
         ] {
