@@ -360,10 +360,10 @@ async fn a_burst_of_notifications_does_not_starve_the_user() {
     let burst = futures_util::future::join_all(bodies.iter().map(|body| notify(&host, body)));
     let user = async {
         host.logged("the store stalls").await;
-        turns_queued(&host, 9).await;
+        host.turns_queued(9).await;
         let asked = said(&connector, "may I?");
         let release = async {
-            turns_queued(&host, 10).await;
+            host.turns_queued(10).await;
             std::fs::write(&go_on, "").unwrap();
         };
         tokio::join!(host.post("bot", &asked), release).0.status
@@ -373,17 +373,6 @@ async fn a_burst_of_notifications_does_not_starve_the_user() {
     let texts = texts(&connector, 11).await;
     let place = texts.iter().position(|text| text == "heard: may I?").unwrap();
     assert!(place <= 2, "behind the one that ran: {texts:?}");
-}
-
-/// Waits until so many turns wait or run.
-async fn turns_queued(host: &Host, count: usize) {
-    let wanted = format!("turntable_turns_queued {count}");
-    for _ in 0..2_000 {
-        if host.admin("GET", "/metrics", Vec::new()).await.text.lines().any(|line| line == wanted) {
-            return;
-        }
-    }
-    panic!("{count} turns never waited");
 }
 
 /// Notifications that wait are bounded, for operators and for plugins.
@@ -492,8 +481,8 @@ async fn what_waits_for_a_dialog_comes_after_a_swap_too() {
 async fn what_is_asked_during_shutdown_waits_for_the_next_start() {
     let Some(mut host) = start().await else { return };
     let connector = Connector::start().await;
+    let go_on = host.stall_at("commit:2").await;
     say(&host, &connector, "hi").await;
-    let go_on = host.stall_at("commit:1").await;
     let slow = said(&connector, "slow");
     let stopping = async {
         host.logged("the store stalls").await;
@@ -734,4 +723,60 @@ async fn the_same_key_opens_one_conversation() {
     assert_eq!(send().await.status, 200);
     let opened = connector.calls_now().iter().filter(|call| call.path == "/v3/conversations").count();
     assert_eq!((opened, texts(&connector, 3).await.iter().filter(|text| **text == "once").count()), (1, 1));
+}
+
+/// A caller who was told that there is no room asks again with the same key, and then it is delivered.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_found_no_room_is_not_taken_for_known() {
+    let config = Config::new().set("server.turns-queued-per-conversation-max", "1").bot("bot", &[]);
+    let Some(mut host) = Host::start(config.plugin("bot", "scripted", GRANTS)).await else { return };
+    let connector = Connector::start().await;
+    let go_on = host.stall_at("commit:2").await;
+    say(&host, &connector, "hi").await;
+    let (slow, first, second) = (said(&connector, "slow"), to_c("now", &text("first")), to_c("now", &text("second")));
+    let with_key = async || {
+        let key = [("idempotency-key", "k")];
+        host.admin_with("POST", "/v1/bots/bot/notifications", &key, second.to_string().into_bytes()).await
+    };
+    let full = async {
+        host.logged("the store stalls").await;
+        let refused = async {
+            host.turns_queued(2).await;
+            let refused = with_key().await;
+            std::fs::write(&go_on, "").unwrap();
+            refused
+        };
+        tokio::join!(notify(&host, &first), refused).1
+    };
+    let (_, refused) = tokio::join!(host.post("bot", &slow), full);
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (429, &json!("Throttled")), "{}", refused.text);
+    assert_eq!(texts(&connector, 3).await, ["heard: hi", "heard: slow", "first"]);
+    let again = with_key().await;
+    assert_eq!((again.status, &again.json()["status"]), (200, &json!("delivered")), "{}", again.text);
+    assert_eq!(texts(&connector, 4).await.last().unwrap(), "second");
+}
+
+/// What waited for a dialog begins once it can, also where no turn comes that would begin it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_begin_when_its_dialog_ended_begins_later() {
+    let Some(mut host) = start().await else { return };
+    let connector = Connector::start().await;
+    let go_on = host.stall_at("commit:3").await;
+    say(&host, &connector, &begin("where to?")).await;
+    let held = notify(&host, &to_c("when-idle", &text("later"))).await;
+    assert_eq!(held.status, 202, "{}", held.text);
+    let answer = said(&connector, "Oslo");
+    let disable = async {
+        host.logged("the store stalls").await;
+        let disabled = host.admin("POST", "/v1/bots/bot/disable", Vec::new()).await;
+        std::fs::write(&go_on, "").unwrap();
+        disabled.status
+    };
+    let (answer, disabled) = tokio::join!(host.post("bot", &answer), disable);
+    assert!(matches!(answer.status, 200 | 202) && disabled == 200);
+    host.turns_queued(0).await;
+    assert_eq!(host.admin("POST", "/v1/bots/bot/enable", Vec::new()).await.status, 200);
+    let id = held.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(ended(&host, &id).await, "delivered");
+    assert_eq!(texts(&connector, 3).await.last().unwrap(), "later");
 }

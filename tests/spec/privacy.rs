@@ -110,3 +110,33 @@ async fn a_turn_that_runs_leaves_nothing_behind_either() {
     assert_eq!(forgotten.status, 200);
     assert_eq!(asks(&host, &connector, "c", "ann", "get conversation secret").await, ["none"]);
 }
+
+/// Nor does one that waited when it was asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn turns_that_wait_leave_nothing_behind_either() {
+    let Some(mut host) = start().await else { return };
+    let connector = Connector::start().await;
+    let go_on = host.stall_at("commit:1").await;
+    let messages = ["hello", "set conversation secret 1", "set conversation secret 2"];
+    let messages: Vec<Value> = messages.iter().map(|text| said(&connector, "c", "ann", text)).collect();
+    let turns = async {
+        let first = host.post("bot", &messages[0]);
+        let others = async {
+            host.logged("the store stalls").await;
+            tokio::join!(host.post("bot", &messages[1]), host.post("bot", &messages[2]))
+        };
+        tokio::join!(first, others)
+    };
+    let forgotten = async {
+        host.turns_queued(3).await;
+        let asked = forget(&host, "conversations?channel=test&conversation=c");
+        let release = async {
+            host.turns_queued(4).await;
+            std::fs::write(&go_on, "").unwrap();
+        };
+        tokio::join!(asked, release).0
+    };
+    let (_, forgotten) = tokio::join!(turns, forgotten);
+    assert_eq!(forgotten.status, 200);
+    assert_eq!(asks(&host, &connector, "c", "ann", "get conversation secret").await, ["none"]);
+}

@@ -227,6 +227,10 @@ impl Notifications for Crashing {
         self.storage.notifications(bot, limit).await
     }
 
+    async fn withdraw_notification(&self, bot: &str, id: &str) -> Result<(), StorageError> {
+        self.storage.withdraw_notification(bot, id).await
+    }
+
     async fn cancel_notification(&self, bot: &str, id: &str) -> Result<bool, StorageError> {
         self.storage.cancel_notification(bot, id).await
     }

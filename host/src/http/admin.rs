@@ -227,6 +227,8 @@ impl Admin {
 
     fn switch(&self, name: &str, enabled: bool) -> Result<Json<BotStatus>, HttpError> {
         self.app.registry.set_enabled(name, enabled)?;
+        // What waited for the bot may begin now.
+        self.app.turns.wake_scheduler();
         Ok(Json(self.bot(name)?.status()))
     }
 

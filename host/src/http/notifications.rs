@@ -154,9 +154,9 @@ async fn deliver(app: &Arc<App>, notification: Notification) -> Result<Response,
     let mut deliveries = app.deliveries.watch(turn_id.clone());
     let ticket = match app.turns.begin(notification.clone(), turn_id).await {
         Ok(ticket) => ticket,
-        // Stored, so it will be: unless there is no room, of which the caller must know.
+        // Stored, so it will be: unless there is no room, of which the caller must know, who asks again with the same key.
         Err(refusal @ Refusal::QueueFull(_)) => {
-            app.storage.cancel_notification(&notification.conversation.bot, &id).await?;
+            app.storage.withdraw_notification(&notification.conversation.bot, &id).await?;
             return Err(refusal.into());
         }
         Err(_) => {

@@ -179,6 +179,9 @@ pub trait Notifications: Send + Sync {
     /// Ends one that waits. False: there is none, or it ended already.
     async fn cancel_notification(&self, bot: &str, id: &str) -> Result<bool, StorageError>;
 
+    /// Takes back one that was added and has not begun, as if nobody had asked for it.
+    async fn withdraw_notification(&self, bot: &str, id: &str) -> Result<(), StorageError>;
+
     /// Returns how many wait in a conversation.
     async fn waiting(&self, conversation: &ConversationKey) -> Result<usize, StorageError>;
 

@@ -52,12 +52,17 @@ impl Turns {
         Ok((forgotten, theirs))
     }
 
-    /// Does something while no turn of the conversation runs.
+    /// Does something while no turn of the conversation runs, after all that waits in either lane.
     async fn between_turns<T: Send + 'static>(
         &self,
         key: &ConversationKey,
         work: impl Future<Output = Result<T, StorageError>> + Send + 'static,
     ) -> Result<T, Refusal> {
+        // The lanes are served alternately: what waits in the other one is through once this has had its place there.
+        let (sender, through) = oneshot::channel();
+        let marker = async move { _ = sender.send(()) };
+        self.queues.push(key, Lane::Channel, marker).map_err(Refusal::QueueFull)?;
+        through.await.map_err(|_| Refusal::ShuttingDown)?;
         let (sender, done) = oneshot::channel();
         let job = async move {
             let _ = sender.send(work.await);

@@ -11,7 +11,7 @@ use ulid::Ulid;
 
 use super::cron::{next_of, shortened};
 use super::hooks::{self, HOST};
-use super::{Frame, Turn, TurnContext, TurnError};
+use super::{Frame, Staging, Turn, TurnContext, TurnError};
 use crate::activity::{Activity, ChannelInstance, ConversationKey, Inbound, Object};
 use crate::plugin::{Failure, Fault, Flow, Plugin};
 use crate::storage::notifications::{End, Mode, Notification, Reference, WAITING_MAX};
@@ -54,6 +54,9 @@ impl Content {
                 Activity::check_types(&activity).map_err(|error| error.to_string())?;
                 if activity.get("type").and_then(Value::as_str).unwrap_or_default().is_empty() {
                     return Err("`activity` has no `type`".to_owned());
+                }
+                if Staging::is_the_hosts(&activity) {
+                    return Err("activities of this `type` are made by the host only".to_owned());
                 }
                 Ok(Self::Activity(activity))
             }
@@ -238,9 +241,10 @@ impl Notification {
         if self.name.is_empty() { "notify".to_owned() } else { format!("timer:{}", self.name) }
     }
 
-    /// How it ends when a turn was done with it: a cron expression makes it due again.
+    /// How it ends when a turn was done with it: a cron expression makes it due again, until it expires.
     pub(super) fn after(&self, how: &'static str) -> End {
         let next = self.cron.as_deref().and_then(|cron| next_of(cron, now_ms()).ok());
+        let next = next.filter(|next| self.expires_ms.is_none_or(|expires| *next <= expires));
         next.map_or(End::Done(how), End::Again)
     }
 
@@ -329,9 +333,14 @@ impl Turn {
     pub(super) async fn deliver(&mut self, notification: &Notification) -> Result<(), TurnError> {
         let storage = self.context.services.storage.clone();
         let current = storage.notification(&notification.conversation.bot, &notification.id).await;
-        // Cancelled, or its conversation forgotten, while it waited for its place in the queue.
-        if current.map_err(TurnError::Storage)?.is_none_or(|current| current.ended.is_some()) {
-            return self.end(notification, End::Done("cancelled"));
+        match current.map_err(TurnError::Storage)? {
+            // It was read before another turn delivered it.
+            Some(current) if current.ended.is_none() && current.due_ms != notification.due_ms => {
+                return self.end(notification, End::Again(current.due_ms));
+            }
+            Some(current) if current.ended.is_none() => {}
+            // Cancelled, or its conversation forgotten, while it waited for its place in the queue.
+            _ => return self.end(notification, End::Done("cancelled")),
         }
         let generation = self.generation.clone();
         if generation.has_dialogs {
@@ -439,8 +448,9 @@ pub(crate) fn now_ms() -> u64 {
 mod tests {
     use serde_json::json;
 
-    use super::{Content, Schedule};
-    use crate::storage::notifications::Mode;
+    use super::{Content, Schedule, now_ms};
+    use crate::activity::{ChannelInstance, ConversationKey};
+    use crate::storage::notifications::{End, Mode, Notification};
 
     fn ms(time: &str) -> u64 {
         u64::try_from(time.parse::<jiff::Timestamp>().unwrap().as_millisecond()).unwrap()
@@ -458,12 +468,29 @@ mod tests {
     }
 
     #[test]
+    fn a_timer_that_is_due_again_and_again_ends_when_it_expires() {
+        let key = ConversationKey {
+            bot: "bot".into(),
+            channel: ChannelInstance::Wire("test".into()),
+            conversation: "c".into(),
+        };
+        let content = Content::Event { name: "e".to_owned(), value: json!(null) };
+        let mut timer = Notification::new(key, Mode::Now, &content);
+        timer.cron = Some("* * * * * UTC".into());
+        timer.expires_ms = Some(now_ms() + 120_000);
+        assert!(matches!(timer.after("delivered"), End::Again(_)));
+        timer.expires_ms = Some(now_ms() - 1);
+        assert_eq!(timer.after("expired"), End::Done("expired"));
+    }
+
+    #[test]
     fn one_thing_is_brought_and_a_dialog_never_now() {
         for wrong in [
             json!({}),
             json!({ "activity": {} }),
             json!({ "activity": 7 }),
             json!({ "activity": { "type": 7 } }),
+            json!({ "activity": { "type": "invokeResponse" } }),
             json!({ "event": {} }),
             json!({ "dialog": {} }),
             json!({ "activity": { "type": "message" }, "event": { "name": "e" } }),

@@ -36,6 +36,8 @@ struct State {
     in_flight: HashSet<Arc<str>>,
     /// Conversations with notifications that wait for a dialog to end.
     held: HashSet<ConversationKey>,
+    /// Those of which the next could not begin: no turn may come that would begin it.
+    stuck: HashSet<ConversationKey>,
     /// How often in a row the turn of a notification failed in the host.
     failures: HashMap<Arc<str>, u32>,
 }
@@ -43,7 +45,9 @@ struct State {
 impl Scheduler {
     /// Nothing is held for a conversation any more.
     pub(super) fn forget(&self, key: &ConversationKey) {
-        self.state().held.remove(key);
+        let mut state = self.state();
+        state.held.remove(key);
+        state.stuck.remove(key);
     }
 
     /// Whether most of what was begun has ended, so that what is due next begins soon.
@@ -116,10 +120,16 @@ impl Turns {
                 let failures = state.failures.entry(notification.id.clone()).or_default();
                 *failures += 1;
                 let pause = AGAIN_AFTER * (1 << (*failures).min(FAILURES_COUNTED));
-                let (turns, id) = (self.clone(), notification.id.clone());
+                let (turns, id, key) = (self.clone(), notification.id.clone(), key.clone());
                 self.runtime.spawn(async move {
                     tokio::time::sleep(pause).await;
-                    turns.scheduler.state().in_flight.remove(&id);
+                    {
+                        let mut state = turns.scheduler.state();
+                        state.in_flight.remove(&id);
+                        if state.held.contains(&key) {
+                            state.stuck.insert(key);
+                        }
+                    }
                     turns.services.due.notify_one();
                 });
                 return;
@@ -147,17 +157,30 @@ impl Turns {
         }
     }
 
-    /// Begins the oldest notification that a conversation holds.
-    async fn begin_held(self: &Arc<Self>, key: &ConversationKey) {
-        match self.services.storage.next_held(key).await {
-            Ok(Some(notification)) => {
-                if let Err(refusal) = self.begin(notification, new_turn_id()).await {
-                    tracing::debug!(?refusal, "a notification waits on");
-                }
+    /// Begins the oldest notification that a conversation holds; true if it has begun.
+    async fn begin_held(self: &Arc<Self>, key: &ConversationKey) -> bool {
+        let notification = match self.services.storage.next_held(key).await {
+            Ok(Some(notification)) => notification,
+            Ok(None) => {
+                self.scheduler.state().held.remove(key);
+                return false;
             }
-            Ok(None) => _ = self.scheduler.state().held.remove(key),
-            Err(error) => tracing::error!(%error, "the next notification of a conversation cannot be read"),
+            Err(error) => {
+                tracing::error!(%error, "the next notification of a conversation cannot be read");
+                self.scheduler.state().stuck.insert(key.clone());
+                return false;
+            }
+        };
+        // The turn that it is on its way to begins the next.
+        if self.scheduler.state().in_flight.contains(&notification.id) {
+            return false;
         }
+        let begun = self.begin(notification, new_turn_id()).await;
+        if let Err(refusal) = &begun {
+            tracing::debug!(?refusal, "a notification waits on");
+            self.scheduler.state().stuck.insert(key.clone());
+        }
+        begun.is_ok()
     }
 
     /// Begins what is due, for as long as the host runs.
@@ -191,6 +214,10 @@ impl Turns {
         let storage = &self.services.storage;
         let now = now_ms();
         let (mut refused, mut begun, mut after) = (false, 0, None);
+        let stuck = std::mem::take(&mut self.scheduler.state().stuck);
+        for key in &stuck {
+            begun += usize::from(self.begin_held(key).await);
+        }
         // Those of a bot that cannot run now stay due, and must not stand before those of others.
         while begun < BATCH {
             let batch = storage.due(now, after.as_ref(), BATCH).await?;

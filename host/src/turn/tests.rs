@@ -134,3 +134,26 @@ fn an_unreadable_stack_is_none() {
     assert!(Stack::read("[{\"id\": \"secret text of a user\"").is_none());
     assert!(Stack::read("[]").is_some());
 }
+
+/// Two who read it while it was due begin it one after the other; only the first of its times has come.
+#[tokio::test]
+async fn a_timer_that_was_read_twice_is_due_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let turns = entry(&folder, Vec::new()).await;
+    let text = r#"{"type":"message","id":"1","channelId":"test","serviceUrl":"http://localhost:9/","conversation":{"id":"c"},
+        "from":{"id":"ann"},"recipient":{"id":"bot"}}"#;
+    let met = Inbound { activity: Arc::new(Activity::parse(text).unwrap()), ..inbound("1") };
+    assert_eq!(turns.accept(met).await.unwrap().answer.await.unwrap().status, 200);
+    let content = proactive::Content::read(&json!({ "activity": { "type": "message", "text": "tick" } })).unwrap();
+    let mut timer = Notification::new(inbound("1").key, crate::storage::notifications::Mode::Now, &content);
+    timer.cron = Some("0 0 1 1 * UTC".into());
+    turns.services.storage.add_notification(timer.clone()).await.unwrap();
+    for sends in [1, 0] {
+        let ticket = turns.begin(timer.clone(), "turn".into()).await.unwrap();
+        let answer = ticket.answer.await.unwrap().body.unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["sends"], sends);
+    }
+    let kept = turns.services.storage.notification("bot", &timer.id).await.unwrap().unwrap();
+    assert!(kept.ended.is_none() && kept.due_ms > timer.due_ms, "{kept:?}");
+}

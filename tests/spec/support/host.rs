@@ -323,6 +323,17 @@ impl Host {
         within("a dead letter", find).await
     }
 
+    /// Waits until so many turns wait or run.
+    pub(crate) async fn turns_queued(&self, count: usize) {
+        let wanted = format!("turntable_turns_queued {count}");
+        for _ in 0..2_000 {
+            if self.admin("GET", "/metrics", Vec::new()).await.text.lines().any(|line| line == wanted) {
+                return;
+            }
+        }
+        panic!("{count} turns never waited");
+    }
+
     /// Returns the file with the admin token.
     pub(crate) fn token_file(&self) -> PathBuf {
         self.folder.path().join(".turntable/admin-token")

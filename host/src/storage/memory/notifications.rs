@@ -298,6 +298,15 @@ impl Notifications for MemoryStorage {
         Ok(cancelled)
     }
 
+    async fn withdraw_notification(&self, bot: &str, id: &str) -> Result<(), StorageError> {
+        let known = &mut self.state().proactive.notifications;
+        known.retain(|_, known| {
+            let known = &known.notification;
+            known.ended.is_some() || *known.id != *id || *known.conversation.bot != *bot
+        });
+        Ok(())
+    }
+
     async fn waiting(&self, conversation: &ConversationKey) -> Result<usize, StorageError> {
         Ok(self.state().proactive.count_waiting(conversation))
     }

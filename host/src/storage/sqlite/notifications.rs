@@ -133,6 +133,12 @@ impl Notifications for SqliteStorage {
         self.writer.write(move |connection| cancel(connection, &bot, &id)).await
     }
 
+    async fn withdraw_notification(&self, bot: &str, id: &str) -> Result<(), StorageError> {
+        let (bot, id) = (bot.to_owned(), id.to_owned());
+        let sql = "DELETE FROM notifications WHERE bot = ? AND id = ? AND ended IS NULL";
+        self.writer.write(move |connection| run(connection, sql, params![bot, id]).map(drop)).await
+    }
+
     async fn waiting(&self, conversation: &ConversationKey) -> Result<usize, StorageError> {
         let (bot, channel, conversation) = columns(conversation);
         self.read("waiting", |connection| {
