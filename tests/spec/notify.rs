@@ -780,3 +780,19 @@ async fn what_could_not_begin_when_its_dialog_ended_begins_later() {
     assert_eq!(ended(&host, &id).await, "delivered");
     assert_eq!(texts(&connector, 3).await.last().unwrap(), "later");
 }
+
+/// What waits for a dialog ends when it expires, and not only when the dialog does.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_ends_when_it_expires() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, &begin("where to?")).await;
+    let mut offer = to_c("when-idle", &text("only now"));
+    offer["expires"] = (jiff::Timestamp::now() + jiff::SignedDuration::from_millis(500)).to_string().into();
+    let answer = notify(&host, &offer).await;
+    assert_eq!((answer.status, &answer.json()["status"]), (202, &json!("queued")), "{}", answer.text);
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(ended(&host, &id).await, "expired");
+    say(&host, &connector, "Oslo").await;
+    assert_eq!(texts(&connector, 2).await, ["where to?", "script continue \"Oslo\""]);
+}

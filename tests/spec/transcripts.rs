@@ -225,3 +225,43 @@ async fn transcripts_have_a_size() {
     let items = kept(&host).await;
     assert!(items.last().unwrap()["text"].as_str().unwrap().starts_with("heard: 9"), "the newest stay");
 }
+
+/// A conversation of long ago is kept as long as one of today, and one of the future no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_imported_counts_from_its_import() {
+    let config = keeping("{ keep-days = 1, bytes-max = '64 KiB' }").plugin("bot", "scripted", GRANTS);
+    let Some(mut host) = Host::start(config).await else { return };
+    let import = async |conversation: &str, times: &[&str], text: &str| {
+        let said = |at: &&str| json!({ "type": "message", "text": text, "timestamp": at });
+        let file = json!(times.iter().map(said).collect::<Vec<_>>()).to_string();
+        let path = format!("/v1/bots/bot/transcripts/file?channel=test&conversation={conversation}");
+        assert_eq!(host.admin("PUT", &path, file.into_bytes()).await.status, 200);
+    };
+    import("big", &["9999-01-01T00:00:00Z"; 9], &"x".repeat(8_000)).await;
+    import("c", &["1999-01-01T00:00:00Z", "9999-01-01T00:00:00Z"], "hi").await;
+    // The host looks when it starts: what came first goes, for all is too large.
+    host.again(None).await;
+    host.logged("activities of transcripts were deleted").await;
+    assert_eq!(kept(&host).await.len(), 2);
+}
+
+/// A token is a number, and any number is a place.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_is_beyond_what_can_be_asked() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    for last in ["9223372036854775807", "18446744073709551615"] {
+        for path in
+            [format!("?continuation={last}"), format!("/activities?channel=test&conversation=c&continuation={last}")]
+        {
+            let page = get(&host, &path).await;
+            assert_eq!((page.status, page.json()), (200, json!({ "items": [] })), "{path}");
+        }
+        let references = host.admin("GET", &format!("/v1/bots/bot/references?after={last}"), Vec::new()).await;
+        assert_eq!((references.status, references.json()), (200, json!([])));
+        let retry = format!("/v1/bots/bot/dead-letters/{last}/retry");
+        assert_eq!(host.admin("POST", &retry, Vec::new()).await.status, 404);
+        assert_eq!(host.admin("DELETE", retry.trim_end_matches("/retry"), Vec::new()).await.status, 404);
+    }
+}

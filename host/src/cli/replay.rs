@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use serde::Serialize;
 use serde_json::json;
 
-use super::terminal::{Style, Terminal, printable};
+use super::terminal::{Style, Terminal, one_line, printable};
 use crate::activity::Object;
 use crate::app::replay::{ReplayHost, with_replay_host};
 use crate::config::{self, Config};
@@ -167,14 +167,14 @@ fn as_json(compared: &[Compared], equal: bool) -> serde_json::Result<String> {
 fn as_text(compared: &[Compared], terminal: Terminal) -> String {
     let mut lines = Vec::new();
     for step in compared {
-        lines.extend(step.user.iter().map(|line| terminal.paint(Style::Strong, format!("  {}", printable(line)))));
+        lines.extend(step.user.iter().map(|line| terminal.paint(Style::Strong, format!("  {}", one_line(line)))));
         lines.extend(step.lines.iter().map(|line| match line {
-            Line::Both(line) => format!("  {}", printable(line)),
-            Line::Then(line) => terminal.paint(Style::Bad, format!("- {}", printable(line))),
-            Line::Now(line) => terminal.paint(Style::Good, format!("+ {}", printable(line))),
+            Line::Both(line) => format!("  {}", one_line(line)),
+            Line::Then(line) => terminal.paint(Style::Bad, format!("- {}", one_line(line))),
+            Line::Now(line) => terminal.paint(Style::Good, format!("+ {}", one_line(line))),
         }));
         if !step.is_equal() {
-            let failures = step.failures.iter().map(|failure| format!("! {}", printable(failure)));
+            let failures = step.failures.iter().map(|failure| format!("! {}", one_line(failure)));
             lines.extend(failures.map(|line| terminal.paint(Style::Bad, line)));
         }
     }

@@ -55,13 +55,22 @@ impl Terminal {
     }
 }
 
-/// Returns a text from elsewhere without the control characters that a terminal would obey; line breaks and tabs stay.
+/// Returns a text from elsewhere without the characters that steer a terminal or turn the direction of a line; line breaks and
+/// tabs stay.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control() || matches!(char, '\n' | '\t')).collect()
+    let turns = |char: &char| matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().filter(|char| (!char.is_control() || matches!(char, '\n' | '\t')) && !turns(char)).collect()
 }
 
-/// Returns rows with their columns aligned, two spaces apart, without spaces at line ends. Styles must not be inside.
+/// The same on one line: a text must not look like lines that were not there.
+pub(super) fn one_line(text: &str) -> String {
+    printable(text).replace(['\n', '\t', '\u{2028}', '\u{2029}'], " ")
+}
+
+/// Returns rows with their columns aligned, two spaces apart, without spaces at line ends, each on one line. Styles must not be
+/// inside.
 pub(super) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     rows.iter()
         .map(|row| {
@@ -83,10 +92,12 @@ mod tests {
         let row = |cells: [&str; 3]| cells.map(ToOwned::to_owned).to_vec();
         let rows = [row(["BOT", "STATE", "SINCE"]), row(["echo", "ok", ""])];
         assert_eq!(aligned(&rows), ["BOT   STATE  SINCE", "echo  ok"]);
+        assert_eq!(aligned(&[row(["a\nb", "c", "d"])]), ["a b  c  d"]);
     }
 
     #[test]
     fn texts_from_elsewhere_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\x1b[31mb\x07\r\n\tc\u{9b}d"), "a[31mb\n\tcd");
+        assert_eq!(printable("a\x1b[31mb\x07\r\n\tc\u{9b}d\u{202e}e"), "a[31mb\n\tcde");
+        assert_eq!(one_line("a\nbot: b\u{2028}c"), "a bot: b c");
     }
 }

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::admin::{Admin, AdminArgs};
-use super::terminal::{Style, Terminal, aligned, printable};
+use super::terminal::{Style, Terminal, aligned, one_line, printable};
 use crate::activity::Object;
 use crate::transcript;
 
@@ -221,7 +221,7 @@ fn line(activity: &Object) -> String {
     } else {
         format!(" [{}]", [text("type"), text("name")].join(" ").trim())
     };
-    printable(format!("{} {who}{kind}: {said}", text("timestamp")).trim_end()).to_string()
+    one_line(format!("{} {who}{kind}: {said}", text("timestamp")).trim_end())
 }
 
 fn convert(args: &ConvertArgs) -> anyhow::Result<ExitCode> {

@@ -9,7 +9,7 @@
 //! | `activity`, `event` or `dialog` | what is delivered: an activity, `{"name", "value"}` for the bot's handlers, or `{"plugin", "id"}` with `options` |
 //! | `at` | when: RFC 3339 with an offset, or a cron expression with a time zone; default at once |
 //! | `name` | of a timer: one of the same name in the same conversation is replaced |
-//! | `expires` | RFC 3339: after it nothing is delivered |
+//! | `expires` | RFC 3339: after it nothing is delivered, and what waits ends as `expired` |
 //!
 //! A channel is its `channelId`, or `directline#local` for the host's own. Header `Idempotency-Key`: within a day, the
 //! same key with the same body is the same notification, and with another body is refused.

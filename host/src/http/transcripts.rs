@@ -9,7 +9,8 @@
 //! | `DELETE …/transcripts?channel=…&conversation=…` | `{"channel","conversation"}`; 404 where it has none |
 //!
 //! A page has 20 entries, or `limit`, at most 500; the token is absent at the end. What nobody said anything in has an empty
-//! transcript. Each activity has the channel's id, where the channel gave one.
+//! transcript. Each activity has the channel's id, where the channel gave one. What is imported counts from its import: for
+//! `since`, and for how long it is kept.
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use crate::activity::{ChannelInstance, ConversationKey, Object};
 use crate::storage::transcripts::{Transcript, TranscriptItem};
 use crate::storage::{Storage, StorageError};
 use crate::transcript;
+use crate::turn::proactive::now_ms;
 
 /// Entries of a page: how many by default, and at most.
 const PAGE: usize = 20;
@@ -143,7 +145,8 @@ async fn import(
     if activities.is_empty() {
         return Err(HttpError::bad_argument("the transcript has no activities"));
     }
-    let items: Vec<TranscriptItem> = activities.into_iter().map(item).collect();
+    let now = now_ms();
+    let items: Vec<TranscriptItem> = activities.into_iter().map(|activity| item(activity, now)).collect();
     let count = items.len();
     if !admin.app.storage.import_transcript(&conversation, items).await? {
         let message = "the conversation has a transcript; delete it first";
@@ -209,12 +212,10 @@ fn shown(transcript: &Transcript) -> Value {
     })
 }
 
-fn item(activity: Object) -> TranscriptItem {
-    let text = |member: &str| activity.get(member).and_then(Value::as_str).unwrap_or_default();
+/// An activity of a file. Its own time is another's word: a conversation of years ago would be deleted at once, and one from
+/// the future never.
+fn item(activity: Object, at_ms: u64) -> TranscriptItem {
     let account = |member: &str| activity.get(member).and_then(|account| account["id"].as_str()).unwrap_or_default();
-    let at: Option<jiff::Timestamp> = text("timestamp").parse().ok();
-    let at_ms =
-        at.and_then(|at| u64::try_from(at.as_millisecond()).ok()).unwrap_or_else(crate::turn::proactive::now_ms);
     let by_bot = activity.get("from").is_some_and(|from| from["role"] == "bot");
     let user = account(if by_bot { "recipient" } else { "from" }).into();
     TranscriptItem { at_ms, user, host_id: "".into(), activity: Value::Object(activity).to_string().into() }

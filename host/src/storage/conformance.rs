@@ -365,6 +365,8 @@ async fn transcripts_hold_what_was_said_until_they_are_trimmed(storage: &dyn Sto
     assert!(!storage.delete_transcript(&conversation("imported")).await.unwrap());
     assert!(ids("imported", 0, 0, 9).await.is_empty());
     // Trims: by age, then by size, the oldest first.
+    assert!(storage.transcripts("bot", u64::MAX, 9).await.unwrap().is_empty(), "behind every place");
+    assert!(ids("said", 0, u64::MAX, 9).await.is_empty());
     assert_eq!(storage.trim_transcripts("bot", 10, u64::MAX).await.unwrap(), 0);
     assert_eq!(storage.trim_transcripts("bot", 12, u64::MAX).await.unwrap(), 2);
     assert_eq!(ids("said", 0, 0, 9).await, ["theirs"].map(|_| "tt-said"), "what it changed is gone");
@@ -374,6 +376,13 @@ async fn transcripts_hold_what_was_said_until_they_are_trimmed(storage: &dyn Sto
     assert_eq!(storage.trim_transcripts("bot", 0, 60).await.unwrap(), 0);
     assert_eq!(storage.trim_transcripts("bot", u64::MAX, 60).await.unwrap(), 1);
     assert!(storage.transcripts("bot", 0, 9).await.unwrap().is_empty());
+    // What began first is forgotten meanwhile, and holds up nobody.
+    talk("group", vec![said(1, "ann", "", r#"{"id":"a"}"#), said(50, "ben", "", r#"{"id":"b"}"#)]).await;
+    talk("later", vec![said(2, "cid", "", r#"{"id":"c"}"#)]).await;
+    storage.forget_member(&conversation("group"), "ann").await.unwrap();
+    assert_eq!(storage.trim_transcripts("bot", 10, u64::MAX).await.unwrap(), 1);
+    assert!(ids("later", 0, 0, 9).await.is_empty());
+    assert_eq!(ids("group", 0, 0, 9).await, ["b"]);
 }
 
 fn value_of(owner: ScopeOwner) -> StateWrite {

@@ -370,7 +370,7 @@ impl Storage for SqliteStorage {
 
     async fn retry_dead_letter(&self, bot: &str, sequence: u64) -> Result<Option<ConversationKey>, StorageError> {
         let bot: Arc<str> = bot.into();
-        let retried = self.writer.write(move |connection| commit::retry(connection, &bot, sequence)).await?;
+        let retried = self.writer.write(move |connection| commit::retry(connection, &bot, place(sequence))).await?;
         if retried.is_some() {
             self.outbox_rows.fetch_add(1, Ordering::Relaxed);
         }
@@ -382,7 +382,7 @@ impl Storage for SqliteStorage {
         self.writer
             .write(move |connection| {
                 let sql = "DELETE FROM dead_letters WHERE bot = ? AND sequence = ?";
-                run(connection, sql, params![bot, sequence]).map(|dropped| dropped > 0)
+                run(connection, sql, params![bot, place(sequence)]).map(|dropped| dropped > 0)
             })
             .await
     }
@@ -459,6 +459,11 @@ fn conversation_of(row: &Row<'_>) -> rusqlite::Result<ConversationKey> {
 }
 
 /// Scope, channel, conversation and user as columns; what a scope does not have is empty.
+/// A number of a caller as SQLite has them: beyond the greatest there is nothing.
+fn place(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn scope_columns(owner: &ScopeOwner) -> (&'static str, String, &str, &str) {
     match owner {
         ScopeOwner::Bot => ("bot", String::new(), "", ""),

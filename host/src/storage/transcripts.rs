@@ -12,7 +12,7 @@ use crate::activity::{ConversationKey, Object};
 /// One thing that was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TranscriptItem {
-    /// When, milliseconds since 1970.
+    /// When it came into the transcript, milliseconds since 1970.
     pub at_ms: u64,
     /// The user who said it, or to whom the bot did.
     pub user: Arc<str>,

@@ -101,6 +101,11 @@ struct Chat<'a> {
 
 const BOT: usize = 0;
 
+/// Who takes part, at most: each name is looked for among all.
+const ACCOUNTS_MAX: usize = 1_000;
+/// So many problems are noted; nobody reads more.
+const PROBLEMS_MAX: usize = 1_000;
+
 impl<'a> Chat<'a> {
     fn new(text: &str, folder: &'a Path) -> Self {
         let digest = hex::encode(Sha256::digest(text.as_bytes()));
@@ -135,7 +140,10 @@ impl<'a> Chat<'a> {
             }
         }
         self.accounts.push(Account { name: bot, is_bot: true });
-        for name in users {
+        if users.len() >= ACCOUNTS_MAX {
+            self.problem(1, format!("more than {ACCOUNTS_MAX} parties"));
+        }
+        for name in users.into_iter().take(ACCOUNTS_MAX) {
             let taken = self.accounts.iter().any(|account| account.name.eq_ignore_ascii_case(&name));
             if name.is_empty() || name.contains(':') || taken {
                 self.problem(1, format!("user \"{name}\": each party needs a name of its own, without a colon"));
@@ -195,6 +203,10 @@ impl<'a> Chat<'a> {
         let mut draft = Draft::default();
         let (from, to) = self.parties(block);
         for piece in pieces(&block.text, block.line, &mut self.problems) {
+            // What is too much is told at the end, and must not be made before.
+            if self.activities.len() > ACTIVITIES_MAX || self.problems.len() > PROBLEMS_MAX {
+                return;
+            }
             match piece {
                 Piece::Text(text) => draft.text.push_str(text),
                 Piece::Tag(Tag { kind: Kind::Delay, line, value }) => self.set_delay(line, value),
@@ -263,6 +275,9 @@ impl<'a> Chat<'a> {
                 }
             };
             for name in names.split(',').map(str::trim) {
+                if self.accounts.len() > ACCOUNTS_MAX {
+                    return self.problem(line, format!("more than {ACCOUNTS_MAX} parties take part"));
+                }
                 let known = self.accounts.iter().position(|account| account.name.eq_ignore_ascii_case(name));
                 match (known.or_else(|| self.speaker(name)), joins) {
                     (Some(position), _) => list.push(position),

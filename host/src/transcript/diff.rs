@@ -5,6 +5,7 @@
 //! actions, updates and deletions of earlier messages, events, the end of the conversation, the answer to an invoke.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -32,9 +33,13 @@ impl Line {
     }
 }
 
+/// How long the shortest difference is sought, which takes the square of its length; after that any will do.
+const SHORTEST_SOUGHT_MAX: Duration = Duration::from_secs(2);
+
 /// Compares lines said then with lines said now.
 pub fn compare(then: &[String], now: &[String]) -> Vec<Line> {
-    let operations = similar::capture_diff_slices(Algorithm::Myers, then, now);
+    let deadline = Instant::now() + SHORTEST_SOUGHT_MAX;
+    let operations = similar::capture_diff_slices_deadline(Algorithm::Myers, then, now, Some(deadline));
     let changes = operations.iter().flat_map(|operation| operation.iter_changes(then, now));
     let line = |change: similar::Change<String>| match change.tag() {
         ChangeTag::Equal => Line::Both(change.value()),
@@ -289,5 +294,13 @@ mod tests {
         assert_eq!(compare(&lines("a"), &[]), [then("a")]);
         assert_eq!(compare(&lines("a b"), &lines("b a")), [now("b"), both("a"), then("b")]);
         assert!(compare(&lines("a b"), &lines("a b")).iter().all(Line::is_equal));
+    }
+
+    #[test]
+    fn however_many_lines_there_are_the_comparison_ends() {
+        let lines = |name: &str| (0..200_000).map(|number| format!("{name}{number}")).collect::<Vec<_>>();
+        let compared = compare(&lines("then"), &lines("now"));
+        assert_eq!(compared.iter().filter(|line| matches!(line, Line::Then(_))).count(), 200_000);
+        assert_eq!(compared.len(), 400_000);
     }
 }

@@ -36,6 +36,8 @@ struct State {
     in_flight: HashSet<Arc<str>>,
     /// Conversations with notifications that wait for a dialog to end.
     held: HashSet<ConversationKey>,
+    /// Ids of those that are held and have an expiry, at which they end.
+    expiring: HashSet<Arc<str>>,
     /// Those of which the next could not begin: no turn may come that would begin it.
     stuck: HashSet<ConversationKey>,
     /// How often in a row the turn of a notification failed in the host.
@@ -138,6 +140,9 @@ impl Turns {
             state.in_flight.remove(&notification.id);
             if staging.is_some_and(|staging| staging.notification_end() == Some(&End::Held)) {
                 state.held.insert(key.clone());
+                if notification.expires_ms.is_some() && state.expiring.insert(notification.id.clone()) {
+                    self.end_when_expired(notification);
+                }
             }
             // The next of the conversation may be due, or the last batch was all on its way.
             if state.in_flight.len() <= BATCH / 2 {
@@ -155,6 +160,23 @@ impl Turns {
                 drop(guard);
             });
         }
+    }
+
+    /// Ends a notification that is held once it has expired, whether its dialog waits on or not.
+    fn end_when_expired(self: &Arc<Self>, held: &Notification) {
+        let (turns, bot, id) = (self.clone(), held.conversation.bot.clone(), held.id.clone());
+        let left = held.expires_ms.unwrap_or_default().saturating_sub(now_ms()).saturating_add(1);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(left)).await;
+            turns.scheduler.state().expiring.remove(&id);
+            let found = turns.services.storage.notification(&bot, &id).await;
+            if let Ok(Some(held)) = found
+                && held.ended.is_none()
+                && let Err(refusal) = turns.begin(held, new_turn_id()).await
+            {
+                tracing::debug!(?refusal, "a notification that has expired ends with its dialog");
+            }
+        });
     }
 
     /// Begins the oldest notification that a conversation holds; true if it has begun.

@@ -228,7 +228,7 @@ fn bury(connection: &Connection, row: &OutboxRow, why: &str, max: usize) -> Resu
 pub(super) fn retry(
     connection: &Connection,
     bot: &str,
-    sequence: u64,
+    sequence: i64,
 ) -> Result<Option<ConversationKey>, StorageError> {
     let find = "SELECT bot, channel, conversation FROM dead_letters WHERE bot = ? AND sequence = ?";
     let conversation = connection.query_row(find, params![bot, sequence], conversation_of).optional();

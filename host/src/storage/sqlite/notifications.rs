@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, broadcasts, channel_column, columns, conversation_of, failed, run};
+use super::{SqliteStorage, broadcasts, channel_column, columns, conversation_of, failed, place, run};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::storage::StorageError;
 use crate::storage::notifications::{
@@ -64,7 +64,7 @@ impl Notifications for SqliteStorage {
                  ORDER BY number LIMIT ?5"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = params![bot, after, channel, user, limit];
+            let found = params![bot, place(after), channel, user, limit];
             let rows = statement.query_map(found, |row| Ok((row.get(7)?, reference_of(row)?)))?;
             rows.collect()
         })

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, columns, conversation_of, failed, run};
+use super::{SqliteStorage, columns, conversation_of, failed, place, run};
 use crate::activity::{ConversationKey, Object};
 use crate::storage::StorageError;
 use crate::storage::transcripts::{TRIMMED_MAX, Transcript, TranscriptItem, Transcripts, names_host_id, with_id};
@@ -16,7 +16,7 @@ impl Transcripts for SqliteStorage {
                 "SELECT bot, channel, conversation, number, first_ms, last_ms, activities, bytes FROM transcripts \
                  WHERE bot = ? AND number > ? ORDER BY number LIMIT ?",
             )?;
-            statement.query_map(params![bot, after, limit], transcript_of)?.collect()
+            statement.query_map(params![bot, place(after), limit], transcript_of)?.collect()
         })
     }
 
@@ -33,7 +33,7 @@ impl Transcripts for SqliteStorage {
                 "SELECT number, activity, channel_id FROM transcript_items WHERE bot = ? AND channel = ? \
                  AND conversation = ? AND number > ? AND at_ms >= ? ORDER BY number LIMIT ?",
             )?;
-            let found = params![bot, channel, conversation, after, since_ms, limit];
+            let found = params![bot, channel, conversation, place(after), place(since_ms), limit];
             let rows = statement.query_map(found, |row| Ok((row.get(0)?, item(connection, row)?)))?;
             rows.collect()
         })
@@ -65,12 +65,17 @@ impl Transcripts for SqliteStorage {
     }
 
     async fn trim_transcripts(&self, bot: &str, before_ms: u64, bytes_max: u64) -> Result<usize, StorageError> {
-        let Some((conversation, excess)) =
+        while let Some((conversation, excess)) =
             self.read("trim", |connection| oldest(connection, bot, before_ms, bytes_max))?
-        else {
-            return Ok(0);
-        };
-        self.writer.write(move |connection| trim(connection, &conversation, before_ms, excess)).await
+        {
+            let trimmed =
+                self.writer.write(move |connection| trim(connection, &conversation, before_ms, excess)).await?;
+            if trimmed > 0 {
+                return Ok(trimmed);
+            }
+            // What it began with is gone already, and its place among the oldest is another now.
+        }
+        Ok(0)
     }
 }
 

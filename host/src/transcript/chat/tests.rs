@@ -262,3 +262,15 @@ fn attachments_are_bounded_one_by_one_and_together() {
     assert_eq!(problems.len(), 1);
     assert!(problems[0].message.ends_with("attachments of a chat have 16777216 bytes at most"), "{problems:?}");
 }
+
+#[test]
+fn what_is_too_much_is_told_and_not_made() {
+    let told = |text: &str| convert(text).unwrap_err();
+    let many = format!("bot: {}", "[typing]".repeat(ACTIVITIES_MAX * 2));
+    assert_eq!(told(&many), [(0, "makes more than 100000 activities; split it".to_owned())]);
+    assert!(told(&format!("bot: {}", "[delay=x]".repeat(PROBLEMS_MAX * 3))).len() <= PROBLEMS_MAX + 1);
+    let names: Vec<String> = (0..ACCOUNTS_MAX * 2).map(|number| format!("u{number}")).collect();
+    let added = told(&format!("bot: [ConversationUpdate=Added={}]", names.join(",")));
+    assert_eq!(added, [(1, "more than 1000 parties take part".to_owned())]);
+    assert_eq!(told(&format!("users={}\n\nbot: hi", names.join(","))), [(1, "more than 1000 parties".to_owned())]);
+}
