@@ -34,6 +34,8 @@ pub(super) struct Scheduler {
 struct State {
     /// Ids of notifications whose turn is queued or runs.
     in_flight: HashSet<Arc<str>>,
+    /// Ids whose turn ended since what is due was read last: what was read is outdated there.
+    settled: HashSet<Arc<str>>,
     /// Conversations with notifications that wait for a dialog to end.
     held: HashSet<ConversationKey>,
     /// Ids of those that are held and have an expiry, at which they end.
@@ -59,6 +61,13 @@ impl Scheduler {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether a notification is on its way, or has just ended.
+    fn knows(&self, id: &Arc<str>) -> bool {
+        self.in_flight.contains(id) || self.settled.contains(id)
     }
 }
 
@@ -138,6 +147,7 @@ impl Turns {
             }
             state.failures.remove(&notification.id);
             state.in_flight.remove(&notification.id);
+            state.settled.insert(notification.id.clone());
             if staging.is_some_and(|staging| staging.notification_end() == Some(&End::Held)) {
                 state.held.insert(key.clone());
                 if notification.expires_ms.is_some() && state.expiring.insert(notification.id.clone()) {
@@ -242,12 +252,13 @@ impl Turns {
         }
         // Those of a bot that cannot run now stay due, and must not stand before those of others.
         while begun < BATCH {
+            self.scheduler.state().settled.clear();
             let batch = storage.due(now, after.as_ref(), BATCH).await?;
             if after.is_none() && batch.is_empty() {
                 self.forget_failures();
             }
             for notification in &batch {
-                if self.scheduler.state().in_flight.contains(&notification.id) {
+                if self.scheduler.state().knows(&notification.id) {
                     continue;
                 }
                 match self.begin(notification.clone(), new_turn_id()).await {

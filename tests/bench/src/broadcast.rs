@@ -28,15 +28,13 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
     let heard = tokio::time::timeout(PATIENCE, async {
         let begun = Instant::now();
         let mut resident = Vec::new();
-        let (all, spoken) = tokio::join!(hear(lab, CONVERSATIONS * ROUNDS), async {
+        tokio::try_join!(hear(lab, CONVERSATIONS * ROUNDS), async {
             for _ in 0..ROUNDS {
                 speak(&server).await?;
                 resident.push(server.resident_kib()?);
             }
             anyhow::Ok(())
-        });
-        spoken?;
-        all?;
+        })?;
         anyhow::Ok((begun.elapsed(), resident))
     });
     let (took, resident) = heard.await.context("not every message came")??;

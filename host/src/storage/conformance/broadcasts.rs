@@ -109,6 +109,8 @@ async fn each_target_begins_once_and_is_counted(storage: &dyn Storage) {
     end(storage, &begun[1], "delivered", 2).await;
     end(storage, &begun[2], "delivered", 2).await;
     end(storage, &begun[3], "failed", 0).await;
+    // A second turn that finds its notification ended changes nothing.
+    end(storage, &begun[1], "cancelled", 0).await;
     assert_eq!(counted(&find(storage, "ALL").await), "running: 2 wait, 1 delivered, 1 failed, 1 gone");
     note(storage, &begun[1], done("")).await;
     note(storage, &begun[2], done("")).await;

@@ -105,11 +105,15 @@ impl Kept {
         }
     }
 
-    /// What a turn means for the target that it was about. `sends` is how many rows of it are in the outbox.
+    /// What a turn means for the target that it was about. One that found its notification ended means nothing: whoever
+    /// ended that has said so. `sends` is how many rows of it are in the outbox.
     pub(super) fn note_turn(&mut self, turn_id: &Arc<str>, ended: Option<&(Arc<str>, End)>, sends: usize) {
         let Some((id, End::Done(how))) = ended else { return };
         let Some((broadcast, place)) = target_of(id) else { return };
         let outcome = TargetOutcome::named(how).unwrap_or(TargetOutcome::Failed);
+        if outcome == TargetOutcome::Cancelled {
+            return;
+        }
         let target = self.find(broadcast).and_then(|held| held.targets.get_mut(&place));
         if let Some(target) = target.filter(|_| outcome == TargetOutcome::Delivered && sends > 0) {
             target.turn = Some((turn_id.clone(), sends));

@@ -344,11 +344,15 @@ fn place_of(connection: &Connection, notification: &str) -> Result<Option<(i64, 
     Ok(number.map(|number| (number, place)))
 }
 
-/// What a turn means for the target that it was about.
+/// What a turn means for the target that it was about. One that found its notification ended means nothing: whoever ended
+/// that has said so.
 pub(super) fn note_turn(connection: &Connection, commit: &TurnCommit) -> Result<(), StorageError> {
     let Some((id, End::Done(how))) = &commit.proactive.ended else { return Ok(()) };
-    let Some((number, place)) = place_of(connection, id)? else { return Ok(()) };
     let outcome = TargetOutcome::named(how).unwrap_or(TargetOutcome::Failed);
+    if outcome == TargetOutcome::Cancelled {
+        return Ok(());
+    }
+    let Some((number, place)) = place_of(connection, id)? else { return Ok(()) };
     if outcome == TargetOutcome::Delivered {
         let (bot, channel, conversation) = columns(&commit.conversation);
         let sql = "UPDATE broadcast_targets SET turn = ?1, sends = (SELECT count(*) FROM outbox WHERE bot = ?2 \
