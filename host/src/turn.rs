@@ -67,6 +67,8 @@ pub struct TurnContext {
     pub(crate) services: Arc<Services>,
     /// What began the turn, where it was no activity of a channel.
     pub(crate) notification: Option<Notification>,
+    /// Whether the channel took nothing for the conversation any more when that began the turn.
+    gone: bool,
     /// The mark that the commit leaves. None: the activity has no id.
     mark: Option<RedeliveryKey>,
     /// Held while the activity is being kept, so that keeping it and the end of its turn cannot pass each other.

@@ -293,6 +293,8 @@ async fn transcripts_are_listed_shown_moved_and_forgotten() {
     let Some(host) = Host::start(config).await else { return };
     let mut activity = expecting_replies(message("hi"));
     activity["conversation"]["id"] = "c".into();
+    // As deep as the host reads it.
+    activity["channelData"] = (0..126).fold(Value::from(1), |inner, _| Value::from(vec![inner]));
     assert_eq!(host.post("bot", &activity).await.status, 200);
     let ask = |words: &[&str]| turntable(&with_admin(&host, words), "");
     let of = ["bot", "--channel", "test", "--conversation", "c"];

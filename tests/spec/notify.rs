@@ -505,7 +505,7 @@ async fn what_is_asked_during_shutdown_waits_for_the_next_start() {
 
 /// Waits until a notification has ended, and returns how.
 async fn ended(host: &Host, id: &str) -> String {
-    for _ in 0..2_000 {
+    for _ in 0..20_000 {
         let known = host.admin("GET", &format!("/v1/bots/bot/notifications/{id}"), Vec::new()).await.json();
         if known["status"] != "queued" {
             return known["status"].as_str().unwrap().to_owned();
@@ -788,11 +788,42 @@ async fn what_is_held_ends_when_it_expires() {
     let connector = Connector::start().await;
     say(&host, &connector, &begin("where to?")).await;
     let mut offer = to_c("when-idle", &text("only now"));
-    offer["expires"] = (jiff::Timestamp::now() + jiff::SignedDuration::from_millis(500)).to_string().into();
+    offer["expires"] = (jiff::Timestamp::now() + jiff::SignedDuration::from_millis(1_500)).to_string().into();
     let answer = notify(&host, &offer).await;
     assert_eq!((answer.status, &answer.json()["status"]), (202, &json!("queued")), "{}", answer.text);
     let id = answer.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(ended(&host, &id).await, "expired");
     say(&host, &connector, "Oslo").await;
     assert_eq!(texts(&connector, 2).await, ["where to?", "script continue \"Oslo\""]);
+}
+
+/// What was asked for before does not ask the channel either.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_leaves_a_conversation_alone_that_is_gone() {
+    let Some(host) = start().await else { return };
+    let connector = Connector::start().await;
+    say(&host, &connector, "hi").await;
+    connector.calls(1).await;
+    connector.plan(Behaviour::Status(400));
+    assert_eq!(notify(&host, &to_c("now", &text("dead"))).await.status, 502);
+    assert_eq!(host.admin("POST", "/v1/bots/bot/disable", Vec::new()).await.status, 200);
+    let waits = notify(&host, &to_c("now", &text("later"))).await;
+    assert_eq!(waits.status, 202, "{}", waits.text);
+    connector.plan(Behaviour::Status(404));
+    let letters = host.admin("GET", "/v1/bots/bot/dead-letters", Vec::new()).await.json();
+    let retry = format!("/v1/bots/bot/dead-letters/{}/retry", letters[0]["sequence"]);
+    assert_eq!(host.admin("POST", &retry, Vec::new()).await.status, 200);
+    let is_gone = async || {
+        let listed = host.admin("GET", "/v1/bots/bot/references", Vec::new()).await.json();
+        listed[0]["gone"].is_string()
+    };
+    let mut looks = 0;
+    while !is_gone().await {
+        looks += 1;
+        assert!(looks < 2_000, "the conversation is never gone");
+    }
+    assert_eq!(host.admin("POST", "/v1/bots/bot/enable", Vec::new()).await.status, 200);
+    let id = waits.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(ended(&host, &id).await, "failed");
+    assert_eq!(connector.calls(3).await.len(), 3);
 }

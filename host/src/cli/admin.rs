@@ -157,6 +157,18 @@ impl Admin {
         query: &[(&str, &str)],
         body: Option<Vec<u8>>,
     ) -> anyhow::Result<serde_json::Value> {
+        self.ask_for(method, bot, route, query, body).await
+    }
+
+    /// The same for a form of its own.
+    pub(super) async fn ask_for<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        bot: &str,
+        route: &[&str],
+        query: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> anyhow::Result<T> {
         let mut admin = self.with_query(None);
         if !query.is_empty() {
             admin.base.query_pairs_mut().extend_pairs(query);

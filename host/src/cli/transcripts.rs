@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Subcommand;
 use reqwest::Method;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::admin::{Admin, AdminArgs};
 use super::terminal::{Style, Terminal, aligned, one_line, printable};
@@ -190,17 +192,25 @@ async fn activities(of: &Of, since: Option<&str>) -> anyhow::Result<Vec<Object>>
     found.into_iter().map(|activity| serde_json::from_value(activity).context("the host sent no activity")).collect()
 }
 
+/// A page. Items are read one by one: each may be nested as deep as JSON can be read.
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Box<RawValue>>,
+    #[serde(rename = "continuationToken")]
+    token: Option<String>,
+}
+
 /// Returns the items of all pages.
 async fn pages(admin: &Admin, bot: &str, route: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
     let (mut items, mut token) = (Vec::new(), "0".to_owned());
     loop {
         let query = [query, &[("limit", "500"), ("continuation", &token)]].concat();
-        let mut page = admin.ask(Method::GET, bot, route, &query, None).await?;
-        if let Value::Array(found) = page["items"].take() {
-            items.extend(found);
+        let page: Page = admin.ask_for(Method::GET, bot, route, &query, None).await?;
+        for item in page.items {
+            items.push(serde_json::from_str(item.get())?);
         }
-        match page["continuationToken"].as_str() {
-            Some(next) => token = next.to_owned(),
+        match page.token {
+            Some(next) => token = next,
             None => return Ok(items),
         }
     }

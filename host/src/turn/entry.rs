@@ -103,6 +103,8 @@ pub(super) struct Origin {
     pub(super) mark: Option<RedeliveryKey>,
     pub(super) keeping: Keeping,
     pub(super) notification: Option<Notification>,
+    /// Whether the channel takes nothing for the conversation any more.
+    pub(super) gone: bool,
 }
 
 /// Why an activity was not accepted. Nothing of it was stored; the channel may send it again.
@@ -185,7 +187,8 @@ impl Turns {
                 Err(error) => return Err(Refusal::Storage(error.to_string())),
             }
         }
-        self.enqueue(bot, Origin { inbound, turn_id, mark, keeping: Keeping::No, notification: None }).await
+        self.enqueue(bot, Origin { inbound, turn_id, mark, keeping: Keeping::No, notification: None, gone: false })
+            .await
     }
 
     /// Accepts an activity that an earlier process accepted and kept. It keeps its turn id, under which it is kept.
@@ -207,12 +210,13 @@ impl Turns {
                 Err(error) => return Err(Refusal::Storage(error.to_string())),
             }
         }
-        let origin = Origin { inbound, turn_id: kept.turn_id, mark, keeping: Keeping::Kept, notification: None };
+        let origin =
+            Origin { inbound, turn_id: kept.turn_id, mark, keeping: Keeping::Kept, notification: None, gone: false };
         self.enqueue(bot, origin).await
     }
 
     pub(super) async fn enqueue(self: &Arc<Self>, bot: Arc<Bot>, origin: Origin) -> Result<Ticket, Refusal> {
-        let Origin { inbound, turn_id, mark, keeping, notification } = origin;
+        let Origin { inbound, turn_id, mark, keeping, notification, gone } = origin;
         let lane = match (&notification, inbound.activity.kind()) {
             (Some(_), _) => Lane::Internal,
             (None, "invoke") => Lane::Invoke,
@@ -223,6 +227,7 @@ impl Turns {
             inbound,
             services: self.services.clone(),
             notification,
+            gone,
             mark: mark.clone(),
             keeping: tokio::sync::Mutex::new(keeping),
         });

@@ -342,6 +342,10 @@ impl Turn {
             // Cancelled, or its conversation forgotten, while it waited for its place in the queue.
             _ => return self.end(notification, End::Done("cancelled")),
         }
+        if self.context.gone {
+            // Nobody would hear it, and each try would be a dead letter. A timer goes on: the user may come back.
+            return self.end(notification, notification.after("failed"));
+        }
         let generation = self.generation.clone();
         if generation.has_dialogs {
             self.staged()?.load_stack().await.map_err(TurnError::Storage)?;

@@ -110,8 +110,9 @@ impl Turns {
             cancelled.map_err(|error| Refusal::Storage(error.to_string()))?;
             return Err(Refusal::Storage("the conversation is not known any more".to_owned()));
         };
+        let gone = reference.is_some_and(|reference| reference.gone.is_some());
         let notification = Some(notification);
-        self.enqueue(bot, Origin { inbound, turn_id, mark: None, keeping: Keeping::No, notification }).await
+        self.enqueue(bot, Origin { inbound, turn_id, mark: None, keeping: Keeping::No, notification, gone }).await
     }
 
     /// Says that something may be due.

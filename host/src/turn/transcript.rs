@@ -52,15 +52,21 @@ impl Said {
     }
 
     /// The answer to an invoke.
-    pub(super) fn answered(&mut self, answer: &Answer, address: impl FnOnce(&mut Object)) {
+    pub(super) fn answered(&mut self, answer: &Answer, address: impl Fn(&mut Object)) {
         if !self.kept {
             return;
         }
-        let body: Value = answer.body.as_deref().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
-        let mut activity =
-            object(json!({ "type": "invokeResponse", "value": { "status": answer.status, "body": body } }));
-        address(&mut activity);
-        self.items.push(own(activity, now_ms(), "".into()));
+        let said = |body: Value| {
+            let value = json!({ "status": answer.status, "body": body });
+            let mut activity = object(json!({ "type": "invokeResponse", "value": value }));
+            address(&mut activity);
+            own(activity, now_ms(), "".into())
+        };
+        let text = answer.body.as_deref().unwrap_or("null");
+        let item = said(serde_json::from_str(text).unwrap_or_default());
+        // A body that is nested as deep as JSON may be is too deep within an activity; nobody could read it again.
+        let is_readable = serde_json::from_str::<Object>(&item.activity).is_ok();
+        self.items.push(if is_readable { item } else { said(text.into()) });
     }
 
     /// All that is to be stored with a commit that does these things. `address` fills in the reference of the conversation.
@@ -131,4 +137,20 @@ fn object(value: Value) -> Object {
 
 fn text(activity: Object) -> Arc<str> {
     Value::Object(activity).to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_nested_too_deep_is_kept_as_text() {
+        for (depth, is_text) in [(3, false), (127, true)] {
+            let body = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            let mut said = Said::new(true);
+            said.answered(&Answer { status: 200, body: Some(body.as_str().into()) }, |_| {});
+            let kept: Object = serde_json::from_str(&said.items[0].activity).unwrap();
+            assert_eq!(kept["value"]["body"] == body.as_str(), is_text, "{depth}");
+        }
+    }
 }
