@@ -20,6 +20,7 @@ pub(crate) async fn conforms(storage: &dyn Storage) {
     transcripts_hold_what_was_said_until_they_are_trimmed(storage).await;
     a_conversation_is_forgotten_whole(storage).await;
     a_user_is_forgotten_without_the_others(storage).await;
+    a_user_of_a_conversation_that_the_bot_has_left_can_be_forgotten(storage).await;
     broadcasts::conform(storage).await;
 }
 
@@ -459,6 +460,20 @@ async fn a_conversation_is_forgotten_whole(storage: &dyn Storage) {
     );
     assert!(storage.forget_conversation(&key).await.unwrap().0.values().all(|count| *count == 0));
     storage.forget_conversation(&other).await.unwrap();
+}
+
+async fn a_user_of_a_conversation_that_the_bot_has_left_can_be_forgotten(storage: &dyn Storage) {
+    let key = conversation("left");
+    let proactive = ProactiveChanges { met: Some(met("left", "fay", "{}")), ..ProactiveChanges::default() };
+    let owner = || ScopeOwner::Conversation(key.channel.clone(), key.conversation.clone());
+    let talk = TurnCommit { writes: vec![value_of(owner())], proactive, ..commit(&key, vec![]) };
+    storage.commit(talk).await.unwrap();
+    change(storage, "left", ProactiveChanges { removed: true, ..ProactiveChanges::default() }).await;
+    assert_eq!(storage.latest_reference("bot", &key.channel, "fay").await.unwrap(), None);
+    assert_eq!(storage.conversations_of("bot", &key.channel, "fay").await.unwrap(), [("left".into(), true)]);
+    storage.forget_conversation(&key).await.unwrap();
+    assert_eq!(values(storage, owner()).await, 0);
+    assert!(storage.conversations_of("bot", &key.channel, "fay").await.unwrap().is_empty());
 }
 
 async fn a_user_is_forgotten_without_the_others(storage: &dyn Storage) {

@@ -42,7 +42,8 @@ pub trait Privacy: Send + Sync {
     /// Forgets the state of a user that belongs to no conversation.
     async fn forget_user(&self, bot: &str, channel: &ChannelInstance, user: &str) -> Result<Forgotten, StorageError>;
 
-    /// Returns the conversations in which a user was heard or kept, each with whether nobody else was.
+    /// Returns the conversations in which a user was heard or kept, each with whether nobody else was; also those that the bot
+    /// was removed from meanwhile.
     async fn conversations_of(
         &self,
         bot: &str,

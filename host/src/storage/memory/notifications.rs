@@ -27,6 +27,8 @@ pub(super) struct Proactive {
     contacts: HashMap<ConversationKey, Contact>,
     /// Conversations by the number of their contact.
     order: BTreeMap<u64, ConversationKey>,
+    /// Who was heard in conversations that are no contacts any more, of which other things may be kept.
+    past: HashMap<ConversationKey, BTreeSet<Arc<str>>>,
     notifications: BTreeMap<u64, Held>,
 }
 
@@ -182,13 +184,24 @@ impl Proactive {
 
     pub(super) fn forget(&mut self, conversation: &ConversationKey) -> bool {
         self.notifications.retain(|_, known| known.notification.conversation != *conversation);
-        let known = self.contacts.remove(conversation);
-        known.is_some_and(|known| self.order.remove(&known.number).is_some())
+        let Some(known) = self.contacts.remove(conversation) else { return false };
+        if self.past.len() < REFERENCES_MAX {
+            self.past.entry(conversation.clone()).or_default().extend(known.users.into_keys());
+        }
+        self.order.remove(&known.number).is_some()
+    }
+
+    /// The same, and who was heard in it.
+    pub(super) fn forget_whole(&mut self, conversation: &ConversationKey) -> bool {
+        let forgotten = self.forget(conversation);
+        self.past.remove(conversation);
+        forgotten
     }
 
     /// Forgets that a user was heard in a conversation. False: they were not.
     pub(super) fn forget_user(&mut self, conversation: &ConversationKey, user: &str) -> bool {
-        let Some(known) = self.contacts.get_mut(conversation) else { return false };
+        let was_past = self.past.get_mut(conversation).is_some_and(|users| users.remove(user));
+        let Some(known) = self.contacts.get_mut(conversation) else { return was_past };
         if *known.reference.user == *user {
             let nobody = Reference { user: "".into(), ..known.reference.clone() };
             let text = with_user_of(r#"{"user":{"id":""}}"#, &nobody.text);
@@ -199,7 +212,8 @@ impl Proactive {
 
     /// Who was heard in which conversation.
     pub(super) fn users(&self) -> impl Iterator<Item = (&ConversationKey, BTreeSet<Arc<str>>)> {
-        self.contacts.iter().map(|(key, known)| (key, known.users.keys().cloned().collect()))
+        let contacts = self.contacts.iter().map(|(key, known)| (key, known.users.keys().cloned().collect()));
+        contacts.chain(self.past.iter().map(|(key, users)| (key, users.clone())))
     }
 
     /// Those that wait, by the time at which they are due.

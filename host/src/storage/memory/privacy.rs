@@ -27,7 +27,7 @@ impl Privacy for MemoryStorage {
         forgotten.add("answers", state.forget_marks(key));
         forgotten.add("ids", state.ids.forget(key));
         forgotten.add("broadcasts", state.broadcasts.forget(key));
-        forgotten.add("references", usize::from(state.proactive.forget(key)));
+        forgotten.add("references", usize::from(state.proactive.forget_whole(key)));
         forgotten.add("transcripts", usize::from(state.transcripts.delete(key)));
         Ok(forgotten)
     }

@@ -247,6 +247,10 @@ fn forget(connection: &Connection, conversation: &ConversationKey) -> Result<boo
     let (bot, channel, conversation) = columns(conversation);
     let of = params![bot, channel, conversation];
     run(connection, "DELETE FROM notifications WHERE bot = ? AND channel = ? AND conversation = ?", of)?;
+    // What else is kept of it stays; who asks to be forgotten later must be found by it.
+    let sql = "INSERT OR IGNORE INTO transcript_users (bot, channel, conversation, user) \
+               SELECT bot, channel, conversation, user FROM contact_users WHERE bot = ? AND channel = ? AND conversation = ?";
+    run(connection, sql, of)?;
     run(connection, "DELETE FROM contact_users WHERE bot = ? AND channel = ? AND conversation = ?", of)?;
     let sql = "DELETE FROM contacts WHERE bot = ? AND channel = ? AND conversation = ?";
     run(connection, sql, of).map(|forgotten| forgotten > 0)
