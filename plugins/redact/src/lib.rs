@@ -25,12 +25,11 @@ const ADDRESSES: &[&str] = &[
     "replyToId",
     "timestamp",
     "localTimestamp",
-    "localTimezone",
     "relatesTo",
 ];
 
-/// The same within its parts, where they are texts. What a form sends back may have any other name.
-const IDS: &[&str] = &["type", "id", "contentType", "streamId"];
+/// The same within its parts, where they are texts without a blank. What a form sends back may have any other name.
+const IDS: &[&str] = &["id", "streamId"];
 
 impl Bot for Redact {
     fn manifest(&self) -> Manifest {
@@ -98,9 +97,13 @@ fn redact(value: &mut Value) {
             }
         }
         Value::Array(values) => values.iter_mut().for_each(redact),
-        Value::Object(object) => redact_members(object, |name, value| value.is_string() && IDS.contains(&name)),
+        Value::Object(object) => redact_members(object, is_id),
         Value::Null | Value::Bool(_) => {}
     }
+}
+
+fn is_id(name: &str, value: &Value) -> bool {
+    IDS.contains(&name) && value.as_str().is_some_and(|id| !id.contains(char::is_whitespace))
 }
 
 fn is_unfinished_stream(object: &Object) -> bool {
@@ -145,11 +148,13 @@ mod tests {
     fn what_a_form_sends_back_is_looked_at_whatever_its_names() {
         let host = TestHost::<Redact>::new();
         let form = json!({ "from": "+49 171 1234567", "conversation": { "id": "Ann", "timestamp": "4111111111111111" },
-            "4111111111111111": 4111111111111111_u64, "exact": 4111111111111111.0, "id": "0171 1234567" });
+            "4111111111111111": 4111111111111111_u64, "exact": 4111111111111111.0, "id": "+491711234567",
+            "card": { "id": "4111 1111 1111 1111", "type": "4111111111111111" } });
         let sent = Activity { value: Some(form), ..Activity::message("a form") };
         let Ok(Passage::Replace(activity)) = host.intercepts_send("shop", sent) else { panic!() };
         let expected = json!({ "from": "[phone]", "conversation": { "id": "Ann", "timestamp": "[card]" },
-            "[card]": "[card]", "exact": "[card].0", "id": "0171 1234567" });
+            "[card]": "[card]", "exact": "[card].0", "id": "+491711234567",
+            "card": { "id": "[card]", "type": "[card]" } });
         assert_eq!(activity.value, Some(expected));
     }
 

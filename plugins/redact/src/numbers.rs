@@ -9,6 +9,9 @@ const HELD_BACK: &str = "…";
 /// The longest number, in digits.
 const DIGITS_MAX: usize = 19;
 
+/// The longest tag that is seen through, in characters.
+const TAG_CHARS_MAX: usize = 256;
+
 /// Digits from here on, at the end of an unfinished text, may become a number.
 const BEGUN: usize = 4;
 
@@ -35,11 +38,25 @@ struct Group {
     begins: bool,
 }
 
+/// What may stand between the digits of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Between {
+    /// What people write there.
+    Usual,
+    /// Also the ends of lines and marks that part numbers of a list: only what looks very much like a card counts.
+    Any,
+}
+
 /// The text without its numbers; none where it has none.
 pub(crate) fn without(text: &str) -> Option<String> {
+    let usual = replaced(text, Between::Usual);
+    replaced(usual.as_deref().unwrap_or(text), Between::Any).or(usual)
+}
+
+fn replaced(text: &str, between: Between) -> Option<String> {
     let mut redacted = String::new();
     let mut done = 0;
-    for (start, end, instead) in runs(text).iter().flat_map(|run| run.numbers(text)) {
+    for (start, end, instead) in runs(text, between).iter().flat_map(|run| run.numbers(text, between)) {
         redacted.push_str(&text[done..start]);
         redacted.push_str(instead);
         done = end;
@@ -49,20 +66,25 @@ pub(crate) fn without(text: &str) -> Option<String> {
 
 /// Cuts off digits at the end that may be the beginning of a number.
 pub(crate) fn hold_back(text: &mut String) {
-    let Some(last) = runs(text).pop() else { return };
-    let ends = text[last.end..].chars().all(is_separator);
-    if ends && last.digits.len() >= BEGUN {
+    let Some(last) = runs(text, Between::Usual).pop() else { return };
+    let next = runs(&format!("{text}0"), Between::Usual).pop();
+    let goes_on = next.is_some_and(|next| next.start == last.start);
+    if goes_on && last.digits.len() >= BEGUN {
         text.truncate(last.start);
         text.push_str(HELD_BACK);
     }
 }
 
-fn runs(text: &str) -> Vec<Run> {
+fn runs(text: &str, between: Between) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
-    let mut open = false;
+    let (mut open, mut markup_until) = (false, 0);
     for (position, char) in text.char_indices() {
+        if position < markup_until {
+            continue;
+        }
         let Some(value) = digit(char) else {
-            open = open && is_separator(char);
+            markup_until = position + markup(&text[position..]);
+            open = open && (markup_until > position || is_separator(char) || (between == Between::Any && parts(char)));
             continue;
         };
         if !open {
@@ -74,7 +96,8 @@ fn runs(text: &str) -> Vec<Run> {
         match run.groups.last_mut() {
             Some(group) if group.end == position => (group.end, group.count) = (run.end, group.count + 1),
             last => {
-                let begins = last.is_none_or(|last| text[last.end..position].contains(is_gap));
+                let begins =
+                    last.is_none_or(|last| text[last.end..position].contains(|char| is_gap(char) || char == '&'));
                 let start = if begins { with_sign(text, position) } else { position };
                 run.groups.push(Group { start, end: run.end, first: run.digits.len(), count: 1, begins });
             }
@@ -93,12 +116,12 @@ fn with_sign(text: &str, position: usize) -> usize {
 
 impl Run {
     /// Where numbers are, and what stands in their places.
-    fn numbers(&self, text: &str) -> Vec<(usize, usize, &'static str)> {
+    fn numbers(&self, text: &str, between: Between) -> Vec<(usize, usize, &'static str)> {
         let (mut found, mut at) = (Vec::new(), 0);
         while at < self.groups.len() {
             // The longest that begins here.
             let ends = (at + 1..=self.groups.len().min(at + DIGITS_MAX)).rev();
-            let number = ends.into_iter().find_map(|end| Some((end, self.is(text, at, end)?)));
+            let number = ends.into_iter().find_map(|end| Some((end, self.is(text, at, end, between)?)));
             at += 1;
             if let Some((mut end, instead)) = number {
                 // The longest may have taken the beginning of the next; then the rest of that goes with it.
@@ -123,12 +146,17 @@ impl Run {
     }
 
     /// What these groups are together, as what stands in their place.
-    fn is(&self, text: &str, from: usize, to: usize) -> Option<&'static str> {
+    fn is(&self, text: &str, from: usize, to: usize, between: Between) -> Option<&'static str> {
         let groups = &self.groups[from..to];
         let (first, last) = (groups.first()?, groups.last()?);
         let digits = &self.digits[first.first..last.first + last.count];
         let is_all = groups.len() == self.groups.len();
         let is_card = (13..=DIGITS_MAX).contains(&digits.len()) && luhn(digits);
+        if between == Between::Any {
+            // Years in a list begin with 19 and 20.
+            let is_year = digits.starts_with(&[2, 0]);
+            return (is_card && !is_year && looks_like_a_card(groups, digits)).then_some(CARD);
+        }
         if is_card && (is_all || looks_like_a_card(groups, digits)) {
             return Some(CARD);
         }
@@ -203,6 +231,23 @@ fn digit(char: char) -> Option<u8> {
     u8::try_from(code - zero).ok()
 }
 
+/// The length of markup at the beginning of a text: a tag without digits, or a blank that is written as an entity.
+fn markup(text: &str) -> usize {
+    const BLANKS: &[&str] =
+        &["&nbsp;", "&#160;", "&#xa0;", "&#xA0;", "&ensp;", "&emsp;", "&thinsp;", "&shy;", "&zwnj;"];
+    if text.starts_with('<') {
+        // Bounded, or a text of nothing but `<` would be searched to its end from each of them.
+        let end = text.char_indices().take(TAG_CHARS_MAX).find(|(_, char)| *char == '>').map_or(0, |(end, _)| end + 1);
+        return if text[..end].contains(|char| digit(char).is_some()) { 0 } else { end };
+    }
+    BLANKS.iter().find(|blank| text.starts_with(**blank)).map_or(0, |blank| blank.len())
+}
+
+/// What parts the numbers of a list, or lines.
+fn parts(char: char) -> bool {
+    matches!(char, ',' | ':' | ';' | '*' | '~' | '|' | '\\' | '\n' | '\r')
+}
+
 /// What people write between the digits of a number, and what hides there.
 fn is_separator(char: char) -> bool {
     is_gap(char) || matches!(char, '-' | '.' | '/' | '(' | ')' | '·' | '_' | '\u{2010}'..='\u{2015}' | '−')
@@ -252,6 +297,11 @@ mod tests {
             ("0171 1234567 2027-06-01", "[phone] 2027-06-01"),
             ("+49 171 1234567 0172 7654321", "[phone]"),
             ("24 555-123-4567", "24 [phone]"),
+            ("4111&nbsp;1111&#160;1111&nbsp;1111", "[card]"),
+            ("<b>4111</b> <i>1111</i> 11111111</p>", "<b>[card]</p>"),
+            ("<a href=\"tel:+491711234567\">0171&nbsp;1234567</a>", "<a href=\"tel:[phone]\">[phone]</a>"),
+            ("4111 1111\n1111 1111", "[card]"),
+            ("4111,1111,1111,1111", "[card]"),
         ] {
             assert_eq!(without(text).as_deref(), Some(expected), "{text}");
         }
@@ -272,6 +322,9 @@ mod tests {
             "01.06.2027 05.06.2027",
             "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
             "10 20 30 40 50 60 70",
+            "2019, 2020, 2021, 2022, 2023, 2024, 2025, 2026, 2027, 2028, 2029",
+            "10, 20, 30, 40, 50, 60, 70, 80, 90, 100",
+            "a < 12 and 13 > 4",
             "3.14159265358979",
             "0000000000000000",
         ] {
@@ -284,6 +337,7 @@ mod tests {
         for (text, expected) in [
             ("The number is 4111 1111 ", "The number is …"),
             ("Call +49 17", "Call …"),
+            ("Card 4111&nbsp;", "Card …"),
             ("It costs 450", "It costs 450"),
             ("Room 1204 is yours", "Room 1204 is yours"),
         ] {
