@@ -14,10 +14,14 @@ use jiff::tz::{Offset, TimeZone};
 const BYTES_MAX: usize = 256;
 /// More minutes than any change of clocks repeats, and more changes than time zones have in the four years that are searched.
 const REPEATED_MAX: usize = 4_000;
+/// In so many years each day of December is each day of the week.
+const DECEMBERS_MAX: usize = 28;
 
 struct Cron {
     /// Without its time zone: asked in UTC, for a search through the hours of a day with a change need not end.
     fields: Crontab,
+    /// The last days of December, which the library does not know as such: with the day of the month from which they are.
+    december: Vec<(Crontab, i8)>,
     zone: TimeZone,
     /// Whether every hour counts, and none by its name.
     is_every_hour: bool,
@@ -47,7 +51,8 @@ impl Cron {
         let (fields, zone) = text.trim().rsplit_once(char::is_whitespace).ok_or("a cron expression has a time zone")?;
         let zone = DateTimeParser::new().parse_time_zone(zone).map_err(|error| error.to_string())?;
         let is_every_hour = fields.split_whitespace().nth(1).is_some_and(|hours| hours.starts_with('*'));
-        Ok(Self { fields: parse_crontab(&format!("{fields} UTC")).map_err(wrong)?, zone, is_every_hour })
+        let december = last_of_december(fields).map_err(wrong)?;
+        Ok(Self { fields: parse_crontab(&format!("{fields} UTC")).map_err(wrong)?, december, zone, is_every_hour })
     }
 
     fn next(&self, after: Timestamp) -> Result<Timestamp, String> {
@@ -85,10 +90,54 @@ impl Cron {
 
     /// The next time by the fields alone.
     fn fields_after(&self, clock: DateTime) -> Result<DateTime, String> {
-        let after = Offset::UTC.to_timestamp(clock).map_err(|error| error.to_string())?;
-        let next = self.fields.find_next(MakeTimestamp(after)).map_err(|error| error.to_string())?;
-        Ok(next.datetime())
+        let next = find(&self.fields, clock);
+        if next.as_ref().is_ok_and(|next| next.date() < jiff::civil::date(clock.year(), 12, 25)) {
+            return next;
+        }
+        let last_days = self.december.iter().map(|(fields, from)| last_days_after(fields, *from, clock));
+        let found: Vec<DateTime> = last_days.chain([next.clone()]).filter_map(Result::ok).collect();
+        found.into_iter().min().map_or(next, Ok)
     }
+}
+
+fn find(fields: &Crontab, clock: DateTime) -> Result<DateTime, String> {
+    let after = Offset::UTC.to_timestamp(clock).map_err(|error| error.to_string())?;
+    fields.find_next(MakeTimestamp(after)).map(|next| next.datetime()).map_err(|error| error.to_string())
+}
+
+/// The next time from a day of December on.
+fn last_days_after(fields: &Crontab, from: i8, clock: DateTime) -> Result<DateTime, String> {
+    let mut next = find(fields, clock)?;
+    for _ in 0..DECEMBERS_MAX {
+        if next.day() >= from {
+            return Ok(next);
+        }
+        let before = next.date().with().day(from - 1).build().map_err(|error| error.to_string())?;
+        next = find(fields, before.at(23, 59, 0, 0))?;
+    }
+    Err("there is no such day in December".to_owned())
+}
+
+/// What `L` (the last day) and `5L` (the last Friday) mean in December.
+fn last_of_december(fields: &str) -> Result<Vec<(Crontab, i8)>, cronexpr::Error> {
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let [minutes, hours, days, months, weekdays] = fields[..] else { return Ok(Vec::new()) };
+    if !parse_crontab(&format!("0 0 1 {months} * UTC"))?.matches("2027-12-01T00:00:00Z")? {
+        return Ok(Vec::new());
+    }
+    // Days of the month and of the week are a union, unless one of them begins with `*`.
+    let unless_named =
+        |field: &'static str, other: &str| if other.starts_with('*') { other.to_owned() } else { field.to_owned() };
+    let mut last = Vec::new();
+    if days.split(',').any(|day| day == "L") {
+        let weekdays = unless_named("*", weekdays);
+        last.push((parse_crontab(&format!("{minutes} {hours} 31 12 {weekdays} UTC"))?, 31));
+    }
+    for weekday in weekdays.split(',').filter_map(|day| day.strip_suffix('L')).filter(|day| !day.is_empty()) {
+        let days = unless_named("*", days);
+        last.push((parse_crontab(&format!("{minutes} {hours} {days} 12 {weekday} UTC"))?, 25));
+    }
+    Ok(last)
 }
 
 #[cfg(test)]
@@ -155,6 +204,19 @@ mod tests {
     }
 
     #[test]
+    fn december_has_a_last_day_too() {
+        assert_eq!(
+            times("0 9 L * * UTC", "2027-11-01T00:00:00Z", 3),
+            ["30 09:00 +00:00", "31 09:00 +00:00", "31 09:00 +00:00"]
+        );
+        assert_eq!(times("0 9 L 12 * UTC", "2027-11-01T00:00:00Z", 1), ["31 09:00 +00:00"]);
+        let fridays = times("0 9 * * FRIL UTC", "2026-11-28T00:00:00Z", 3);
+        assert_eq!(fridays, ["25 09:00 +00:00", "29 09:00 +00:00", "26 09:00 +00:00"]);
+        assert_eq!(times("0 9 15,L 11,12 5L UTC", "2027-12-16T00:00:00Z", 2), ["31 09:00 +00:00", "15 09:00 +00:00"]);
+        assert_eq!(times("0 9 L 11 * UTC", "2027-12-01T00:00:00Z", 1), ["30 09:00 +00:00"]);
+    }
+
+    #[test]
     fn the_next_time_is_always_later() {
         for zone in ["UTC", "Australia/Lord_Howe", "Africa/Casablanca", "Africa/Cairo", "America/Havana", "Asia/Beirut"]
         {
@@ -171,9 +233,15 @@ mod tests {
 
     #[test]
     fn nonsense_ends() {
-        for text in
-            ["0 0 31 2 * Australia/Lord_Howe", "0 24 * * * UTC", "*/0 * * * * UTC", "* * * * *", "", "* * * * * ../etc"]
-        {
+        for text in [
+            "0 0 31 2 * Australia/Lord_Howe",
+            "0 0 */31 12 5L UTC",
+            "0 24 * * * UTC",
+            "*/0 * * * * UTC",
+            "* * * * *",
+            "",
+            "* * * * * ../etc",
+        ] {
             next_of(text, ms("2027-01-01T00:00:00Z")).unwrap_err();
         }
         let long = format!("{} * * * * UTC", ["1"; 200].join(","));
