@@ -35,7 +35,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -50,6 +50,7 @@ use super::body;
 use super::broadcasts;
 use super::error::{HttpError, code};
 use super::guard::{self, Guard};
+use super::request::Query;
 pub use super::token::{Token, load as load_token, load_or_create as load_or_create_token};
 use super::{notifications, privacy, transcripts};
 use crate::activity::{ChannelInstance, ConversationKey};

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::routing::delete;
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::admin::Admin;
 use super::error::HttpError;
+use super::request::Query;
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::storage::privacy::Forgotten;
 

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{self, FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
+use serde::de::DeserializeOwned;
 use tracing::Instrument;
 use ulid::Ulid;
 
+use super::error::HttpError;
 use crate::telemetry;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -21,6 +24,20 @@ const NO_ROUTE: &str = "none";
 /// The id of a request: the caller's where it is usable, else a new one. An extension of every request.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub Arc<str>);
+
+/// The query of a request. One that does not fit is told like every other mistake.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, HttpError> {
+        let read = extract::Query::try_from_uri(&parts.uri);
+        read.map(|extract::Query(query)| Self(query))
+            .map_err(|rejection| HttpError::bad_argument(rejection.body_text()))
+    }
+}
 
 /// Middleware: gives the request its id and span, echoes the id, counts the answer.
 pub async fn observe(State(listener): State<&'static str>, mut request: Request, next: Next) -> Response {

@@ -15,7 +15,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use super::admin::Admin;
 use super::body;
 use super::error::{HttpError, code};
+use super::request::Query;
 use crate::activity::{ChannelInstance, ConversationKey, Object};
 use crate::storage::transcripts::{Transcript, TranscriptItem};
 use crate::storage::{Storage, StorageError};

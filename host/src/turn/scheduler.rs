@@ -4,7 +4,7 @@
 //! cron expression that was due several times runs once, and then at its next time. What has expired meanwhile is not
 //! delivered.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,8 +38,8 @@ struct State {
     settled: HashSet<Arc<str>>,
     /// Conversations with notifications that wait for a dialog to end.
     held: HashSet<ConversationKey>,
-    /// Ids of those that are held and have an expiry, at which they end.
-    expiring: HashSet<Arc<str>>,
+    /// Those that are held and have an expiry, at which they end: by that time, each with its id and bot.
+    expiring: BTreeSet<Expiry>,
     /// Those of which the next could not begin: no turn may come that would begin it.
     stuck: HashSet<ConversationKey>,
     /// How often in a row the turn of a notification failed in the host.
@@ -59,6 +59,12 @@ impl Scheduler {
         self.state().in_flight.len() <= BATCH / 2
     }
 
+    fn take_expired(&self, now_ms: u64) -> BTreeSet<Expiry> {
+        let expiring = &mut self.state().expiring;
+        let later = expiring.split_off(&(now_ms, "".into(), "".into()));
+        std::mem::replace(expiring, later)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,6 +75,13 @@ impl State {
     fn knows(&self, id: &Arc<str>) -> bool {
         self.in_flight.contains(id) || self.settled.contains(id)
     }
+}
+
+/// When a notification ends, with its id and bot.
+type Expiry = (u64, Arc<str>, Arc<str>);
+
+fn expiry_of(notification: &Notification) -> Option<Expiry> {
+    Some((notification.expires_ms?, notification.id.clone(), notification.conversation.bot.clone()))
 }
 
 fn new_turn_id() -> Arc<str> {
@@ -151,9 +164,9 @@ impl Turns {
             state.settled.insert(notification.id.clone());
             if staging.is_some_and(|staging| staging.notification_end() == Some(&End::Held)) {
                 state.held.insert(key.clone());
-                if notification.expires_ms.is_some() && state.expiring.insert(notification.id.clone()) {
-                    self.end_when_expired(notification);
-                }
+                state.expiring.extend(expiry_of(notification));
+            } else if let Some(expiry) = expiry_of(notification) {
+                state.expiring.remove(&expiry);
             }
             // The next of the conversation may be due, or the last batch was all on its way.
             if state.in_flight.len() <= BATCH / 2 {
@@ -171,23 +184,6 @@ impl Turns {
                 drop(guard);
             });
         }
-    }
-
-    /// Ends a notification that is held once it has expired, whether its dialog waits on or not.
-    fn end_when_expired(self: &Arc<Self>, held: &Notification) {
-        let (turns, bot, id) = (self.clone(), held.conversation.bot.clone(), held.id.clone());
-        let left = held.expires_ms.unwrap_or_default().saturating_sub(now_ms()).saturating_add(1);
-        self.runtime.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(left)).await;
-            turns.scheduler.state().expiring.remove(&id);
-            let found = turns.services.storage.notification(&bot, &id).await;
-            if let Ok(Some(held)) = found
-                && held.ended.is_none()
-                && let Err(refusal) = turns.begin(held, new_turn_id()).await
-            {
-                tracing::debug!(?refusal, "a notification that has expired ends with its dialog");
-            }
-        });
     }
 
     /// Begins the oldest notification that a conversation holds; true if it has begun.
@@ -251,6 +247,16 @@ impl Turns {
         for key in &stuck {
             begun += usize::from(self.begin_held(key).await);
         }
+        for expired in self.scheduler.take_expired(now) {
+            match self.begin_expired(&expired).await {
+                Ok(has_begun) => begun += usize::from(has_begun),
+                Err(refusal) => {
+                    tracing::debug!(?refusal, "a notification that has expired is tried again");
+                    self.scheduler.state().expiring.insert(expired);
+                    refused = true;
+                }
+            }
+        }
         // Those of a bot that cannot run now stay due, and must not stand before those of others.
         while begun < BATCH {
             self.scheduler.state().settled.clear();
@@ -278,8 +284,19 @@ impl Turns {
         if refused {
             return Ok((begun, AGAIN_AFTER));
         }
-        let next = storage.next_due(now).await?.map(|due| Duration::from_millis(due.saturating_sub(now_ms())));
+        let expires = self.scheduler.state().expiring.first().map(|(expires, ..)| expires.saturating_add(1));
+        let next = storage.next_due(now).await?.into_iter().chain(expires).min();
+        let next = next.map(|due| Duration::from_millis(due.saturating_sub(now_ms())));
         Ok((begun, next.map_or(SLEEP_MAX, |next| next.min(SLEEP_MAX))))
+    }
+
+    /// Lets a notification that is held end, whether its dialog waits on or not; false if it has ended.
+    async fn begin_expired(self: &Arc<Self>, (_, id, bot): &Expiry) -> Result<bool, Refusal> {
+        let found = self.services.storage.notification(bot, id).await;
+        match found.map_err(|error| Refusal::Storage(error.to_string()))? {
+            Some(held) if held.ended.is_none() => self.begin(held, new_turn_id()).await.map(|_| true),
+            _ => Ok(false),
+        }
     }
 
     /// Nothing is due: what failed before was cancelled meanwhile, or is on its way.
