@@ -6,6 +6,7 @@
 mod broadcasts;
 mod commit;
 mod file;
+mod log;
 mod notifications;
 mod operator;
 mod privacy;
@@ -23,6 +24,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::watch;
 
 use self::file::StoreFile;
+use self::log::Log;
 pub use self::operator::{Report, check, compact, stats};
 use self::writer::Writer;
 use super::memory::Leases;
@@ -79,7 +81,7 @@ impl SqliteStorage {
         let outbox_rows = connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?;
         let has_transcripts = transcripts::any(&connection)?;
         Ok(Self {
-            writer: Writer::start(connection)?,
+            writer: Writer::start(connection, Log::start(file.connect()?)?)?,
             readers: Readers { file, idle: Mutex::default() },
             running: Arc::default(),
             leases: Arc::default(),

@@ -116,11 +116,14 @@ fn set_mark(
     forget_oldest(connection, "marks", marks_max)
 }
 
-/// Keeps the newest entries of a table that numbers them.
+/// Keeps the newest entries of a table that numbers them: at least `max`, and a hundredth more until it looks again.
 fn forget_oldest(connection: &Connection, table: &str, max: usize) -> Result<(), StorageError> {
-    let newest = connection.last_insert_rowid();
+    let (newest, max) = (connection.last_insert_rowid(), i64::try_from(max).unwrap_or(i64::MAX));
+    if newest % (max / 100).max(1) != 0 {
+        return Ok(());
+    }
     let sql = format!("DELETE FROM {table} WHERE number <= ?");
-    run(connection, &sql, params![newest.saturating_sub(i64::try_from(max).unwrap_or(i64::MAX))]).map(drop)
+    run(connection, &sql, params![newest.saturating_sub(max)]).map(drop)
 }
 
 pub(super) fn mark_of(connection: &Connection, key: &RedeliveryKey) -> rusqlite::Result<Option<Answer>> {
@@ -141,7 +144,7 @@ fn push(
 ) -> Result<(), StorageError> {
     let (bot, channel, conversation) = columns(&commit.conversation);
     if let OutboxAction::Send { host_id, .. } = action {
-        map_id(connection, &commit.conversation, host_id, "", ids_max)?;
+        new_id(connection, &commit.conversation, host_id, "", ids_max)?;
     }
     let (action, id, activity) = parts(action)?;
     let sql = "INSERT INTO outbox (bot, channel, conversation, service_url, turn_id, action, id, activity) \
@@ -162,17 +165,29 @@ fn parts(action: &OutboxAction) -> Result<(&'static str, &str, Option<String>), 
 
 pub(super) fn map_id(
     connection: &Connection,
+    key: &ConversationKey,
+    host_id: &str,
+    channel_id: &str,
+    ids_max: usize,
+) -> Result<(), StorageError> {
+    let (bot, channel, conversation) = columns(key);
+    let sql = "UPDATE ids SET channel_id = ? WHERE bot = ? AND channel = ? AND conversation = ? AND host_id = ?";
+    if run(connection, sql, params![channel_id, bot, channel, conversation, host_id])? > 0 {
+        return Ok(());
+    }
+    new_id(connection, key, host_id, channel_id, ids_max)
+}
+
+/// The same for a host id that is new, most likely.
+fn new_id(
+    connection: &Connection,
     conversation: &ConversationKey,
     host_id: &str,
     channel_id: &str,
     ids_max: usize,
 ) -> Result<(), StorageError> {
     let (bot, channel, conversation) = columns(conversation);
-    let sql = "UPDATE ids SET channel_id = ? WHERE bot = ? AND channel = ? AND conversation = ? AND host_id = ?";
-    if run(connection, sql, params![channel_id, bot, channel, conversation, host_id])? > 0 {
-        return Ok(());
-    }
-    let sql = "INSERT INTO ids (bot, channel, conversation, host_id, channel_id) VALUES (?, ?, ?, ?, ?)";
+    let sql = "INSERT OR REPLACE INTO ids (bot, channel, conversation, host_id, channel_id) VALUES (?, ?, ?, ?, ?)";
     run(connection, sql, params![bot, channel, conversation, host_id, channel_id])?;
     forget_oldest(connection, "ids", ids_max)
 }

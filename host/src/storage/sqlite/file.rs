@@ -106,8 +106,11 @@ impl StoreFile {
             },
         )?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        // The log is written back by its own thread (`log.rs`), and what a savepoint may undo needs no file.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.pragma_update(None, "foreign_keys", "OFF")?;
-        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_prepared_statement_cache_capacity(128);
         Ok(connection)
     }
 }

@@ -278,3 +278,24 @@ async fn fences_refuse_who_was_overtaken() {
     assert!(matches!(storage.commit(late).await, Err(StorageError::Fenced)));
     storage.commit(TurnCommit { fence: second, ..commit(&one, Vec::new()) }).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_log_begins_again_once_it_is_written_back() {
+    let folder = Folder::new();
+    let storage = folder.open();
+    let file = folder.path().with_extension("db-wal");
+    let one = u64::from(log::PAGES_MAX.unsigned_abs()) * 4096;
+    let long = "x".repeat(1 << 20);
+    let scope = StateScope { bot: "bot".into(), namespace: "plugin:p".into(), owner: ScopeOwner::Bot };
+    // Each round is 256 pages, so this would be ten logs one behind the other.
+    for round in 0..10 * log::PAGES_MAX / 256 {
+        let value = StateValue { value: long.as_str().into(), etag: round.to_string().into() };
+        let write = StateWrite { scope: scope.clone(), key: "k".into(), value: Some(value), expected: Expected::Any };
+        storage.commit(TurnCommit { writes: vec![write], ..commit(&conversation("c"), Vec::new()) }).await.unwrap();
+    }
+    let length = std::fs::metadata(&file).unwrap().len();
+    assert!(length < 4 * one, "the log has {length} bytes");
+    drop(storage);
+    assert!(check(&folder.path()).unwrap().is_empty());
+    assert_eq!(folder.open().load_state(&scope).await.unwrap()["k"].value.len(), long.len());
+}

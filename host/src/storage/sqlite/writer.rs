@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::failed;
+use super::log::Log;
 use crate::storage::StorageError;
 
 /// A transaction is committed when nothing more waits, or after this time.
@@ -42,7 +43,13 @@ pub(super) struct Writer {
 }
 
 /// Waits for the end of the thread: whoever dropped the store may open its file again, or look into it.
-struct Joined(Option<JoinHandle<()>>);
+pub(super) struct Joined(Option<JoinHandle<()>>);
+
+impl Joined {
+    pub(super) fn new(thread: JoinHandle<()>) -> Self {
+        Self(Some(thread))
+    }
+}
 
 impl Drop for Joined {
     fn drop(&mut self) {
@@ -50,16 +57,17 @@ impl Drop for Joined {
             return;
         };
         if thread.join().is_err() {
-            tracing::error!("the writer of the store panicked");
+            tracing::error!("a thread of the store panicked");
         }
     }
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(connection: Connection, log: Log) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_MAX);
-        let thread = thread::Builder::new().name("turntable-store".into()).spawn(move || work(&connection, &queue))?;
-        Ok(Self { jobs, _thread: Joined(Some(thread)) })
+        let thread =
+            thread::Builder::new().name("turntable-store".into()).spawn(move || work(&connection, &queue, log))?;
+        Ok(Self { jobs, _thread: Joined::new(thread) })
     }
 
     /// Runs work in a transaction and returns what it returned, once that is on the disk.
@@ -118,11 +126,12 @@ fn gone() -> StorageError {
     StorageError::Unavailable(anyhow::anyhow!("the store's writer has ended; restart the host"))
 }
 
-fn work(connection: &Connection, queue: &Receiver<Job>) {
+fn work(connection: &Connection, queue: &Receiver<Job>, log: Log) {
+    Log::watch(connection);
     while let Ok(first) = queue.recv() {
         let mut pending = gathered(first, queue);
         let mut waiting = Vec::new();
-        let mut committed: Committed = connection.execute_batch("BEGIN IMMEDIATE").map_err(Arc::new);
+        let mut committed: Committed = execute(connection, "BEGIN IMMEDIATE").map_err(Arc::new);
         let until = Instant::now() + BATCH_TIME_MAX;
         while let Some(job) = pending.pop_front() {
             match catch_unwind(AssertUnwindSafe(|| (job.run)(connection))) {
@@ -147,7 +156,7 @@ fn work(connection: &Connection, queue: &Receiver<Job>) {
             }
         }
         if committed.is_ok() {
-            committed = connection.execute_batch("COMMIT").map_err(Arc::new);
+            committed = execute(connection, "COMMIT").map_err(Arc::new);
         }
         if committed.is_err() && !connection.is_autocommit() {
             let _ = connection.execute_batch("ROLLBACK");
@@ -155,7 +164,9 @@ fn work(connection: &Connection, queue: &Receiver<Job>) {
         for tell in waiting {
             tell(&committed);
         }
+        log.after_commit(connection);
     }
+    drop(log);
     // A clean end leaves no log to check at the next start.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
@@ -185,7 +196,7 @@ fn savepoint<T>(
     connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, StorageError>,
 ) -> Result<T, StorageError> {
-    let savepoint = |text: &str| connection.execute_batch(text).map_err(|error| failed("savepoint", &error));
+    let savepoint = |text: &str| execute(connection, text).map_err(|error| failed("savepoint", &error));
     savepoint("SAVEPOINT turn")?;
     let result = work(connection);
     if connection.is_autocommit() {
@@ -196,4 +207,9 @@ fn savepoint<T>(
     }
     savepoint("RELEASE turn")?;
     result
+}
+
+/// Runs a statement that is parsed once for the connection.
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
 }
