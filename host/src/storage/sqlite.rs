@@ -4,6 +4,7 @@
 //! memory. Reads have connections of their own and see the last commit.
 
 mod broadcasts;
+mod cache;
 mod commit;
 mod file;
 mod log;
@@ -23,10 +24,12 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::watch;
 
+use self::cache::{Cache, Oldest};
+use self::commit::Written;
 use self::file::StoreFile;
 use self::log::Log;
 pub use self::operator::{Report, check, compact, stats};
-use self::writer::Writer;
+use self::writer::{Joined, Writer};
 use super::memory::Leases;
 use super::met::Met;
 use super::{
@@ -43,6 +46,9 @@ pub struct SqliteStorage {
     running: Arc<Mutex<Running>>,
     leases: Arc<Mutex<Leases>>,
     bounds: Arc<Bounds>,
+    cache: Arc<Cache>,
+    /// Learns what marks there are.
+    _learner: Joined,
     /// Rows in the outbox, so that its bound costs no counting.
     outbox_rows: Arc<AtomicUsize>,
     /// Whether there may be a transcript: else no delivery looks for its item.
@@ -80,7 +86,10 @@ impl SqliteStorage {
         let connection = file.connect()?;
         let outbox_rows = connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?;
         let has_transcripts = transcripts::any(&connection)?;
+        let cache = Arc::new(Cache::new(&connection, channel.redelivery_marks_max)?);
         Ok(Self {
+            _learner: learn_marks(cache.clone(), file.connect()?)?,
+            cache,
             writer: Writer::start(connection, Log::start(file.connect()?)?)?,
             readers: Readers { file, idle: Mutex::default() },
             running: Arc::default(),
@@ -149,6 +158,9 @@ impl Storage for SqliteStorage {
             }
             running.insert(key.clone(), Run { answer: watch::Sender::new(None), flushed: None });
         }
+        if self.cache.marks.lacks(key) {
+            return Ok(Accepted::New);
+        }
         match self.read("accept", |connection| commit::mark_of(connection, key)) {
             Ok(None) => Ok(Accepted::New),
             Ok(Some(answer)) => {
@@ -203,8 +215,11 @@ impl Storage for SqliteStorage {
     }
 
     async fn load_state(&self, scope: &StateScope) -> Result<HashMap<Arc<str>, StateValue>, StorageError> {
+        if let Some(values) = self.cache.values.get(scope) {
+            return Ok(values);
+        }
         let (name, channel, conversation, user) = scope_columns(&scope.owner);
-        self.read("load_state", |connection| {
+        let read = self.read("load_state", |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT key, value, etag FROM state WHERE bot = ? AND namespace = ? AND scope = ? AND channel = ? \
                  AND conversation = ? AND user = ?",
@@ -213,7 +228,9 @@ impl Storage for SqliteStorage {
             let rows = statement
                 .query_map(found, |row| Ok((row.get(0)?, StateValue { value: row.get(1)?, etag: row.get(2)? })))?;
             rows.collect()
-        })
+        });
+        self.cache.values.loaded(scope, read.as_ref().ok());
+        read
     }
 
     async fn load_stack(&self, conversation: &ConversationKey) -> Result<Option<Arc<str>>, StorageError> {
@@ -245,16 +262,23 @@ impl Storage for SqliteStorage {
         if !commit.transcript.is_empty() {
             self.has_transcripts.store(true, Ordering::Relaxed);
         }
-        self.writer
-            .write(move |connection| {
-                let taken_over = leases.lock().unwrap_or_else(PoisonError::into_inner);
-                if taken_over.taken_over(&commit.conversation, commit.fence) {
-                    return Err(StorageError::Fenced);
-                }
-                drop(taken_over);
-                commit::write(connection, &commit, &bounds, outbox_rows.load(Ordering::Relaxed))
-            })
-            .await?;
+        if let Some((key, _)) = &mark {
+            self.cache.marks.add(key);
+        }
+        let cache = self.cache.clone();
+        let work = move |connection: &Connection| {
+            let taken_over = leases.lock().unwrap_or_else(PoisonError::into_inner);
+            if taken_over.taken_over(&commit.conversation, commit.fence) {
+                return Err(StorageError::Fenced);
+            }
+            drop(taken_over);
+            commit::write(connection, commit, &bounds, outbox_rows.load(Ordering::Relaxed))
+        };
+        let follow = move |written: &mut Written| {
+            cache.outbox.push(std::mem::take(&mut written.rows));
+            cache.values.apply(std::mem::take(&mut written.writes));
+        };
+        self.writer.write_then(work, follow).await?;
         self.outbox_rows.fetch_add(rows, Ordering::Relaxed);
         if let Some(conversation) = removed {
             self.met.forget(&conversation);
@@ -275,6 +299,11 @@ impl Storage for SqliteStorage {
     }
 
     async fn claim_outbox(&self, conversation: &ConversationKey) -> Result<Option<OutboxRow>, StorageError> {
+        match self.cache.outbox.oldest(conversation) {
+            Oldest::Row(row) => return Ok(Some(*row)),
+            Oldest::None => return Ok(None),
+            Oldest::InFile => {}
+        }
         let key = conversation.clone();
         let (bot, channel, conversation) = columns(conversation);
         self.read("claim_outbox", |connection| {
@@ -287,7 +316,8 @@ impl Storage for SqliteStorage {
     }
 
     async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
-        let (row, bounds) = (row.clone(), self.bounds.clone());
+        let (row, bounds, cache) = (row.clone(), self.bounds.clone(), self.cache.clone());
+        let noted = row.clone();
         let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
         let ended = self.writer.write_along(move |connection| {
             let ended = commit::end_row(connection, &row, &delivery, &bounds)?;
@@ -299,6 +329,7 @@ impl Storage for SqliteStorage {
             Ok(ended)
         });
         let ended = ended.await?;
+        cache.outbox.ended(&noted, ended);
         if ended {
             self.outbox_rows.fetch_sub(1, Ordering::Relaxed);
         }
@@ -372,7 +403,14 @@ impl Storage for SqliteStorage {
 
     async fn retry_dead_letter(&self, bot: &str, sequence: u64) -> Result<Option<ConversationKey>, StorageError> {
         let bot: Arc<str> = bot.into();
-        let retried = self.writer.write(move |connection| commit::retry(connection, &bot, place(sequence))).await?;
+        let cache = self.cache.clone();
+        let follow = move |retried: &mut Option<ConversationKey>| {
+            if let Some(conversation) = retried {
+                cache.outbox.count(conversation, 1);
+            }
+        };
+        let retry = move |connection: &Connection| commit::retry(connection, &bot, place(sequence));
+        let retried = self.writer.write_then(retry, follow).await?;
         if retried.is_some() {
             self.outbox_rows.fetch_add(1, Ordering::Relaxed);
         }
@@ -398,6 +436,16 @@ impl Storage for SqliteStorage {
         self.writer.write(|_| Ok(())).await?;
         self.read("close", |connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
     }
+}
+
+/// Starts the thread that reads all marks of the file; until it is done, each activity is looked for there.
+fn learn_marks(cache: Arc<Cache>, connection: Connection) -> std::io::Result<Joined> {
+    let learn = move || {
+        if let Err(error) = cache.marks.load(&connection) {
+            tracing::warn!(%error, "the marks of the store could not be read; each activity is looked for in the file");
+        }
+    };
+    Ok(Joined::new(std::thread::Builder::new().name("turntable-marks".into()).spawn(learn)?))
 }
 
 fn leftovers(connection: &Connection) -> rusqlite::Result<Leftovers> {

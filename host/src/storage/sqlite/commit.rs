@@ -12,13 +12,21 @@ use crate::storage::{
     TurnCommit,
 };
 
+/// What a commit left in the file, for the cache.
+#[derive(Default)]
+pub(super) struct Written {
+    /// Rows of the outbox, each with the bytes of its text.
+    pub(super) rows: Vec<(OutboxRow, usize)>,
+    pub(super) writes: Vec<StateWrite>,
+}
+
 /// Makes a turn real, but for its fence, which the caller has checked.
 pub(super) fn write(
     connection: &Connection,
-    commit: &TurnCommit,
+    commit: TurnCommit,
     bounds: &Bounds,
     outbox_rows: usize,
-) -> Result<(), StorageError> {
+) -> Result<Written, StorageError> {
     let sends = commit.outbox.len();
     if outbox_rows + sends > bounds.outbox_rows_max {
         return Err(StorageError::Full(format!(
@@ -35,13 +43,20 @@ pub(super) fn write(
     if let Some((key, answer)) = &commit.mark {
         set_mark(connection, key, answer, bounds.marks_max)?;
     }
+    let mut places = Vec::with_capacity(sends);
     for action in &commit.outbox {
-        push(connection, commit, action, bounds.ids_max)?;
+        places.push(push(connection, &commit, action, bounds.ids_max)?);
     }
     notifications::change(connection, &commit.conversation, &commit.proactive)?;
     transcripts::append(connection, &commit.conversation, &commit.transcript)?;
-    broadcasts::note_turn(connection, commit)?;
-    run(connection, "DELETE FROM kept WHERE turn_id = ?", params![commit.turn_id]).map(drop)
+    broadcasts::note_turn(connection, &commit)?;
+    run(connection, "DELETE FROM kept WHERE turn_id = ?", params![commit.turn_id])?;
+    let TurnCommit { conversation, service_url, turn_id, outbox, writes, .. } = commit;
+    let rows = outbox.into_iter().zip(places).map(|(action, (sequence, bytes))| {
+        let (conversation, service_url, turn_id) = (conversation.clone(), service_url.clone(), turn_id.clone());
+        (OutboxRow { sequence, conversation, service_url, turn_id, action }, bytes)
+    });
+    Ok(Written { rows: rows.collect(), writes })
 }
 
 fn write_state(connection: &Connection, write: &StateWrite) -> Result<(), StorageError> {
@@ -136,12 +151,13 @@ pub(super) fn mark_of(connection: &Connection, key: &RedeliveryKey) -> rusqlite:
     statement.query_row(mark, |row| Ok(Answer { status: row.get(0)?, body: row.get(1)? })).optional()
 }
 
+/// Returns the place of the row, and the bytes of its text.
 fn push(
     connection: &Connection,
     commit: &TurnCommit,
     action: &OutboxAction,
     ids_max: usize,
-) -> Result<(), StorageError> {
+) -> Result<(u64, usize), StorageError> {
     let (bot, channel, conversation) = columns(&commit.conversation);
     if let OutboxAction::Send { host_id, .. } = action {
         new_id(connection, &commit.conversation, host_id, "", ids_max)?;
@@ -149,8 +165,10 @@ fn push(
     let (action, id, activity) = parts(action)?;
     let sql = "INSERT INTO outbox (bot, channel, conversation, service_url, turn_id, action, id, activity) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let bytes = activity.as_ref().map_or(0, String::len);
     let row = params![bot, channel, conversation, commit.service_url, commit.turn_id, action, id, activity];
-    run(connection, sql, row).map(drop)
+    run(connection, sql, row)?;
+    Ok((u64::try_from(connection.last_insert_rowid()).unwrap_or_default(), bytes))
 }
 
 fn parts(action: &OutboxAction) -> Result<(&'static str, &str, Option<String>), StorageError> {

@@ -31,7 +31,13 @@ const TABLES: &[(&str, &str)] = &[
 impl Privacy for SqliteStorage {
     async fn forget_conversation(&self, conversation: &ConversationKey) -> Result<Forgotten, StorageError> {
         let key = conversation.clone();
-        let forgotten = self.writer.write(move |connection| forget_conversation(connection, &key)).await;
+        let (cache, of) = (self.cache.clone(), key.clone());
+        let follow = move |_: &mut Forgotten| {
+            cache.values.clear();
+            cache.outbox.forget(&of);
+        };
+        let forget = move |connection: &Connection| forget_conversation(connection, &key);
+        let forgotten = self.writer.write_then(forget, follow).await;
         self.met.forget(conversation);
         if let Ok(forgotten) = &forgotten {
             self.outbox_rows.fetch_sub(forgotten.0.get("undelivered").copied().unwrap_or(0), Ordering::Relaxed);
@@ -41,27 +47,29 @@ impl Privacy for SqliteStorage {
 
     async fn forget_member(&self, conversation: &ConversationKey, user: &str) -> Result<Forgotten, StorageError> {
         let (key, user) = (conversation.clone(), user.to_owned());
-        let forgotten = self.writer.write(move |connection| forget_member(connection, &key, &user)).await;
+        let cache = self.cache.clone();
+        let forget = move |connection: &Connection| forget_member(connection, &key, &user);
+        let forgotten = self.writer.write_then(forget, move |_| cache.values.clear()).await;
         self.met.forget(conversation);
         forgotten
     }
 
     async fn forget_user(&self, bot: &str, channel: &ChannelInstance, user: &str) -> Result<Forgotten, StorageError> {
         let (bot, channel, user) = (bot.to_owned(), channel_column(channel), user.to_owned());
-        self.writer
-            .write(move |connection| {
-                let mut count = 0;
-                for namespace in namespaces(connection, &bot)? {
-                    let sql = "DELETE FROM state WHERE bot = ? AND namespace = ? AND scope IN ('user', 'private') \
+        let cache = self.cache.clone();
+        let forget = move |connection: &Connection| {
+            let mut count = 0;
+            for namespace in namespaces(connection, &bot)? {
+                let sql = "DELETE FROM state WHERE bot = ? AND namespace = ? AND scope IN ('user', 'private') \
                                AND channel = ? AND user = ?";
-                    count += run(connection, sql, params![bot, namespace, channel, user])?;
-                }
-                let mut forgotten = Forgotten::default();
-                forgotten.add("state", count);
-                forgotten.add("broadcasts", broadcasts::forget_user(connection, &bot, &channel, &user)?);
-                Ok(forgotten)
-            })
-            .await
+                count += run(connection, sql, params![bot, namespace, channel, user])?;
+            }
+            let mut forgotten = Forgotten::default();
+            forgotten.add("state", count);
+            forgotten.add("broadcasts", broadcasts::forget_user(connection, &bot, &channel, &user)?);
+            Ok(forgotten)
+        };
+        self.writer.write_then(forget, move |_| cache.values.clear()).await
     }
 
     async fn conversations_of(

@@ -75,7 +75,16 @@ impl Writer {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.push(work, false).await
+        self.push(work, |_| (), false).await
+    }
+
+    /// The same, and then `follow` with the result, on the writer's thread and so in the order of transactions.
+    pub(super) async fn write_then<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
+        follow: impl FnOnce(&mut T) + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.push(work, follow, false).await
     }
 
     /// The same for work that nobody but its caller waits for: it rides with the next transaction, if one comes soon.
@@ -83,12 +92,13 @@ impl Writer {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.push(work, true).await
+        self.push(work, |_| (), true).await
     }
 
     async fn push<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
+        follow: impl FnOnce(&mut T) + Send + 'static,
         can_wait: bool,
     ) -> Result<T, StorageError> {
         let (sender, receiver) = oneshot::channel();
@@ -96,7 +106,10 @@ impl Writer {
             let result = in_savepoint(connection, work);
             Box::new(move |committed| {
                 let result = match (result, committed) {
-                    (Some(result), Ok(())) => result,
+                    (Some(result), Ok(())) => result.map(|mut done| {
+                        follow(&mut done);
+                        done
+                    }),
                     // What failed by itself says so.
                     (Some(Err(error)), Err(_)) => Err(error),
                     // What succeeded is undone with the transaction.
