@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::conversation::Answer;
-use crate::support::{Config, Connector, Host, expecting_replies};
+use crate::support::{Config, Connector, Host, expecting_replies, within};
 
 const GRANTS: &str = "grants = { state = ['conversation'], dialogs = true, conversations = true }";
 
@@ -168,6 +168,13 @@ async fn operators_list_page_export_and_delete() {
     // Kept across SIGKILL.
     host.kill();
     host.again(None).await;
+    // What the kill kept from the channel is delivered now, and named by the channel then.
+    let delivered = async {
+        while kept(&host).await.iter().any(|item| item["id"].as_str().is_some_and(|id| id.starts_with("tt-"))) {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the channel's ids", delivered).await;
     let listed = get(&host, "").await.json();
     let first = &listed["items"][0];
     assert_eq!(

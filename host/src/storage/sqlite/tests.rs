@@ -6,7 +6,8 @@ use tempfile::TempDir;
 
 use super::super::conformance::{answer, commit, conforms, mark, send};
 use super::*;
-use crate::channel::testing::{conversation, settings};
+use crate::channel::testing::{conversation, object, settings};
+use crate::storage::privacy::Privacy;
 use crate::storage::{Expected, Fence, StateWrite, StoredStack};
 
 struct Folder(TempDir);
@@ -298,4 +299,129 @@ async fn the_log_begins_again_once_it_is_written_back() {
     drop(storage);
     assert!(check(&folder.path()).unwrap().is_empty());
     assert_eq!(folder.open().load_state(&scope).await.unwrap()["k"].value.len(), long.len());
+}
+
+#[tokio::test]
+async fn marks_of_an_earlier_start_are_known_before_and_after_they_are_learnt() {
+    let folder = Folder::new();
+    let done = |id: &str| TurnCommit { mark: Some((mark(id), answer(201))), ..commit(&conversation("c"), Vec::new()) };
+    folder.open().commit(done("before")).await.unwrap();
+    let storage = folder.open();
+    assert!(matches!(storage.accept(&mark("before")).await.unwrap(), Accepted::Duplicate(_)));
+    let learnt = async {
+        while !storage.cache.marks.lacks(&mark("new")) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), learnt).await.unwrap();
+    assert!(matches!(storage.accept(&mark("before")).await.unwrap(), Accepted::Duplicate(_)));
+    // As many as are kept, in either half of what is remembered.
+    for number in 0..250 {
+        let id = number.to_string();
+        assert!(matches!(storage.accept(&mark(&id)).await.unwrap(), Accepted::New), "{number}");
+        storage.commit(done(&id)).await.unwrap();
+    }
+    for number in 150..250 {
+        assert!(
+            matches!(storage.accept(&mark(&number.to_string())).await.unwrap(), Accepted::Duplicate(_)),
+            "{number}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn rows_keep_their_order_in_memory_and_beyond() {
+    let folder = Folder::new();
+    let one = conversation("c");
+    let long = |id: &str| {
+        let activity = object(&serde_json::json!({ "text": "x".repeat(7 << 20) }).to_string());
+        OutboxAction::Send { host_id: id.into(), activity }
+    };
+    let storage = folder.open();
+    storage.commit(commit(&one, vec![long("1"), long("2"), long("3")])).await.unwrap();
+    storage.commit(commit(&one, vec![send("4")])).await.unwrap();
+    let next = async |storage: &SqliteStorage, delivery: Delivery| {
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        storage.note_delivery(&row, delivery).await.unwrap();
+        let OutboxAction::Send { host_id, .. } = row.action else { panic!("they are sends") };
+        host_id
+    };
+    let done = || Delivery::Done { channel_id: "".into() };
+    for expected in ["1", "2"] {
+        assert_eq!(&*next(&storage, done()).await, expected);
+    }
+    drop(storage);
+    let storage = folder.open();
+    assert_eq!(&*next(&storage, done()).await, "3");
+    assert_eq!(&*next(&storage, Delivery::Dead { why: "no".to_owned(), gone: false }).await, "4");
+    assert!(storage.claim_outbox(&one).await.unwrap().is_none());
+    let letter = storage.dead_letters("bot").await.unwrap()[0].row.sequence;
+    storage.retry_dead_letter("bot", letter).await.unwrap().unwrap();
+    storage.commit(commit(&one, vec![send("5")])).await.unwrap();
+    assert_eq!(&*next(&storage, done()).await, "4", "it was sent before");
+    storage.forget_conversation(&one).await.unwrap();
+    assert!(storage.claim_outbox(&one).await.unwrap().is_none());
+    storage.commit(commit(&one, vec![send("6")])).await.unwrap();
+    assert_eq!(&*next(&storage, done()).await, "6");
+}
+
+#[tokio::test]
+async fn scopes_hold_what_was_written_last_however_many_there_are() {
+    let folder = Folder::new();
+    let storage = folder.open();
+    let one = conversation("c");
+    let scope = |number: usize| StateScope {
+        bot: "bot".into(),
+        namespace: "plugin:p".into(),
+        owner: ScopeOwner::User(one.channel.clone(), number.to_string().into()),
+    };
+    let write = async |number: usize, value: Option<&str>| {
+        let value = value.map(|value| StateValue { value: value.into(), etag: "e".into() });
+        let write = StateWrite { scope: scope(number), key: "k".into(), value, expected: Expected::Any };
+        storage.commit(TurnCommit { writes: vec![write], ..commit(&one, Vec::new()) }).await.unwrap();
+    };
+    let held = async |number: usize| {
+        let values = storage.load_state(&scope(number)).await.unwrap();
+        values.get("k").map(|value| value.value.clone())
+    };
+    assert_eq!(held(0).await, None);
+    write(0, Some("1")).await;
+    assert_eq!(held(0).await.as_deref(), Some("1"));
+    write(0, None).await;
+    assert_eq!(held(0).await, None);
+    // More than is kept in memory.
+    let long = "x".repeat(1 << 20);
+    for number in 0..40 {
+        write(number, Some(&format!("{number}{long}"))).await;
+        assert!(held(number).await.is_some());
+    }
+    for number in (0..40).chain(0..40) {
+        assert!(held(number).await.unwrap().starts_with(&number.to_string()), "{number}");
+    }
+    storage.forget_user("bot", &one.channel, "39").await.unwrap();
+    assert_eq!(held(39).await, None);
+}
+
+#[test]
+fn what_changed_while_it_was_read_is_read_again() {
+    let values = cache::Values::default();
+    let scope = StateScope { bot: "bot".into(), namespace: "n".into(), owner: ScopeOwner::Bot };
+    let value = |text: &str| StateValue { value: text.into(), etag: text.into() };
+    let write = |text: &str| StateWrite {
+        scope: scope.clone(),
+        key: "k".into(),
+        value: Some(value(text)),
+        expected: Expected::Any,
+    };
+    let read: HashMap<Arc<str>, StateValue> = HashMap::from([("k".into(), value("old"))]);
+    assert!(values.get(&scope).is_none());
+    values.apply(vec![write("new")]);
+    values.loaded(&scope, Some(&read));
+    assert!(values.get(&scope).is_none(), "what was read is outdated");
+    values.clear();
+    values.loaded(&scope, Some(&read));
+    assert!(values.get(&scope).is_none(), "it may have been forgotten meanwhile");
+    values.loaded(&scope, Some(&read));
+    values.apply(vec![write("new")]);
+    assert_eq!(values.get(&scope).unwrap()["k"], value("new"));
 }
