@@ -20,6 +20,9 @@ use crate::activity::Object;
 /// The largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 32 << 20;
 
+/// The same of a `.chat`, of which each byte can become a hundred.
+pub const CHAT_BYTES_MAX: u64 = 4 << 20;
+
 /// The most activities in one file.
 pub const ACTIVITIES_MAX: usize = 100_000;
 
@@ -85,8 +88,9 @@ impl std::error::Error for Problems {}
 /// # Errors
 /// Everything that is wrong with it, each with its line.
 pub fn read(path: &Path) -> Result<Vec<Object>, Problems> {
-    let read = text_of(path).and_then(|text| {
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("chat")) {
+    let is_chat = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("chat"));
+    let read = text_of(path, if is_chat { CHAT_BYTES_MAX } else { FILE_BYTES_MAX }).and_then(|text| {
+        if is_chat {
             chat::parse(&text, path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")))
         } else {
             file::parse(&text)
@@ -99,8 +103,8 @@ pub fn read(path: &Path) -> Result<Vec<Object>, Problems> {
 }
 
 /// Reads a text file in UTF-8, with or without a byte order mark.
-fn text_of(path: &Path) -> Result<String, Vec<Problem>> {
-    let bytes = bounded(path, FILE_BYTES_MAX).map_err(Problem::of_file)?;
+fn text_of(path: &Path, bytes_max: u64) -> Result<String, Vec<Problem>> {
+    let bytes = bounded(path, bytes_max).map_err(Problem::of_file)?;
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(Problem::of_file("is UTF-16; save it as UTF-8"));
     }

@@ -14,6 +14,9 @@ use crate::transcript::bounded;
 const ATTACHMENT_BYTES_MAX: u64 = 4 << 20;
 pub(super) const ATTACHMENTS_BYTES_MAX: u64 = 16 << 20;
 
+/// Buttons, and lines of a card, at most: each becomes an object.
+pub(super) const PARTS_MAX: usize = 1_000;
+
 /// A message in the making.
 #[derive(Default)]
 pub(super) struct Draft {
@@ -40,10 +43,7 @@ impl Draft {
             },
             Kind::Suggestions => match tag.value {
                 "" => Err("`[Suggestions]` is empty; give texts with `|` between them".to_owned()),
-                value => {
-                    self.suggestions = buttons(value);
-                    Ok(())
-                }
+                value => buttons(value).map(|suggestions| self.suggestions = suggestions),
             },
             Kind::InputHint => {
                 let known = ["acceptingInput", "expectingInput", "ignoringInput"];
@@ -80,15 +80,21 @@ impl Draft {
     }
 }
 
-fn buttons(titles: &str) -> Vec<Value> {
-    let titles = titles.split('|').map(str::trim).filter(|title| !title.is_empty());
-    titles.map(|title| json!({ "type": "imBack", "title": title, "value": title })).collect()
+fn buttons(titles: &str) -> Result<Vec<Value>, String> {
+    let titles: Vec<&str> = titles.split('|').map(str::trim).filter(|title| !title.is_empty()).collect();
+    if titles.len() > PARTS_MAX {
+        return Err(format!("there are more than {PARTS_MAX} buttons"));
+    }
+    Ok(titles.into_iter().map(|title| json!({ "type": "imBack", "title": title, "value": title })).collect())
 }
 
 /// Makes a card of lines such as `title=Hello`.
 fn card(kind: &str, properties: &str) -> Result<Value, String> {
     let has_images = matches!(kind, "hero" | "thumbnail");
     let mut content = Map::new();
+    if properties.lines().count() > PARTS_MAX {
+        return Err(format!("the card has more than {PARTS_MAX} lines"));
+    }
     for line in properties.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let Some((name, value)) = line.split_once('=') else {
             return Err(format!("`{line}`: a card has lines such as `title=Hello`"));
@@ -105,7 +111,7 @@ fn card(kind: &str, properties: &str) -> Result<Value, String> {
             "image" | "images" if has_images => append("images", json!({ "url": value })),
             "image" | "images" => _ = content.insert("image".to_owned(), json!({ "url": value })),
             "media" => append("media", json!({ "url": value })),
-            "buttons" => buttons(value).into_iter().for_each(|button| append("buttons", button)),
+            "buttons" => buttons(value)?.into_iter().for_each(|button| append("buttons", button)),
             "shareable" | "sharable" => _ = content.insert("shareable".to_owned(), is_true(value)),
             name @ ("autostart" | "autoloop") => _ = content.insert(name.to_owned(), is_true(value)),
             _ => {

@@ -269,6 +269,10 @@ fn what_is_too_much_is_told_and_not_made() {
     let many = format!("bot: {}", "[typing]".repeat(ACTIVITIES_MAX * 2));
     assert_eq!(told(&many), [(0, "makes more than 100000 activities; split it".to_owned())]);
     assert!(told(&format!("bot: {}", "[delay=x]".repeat(PROBLEMS_MAX * 3))).len() <= PROBLEMS_MAX + 1);
+    for tag in [format!("Suggestions={}", "a|".repeat(2_000)), format!("HeroCard\n{}", "buttons=a\n".repeat(2_000))] {
+        let problems = told(&format!("bot: hi [{tag}]"));
+        assert!(problems.len() == 1 && problems[0].1.contains("more than 1000"), "{problems:?}");
+    }
     let names: Vec<String> = (0..ACCOUNTS_MAX * 2).map(|number| format!("u{number}")).collect();
     let added = told(&format!("bot: [ConversationUpdate=Added={}]", names.join(",")));
     assert_eq!(added, [(1, "more than 1000 parties take part".to_owned())]);
