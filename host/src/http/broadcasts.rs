@@ -19,7 +19,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -30,6 +30,7 @@ use serde_json::{Map, Value, json};
 use super::body;
 use super::error::{HttpError, code};
 use super::notifications::{key_of, other_body, read_content, read_expires};
+use super::request::Query;
 use crate::activity::ChannelInstance;
 use crate::app::App;
 use crate::registry::Bot;

@@ -16,7 +16,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -31,6 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::{HttpError, code};
 use super::guard::{self, Guard};
+use super::request::Query;
 use crate::app::App;
 use crate::registry::BotStatus;
 use crate::turn::{FeedItem, RecordFeed};

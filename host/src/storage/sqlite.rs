@@ -316,10 +316,10 @@ impl Storage for SqliteStorage {
     }
 
     async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
-        let (row, bounds, cache) = (row.clone(), self.bounds.clone(), self.cache.clone());
-        let noted = row.clone();
+        let (row, bounds, cache) = (for_note(row, &delivery), self.bounds.clone(), self.cache.clone());
         let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
-        let ended = self.writer.write_along(move |connection| {
+        let (conversation, sequence) = (row.conversation.clone(), row.sequence);
+        let noted = self.writer.write_along(move |connection| {
             let ended = commit::end_row(connection, &row, &delivery, &bounds)?;
             if let (true, true, OutboxAction::Send { host_id, .. }, Delivery::Done { channel_id }) =
                 (ended, has_transcripts, &row.action, &delivery)
@@ -328,8 +328,8 @@ impl Storage for SqliteStorage {
             }
             Ok(ended)
         });
-        let ended = ended.await?;
-        cache.outbox.ended(&noted, ended);
+        let ended = noted.await?;
+        cache.outbox.ended(&conversation, sequence, ended);
         if ended {
             self.outbox_rows.fetch_sub(1, Ordering::Relaxed);
         }
@@ -436,6 +436,22 @@ impl Storage for SqliteStorage {
         self.writer.write(|_| Ok(())).await?;
         self.read("close", |connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
     }
+}
+
+/// A row without what only a dead letter keeps of it.
+fn for_note(row: &OutboxRow, delivery: &Delivery) -> OutboxRow {
+    let action = match (&row.action, delivery) {
+        (action, Delivery::Dead { .. }) => action.clone(),
+        (OutboxAction::Send { host_id, .. }, _) => {
+            OutboxAction::Send { host_id: host_id.clone(), activity: Object::new() }
+        }
+        (OutboxAction::Update { target, .. } | OutboxAction::Delete { target }, _) => {
+            OutboxAction::Delete { target: target.clone() }
+        }
+    };
+    let OutboxRow { sequence, conversation, service_url, turn_id, .. } = row;
+    let (conversation, service_url, turn_id) = (conversation.clone(), service_url.clone(), turn_id.clone());
+    OutboxRow { sequence: *sequence, conversation, service_url, turn_id, action }
 }
 
 /// Starts the thread that reads all marks of the file; until it is done, each activity is looked for there.

@@ -247,19 +247,19 @@ impl Outbox {
     }
 
     /// A row is done with; `was_in_file` where it left the file now, and had not been forgotten.
-    pub(super) fn ended(&self, row: &OutboxRow, was_in_file: bool) {
+    pub(super) fn ended(&self, conversation: &ConversationKey, sequence: u64, was_in_file: bool) {
         let mut all = lock(&self.0);
         let Rows { lanes, bytes } = &mut *all;
-        let Some(lane) = lanes.get_mut(&row.conversation) else { return };
+        let Some(lane) = lanes.get_mut(conversation) else { return };
         match lane.rows.front() {
-            Some((front, row_bytes)) if front.sequence == row.sequence => {
+            Some((front, row_bytes)) if front.sequence == sequence => {
                 *bytes -= row_bytes;
                 lane.rows.pop_front();
             }
             _ => lane.more -= usize::from(was_in_file).min(lane.more),
         }
         if lane.rows.is_empty() && lane.more == 0 {
-            lanes.remove(&row.conversation);
+            lanes.remove(conversation);
         }
     }
 

@@ -21,6 +21,10 @@ use crate::storage::StorageError;
 const BATCH_TIME_MAX: Duration = Duration::from_millis(2);
 /// Work that can wait begins a transaction of its own only after this time.
 const PATIENCE: Duration = Duration::from_millis(2);
+/// While turns come fast, a transaction waits so long for more of them: they share its pages, its flush and its wakeups.
+const GATHERING: Duration = Duration::from_micros(300);
+/// Turns come fast where the transaction before had as much work.
+const BUSY_FROM: usize = 4;
 /// Work that waits for the writer; turns wait beyond it.
 const QUEUE_MAX: usize = 4_096;
 
@@ -141,8 +145,13 @@ fn gone() -> StorageError {
 
 fn work(connection: &Connection, queue: &Receiver<Job>, log: Log) {
     Log::watch(connection);
+    let mut before = 0;
     while let Ok(first) = queue.recv() {
         let mut pending = gathered(first, queue);
+        if before >= BUSY_FROM {
+            // Not a wait for each: whoever brings work would have to wake this thread.
+            thread::sleep(GATHERING);
+        }
         let mut waiting = Vec::new();
         let mut committed: Committed = execute(connection, "BEGIN IMMEDIATE").map_err(Arc::new);
         let until = Instant::now() + BATCH_TIME_MAX;
@@ -174,6 +183,7 @@ fn work(connection: &Connection, queue: &Receiver<Job>, log: Log) {
         if committed.is_err() && !connection.is_autocommit() {
             let _ = connection.execute_batch("ROLLBACK");
         }
+        before = waiting.len();
         for tell in waiting {
             tell(&committed);
         }
