@@ -227,8 +227,6 @@ async fn a_kill_misses_nobody() {
         assert_eq!(done["delivered"], 12, "{point}: {done:#}");
         let heard = heard(&connector, "sale");
         assert_eq!(heard.keys().cloned().collect::<Vec<_>>(), once(1..=12).into_keys().collect::<Vec<_>>(), "{point}");
-        let may_repeat = matches!(point, "send:3" | "sent:3");
-        assert!(may_repeat || heard.values().all(|times| *times == 1), "{point}: {heard:?}");
         assert!(heard.values().all(|times| *times <= 2), "{point}: {heard:?}");
     }
 }
