@@ -22,11 +22,9 @@ const BATCH_TIME_MAX: Duration = Duration::from_millis(2);
 /// Work that can wait begins a transaction of its own only after this time.
 const PATIENCE: Duration = Duration::from_millis(2);
 /// While turns come fast, a transaction waits so long for more of them: they share its pages, its flush and its wakeups.
-const GATHERING: Duration = Duration::from_millis(1);
-/// Turns come fast where so much work is to be expected within that time; a turn is two, its commit and its delivery.
-const WORTH_GATHERING: f64 = 6.0;
-/// The weight of the last transaction in what is expected.
-const LAST_WEIGHS: f64 = 0.2;
+const GATHERING: Duration = Duration::from_micros(300);
+/// Turns come fast where the transaction before had as much work.
+const BUSY_FROM: usize = 4;
 /// Work that waits for the writer; turns wait beyond it.
 const QUEUE_MAX: usize = 4_096;
 
@@ -147,10 +145,10 @@ fn gone() -> StorageError {
 
 fn work(connection: &Connection, queue: &Receiver<Job>, log: Log) {
     Log::watch(connection);
-    let (mut expected, mut ended) = (0.0, Instant::now());
+    let mut before = 0;
     while let Ok(first) = queue.recv() {
         let mut pending = gathered(first, queue);
-        if expected >= WORTH_GATHERING {
+        if before >= BUSY_FROM {
             // Not a wait for each: whoever brings work would have to wake this thread.
             thread::sleep(GATHERING);
         }
@@ -185,22 +183,15 @@ fn work(connection: &Connection, queue: &Receiver<Job>, log: Log) {
         if committed.is_err() && !connection.is_autocommit() {
             let _ = connection.execute_batch("ROLLBACK");
         }
-        let count = waiting.len();
+        before = waiting.len();
         for tell in waiting {
             tell(&committed);
         }
         log.after_commit(connection);
-        expected += (per_gathering(count, ended.elapsed()) - expected) * LAST_WEIGHS;
-        ended = Instant::now();
     }
     drop(log);
     // A clean end leaves no log to check at the next start.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-}
-
-/// How much work that is within the time of gathering.
-fn per_gathering(count: usize, took: Duration) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) * GATHERING.div_duration_f64(took.max(Duration::from_micros(1)))
 }
 
 /// The work that begins a transaction: what can wait, with what comes soon.
