@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::admin::{Admin, AdminArgs};
 use super::notifications::ContentArgs;
-use super::terminal::{Style, Terminal, aligned, printable};
+use super::terminal::{Terminal, printable};
 
 /// What became of targets, as the admin API counts it.
 const OUTCOMES: [&str; 8] = ["waiting", "delivered", "stopped", "expired", "failed", "gone", "unknown", "cancelled"];
@@ -147,7 +147,7 @@ fn print_one(broadcast: &Value, as_json: bool) -> anyhow::Result<()> {
 async fn list(of: &OfBot) -> anyhow::Result<()> {
     let found = Admin::find(&of.admin)?.list(&of.bot, "broadcasts").await?;
     let columns = ["id", "state", "mode", "total", "waiting", "delivered", "failed", "gone"];
-    print_table(&found, &columns, "no broadcasts", of.json)
+    Terminal::stdout().list(&found, &columns, "no broadcasts", of.json)
 }
 
 async fn failures(of: &Of) -> anyhow::Result<()> {
@@ -161,25 +161,5 @@ async fn failures(of: &Of) -> anyhow::Result<()> {
         all.extend(page.as_array().into_iter().flatten().cloned());
     }
     let columns = ["channel", "conversation", "user", "outcome", "why"];
-    print_table(&all, &columns, "all were reached, or wait", of.bot.json)
-}
-
-fn print_table(entries: &[Value], columns: &[&str], none: &str, as_json: bool) -> anyhow::Result<()> {
-    let terminal = Terminal::stdout();
-    if as_json {
-        return Ok(terminal.line(serde_json::to_string_pretty(entries)?)?);
-    }
-    if entries.is_empty() {
-        return Ok(terminal.line(none)?);
-    }
-    let cell = |value: &Value| match value {
-        Value::String(text) => printable(text),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    };
-    let header = columns.iter().map(|column| column.to_uppercase()).collect();
-    let rows = entries.iter().map(|entry| columns.iter().map(|column| cell(&entry[*column])).collect());
-    let mut lines = aligned(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
-    lines[0] = terminal.paint(Style::Strong, &lines[0]);
-    Ok(terminal.line(lines.join("\n"))?)
+    Terminal::stdout().list(&all, &columns, "all were reached, or wait", of.bot.json)
 }

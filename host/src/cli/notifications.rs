@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::admin::{Admin, AdminArgs};
-use super::terminal::{Style, Terminal, aligned, printable};
+use super::terminal::{Terminal, printable};
 
 /// Let a bot of a running host speak first: into a conversation, or to a user, that it has met
 #[derive(Debug, clap::Args)]
@@ -226,20 +226,5 @@ pub(super) async fn references(args: ReferencesArgs) -> anyhow::Result<ExitCode>
 
 async fn list(args: Listed, what: &str, columns: &[&str], none: &str) -> anyhow::Result<()> {
     let entries = Admin::find(&args.admin)?.list(&args.bot, what).await?;
-    let terminal = Terminal::stdout();
-    if args.json {
-        return Ok(terminal.line(serde_json::to_string_pretty(&entries)?)?);
-    }
-    if entries.is_empty() {
-        return Ok(terminal.line(none)?);
-    }
-    let header: Vec<String> = columns.iter().map(|column| column.replace('_', " ").to_uppercase()).collect();
-    let text = |entry: &Value, column: &str| {
-        let text = entry[column].as_str().filter(|text| !text.is_empty()).unwrap_or("-");
-        printable(text).to_string()
-    };
-    let rows = entries.iter().map(|entry| columns.iter().map(|column| text(entry, column)).collect());
-    let mut lines = aligned(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
-    lines[0] = terminal.paint(Style::Strong, &lines[0]);
-    Ok(terminal.line(lines.join("\n"))?)
+    Terminal::stdout().list(&entries, columns, none, args.json)
 }

@@ -4,6 +4,8 @@ use std::env;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use serde_json::Value;
+
 /// Where a command prints its result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terminal {
@@ -52,6 +54,30 @@ impl Terminal {
             Style::Dim => "2",
         };
         if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
+    }
+}
+
+impl Terminal {
+    /// Prints a list of the admin API: as JSON, or these members of each entry as a table; `none` where there is nothing.
+    pub(super) fn list(self, entries: &[Value], columns: &[&str], none: &str, as_json: bool) -> anyhow::Result<()> {
+        if as_json {
+            return Ok(self.line(serde_json::to_string_pretty(entries)?)?);
+        }
+        if entries.is_empty() {
+            return Ok(self.line(none)?);
+        }
+        let cell = |value: &Value| match value {
+            Value::String(text) if !text.is_empty() => printable(text),
+            Value::String(_) | Value::Null => "-".to_owned(),
+            other => other.to_string(),
+        };
+        let header = columns.iter().map(|column| column.replace('_', " ").to_uppercase()).collect();
+        let rows = entries.iter().map(|entry| columns.iter().map(|column| cell(&entry[*column])).collect());
+        let mut lines = aligned(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
+        if let Some(header) = lines.first_mut() {
+            *header = self.paint(Style::Strong, &header);
+        }
+        Ok(self.line(lines.join("\n"))?)
     }
 }
 

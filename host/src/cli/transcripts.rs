@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::admin::{Admin, AdminArgs};
-use super::terminal::{Style, Terminal, aligned, one_line, printable};
+use super::terminal::{Terminal, one_line, printable};
 use crate::activity::Object;
 use crate::transcript;
 
@@ -132,23 +132,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(args: ListArgs) -> anyhow::Result<ExitCode> {
-    let admin = Admin::find(&args.admin)?;
-    let found = pages(&admin, &args.bot, &["transcripts"], &[]).await?;
-    let terminal = Terminal::stdout();
-    if args.json {
-        terminal.line(serde_json::to_string_pretty(&found)?)?;
-    } else if found.is_empty() {
-        terminal.line("no transcripts")?;
-    } else {
-        let columns = ["channel", "conversation", "created", "last", "activities", "bytes"];
-        let header = columns.map(str::to_uppercase).to_vec();
-        let text =
-            |value: &Value| printable(&value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)).to_string();
-        let rows = found.iter().map(|entry| columns.map(|column| text(&entry[column])).to_vec());
-        let mut lines = aligned(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
-        lines[0] = terminal.paint(Style::Strong, &lines[0]);
-        terminal.line(lines.join("\n"))?;
-    }
+    let found = pages(&Admin::find(&args.admin)?, &args.bot, &["transcripts"], &[]).await?;
+    let columns = ["channel", "conversation", "created", "last", "activities", "bytes"];
+    Terminal::stdout().list(&found, &columns, "no transcripts", args.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
