@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::admin::{Admin, AdminArgs};
-use super::notifications::ContentArgs;
+use super::notifications::{ContentArgs, Listed};
 use super::terminal::{Terminal, printable};
 
 /// What became of targets, as the admin API counts it.
@@ -28,7 +28,7 @@ pub(super) struct Args {
 enum Action {
     Start(Box<StartArgs>),
     /// List the broadcasts of a bot, newest first
-    List(OfBot),
+    List(Listed),
     /// Show how far a broadcast is
     Show(Of),
     /// List whom a broadcast did not reach, and why
@@ -43,8 +43,8 @@ enum Action {
 
 /// Start a broadcast: to each conversation that the bot has met, those of a channel, or those of a list
 ///
-/// Whom it is for is written down now: who is met later does not get it, and each conversation gets it once, also where the
-/// host is restarted meanwhile.
+/// Whom it is for is written down now: who is met later does not get it, and nobody is missed where the host is
+/// restarted meanwhile.
 #[derive(Debug, clap::Args)]
 struct StartArgs {
     /// Bot that speaks
@@ -72,21 +72,9 @@ struct StartArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct OfBot {
-    /// Bot that speaks
-    #[arg(value_name = "BOT")]
-    bot: String,
-    /// Print what the admin API says, as JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    admin: AdminArgs,
-}
-
-#[derive(Debug, clap::Args)]
 struct Of {
     #[command(flatten)]
-    bot: OfBot,
+    bot: Listed,
     /// Id of the broadcast, as listed
     #[arg(value_name = "ID")]
     id: String,
@@ -144,7 +132,7 @@ fn print_one(broadcast: &Value, as_json: bool) -> anyhow::Result<()> {
     Ok(terminal.line(format!("{state} {id}: {} conversations{}", broadcast["total"], counts.collect::<String>()))?)
 }
 
-async fn list(of: &OfBot) -> anyhow::Result<()> {
+async fn list(of: &Listed) -> anyhow::Result<()> {
     let found = Admin::find(&of.admin)?.list(&of.bot, "broadcasts").await?;
     let columns = ["id", "state", "mode", "total", "waiting", "delivered", "failed", "gone"];
     Terminal::stdout().list(&found, &columns, "no broadcasts", of.json)

@@ -126,16 +126,17 @@ enum ReferencesAction {
     },
 }
 
+/// What belongs to a bot of a running host, to be shown.
 #[derive(Debug, clap::Args)]
-struct Listed {
+pub(super) struct Listed {
     /// Bot whose they are
     #[arg(value_name = "BOT")]
-    bot: String,
+    pub(super) bot: String,
     /// Print what the admin API says, as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
-    admin: AdminArgs,
+    pub(super) admin: AdminArgs,
 }
 
 /// Runs `turntable notify`.

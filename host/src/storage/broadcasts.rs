@@ -1,7 +1,7 @@
 //! One content for many: broadcasts, whom they have yet to reach, and how they ended for each.
 //!
 //! Whom a broadcast is for is written down when it is added. From there each target becomes a notification, in the same
-//! step that moves the broadcast's place past it, so that nobody is reached twice or missed, whatever ends the process.
+//! step that moves the broadcast's place past it, so that each gets one, whatever ends the process.
 
 use std::sync::Arc;
 

@@ -53,6 +53,8 @@ pub struct SqliteStorage {
     outbox_rows: Arc<AtomicUsize>,
     /// Whether there may be a transcript: else no delivery looks for its item.
     has_transcripts: AtomicBool,
+    /// Whether there may be a broadcast: else no delivery looks for its target.
+    has_broadcasts: AtomicBool,
     met: Met,
 }
 
@@ -86,6 +88,7 @@ impl SqliteStorage {
         let connection = file.connect()?;
         let outbox_rows = connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?;
         let has_transcripts = transcripts::any(&connection)?;
+        let has_broadcasts = broadcasts::any(&connection)?;
         let cache = Arc::new(Cache::new(&connection, channel.redelivery_marks_max)?);
         Ok(Self {
             _learner: learn_marks(cache.clone(), file.connect()?)?,
@@ -102,6 +105,7 @@ impl SqliteStorage {
             }),
             outbox_rows: Arc::new(AtomicUsize::new(outbox_rows)),
             has_transcripts: AtomicBool::new(has_transcripts),
+            has_broadcasts: AtomicBool::new(has_broadcasts),
             met: Met::default(),
         })
     }
@@ -318,9 +322,13 @@ impl Storage for SqliteStorage {
     async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
         let (row, bounds, cache) = (for_note(row, &delivery), self.bounds.clone(), self.cache.clone());
         let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
+        let has_broadcasts = self.has_broadcasts.load(Ordering::Relaxed);
         let (conversation, sequence) = (row.conversation.clone(), row.sequence);
         let noted = self.writer.write_along(move |connection| {
             let ended = commit::end_row(connection, &row, &delivery, &bounds)?;
+            if ended && has_broadcasts {
+                broadcasts::note_row(connection, &row, &delivery)?;
+            }
             if let (true, true, OutboxAction::Send { host_id, .. }, Delivery::Done { channel_id }) =
                 (ended, has_transcripts, &row.action, &delivery)
             {
@@ -524,12 +532,12 @@ fn conversation_of(row: &Row<'_>) -> rusqlite::Result<ConversationKey> {
     Ok(ConversationKey { bot: row.get(0)?, channel: channel_of(&row.get::<_, String>(1)?), conversation: row.get(2)? })
 }
 
-/// Scope, channel, conversation and user as columns; what a scope does not have is empty.
 /// A number of a caller as SQLite has them: beyond the greatest there is nothing.
 fn place(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// Scope, channel, conversation and user as columns; what a scope does not have is empty.
 fn scope_columns(owner: &ScopeOwner) -> (&'static str, String, &str, &str) {
     match owner {
         ScopeOwner::Bot => ("bot", String::new(), "", ""),

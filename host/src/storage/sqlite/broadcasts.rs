@@ -1,6 +1,7 @@
 //! Broadcasts in the file.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
@@ -22,6 +23,7 @@ const BROADCAST: &str = "id, bot, mode, content, expires_ms, per_second, key, bo
 #[async_trait]
 impl Broadcasts for SqliteStorage {
     async fn add_broadcast(&self, broadcast: Broadcast, to: Targets) -> Result<AddedBroadcast, StorageError> {
+        self.has_broadcasts.store(true, Ordering::Relaxed);
         self.writer.write(move |connection| add(connection, &broadcast, &to)).await
     }
 
@@ -100,6 +102,11 @@ impl Broadcasts for SqliteStorage {
             rows.collect()
         })
     }
+}
+
+/// Whether there is any.
+pub(super) fn any(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM broadcasts)", [], |row| row.get(0))
 }
 
 fn find(connection: &Connection, bot: &str, id: &str) -> rusqlite::Result<Option<Broadcast>> {

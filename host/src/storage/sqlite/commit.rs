@@ -220,7 +220,6 @@ pub(super) fn end_row(
     if run(connection, "DELETE FROM outbox WHERE sequence = ?", params![row.sequence])? == 0 {
         return Ok(false);
     }
-    broadcasts::note_row(connection, row, delivery)?;
     match (delivery, &row.action) {
         (Delivery::Done { channel_id }, OutboxAction::Send { host_id, .. }) => {
             map_id(connection, &row.conversation, host_id, channel_id, bounds.ids_max)?;
