@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Handle, Runtime as Tokio};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -30,6 +30,7 @@ use crate::storage::memory::MemoryStorage;
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{STARTS_MAX, Storage};
 use crate::telemetry;
+use crate::threads::{self, GuestThreads, Guests};
 use crate::turn::middleware::Middleware;
 use crate::turn::{Services, Turns};
 
@@ -72,33 +73,16 @@ struct Ports {
 
 /// Serves until SIGINT or SIGTERM, then finishes accepted turns within the grace period. A second signal ends it at once.
 pub fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
-    let guests = runtime("turntable-guest", config.runtime.workers)?;
+    let guests = GuestThreads::start(config.runtime.workers)?;
     // Transport has its own threads: no guest, however busy, keeps a request from being read or answered.
-    let transport = runtime("turntable-io", config.runtime.workers.clamp(1, 4))?;
-    let result = transport.block_on(run(config, options, guests.handle().clone()));
-    guests.shutdown_timeout(Duration::from_millis(100));
+    let transport = threads::start("turntable-io", config.runtime.workers.clamp(1, 4))?;
+    let result = transport.block_on(run(config, options, guests.guests()));
+    guests.stop();
     transport.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-/// Starts the threads that transport runs on, or guests.
-pub fn runtime(name: &'static str, threads: usize) -> anyhow::Result<Tokio> {
-    let built = Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name(name).enable_all().build();
-    let built = built.with_context(|| format!("cannot start the threads of {name}"))?;
-    built.spawn(async {
-        let mut heartbeat = tokio::time::interval(HEARTBEAT);
-        loop {
-            heartbeat.tick().await;
-        }
-    });
-    Ok(built)
-}
-
-/// A runtime without timers sleeps until it is woken, and a timer that is made then wakes it, with two system calls: that
-/// is each time limit of each turn. While this is due first, it need not be woken for any that is longer.
-const HEARTBEAT: Duration = Duration::from_millis(500);
-
-async fn run(config: Config, mut options: ServeOptions, guests: Handle) -> anyhow::Result<()> {
+async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let metrics = telemetry::install_metrics()?;
     let public = bind(config.server.listen, "server.listen").await?;
@@ -107,13 +91,12 @@ async fn run(config: Config, mut options: ServeOptions, guests: Handle) -> anyho
         None => None,
     };
     let addresses = (public.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
-    let guests_handle = guests.clone();
-    let app = build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests)?;
+    let app = build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests.clone())?;
     app.registry.load_all().await;
     take_over(&app).await?;
-    guests_handle.spawn(app.turns.clone().run_scheduler());
-    guests_handle.spawn(retention::run(app.clone()));
-    guests_handle.spawn(app.turns.clone().run_broadcaster());
+    guests.spawn(app.turns.clone().run_scheduler());
+    guests.spawn(retention::run(app.clone()));
+    guests.spawn(app.turns.clone().run_broadcaster());
     let _watch = match config.runtime.watch {
         true => Some(file_watch::start(&config, app.registry.clone(), &Handle::current())?),
         false => None,
@@ -139,7 +122,7 @@ fn build(
     config: Arc<Config>,
     (public, admin): (SocketAddr, Option<SocketAddr>),
     middleware: Vec<Box<dyn Middleware>>,
-    guests: Handle,
+    guests: Guests,
 ) -> anyhow::Result<Arc<App>> {
     let plugins = plugin::Runtime::new(&config.runtime).context("the plugin runtime does not start")?;
     let registry = Arc::new(Registry::new(&config, plugins.clone())?);

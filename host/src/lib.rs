@@ -25,3 +25,4 @@ pub mod transcript;
 
 pub mod cli;
 pub mod telemetry;
+pub mod threads;

@@ -40,6 +40,7 @@ pub use self::manifest::Manifest;
 use self::preflight::Preflight;
 use crate::config;
 use crate::telemetry::PluginMetrics;
+use crate::threads::slow_workers;
 
 /// What all plugins of a host share: engine, linker, compiler, permits.
 pub struct Runtime {
@@ -328,7 +329,7 @@ impl Runtime {
         let built = engine::build(settings.allocator, settings.instances_max)?;
         let mut linker = Linker::new(&built.engine);
         imports::link(&mut linker)?;
-        let slow = settings.workers.saturating_sub(1).max(1);
+        let slow = slow_workers(settings.workers);
         Ok(Arc::new(Self {
             _ticker: engine::Ticker::start(&built.engine)?,
             compiler,

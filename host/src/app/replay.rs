@@ -16,6 +16,7 @@ use crate::delivery::Deliveries;
 use crate::plugin;
 use crate::registry::Registry;
 use crate::storage::memory::MemoryStorage;
+use crate::threads::{self, GuestThreads, Guests};
 use crate::turn::{Services, Turns};
 
 /// How long a bot may go on with one activity, and with all that it caused.
@@ -51,22 +52,22 @@ pub fn with_replay_host<T>(
     bot: &str,
     work: impl AsyncFnOnce(&mut ReplayHost) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let guests = super::runtime("turntable-guest", config.runtime.workers)?;
-    let transport = super::runtime("turntable-io", 1)?;
+    let guests = GuestThreads::start(config.runtime.workers)?;
+    let transport = threads::start("turntable-io", 1)?;
     let result = transport.block_on(async {
-        let mut host = ReplayHost::start(config, bot, guests.handle().clone()).await?;
+        let mut host = ReplayHost::start(config, bot, guests.guests()).await?;
         let worked = work(&mut host).await;
         // A bot that did not come to rest does not now either.
         let _ = timeout(STOP_AFTER_MAX, host.turns.stop()).await;
         worked
     });
-    guests.shutdown_timeout(Duration::from_millis(100));
+    guests.stop();
     transport.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
 impl ReplayHost {
-    async fn start(config: &Config, bot: &str, guests: Handle) -> anyhow::Result<Self> {
+    async fn start(config: &Config, bot: &str, guests: Guests) -> anyhow::Result<Self> {
         let Some(mut spec) = config.bots.get(bot).cloned() else {
             let known: Vec<&str> = config.bots.keys().map(String::as_str).collect();
             bail!("{} has no bot `{bot}`; it has {}", config.path.display(), known.join(", "));

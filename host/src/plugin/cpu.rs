@@ -9,6 +9,8 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::threads::{Pace, go};
+
 /// Counts the CPU time that one future takes, poll by poll. Time spent waiting costs nothing.
 #[derive(Default)]
 pub(super) struct Meter {
@@ -68,8 +70,8 @@ fn thread_time_ns() -> u64 {
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
-/// Who may go on after the first tick. A guest that used one tick holds a permit while it computes, so that one worker
-/// at least is always free for guests that need less than a tick.
+/// Who may go on after the first tick. A guest that used one tick computes on in threads of lower priority, and holds a permit
+/// while it does.
 pub(super) struct SlowLane {
     host: Arc<Semaphore>,
     /// The bot's share: one bot's spinning guests queue behind each other before they queue with those of others.
@@ -82,8 +84,10 @@ impl SlowLane {
         Self { host, bot, held: Mutex::new(None) }
     }
 
-    /// Waits for a permit, behind those who wait already: both queues are fair, so slow guests alternate.
+    /// Goes to the threads of slow guests and waits for a permit, behind those who wait already: both queues are fair, so
+    /// slow guests alternate.
     pub(super) async fn take_turn(&self) {
+        go(Pace::Slow).await;
         // Gives back the permit of the tick before, and lets the worker's other tasks run.
         tokio::task::yield_now().await;
         // Neither semaphore is ever closed; should it be, the guest goes on without a permit.

@@ -12,6 +12,7 @@ use super::cpu::{Meter, SlowLane};
 use super::engine::TICK;
 use super::imports::{GuestState, Stopped, truncate};
 use super::{Call, Code, Done, Entry, Event, Failure, Fault, Flow, Limits, Meta, Outcome, Plugin, Runtime, Step};
+use crate::threads::{go, pace};
 use crate::turn::Place;
 
 /// A store with one instance of one plugin in it.
@@ -188,7 +189,12 @@ async fn bounded<T>(
         }
         call(store).await
     };
-    match tokio::time::timeout(wall, meter.measure(&lane, call)).await {
+    let pace = pace();
+    let ended = tokio::time::timeout(wall, meter.measure(&lane, call)).await;
+    if let Some(pace) = pace {
+        go(pace).await;
+    }
+    match ended {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(classify(store, &error)),
         Err(_) => Err(Failure::WallClock { limit: wall }),

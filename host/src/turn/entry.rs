@@ -27,6 +27,7 @@ use crate::registry::{Bot, Generation, Registry};
 use crate::storage::notifications::Notification;
 use crate::storage::{Accepted, Fence, KeptActivity, Lease, Owner, RedeliveryKey, StorageError};
 use crate::telemetry;
+use crate::threads::Guests;
 
 /// The one entry of every activity, whatever it came through.
 pub struct Turns {
@@ -36,7 +37,7 @@ pub struct Turns {
     pub(super) registry: Arc<Registry>,
     pub(super) queues: Queues,
     /// Where turns run.
-    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) guests: Guests,
     pub(super) middleware: Arc<[Box<dyn Middleware>]>,
     pub(super) slots: Slots,
     pub(super) records: Records,
@@ -137,18 +138,18 @@ const LEASE_WAIT_MAX: Duration = Duration::from_secs(5);
 const LEASE_LOOK: Duration = Duration::from_millis(100);
 
 impl Turns {
-    /// Makes the entry. Turns run on `runtime`; `middleware` runs inside the host's own layers, outermost first.
+    /// Makes the entry. Turns run in the threads of `guests`; `middleware` runs inside the host's own layers, outermost first.
     pub fn new(
         server: &config::Server,
         plugins: &config::Runtime,
         services: Services,
         registry: Arc<Registry>,
         middleware: Vec<Box<dyn Middleware>>,
-        runtime: tokio::runtime::Handle,
+        guests: Guests,
     ) -> Self {
         Self {
-            queues: Queues::new(runtime.clone(), server.turns_queued_per_conversation_max, server.turns_queued_max),
-            runtime,
+            queues: Queues::new(guests.clone(), server.turns_queued_per_conversation_max, server.turns_queued_max),
+            guests,
             services: Arc::new(services),
             owner: Ulid::new().to_string().into(),
             registry,
@@ -406,7 +407,7 @@ impl Turns {
 
     fn ticket_of_first_run(&self, turn_id: Arc<str>, mut running: watch::Receiver<Option<Answer>>) -> Ticket {
         let (sender, answer) = oneshot::channel();
-        self.runtime.spawn(async move {
+        self.guests.spawn(async move {
             let first = running.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
             // Released without an answer: the first run failed in the host, and so does this delivery of it.
             let _ = sender.send(first.unwrap_or_else(unavailable));

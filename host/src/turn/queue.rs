@@ -9,10 +9,9 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::FutureExt;
-use tokio::runtime::Handle;
-
 use crate::activity::ConversationKey;
+use crate::threads::{Guests, Pace, go};
+use futures_util::FutureExt;
 
 type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -34,8 +33,8 @@ pub(super) struct Queues {
 }
 
 struct Shared {
-    /// Where turns run: the runtime of the guests, so that no guest holds up transport.
-    runtime: Handle,
+    /// Where turns run, so that no guest holds up transport.
+    guests: Guests,
     per_conversation_max: usize,
     total_max: usize,
     state: Mutex<State>,
@@ -68,8 +67,8 @@ impl Waiting {
 }
 
 impl Queues {
-    pub(super) fn new(runtime: Handle, per_conversation_max: usize, total_max: usize) -> Self {
-        Self { shared: Arc::new(Shared { runtime, per_conversation_max, total_max, state: Mutex::default() }) }
+    pub(super) fn new(guests: Guests, per_conversation_max: usize, total_max: usize) -> Self {
+        Self { shared: Arc::new(Shared { guests, per_conversation_max, total_max, state: Mutex::default() }) }
     }
 
     /// Appends a job to a lane. The error names the bound that is reached, which each lane has for itself.
@@ -99,7 +98,7 @@ impl Queues {
                 let waiting = Waiting { was_internal: lane == Lane::Internal, ..Waiting::default() };
                 state.waiting.insert(key.clone(), waiting);
                 let runner = Runner { shared: shared.clone(), key: key.clone() };
-                shared.runtime.spawn(runner.run(Box::pin(job)));
+                shared.guests.spawn(runner.run(Box::pin(job)));
             }
         }
         state.total += 1;
@@ -127,6 +126,8 @@ impl Runner {
             if AssertUnwindSafe(job).catch_unwind().await.is_err() {
                 tracing::error!(conversation = %self.key.conversation, "a turn panicked");
             }
+            // Where it was cut while a slow guest ran.
+            go(Pace::Quick).await;
             next = self.next();
         }
     }
@@ -149,7 +150,7 @@ mod tests {
     use tokio::runtime::Handle;
     use tokio::sync::{Notify, mpsc};
 
-    use super::{Lane, Queues};
+    use super::{Guests, Lane, Queues};
     use crate::activity::{ChannelInstance, ConversationKey};
 
     fn key(conversation: &str) -> ConversationKey {
@@ -162,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_conversation_in_order_others_beside_it() {
-        let queues = Queues::new(Handle::current(), 2, 10);
+        let queues = Queues::new(Guests::on(Handle::current()), 2, 10);
         let (sender, mut done) = mpsc::channel(10);
         let gate = Arc::new(Notify::new());
         for (conversation, n) in [("a", 1), ("a", 2), ("a", 3), ("b", 4)] {
@@ -185,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_does_not_stop_the_queue() {
-        let queues = Queues::new(Handle::current(), 8, 8);
+        let queues = Queues::new(Guests::on(Handle::current()), 8, 8);
         let (sender, mut done) = mpsc::channel(1);
         queues.push(&key("a"), Lane::Channel, async { panic!("on purpose") }).unwrap();
         queues.push(&key("a"), Lane::Channel, async move { sender.send(()).await.unwrap() }).unwrap();
@@ -194,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn lanes_alternate_and_an_invoke_overtakes_what_the_host_began() {
-        let queues = Queues::new(Handle::current(), 8, 80);
+        let queues = Queues::new(Guests::on(Handle::current()), 8, 80);
         let (sender, mut done) = mpsc::channel(10);
         let gate = Arc::new(Notify::new());
         let push = |lane: Lane, n: u32| {

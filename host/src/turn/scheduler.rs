@@ -146,7 +146,7 @@ impl Turns {
                 *failures += 1;
                 let pause = AGAIN_AFTER * (1 << (*failures).min(FAILURES_COUNTED));
                 let (turns, id, key) = (self.clone(), notification.id.clone(), key.clone());
-                self.runtime.spawn(async move {
+                self.guests.spawn(async move {
                     tokio::time::sleep(pause).await;
                     {
                         let mut state = turns.scheduler.state();
@@ -179,7 +179,7 @@ impl Turns {
             let (turns, key) = (self.clone(), key.clone());
             // Counted before the turn that has ended is not: in between the host would look as if nothing went on.
             let guard = Running::start(&self.running);
-            self.runtime.spawn(async move {
+            self.guests.spawn(async move {
                 turns.begin_held(&key).await;
                 drop(guard);
             });

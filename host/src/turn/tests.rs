@@ -14,6 +14,7 @@ use crate::channel::testing::settings;
 use crate::config::{self, Allocator, BotSpec, Config};
 use crate::registry::Registry;
 use crate::storage::memory::MemoryStorage;
+use crate::threads::Guests;
 
 /// Panics in the first turn it sees, and counts all.
 struct PanicsOnce(Arc<AtomicU32>);
@@ -52,7 +53,7 @@ async fn entry(folder: &TempDir, middleware: Vec<Box<dyn Middleware>>) -> Arc<Tu
     let deliveries =
         Arc::new(Deliveries::new(&config.channel, storage.clone(), connector.clone(), connector, handle.clone()));
     let services = Services { storage, deliveries, plugins, due: Arc::default() };
-    Arc::new(Turns::new(&config.server, &config.runtime, services, registry, middleware, handle))
+    Arc::new(Turns::new(&config.server, &config.runtime, services, registry, middleware, Guests::on(handle)))
 }
 
 fn inbound(id: &str) -> Inbound {

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::runtime::Runtime as Tokio;
 use turntable::activity::{Activity, ChannelInstance, ConversationKey, Inbound};
-use turntable::app;
 use turntable::channel::connector::Connector;
 use turntable::channel::directline::DirectLine;
 use turntable::config::{self, Config};
@@ -23,6 +22,7 @@ use turntable::registry::Registry;
 use turntable::storage::Storage;
 use turntable::storage::memory::MemoryStorage;
 use turntable::telemetry;
+use turntable::threads::{self, Guests};
 use turntable::turn::middleware::Middleware;
 use turntable::turn::{Services, Turns};
 
@@ -63,8 +63,8 @@ pub(crate) fn run(path: &Path, rounds: usize, turns: usize) -> anyhow::Result<Me
     let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     telemetry::init(telemetry::LogFormat::Json, "warn")?;
     let _metrics = telemetry::install_metrics()?;
-    let guests = app::runtime("guests", config.runtime.workers)?;
-    let transport = app::runtime("transport", 1)?;
+    let guests = threads::start("guests", config.runtime.workers)?;
+    let transport = threads::start("transport", 1)?;
     let result = transport.block_on(measure_rounds(&config, &guests, rounds, turns));
     guests.shutdown_background();
     result
@@ -120,7 +120,7 @@ impl<'a> Parts<'a> {
             due: Arc::default(),
         };
         let (server, runtime) = (&self.config.server, &self.config.runtime);
-        let guests = self.guests.handle().clone();
+        let guests = Guests::on(self.guests.handle().clone());
         Arc::new(Turns::new(server, runtime, services, self.registry.clone(), middleware, guests))
     }
 }
