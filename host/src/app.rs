@@ -209,7 +209,7 @@ fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
             .and_then(|()| std::fs::rename(&temporary, path))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    tracing::info!(public = %app.public, admin = ?app.admin, pooling = app.plugins.pooling, "listening");
+    tracing::info!(public = %app.public, admin = app.admin.map(tracing::field::display), pooling = app.plugins.pooling, "listening");
     if app.config.server.development {
         crate::cli::say(&format!("\n  Talk to your bots:  http://{}/\n", app.public));
     }

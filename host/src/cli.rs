@@ -48,7 +48,7 @@ enum Command {
     Reload(deploy::BotArgs),
     /// Let a disabled bot of a running host answer again
     Enable(deploy::BotArgs),
-    /// Let a bot of a running host answer 503; turns already accepted go on
+    /// Let a bot of a running host answer 503 until it is enabled or the host restarts; turns already accepted go on
     Disable(deploy::BotArgs),
     Notify(Box<notifications::Args>),
     Broadcast(broadcast::Args),

@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use problem::{Problem, Problems};
-pub use read::{Overrides, load, load_with};
+pub use read::{Overrides, load, load_for_bot, load_sections, load_with};
 
 use crate::plugin::{Grants, Limits};
 
@@ -32,6 +32,8 @@ use crate::plugin::{Grants, Limits};
 pub struct Config {
     /// The file it came from.
     pub path: PathBuf,
+    /// What the command line set over it; holds at a reload too.
+    pub overrides: Overrides,
     /// `[server]`
     pub server: Server,
     /// `[admin]`

@@ -3,77 +3,37 @@
 //! A new generation is built aside while the old one serves, and then replaces one pointer. Turns in flight keep the
 //! generation they started with. Any failure leaves the running generation serving and shows as a status.
 
+mod bot;
 mod components;
 mod status;
 pub mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use jiff::Timestamp;
-use tokio::sync::Mutex;
+use tokio::sync::MutexGuard;
 
-use self::components::{Components, Picked};
+use self::bot::Built;
+pub use self::bot::{Bot, Generation};
+use self::components::{Components, Picked, Source};
 pub use self::status::{BotStatus, LoadFailure, PluginStatus, Rehearsal, Swap, WaitingFrames};
-use crate::config::{self, BotSpec, Config, KeptTranscripts, PluginSpec};
+use crate::config::{self, BotSpec, Config, Overrides, PluginSpec};
 use crate::plugin::{LoadError, Plugin, Runtime};
 use crate::storage::FrameTag;
-use crate::telemetry;
-use crate::turn::routes::Routes;
 
 /// All bots of the host. The set is fixed at start; what serves for each of them is not.
 pub struct Registry {
     runtime: Arc<Runtime>,
     config_path: PathBuf,
+    overrides: Overrides,
     components: Components,
     bots: BTreeMap<Arc<str>, Arc<Bot>>,
     default_bot: Option<String>,
-}
-
-/// One bot.
-pub struct Bot {
-    name: Arc<str>,
-    enabled: AtomicBool,
-    generations: AtomicU64,
-    serving: RwLock<Serving>,
-    /// Held from the start of a load to its swap, so that loads of one bot do not overtake each other.
-    loading: Mutex<()>,
-    /// The bot's share of the permits for slow guests, the same in every generation.
-    slow_share: Arc<tokio::sync::Semaphore>,
-}
-
-/// What a bot serves with. Replaced under the lock, read by cloning one `Arc`.
-struct Serving {
-    /// As configured now, whether or not it could be loaded.
-    spec: Arc<BotSpec>,
-    current: Option<Arc<Generation>>,
-    previous: Option<Arc<Generation>>,
-    last_failure: Option<LoadFailure>,
-}
-
-/// Components, settings, grants and limits of a bot, as one immutable value.
-pub struct Generation {
-    /// Counts up from 1 with each generation of this bot in this process.
-    pub number: u64,
-    /// What it was built from.
-    pub spec: Arc<BotSpec>,
-    /// In the order of the configuration.
-    pub plugins: Vec<Arc<Plugin>>,
-    /// The routes of all plugins.
-    pub routes: Routes,
-    /// Whether any plugin owns dialogs or may touch those of others.
-    pub has_dialogs: bool,
-    /// The positions of the plugins that are middleware, outermost first.
-    pub layers: Vec<usize>,
-    /// Where each component came from, in the same order.
-    sources: Vec<components::Source>,
-    /// Since when each digest serves, in the same order.
-    since: Vec<Timestamp>,
-    built_at: Timestamp,
+    /// Bots of the configuration that came after the start, as far as the log has said so.
+    told_of: std::sync::Mutex<BTreeSet<String>>,
 }
 
 /// Why an operation on the registry did not happen.
@@ -82,7 +42,12 @@ pub enum RegistryError {
     /// No bot of that name.
     UnknownBot(String),
     /// The bot has no plugin of that name.
-    UnknownPlugin(String),
+    UnknownPlugin {
+        /// What was asked for.
+        plugin: String,
+        /// What there is.
+        known: Vec<String>,
+    },
     /// The new generation is not fit to serve; every problem, one entry each. The old one goes on serving.
     Unfit(Vec<String>),
     /// There is no previous generation.
@@ -106,27 +71,17 @@ impl Registry {
 
     fn with(config: &Config, runtime: Arc<Runtime>, components: Components) -> Self {
         let bots = config.bots.values().map(|spec| {
-            let bot = Bot {
-                name: spec.name.clone(),
-                enabled: AtomicBool::new(spec.enabled),
-                generations: AtomicU64::new(0),
-                serving: RwLock::new(Serving {
-                    spec: Arc::new(spec.clone()),
-                    current: None,
-                    previous: None,
-                    last_failure: None,
-                }),
-                loading: Mutex::default(),
-                slow_share: runtime.slow_share(),
-            };
+            let bot = Bot::new(spec, runtime.slow_share());
             (spec.name.clone(), Arc::new(bot))
         });
         Self {
             bots: bots.collect(),
             runtime,
             config_path: config.path.clone(),
+            overrides: config.overrides,
             components,
             default_bot: config.default_bot.clone(),
+            told_of: std::sync::Mutex::default(),
         }
     }
 
@@ -145,30 +100,39 @@ impl Registry {
         self.bot(self.default_bot.as_deref()?)
     }
 
+    /// Returns the files that bots are made of, each with its bots: the configuration, and the components it names.
+    pub fn files(&self) -> BTreeMap<PathBuf, BTreeSet<Arc<str>>> {
+        let mut files: BTreeMap<PathBuf, BTreeSet<Arc<str>>> = BTreeMap::new();
+        for (name, bot) in &self.bots {
+            let configured = bot.read().configured.clone();
+            let components = configured.plugins.iter().map(|plugin| &plugin.component);
+            for file in components.chain([&self.config_path]) {
+                files.entry(file.clone()).or_default().insert(name.clone());
+            }
+        }
+        files
+    }
+
     /// Loads every bot as configured. A bot that cannot be loaded has a status that says why, and the others serve.
     pub async fn load_all(&self) {
         for bot in self.bots.values() {
+            let loading = bot.loading.lock().await;
             let spec = bot.read().spec.clone();
             // The outcome is in the bot's status and in the log.
-            let _ = self.load(bot, spec, "start", &BTreeMap::new()).await;
+            let _ = self.load(bot, &loading, spec, "start", &BTreeMap::new()).await;
         }
     }
 
-    /// Reads the bot's section of the configuration and its components again, and swaps if anything changed.
+    /// Reads the bot's section of the configuration and its components again, and swaps if anything changed. `enabled` is
+    /// followed where the section says otherwise than before.
     pub async fn reload(&self, bot: &str, cause: &'static str) -> Result<Swap, RegistryError> {
         let bot = self.existing(bot)?;
-        let path = self.config_path.clone();
-        let config = tokio::task::spawn_blocking(move || config::load(&path))
-            .await
-            .map_err(|error| RegistryError::Host(error.into()))?;
-        let spec = match config {
-            Ok(mut config) => config.bots.remove(&*bot.name).ok_or_else(|| {
-                vec![format!("the configuration has no bot `{}` any more; restart the host to remove it", bot.name)]
-            }),
-            Err(problems) => Err(problems.to_string().lines().map(ToOwned::to_owned).collect()),
-        };
-        match spec {
-            Ok(spec) => self.load(bot, Arc::new(spec), cause, &BTreeMap::new()).await,
+        let loading = bot.loading.lock().await;
+        match self.read_spec(bot).await? {
+            Ok(spec) => {
+                bot.configure(&spec);
+                self.load(bot, &loading, spec, cause, &BTreeMap::new()).await
+            }
             Err(problems) => Err(bot.failed(cause, RegistryError::Unfit(problems))),
         }
     }
@@ -176,12 +140,11 @@ impl Registry {
     /// Swaps one component of a bot for these bytes. They serve across restarts, until the configured file changes.
     pub async fn deploy(&self, bot: &str, plugin: &str, component: Bytes) -> Result<Swap, RegistryError> {
         let bot = self.existing(bot)?;
+        let loading = bot.loading.lock().await;
         let spec = bot.read().spec.clone();
-        if !spec.plugins.iter().any(|configured| *configured.name == *plugin) {
-            return Err(RegistryError::UnknownPlugin(plugin.to_owned()));
-        }
+        spec_of(&spec, plugin)?;
         let deployed = BTreeMap::from([(plugin.to_owned(), component)]);
-        self.load(bot, spec, "deploy", &deployed).await
+        self.load(bot, &loading, spec, "deploy", &deployed).await
     }
 
     /// Loads and probes these bytes as a component of a bot, as `deploy` would, and changes nothing. `frames` are those
@@ -195,10 +158,7 @@ impl Registry {
     ) -> Result<Rehearsal, RegistryError> {
         let bot = self.existing(bot)?;
         let spec = bot.read().spec.clone();
-        let Some(configured) = spec.plugins.iter().find(|configured| *configured.name == *plugin) else {
-            return Err(RegistryError::UnknownPlugin(plugin.to_owned()));
-        };
-        let probed = match self.plugin(bot, configured, component).await {
+        let probed = match self.plugin(bot, spec_of(&spec, plugin)?, component).await {
             Ok(probed) => probed,
             Err(LoadError::Host(error)) => return Err(RegistryError::Host(error)),
             Err(error) => return Err(RegistryError::Unfit(error.problems())),
@@ -211,12 +171,13 @@ impl Registry {
         let started = Instant::now();
         let bot = self.existing(bot)?;
         let _loading = bot.loading.lock().await;
+        let _keeping = self.components.lock().await;
         let target = bot.read().previous.clone().ok_or(RegistryError::NothingToRollBack)?;
         for (plugin, spec) in target.plugins.iter().zip(&target.spec.plugins) {
             self.components.pin(&bot.name, spec, &plugin.digest).await.map_err(RegistryError::Host)?;
         }
         let from = {
-            let mut serving = bot.serving.write().unwrap_or_else(PoisonError::into_inner);
+            let mut serving = bot.write();
             let from = serving.current.replace(target.clone());
             serving.previous.clone_from(&from);
             from
@@ -226,9 +187,7 @@ impl Registry {
 
     /// Enables or disables a bot. Turns already accepted go on.
     pub fn set_enabled(&self, bot: &str, enabled: bool) -> Result<(), RegistryError> {
-        let bot = self.existing(bot)?;
-        bot.enabled.store(enabled, Ordering::Release);
-        tracing::info!(bot = %bot.name, enabled, "bot switched");
+        self.existing(bot)?.switch(enabled);
         Ok(())
     }
 
@@ -236,42 +195,101 @@ impl Registry {
         self.bots.get(name).ok_or_else(|| RegistryError::UnknownBot(name.to_owned()))
     }
 
-    /// Builds a generation aside and swaps it in.
+    /// Reads what the configuration says of a bot now. The inner error lists what is wrong with it.
+    async fn read_spec(&self, bot: &Bot) -> Result<Result<Arc<BotSpec>, Vec<String>>, RegistryError> {
+        let (path, overrides, name) = (self.config_path.clone(), self.overrides, bot.name.clone());
+        let read = move || {
+            let mut config = config::load_for_bot(&path, overrides, &name).map_err(|problems| problems.lines())?;
+            let spec = config.bots.remove(&*name).map(Arc::new).ok_or_else(|| {
+                vec![format!("the configuration has no bot `{name}` any more; restart the host to remove it")]
+            });
+            Ok((spec?, config.bots))
+        };
+        let read = tokio::task::spawn_blocking(read).await.map_err(|error| RegistryError::Host(error.into()))?;
+        Ok(read.map(|(spec, others)| {
+            self.tell_of_new_bots(others.keys());
+            spec
+        }))
+    }
+
+    /// Says once of each bot that is in the configuration and not in this host that it is not served.
+    fn tell_of_new_bots<'a>(&self, names: impl Iterator<Item = &'a String>) {
+        let mut told = self.told_of.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names.filter(|name| !self.bots.contains_key(name.as_str())) {
+            if told.insert(name.clone()) {
+                tracing::warn!(bot = name, "the configuration has a new bot; restart the host to serve it");
+            }
+        }
+    }
+
+    /// Builds a generation aside and swaps it in. The caller holds the lock of the bot's loads.
     async fn load(
         &self,
         bot: &Arc<Bot>,
+        _loading: &MutexGuard<'_, ()>,
         spec: Arc<BotSpec>,
         cause: &'static str,
         deployed: &BTreeMap<String, Bytes>,
     ) -> Result<Swap, RegistryError> {
         let started = Instant::now();
-        let _loading = bot.loading.lock().await;
-        let (plugins, sources) = match self.build(bot, &spec, deployed).await {
+        let built = match self.build(bot, &spec, deployed).await {
             Ok(built) => built,
             Err(error) => return Err(bot.failed(cause, error)),
         };
+        // From here to the swap nothing that is kept is taken for unused.
+        let _keeping = self.components.lock().await;
+        if let Err(error) = self.keep(bot, &spec, &built).await {
+            return Err(bot.failed(cause, RegistryError::Host(error)));
+        }
         let current = bot.generation();
         if let Some(current) = &current
             && current.spec == spec
-            && current.plugins.iter().map(|plugin| &plugin.digest).eq(plugins.iter().map(|plugin| &plugin.digest))
+            && current.plugins.iter().map(|plugin| &plugin.digest).eq(built.iter().map(|built| &built.plugin.digest))
         {
-            bot.serving.write().unwrap_or_else(PoisonError::into_inner).last_failure = None;
+            bot.write().last_failure = None;
             return Ok(Swap::unchanged(bot, current, started));
         }
-        for (name, component) in deployed {
-            if let Some(spec) = spec.plugins.iter().find(|spec| *spec.name == **name) {
-                let kept = self.components.deploy(&bot.name, spec, component).await;
-                kept.map_err(|error| bot.failed(cause, RegistryError::Host(error)))?;
-            }
-        }
-        let generation = Arc::new(bot.generation_of(spec, plugins, sources, current.as_deref()));
+        let generation = Arc::new(bot.generation_of(spec, built, current.as_deref()));
         {
-            let mut serving = bot.serving.write().unwrap_or_else(PoisonError::into_inner);
+            let mut serving = bot.write();
             serving.spec = generation.spec.clone();
             serving.previous = serving.current.replace(generation.clone());
             serving.last_failure = None;
         }
-        Ok(bot.swapped(cause, current.as_deref(), &generation, started))
+        let swap = bot.swapped(cause, current.as_deref(), &generation, started);
+        self.components.tidy(self.digests()).await;
+        Ok(swap)
+    }
+
+    /// Keeps the components of a generation, so that a rollback to it outlives this process, and pins what was deployed.
+    async fn keep(&self, bot: &Bot, spec: &BotSpec, built: &[Built]) -> anyhow::Result<()> {
+        for (spec, Built { plugin, source, component }) in spec.plugins.iter().zip(built) {
+            let kept = self.components.keep(&plugin.digest, component).await;
+            match source {
+                Source::Deploy => {
+                    kept?;
+                    self.components.pin(&bot.name, spec, &plugin.digest).await?;
+                }
+                Source::File => {
+                    if let Err(error) = kept {
+                        tracing::warn!(bot = %bot.name, plugin = %spec.name, error = %format!("{error:#}"),
+                            "the component is not kept; a later rollback to it ends with this process");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Digests of all that serves or that a rollback would restore.
+    fn digests(&self) -> BTreeSet<Arc<str>> {
+        let generations = self.bots.values().flat_map(|bot| {
+            let serving = bot.read();
+            [serving.current.clone(), serving.previous.clone()].into_iter().flatten()
+        });
+        generations
+            .flat_map(|generation| generation.plugins.iter().map(|plugin| plugin.digest.clone()).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Loads and probes every plugin. The error lists the problems of all of them.
@@ -280,11 +298,11 @@ impl Registry {
         bot: &Bot,
         spec: &BotSpec,
         deployed: &BTreeMap<String, Bytes>,
-    ) -> Result<(Vec<Arc<Plugin>>, Vec<components::Source>), RegistryError> {
-        let (mut plugins, mut sources, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+    ) -> Result<Vec<Built>, RegistryError> {
+        let (mut built, mut problems) = (Vec::new(), Vec::new());
         for plugin in &spec.plugins {
             let picked = match deployed.get(&*plugin.name) {
-                Some(component) => Picked { component: component.clone(), source: components::Source::Deploy },
+                Some(component) => Picked { component: component.clone(), source: Source::Deploy },
                 None => match self.components.pick(&bot.name, plugin).await {
                     Ok(picked) => picked,
                     Err(error) => {
@@ -293,18 +311,16 @@ impl Registry {
                     }
                 },
             };
-            match self.plugin(bot, plugin, picked.component).await {
-                Ok(plugin) => {
-                    plugins.push(Arc::new(plugin));
-                    sources.push(picked.source);
-                }
+            let Picked { component, source } = picked;
+            match self.plugin(bot, plugin, component.clone()).await {
+                Ok(plugin) => built.push(Built { plugin: Arc::new(plugin), source, component }),
                 Err(LoadError::Host(error)) => return Err(RegistryError::Host(error)),
                 Err(error) => {
                     problems.extend(error.problems().into_iter().map(|why| format!("{}: {why}", plugin.name)));
                 }
             }
         }
-        if problems.is_empty() { Ok((plugins, sources)) } else { Err(RegistryError::Unfit(problems)) }
+        if problems.is_empty() { Ok(built) } else { Err(RegistryError::Unfit(problems)) }
     }
 
     async fn plugin(&self, bot: &Bot, spec: &PluginSpec, component: Bytes) -> Result<Plugin, LoadError> {
@@ -313,100 +329,21 @@ impl Registry {
     }
 }
 
-impl Bot {
-    /// Name in the configuration.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// The generation that serves.
-    pub fn generation(&self) -> Option<Arc<Generation>> {
-        self.read().current.clone()
-    }
-
-    /// Whether activities are accepted.
-    pub fn is_enabled(&self) -> bool {
-        self.enabled.load(Ordering::Acquire)
-    }
-
-    /// How long what is said is kept; what an earlier configuration kept goes by the default.
-    pub fn transcripts(&self) -> KeptTranscripts {
-        self.read().spec.transcripts.unwrap_or_default()
-    }
-
-    /// `notify-key-file` of the configuration.
-    pub fn notify_key_file(&self) -> Option<PathBuf> {
-        self.read().spec.notify_key_file.clone()
-    }
-
-    /// The app id, where the bot has one.
-    pub fn app_id(&self) -> Option<String> {
-        self.read().spec.app_id.clone()
-    }
-
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Serving> {
-        self.serving.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn generation_of(
-        &self,
-        spec: Arc<BotSpec>,
-        plugins: Vec<Arc<Plugin>>,
-        sources: Vec<components::Source>,
-        current: Option<&Generation>,
-    ) -> Generation {
-        let now = Timestamp::now();
-        let since = plugins.iter().map(|plugin| {
-            let same = current.and_then(|current| {
-                let position = current.plugins.iter().position(|old| old.name == plugin.name)?;
-                (current.plugins.get(position)?.digest == plugin.digest)
-                    .then(|| current.since.get(position).copied())?
-            });
-            same.unwrap_or(now)
-        });
-        Generation {
-            number: self.generations.fetch_add(1, Ordering::Relaxed) + 1,
-            since: since.collect(),
-            routes: Routes::new(&plugins),
-            layers: (0..plugins.len())
-                .filter(|position| plugins.get(*position).is_some_and(|plugin| plugin.is_middleware()))
-                .collect(),
-            has_dialogs: plugins.iter().any(|plugin| plugin.grants.dialogs),
-            spec,
-            plugins,
-            sources,
-            built_at: now,
-        }
-    }
-
-    /// Notes a failed load in the status and in the log, and passes the error on.
-    fn failed(&self, cause: &'static str, error: RegistryError) -> RegistryError {
-        let problems = match &error {
-            RegistryError::Unfit(problems) => problems.clone(),
-            other => vec![other.to_string()],
-        };
-        let serving = self.generation().map(|generation| generation.number);
-        tracing::error!(bot = %self.name, cause, ?serving, problems = problems.join("; "), "load failed");
-        telemetry::load_failed(&self.name, cause);
-        self.serving.write().unwrap_or_else(PoisonError::into_inner).last_failure =
-            Some(LoadFailure { at: Timestamp::now().to_string(), cause: cause.to_owned(), problems });
-        error
-    }
-
-    fn swapped(&self, cause: &'static str, from: Option<&Generation>, to: &Generation, started: Instant) -> Swap {
-        let swap = Swap::new(self, from, to, started);
-        tracing::info!(bot = %self.name, cause, from = ?swap.from, to = swap.to, digests = swap.digests.join(" "),
-            duration_ms = swap.duration_ms, "swapped");
-        telemetry::swapped(&self.name, cause, started.elapsed());
-        swap
-    }
+/// Returns the plugin of that name.
+fn spec_of<'a>(bot: &'a BotSpec, plugin: &str) -> Result<&'a PluginSpec, RegistryError> {
+    bot.plugins.iter().find(|spec| *spec.name == *plugin).ok_or_else(|| RegistryError::UnknownPlugin {
+        plugin: plugin.to_owned(),
+        known: bot.plugins.iter().map(|spec| spec.name.to_string()).collect(),
+    })
 }
 
 impl std::fmt::Display for RegistryError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::UnknownBot(name) => write!(f, "there is no bot `{name}`"),
-            Self::UnknownPlugin(name) => write!(f, "the bot has no plugin `{name}`"),
+            Self::UnknownPlugin { plugin, known } => {
+                write!(f, "the bot has no plugin `{plugin}`; it has {}", known.join(", "))
+            }
             Self::Unfit(problems) => write!(f, "not fit to serve: {}", problems.join("; ")),
             Self::NothingToRollBack => f.write_str("there is no previous generation to roll back to"),
             Self::Host(error) => write!(f, "the host could not do it: {error:#}"),

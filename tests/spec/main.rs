@@ -29,6 +29,7 @@ mod middleware;
 mod notify;
 mod portable;
 mod privacy;
+mod reload;
 mod replay;
 mod sdk;
 mod shutdown;

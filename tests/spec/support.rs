@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(crate) use channel::{Behaviour, Connector};
 pub(crate) use command::turntable;
 pub(crate) use components::component;
-pub(crate) use conversation::{expecting_replies, message};
+pub(crate) use conversation::{Answer, expecting_replies, message};
 pub(crate) use host::{Config, Host};
 
 /// How long a spec waits for something that must happen. It is no measurement: only a broken host lets it pass.

@@ -236,7 +236,7 @@ pub(super) async fn answer<T: DeserializeOwned>(response: Response) -> anyhow::R
 
 /// Returns the admin URL, if it is known before the host has started, and the token file.
 fn configured(path: &Path) -> anyhow::Result<(Option<String>, PathBuf)> {
-    let config = config::load(path).map_err(|problems| {
+    let config = config::load_sections(path, &["admin", "runtime"]).map_err(|problems| {
         anyhow!("{problems}\ncannot learn from it how to reach the host; name its configuration with --config, or give --admin-url and --token-file")
     })?;
     let url = config.admin.listen.filter(|address| address.port() != 0).map(|address| format!("http://{address}"));

@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 impl Place {
     fn path(&self) -> anyhow::Result<PathBuf> {
-        let config = config::load(&self.config).map_err(|problems| {
+        let config = config::load_sections(&self.config, &["storage", "runtime"]).map_err(|problems| {
             anyhow!("{problems}\ncannot learn from it where the store is; name its configuration with --config")
         })?;
         if config.storage.kind == StorageKind::Memory {

@@ -19,25 +19,42 @@ use crate::plugin::{Grants, Limits, Scope};
 const TEXT_BYTES_MAX: usize = 4_096;
 
 /// Reads all bots. The keys of the table are their names.
-pub(super) fn read(table: &mut Table<'_>, folder: &Path, runtime: &Runtime) -> BTreeMap<String, BotSpec> {
+///
+/// `looks_at_files`: whether a component file that is not there is a problem of the configuration.
+pub(super) fn read(
+    table: &mut Table<'_>,
+    folder: &Path,
+    runtime: &Runtime,
+    looks_at_files: bool,
+) -> BTreeMap<String, BotSpec> {
+    let files = Files { folder, bytes_max: looks_at_files.then_some(runtime.component_bytes_max) };
     let mut bots = BTreeMap::new();
     for (name, span, node) in table.names() {
+        table.found().in_section(&format!("bots.{name}"));
         if !is_name(name) {
             table.problem(span.clone(), bad_name("bot", name));
         }
         match node.get_ref() {
             DeValue::Table(entries) => {
                 let path = format!("bots.{name}");
-                let bot = bot(name, Table::new(&path, entries, span, table.found()), folder, runtime);
+                let bot = bot(name, Table::new(&path, entries, span, table.found()), &files, runtime);
                 bots.insert(name.to_owned(), bot);
             }
             other => table.problem(span, format!("`bots.{name}` must be a table, not {}", described(other))),
         }
     }
+    table.found().in_section("");
     bots
 }
 
-fn bot(name: &str, mut table: Table<'_>, folder: &Path, runtime: &Runtime) -> BotSpec {
+/// Where the files are that a configuration names.
+struct Files<'a> {
+    folder: &'a Path,
+    /// How large a component may be; none: components are not looked at.
+    bytes_max: Option<u64>,
+}
+
+fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime) -> BotSpec {
     let mut bot = BotSpec::new(name);
     text(&mut table, "title", &mut bot.title);
     let mut app_id = String::new();
@@ -46,7 +63,7 @@ fn bot(name: &str, mut table: Table<'_>, folder: &Path, runtime: &Runtime) -> Bo
     if let Some((path, span)) = table.string("notify-key-file") {
         match path.is_empty() {
             true => table.problem(span, format!("`{}` is empty; give a path", table.path("notify-key-file"))),
-            false => bot.notify_key_file = Some(beside(folder, path)),
+            false => bot.notify_key_file = Some(beside(files.folder, path)),
         }
     }
     table.bool("enabled", &mut bot.enabled);
@@ -66,7 +83,7 @@ fn bot(name: &str, mut table: Table<'_>, folder: &Path, runtime: &Runtime) -> Bo
             match node.get_ref() {
                 DeValue::Table(entries) => {
                     let section = Table::new(&path, entries, node.span(), table.found());
-                    bot.plugins.extend(plugin(section, folder, runtime, &bot_limits, &bot.plugins));
+                    bot.plugins.extend(plugin(section, files, &bot_limits, &bot.plugins));
                 }
                 other => table.problem(node.span(), format!("`{path}` must be a table, not {}", described(other))),
             }
@@ -105,13 +122,7 @@ fn transcripts(table: &mut Table<'_>) -> Option<KeptTranscripts> {
     is_there.then_some(kept)
 }
 
-fn plugin(
-    mut table: Table<'_>,
-    folder: &Path,
-    runtime: &Runtime,
-    bot_limits: &Limits,
-    earlier: &[PluginSpec],
-) -> Option<PluginSpec> {
+fn plugin(mut table: Table<'_>, files: &Files<'_>, bot_limits: &Limits, earlier: &[PluginSpec]) -> Option<PluginSpec> {
     let component = table.string("component").filter(|(path, span)| {
         let given = !path.is_empty();
         if !given {
@@ -123,9 +134,9 @@ fn plugin(
     if component.is_none() && !table.has("component") {
         table.problem(table.span(), format!("`{}` is missing: the path of a component", table.path("component")));
     }
-    let path = component.as_ref().map(|(text, _)| beside(folder, text));
-    if let (Some(path), Some((_, span))) = (&path, &component)
-        && let Err(why) = check_component(path, runtime.component_bytes_max)
+    let path = component.as_ref().map(|(text, _)| beside(files.folder, text));
+    if let (Some(path), Some((_, span)), Some(bytes_max)) = (&path, &component, files.bytes_max)
+        && let Err(why) = check_component(path, bytes_max)
     {
         table.problem(span.clone(), format!("component {} {why}", path.display()));
     }

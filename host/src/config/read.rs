@@ -25,7 +25,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 }
 
 /// What the command line sets over the configuration.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// The address of the public listener.
     pub listen: Option<SocketAddr>,
@@ -35,6 +35,32 @@ pub struct Overrides {
 
 /// Loads a configuration as [`load`] does, with these settings in place of its own; checked together with the rest.
 pub fn load_with(path: &Path, overrides: Overrides) -> Result<Config, Problems> {
+    check(path, overrides, true, |_| true)
+}
+
+/// Loads a configuration for the sake of one bot: what is wrong with others is not reported, and what is read of them is
+/// not to be used. Whether component files are there is left to whoever loads them.
+pub fn load_for_bot(path: &Path, overrides: Overrides, bot: &str) -> Result<Config, Problems> {
+    let own = format!("{BOT_SECTION}{bot}");
+    check(path, overrides, false, |section| section == own || !section.starts_with(BOT_SECTION))
+}
+
+/// Loads these sections of a configuration, so that a host can be looked after whose configuration somebody broke
+/// elsewhere meanwhile: what is wrong with other sections is not reported, and what is read of them is not to be used.
+pub fn load_sections(path: &Path, sections: &[&str]) -> Result<Config, Problems> {
+    check(path, Overrides::default(), false, |section| sections.contains(&section))
+}
+
+/// Sections of bots begin so.
+const BOT_SECTION: &str = "bots.";
+
+/// Loads a configuration whose problems count in those sections that matter.
+fn check(
+    path: &Path,
+    overrides: Overrides,
+    looks_at_files: bool,
+    matters: impl Fn(&str) -> bool,
+) -> Result<Config, Problems> {
     let text = read(path).map_err(|why| Problems::of_file(path, why))?;
     let (document, errors) = DeTable::parse_recoverable(&text);
     if !errors.is_empty() {
@@ -44,8 +70,9 @@ pub fn load_with(path: &Path, overrides: Overrides) -> Result<Config, Problems> 
     }
     let found = Found::default();
     let root = Table::new("", document.get_ref(), 0..0, &found);
-    let config = config(path, root, overrides);
-    if found.is_empty() { Ok(config) } else { Err(Problems::locate(path, &text, found.into_list())) }
+    let config = config(path, root, &found, overrides, looks_at_files);
+    let problems = found.into_list(matters);
+    if problems.is_empty() { Ok(config) } else { Err(Problems::locate(path, &text, problems)) }
 }
 
 fn read(path: &Path) -> Result<String, String> {
@@ -67,20 +94,27 @@ fn syntax_message(message: &str) -> String {
 }
 
 /// Reads the whole document. What it returns is used only if nothing is wrong.
-fn config(path: &Path, mut root: Table<'_>, overrides: Overrides) -> Config {
+fn config(path: &Path, mut root: Table<'_>, found: &Found, overrides: Overrides, looks_at_files: bool) -> Config {
     let folder = path.parent().unwrap_or(Path::new(""));
+    found.in_section("server");
     let mut server_table = root.table("server");
     let mut server = sections::server(&mut server_table);
     server.listen = overrides.listen.unwrap_or(server.listen);
     server.development |= overrides.development;
     let default_bot_key = server_table.string("default-bot");
+    found.in_section("runtime");
     let runtime = sections::runtime(root.table("runtime"), folder);
+    found.in_section("admin");
     let admin =
         sections::admin(root.table("admin"), folder, &runtime.data_dir, &server, server_table.span_of("listen"));
+    found.in_section("channel");
     let channel = sections::channel(root.table("channel"));
+    found.in_section("storage");
     let storage = sections::storage(root.table("storage"), folder, &runtime.data_dir);
+    found.in_section("");
     let mut bots_table = root.table("bots");
-    let bots = bots::read(&mut bots_table, folder, &runtime);
+    let bots = bots::read(&mut bots_table, folder, &runtime, looks_at_files);
+    found.in_section("server");
     if bots_table.names().next().is_none() {
         bots_table
             .problem(bots_table.span(), "no bots: add a table [bots.NAME] with at least one [[bots.NAME.plugins]]");
@@ -95,12 +129,13 @@ fn config(path: &Path, mut root: Table<'_>, overrides: Overrides) -> Config {
             format!("`server.default-bot` names no bot: \"{name}\"{}", hint.unwrap_or_default()),
         );
     }
-    check_anonymous(&server, &bots, &bots_table);
     server_table.finish();
+    check_anonymous(&server, &bots, &bots_table);
+    found.in_section("");
     root.finish();
     let only_bot = || bots.keys().next().filter(|_| bots.len() == 1).cloned();
     let default_bot = default_bot_key.map(|(name, _)| name.to_owned()).or_else(only_bot);
-    Config { path: path.to_owned(), server, admin, runtime, channel, storage, bots, default_bot }
+    Config { path: path.to_owned(), overrides, server, admin, runtime, channel, storage, bots, default_bot }
 }
 
 /// Reports bots that anyone on the network could talk to without proving who they are.
@@ -110,6 +145,7 @@ fn check_anonymous(server: &Server, bots: &BTreeMap<String, BotSpec>, table: &Ta
     }
     for (name, span, _) in table.names() {
         if bots.get(name).is_some_and(|bot| bot.app_id.is_none()) {
+            table.found().in_section(&format!("{BOT_SECTION}{name}"));
             table.problem(
                 span,
                 format!(

@@ -10,29 +10,41 @@ use toml::de::{DeTable, DeValue};
 
 use super::text::{bytes_of, nearest, shown_bytes};
 
-/// The problems found so far, with the bytes of the file they are about.
+/// The problems found so far, with the bytes of the file they are about and the section that has them.
 #[derive(Debug, Default)]
-pub(super) struct Found(RefCell<Vec<(Range<usize>, String)>>);
+pub(super) struct Found {
+    list: RefCell<Vec<Finding>>,
+    section: RefCell<String>,
+}
+
+#[derive(Debug)]
+struct Finding {
+    span: Range<usize>,
+    message: String,
+    section: String,
+}
 
 impl Found {
-    /// Adds a problem.
-    pub(super) fn add(&self, span: Range<usize>, message: impl Into<String>) {
-        self.0.borrow_mut().push((span, message.into()));
+    /// Says which section has what is found from now on: `admin`, `bots.NAME`; empty, the file as a whole.
+    pub(super) fn in_section(&self, section: &str) {
+        section.clone_into(&mut self.section.borrow_mut());
     }
 
-    /// Whether nothing is wrong so far.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+    /// Adds a problem.
+    pub(super) fn add(&self, span: Range<usize>, message: impl Into<String>) {
+        let section = self.section.borrow().clone();
+        self.list.borrow_mut().push(Finding { span, message: message.into(), section });
     }
 
     /// How many problems there are so far.
     pub(super) fn count(&self) -> usize {
-        self.0.borrow().len()
+        self.list.borrow().len()
     }
 
-    /// Returns all of them.
-    pub(super) fn into_list(self) -> Vec<(Range<usize>, String)> {
-        self.0.into_inner()
+    /// Returns the problems of sections that matter.
+    pub(super) fn into_list(self, matters: impl Fn(&str) -> bool) -> Vec<(Range<usize>, String)> {
+        let mattering = self.list.into_inner().into_iter().filter(|finding| matters(&finding.section));
+        mattering.map(|finding| (finding.span, finding.message)).collect()
     }
 }
 

@@ -265,10 +265,10 @@ impl From<RegistryError> for HttpError {
     fn from(error: RegistryError) -> Self {
         match error {
             RegistryError::UnknownBot(bot) => Self::bot_not_found(&bot),
-            RegistryError::UnknownPlugin(plugin) => Self::new(
+            RegistryError::UnknownPlugin { plugin, known } => Self::new(
                 StatusCode::NOT_FOUND,
                 code::PLUGIN_NOT_FOUND,
-                format!("the bot has no plugin `{}`", shorten(&plugin)),
+                RegistryError::UnknownPlugin { plugin: shorten(&plugin), known }.to_string(),
             ),
             RegistryError::Unfit(problems) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -1,8 +1,10 @@
 //! Which component a plugin serves: the configured file, or one that was deployed or rolled back to.
 //!
 //! A deploy or rollback is kept in the data folder as a *pin*: «while the configured file has this digest, serve that
-//! one». It lasts across restarts, and ends when somebody changes the configured file.
+//! one». It lasts across restarts, and ends when somebody changes the configured file. So that what served from a file can
+//! be pinned when the file has changed, every component that serves is kept, until nothing can be rolled back to it.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::config::PluginSpec;
 use crate::plugin::compile::digest;
@@ -19,6 +22,8 @@ pub(super) struct Components {
     /// None: nothing is kept, and the configured files serve.
     folder: Option<PathBuf>,
     bytes_max: u64,
+    /// Held while what is kept comes into use, so that nobody tidies it away meanwhile.
+    keeping: Mutex<()>,
 }
 
 /// The bytes to serve, and why.
@@ -42,16 +47,21 @@ struct Pin {
     serves: String,
 }
 
+/// Files of pins end so.
+const PIN: &str = ".pin.json";
+/// Digests begin so.
+const DIGEST: &str = "sha256:";
+
 impl Components {
     pub(super) fn open(data_dir: &Path, bytes_max: u64) -> anyhow::Result<Self> {
         let folder = data_dir.join("components");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        Ok(Self { folder: Some(folder), bytes_max })
+        Ok(Self { folder: Some(folder), bytes_max, keeping: Mutex::default() })
     }
 
     /// The configured files, without a folder of others.
     pub(super) fn of_files(bytes_max: u64) -> Self {
-        Self { folder: None, bytes_max }
+        Self { folder: None, bytes_max, keeping: Mutex::default() }
     }
 
     /// Returns what the plugin shall serve now.
@@ -86,19 +96,36 @@ impl Components {
         }
     }
 
-    /// Keeps a component and pins it.
-    pub(super) async fn deploy(&self, bot: &str, spec: &PluginSpec, component: &Bytes) -> anyhow::Result<()> {
-        let serves = digest(component).await?.to_string();
-        let path = kept(self.folder()?, &serves);
-        if !tokio::fs::try_exists(&path).await.unwrap_or(false) {
-            write(path, component.clone()).await?;
-        }
-        self.write_pin(bot, spec, serves).await
+    /// Keeps [`tidy`](Self::tidy) away from what was kept and does not serve yet.
+    pub(super) async fn lock(&self) -> MutexGuard<'_, ()> {
+        self.keeping.lock().await
     }
 
-    /// Pins a digest that served before; unpins where it is the configured file's.
+    /// Keeps a component under its digest.
+    pub(super) async fn keep(&self, digest: &str, component: &Bytes) -> anyhow::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let path = kept(folder, digest);
+        match tokio::fs::try_exists(&path).await {
+            Ok(true) => Ok(()),
+            _ => write(path, component.clone()).await,
+        }
+    }
+
+    /// Removes kept components that are neither in use nor pinned. The caller holds the [`lock`](Self::lock).
+    pub(super) async fn tidy(&self, in_use: BTreeSet<Arc<str>>) {
+        let Some(folder) = self.folder.clone() else { return };
+        let tidied = tokio::task::spawn_blocking(move || tidy(&folder, &in_use)).await;
+        let error = match tidied {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(error, "components that nothing serves any more were not removed");
+    }
+
+    /// Pins the digest of a component that is kept; unpins where it is the configured file's.
     pub(super) async fn pin(&self, bot: &str, spec: &PluginSpec, serves: &str) -> anyhow::Result<()> {
-        let folder = self.folder()?;
+        let Some(folder) = &self.folder else { bail!("this host keeps no components") };
         let configured = self.configured(spec).await?;
         if configured.as_deref() == Some(serves) {
             return match tokio::fs::remove_file(pin_path(folder, bot, &spec.name)).await {
@@ -106,19 +133,14 @@ impl Components {
                 _ => Ok(()),
             };
         }
-        // A component that served from a file that has changed since is not kept; it serves until the host restarts.
+        // It could not be kept when it was loaded.
         if tokio::fs::try_exists(kept(folder, serves)).await.unwrap_or(false) {
-            return self.write_pin(bot, spec, serves.to_owned()).await;
+            let pin = Pin { configured: configured.map(|digest| digest.to_string()), serves: serves.to_owned() };
+            return write(pin_path(folder, bot, &spec.name), serde_json::to_vec(&pin)?.into()).await;
         }
         tracing::warn!(bot, plugin = %spec.name, digest = serves,
             "rolled back in memory only: the configured file holds another component, which serves after a restart");
         Ok(())
-    }
-
-    async fn write_pin(&self, bot: &str, spec: &PluginSpec, serves: String) -> anyhow::Result<()> {
-        let configured = self.configured(spec).await?.map(|digest| digest.to_string());
-        let pin = serde_json::to_vec(&Pin { configured, serves })?;
-        write(pin_path(self.folder()?, bot, &spec.name), pin.into()).await
     }
 
     /// Digest of the configured file; none where it cannot be read.
@@ -127,10 +149,6 @@ impl Components {
             Ok(component) => digest(&component).await.map(Some),
             Err(_) => Ok(None),
         }
-    }
-
-    fn folder(&self) -> anyhow::Result<&Path> {
-        self.folder.as_deref().context("this host keeps no components")
     }
 
     async fn read(&self, path: &Path) -> anyhow::Result<Bytes> {
@@ -143,13 +161,37 @@ impl Components {
     }
 }
 
+fn tidy(folder: &Path, in_use: &BTreeSet<Arc<str>>) -> std::io::Result<()> {
+    let (mut unused, mut pins) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(PIN) {
+            pins.push(path);
+        } else if let Some(digest) = name.strip_suffix(".wasm")
+            && !in_use.contains(&*format!("{DIGEST}{digest}"))
+        {
+            unused.push(path);
+        }
+    }
+    if unused.is_empty() {
+        return Ok(());
+    }
+    let pinned: BTreeSet<PathBuf> = pins
+        .iter()
+        .filter_map(|path| serde_json::from_slice::<Pin>(&std::fs::read(path).ok()?).ok())
+        .map(|pin| kept(folder, &pin.serves))
+        .collect();
+    unused.iter().filter(|path| !pinned.contains(*path)).try_for_each(std::fs::remove_file)
+}
+
 /// Names of bots and plugins are checked by the configuration: they are never paths.
 fn pin_path(folder: &Path, bot: &str, plugin: &str) -> PathBuf {
-    folder.join(format!("{bot}.{plugin}.pin.json"))
+    folder.join(format!("{bot}.{plugin}{PIN}"))
 }
 
 fn kept(folder: &Path, digest: &str) -> PathBuf {
-    folder.join(format!("{}.wasm", digest.trim_start_matches("sha256:")))
+    folder.join(format!("{}.wasm", digest.trim_start_matches(DIGEST)))
 }
 
 impl Source {

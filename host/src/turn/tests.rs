@@ -36,6 +36,7 @@ async fn entry(folder: &TempDir, middleware: Vec<Box<dyn Middleware>>) -> Arc<Tu
     };
     let config = Config {
         path: PathBuf::new(),
+        overrides: config::Overrides::default(),
         server: config::Server::default(),
         admin: config::Admin::default(),
         runtime,

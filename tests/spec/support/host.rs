@@ -26,6 +26,7 @@ pub(crate) struct Config {
     bots: String,
     complete: bool,
     launcher: Vec<String>,
+    options: Vec<String>,
 }
 
 impl Config {
@@ -42,7 +43,7 @@ impl Config {
             cache.display()
         );
         // Hosts with one key share compiled code: each component is compiled once for all specs.
-        Self { folder, text, bots: String::new(), complete: true, launcher: Vec::new() }.key(7)
+        Self { folder, text, bots: String::new(), complete: true, launcher: Vec::new(), options: Vec::new() }.key(7)
     }
 
     /// Gives the host this key of compiled code instead of the one that all specs share.
@@ -61,6 +62,12 @@ impl Config {
     /// Starts the host through another program, whose words these are.
     pub(crate) fn launcher(mut self, words: Vec<String>) -> Self {
         self.launcher = words;
+        self
+    }
+
+    /// Gives `turntable serve` more options, at the first start.
+    pub(crate) fn options(mut self, words: &[&str]) -> Self {
+        self.options = words.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -116,7 +123,9 @@ impl Config {
 
     /// Writes the file, and returns the command that serves it. None where a component is missing.
     fn command(&self, ports_file: &Path) -> Option<Command> {
-        Some(serving(&self.launcher, ports_file, &self.write()?))
+        let mut command = serving(&self.launcher, ports_file, &self.write()?);
+        command.args(&self.options);
+        Some(command)
     }
 }
 
@@ -282,12 +291,21 @@ impl Host {
         self.admin("PUT", &format!("/v1/bots/{bot}/plugins/{plugin}"), component).await
     }
 
+    /// Returns the path of the configuration.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("turntable.toml")
+    }
+
+    /// Replaces a text in the configuration.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        assert!(text.contains(from), "the configuration has no {from:?}");
+        fs::write(self.config(), text.replace(from, to)).unwrap();
+    }
+
     /// Replaces a text in the configuration and reloads the bot.
     pub(crate) async fn reconfigure(&self, bot: &str, from: &str, to: &str) {
-        let path = self.folder.path().join("turntable.toml");
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "the configuration has no {from:?}");
-        fs::write(&path, text.replace(from, to)).unwrap();
+        self.edit(from, to);
         let swap = self.admin("POST", &format!("/v1/bots/{bot}/reload"), Vec::new()).await;
         assert_eq!(swap.status, 200, "{}", swap.text);
     }

@@ -7,6 +7,7 @@ use crate::config::{self, Server};
 fn hub() -> DirectLine {
     let config = Config {
         path: "turntable.toml".into(),
+        overrides: config::Overrides::default(),
         server: Server::default(),
         admin: config::Admin::default(),
         runtime: config::Runtime::default(),

@@ -1,0 +1,134 @@
+//! What a host makes of changed files while it runs: its configuration, components, folders.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::{Answer, Config, Host, component, message, turntable};
+
+/// Two bots with a component each, and nothing that watches.
+async fn unwatched() -> Option<Host> {
+    let config = Config::new().set("runtime.watch", "false").bot("echo", &["echo"]).bot("bot", &["hostile"]);
+    Host::start(config).await
+}
+
+async fn reload(host: &Host, bot: &str) -> Answer {
+    host.admin("POST", &format!("/v1/bots/{bot}/reload"), Vec::new()).await
+}
+
+fn replace(file: &Path, built: &str) {
+    let temporary = file.with_extension("new");
+    fs::copy(component(built).unwrap(), &temporary).unwrap();
+    fs::rename(temporary, file).unwrap();
+}
+
+/// What is wrong with one bot is its own matter, also for those who look after the host.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_is_reloaded_whatever_is_wrong_with_another() {
+    let Some(host) = unwatched().await else { return };
+    fs::remove_file(host.component("hostile")).unwrap();
+    host.edit("[bots.bot]", "[bots.bot]\nanswer = 42");
+    replace(&host.component("echo"), "help");
+    host.edit("'components/echo.wasm'", "'components/echo.wasm'\nsettings.text = 'Help!'");
+    let swap = reload(&host, "echo").await;
+    assert_eq!((swap.status, &swap.json()["to"]), (200, &json!(2)), "{}", swap.text);
+    host.bot("echo").says("help").replies("Help!").await;
+
+    let failed = reload(&host, "bot").await;
+    assert!(failed.status == 422 && failed.text.contains("unknown key `bots.bot.answer`"), "{}", failed.text);
+    host.bot("bot").says("hi").replies("ok: hi").await;
+    host.edit("\nanswer = 42", "");
+    let failed = reload(&host, "bot").await;
+    assert!(failed.text.contains("hostile.wasm: No such file"), "{}", failed.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_looked_after_whatever_is_wrong_with_its_bots() {
+    let Some(host) = unwatched().await else { return };
+    fs::remove_file(host.component("echo")).unwrap();
+    host.edit("[bots.bot]", "[bots.bot]\nanswer = 42");
+    let (config, url) = (host.config(), host.admin_url());
+    let shown = turntable(&["bots", "--config", config.to_str().unwrap(), "--admin-url", &url], "");
+    assert_eq!((shown.code, shown.stderr.as_str()), (Some(0), ""), "{}", shown.stdout);
+    host.edit("admin.listen = ", "admin.listn = ");
+    let refused = turntable(&["bots", "--config", config.to_str().unwrap(), "--admin-url", &url], "");
+    assert!(refused.code == Some(1) && refused.stderr.contains("admin.listn"), "{}", refused.stderr);
+}
+
+/// `serve --listen` moved the listener; the address in the file is not what counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_command_line_set_holds_at_a_reload() {
+    let config = Config::new().set("server.listen", "'0.0.0.0:0'").options(&["--listen", "127.0.0.1:0"]);
+    let Some(host) = Host::start(config.bot("echo", &["echo"])).await else { return };
+    let swap = reload(&host, "echo").await;
+    assert_eq!(swap.status, 200, "{}", swap.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_a_bot_is_enabled_is_read_again() {
+    let Some(host) = unwatched().await else { return };
+    host.edit("[bots.echo]", "[bots.echo]\nenabled = false");
+    assert_eq!(reload(&host, "echo").await.status, 200);
+    assert_eq!(host.status("echo").await["enabled"], false);
+    assert_eq!(host.post("echo", &message("hi")).await.status, 503);
+    host.edit("enabled = false", "enabled = true");
+    assert_eq!(reload(&host, "echo").await.status, 200);
+    host.bot("echo").says("hi").replies("Echo: hi").await;
+
+    // What an operator switched holds while the file says the same as before.
+    host.admin("POST", "/v1/bots/echo/disable", Vec::new()).await;
+    host.edit("enabled = true", "title = 'Echo'\nenabled = true");
+    assert_eq!(reload(&host, "echo").await.status, 200);
+    assert_eq!(host.status("echo").await["enabled"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_bot_is_said_to_wait_for_a_restart() {
+    let Some(host) = Host::start(Config::new().bot("echo", &["echo"])).await else { return };
+    host.edit("[bots.echo]", "[[bots.late.plugins]]\ncomponent = 'components/echo.wasm'\n[bots.echo]");
+    let line = host.logged("the configuration has a new bot").await;
+    assert!(line.contains("\"late\"") && line.contains("restart"), "{line}");
+}
+
+/// What served from a file that has changed since can be gone back to for good, until the file changes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_outlives_reload_and_restart() {
+    let Some(mut host) = unwatched().await else { return };
+    replace(&host.component("echo"), "hostile");
+    assert_eq!(reload(&host, "echo").await.json()["to"], 2);
+    host.bot("echo").says("hi").replies("ok: hi").await;
+    host.roll_back("echo").await;
+    host.bot("echo").says("hi").replies("Echo: hi").await;
+
+    host.edit("[bots.echo]", "[bots.echo]\ntitle = 'Other'");
+    assert_eq!(reload(&host, "echo").await.status, 200);
+    host.bot("echo").says("hi").replies("Echo: hi").await;
+    assert!(host.ends().await.success());
+    host.again(None).await;
+    host.bot("echo").says("hi").replies("Echo: hi").await;
+
+    replace(&host.component("echo"), "scripted");
+    let swap = reload(&host, "echo").await;
+    assert_eq!(swap.json()["to"], 2, "{}", swap.text);
+    assert_eq!(host.status("echo").await["plugins"][0]["describes"], "scripted 0.1.0");
+}
+
+/// However often components change, only those are kept that serve, or that a rollback would restore.
+#[tokio::test(flavor = "multi_thread")]
+async fn components_that_nothing_serves_are_not_kept() {
+    let Some(host) = unwatched().await else { return };
+    let kept = || {
+        let files = fs::read_dir(host.data().join("components")).unwrap();
+        files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|end| end == "wasm")).count()
+    };
+    for built in ["help", "welcome", "scripted", "cancel", "hostile", "welcome"] {
+        let deployed = host.deploy("echo", "echo", fs::read(component(built).unwrap()).unwrap()).await;
+        // `help` lacks a setting, and a load that fails keeps nothing.
+        assert_eq!(deployed.status, if built == "help" { 422 } else { 200 }, "{built}: {}", deployed.text);
+        assert!(kept() <= 3, "after {built}: {}", kept());
+    }
+    host.roll_back("echo").await;
+    host.bot("echo").says("hi").replies("ok: hi").await;
+    assert_eq!(kept(), 2, "what serves in both, and what a rollback would bring back");
+}
