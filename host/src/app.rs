@@ -92,15 +92,13 @@ async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyho
     };
     let addresses = (public.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
     let app = build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests.clone())?;
+    // Before the bots are loaded, so that no change falls between.
+    let _watch = config.runtime.watch.then(|| file_watch::start(app.registry.clone(), &Handle::current()));
     app.registry.load_all().await;
     take_over(&app).await?;
     guests.spawn(app.turns.clone().run_scheduler());
     guests.spawn(retention::run(app.clone()));
     guests.spawn(app.turns.clone().run_broadcaster());
-    let _watch = match config.runtime.watch {
-        true => Some(file_watch::start(&config, app.registry.clone(), &Handle::current())?),
-        false => None,
-    };
 
     let (stop, stopped) = watch::channel(false);
     let mut servers = vec![tokio::spawn(http::serve(public, http::public_router(&app), stopping(&stopped)))];

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Answer, Config, Host, component, message, turntable};
+use crate::support::{Answer, Config, Host, component, message, turntable, within};
 
 /// Two bots with a component each, and nothing that watches.
 async fn unwatched() -> Option<Host> {
@@ -21,6 +21,18 @@ fn replace(file: &Path, built: &str) {
     let temporary = file.with_extension("new");
     fs::copy(component(built).unwrap(), &temporary).unwrap();
     fs::rename(temporary, file).unwrap();
+}
+
+async fn until_generation(host: &Host, bot: &str, generation: u64) -> Value {
+    let wait = async {
+        loop {
+            let status = host.status(bot).await;
+            if status["generation"] == generation {
+                return status;
+            }
+        }
+    };
+    within("a generation", wait).await
 }
 
 /// What is wrong with one bot is its own matter, also for those who look after the host.
@@ -89,6 +101,48 @@ async fn a_new_bot_is_said_to_wait_for_a_restart() {
     host.edit("[bots.echo]", "[[bots.late.plugins]]\ncomponent = 'components/echo.wasm'\n[bots.echo]");
     let line = host.logged("the configuration has a new bot").await;
     assert!(line.contains("\"late\"") && line.contains("restart"), "{line}");
+}
+
+/// A plugin that is configured first and built then, in a folder that is made for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_is_not_built_yet_serves_when_it_is() {
+    let Some(host) = Host::start(Config::new().bot("bot", &["echo"])).await else { return };
+    let folder = host.config().parent().unwrap().join("mine");
+    host.edit("[[bots.bot.plugins]]", "[[bots.bot.plugins]]\ncomponent = 'mine/new.wasm'\n[[bots.bot.plugins]]");
+    host.logged("new.wasm: No such file").await;
+    host.bot("bot").says("hi").replies("Echo: hi").await;
+
+    fs::create_dir(&folder).unwrap();
+    replace(&folder.join("new.wasm"), "hostile");
+    until_generation(&host, "bot", 2).await;
+    host.bot("bot").says("hi").replies("ok: hi").await;
+    replace(&folder.join("new.wasm"), "echo");
+    until_generation(&host, "bot", 3).await;
+    host.bot("bot").says("hi").replies("Echo: hi").await;
+}
+
+/// `make clean && make plugins`, and deployments by a link to the folder of a release.
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_and_links_may_be_replaced() {
+    let Some(host) = Host::start(Config::new().bot("bot", &["echo"])).await else { return };
+    let folder = host.component("echo").parent().unwrap().to_owned();
+    fs::remove_dir_all(&folder).unwrap();
+    host.logged("echo.wasm: No such file").await;
+    host.bot("bot").says("hi").replies("Echo: hi").await;
+    fs::create_dir(&folder).unwrap();
+    replace(&host.component("echo"), "hostile");
+    until_generation(&host, "bot", 2).await;
+
+    let release = folder.with_file_name("release");
+    fs::create_dir(&release).unwrap();
+    fs::copy(component("echo").unwrap(), release.join("echo.wasm")).unwrap();
+    let link = folder.with_file_name("link");
+    std::os::unix::fs::symlink(&release, &link).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    fs::rename(&link, &folder).unwrap();
+    let status = until_generation(&host, "bot", 3).await;
+    assert_eq!(status["last_failure"], Value::Null, "{status:#}");
+    host.bot("bot").says("hi").replies("Echo: hi").await;
 }
 
 /// What served from a file that has changed since can be gone back to for good, until the file changes again.

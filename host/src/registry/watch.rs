@@ -1,82 +1,130 @@
 //! File changes become coalesced reload requests. Knows nothing of Wasm.
+//!
+//! What counts is how the files look: they are looked at each second, and at once where the system tells of a change in one
+//! of their folders. So it does not matter what the system forgets to tell (folders that are replaced or appear later, links,
+//! folders of other machines), nor what else changes there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Registry;
-use crate::config::Config;
 
+/// How often files are looked at where the system tells of no change.
+const LOOK: Duration = Duration::from_secs(1);
+/// … and no oftener than this, however much goes on in their folders.
+const PAUSE: Duration = Duration::from_millis(20);
 /// A change is acted on when nothing has changed for this long, so that saving five times reloads once …
 const QUIET: Duration = Duration::from_millis(120);
-/// … but no later than this after the first change.
+/// … but no later than this after it was seen.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Watches the configuration and its components until it is dropped.
 pub struct Watch {
-    _watcher: RecommendedWatcher,
+    task: AbortHandle,
 }
 
-/// Starts watching. Folders are watched, not files: editors and compilers replace files.
-pub fn start(config: &Config, registry: Arc<Registry>, runtime: &tokio::runtime::Handle) -> anyhow::Result<Watch> {
-    let mut bots_of: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
-    for (name, bot) in &config.bots {
-        for plugin in &bot.plugins {
-            bots_of.entry(canonical(&plugin.component)).or_default().insert(name.clone());
-        }
-        bots_of.entry(canonical(&config.path)).or_default().insert(name.clone());
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
     }
-    let (sender, changes) = mpsc::channel(256);
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
-        Ok(event) if !matches!(event.kind, EventKind::Access(_)) => {
-            for path in event.paths {
-                // A full channel already holds a change of this folder; the reload that follows reads it all.
-                let _ = sender.try_send(path);
+}
+
+/// Starts watching. What changes from now on is loaded, also where the bots are loaded only after this.
+pub fn start(registry: Arc<Registry>, runtime: &tokio::runtime::Handle) -> Watch {
+    let told = Arc::new(Notify::new());
+    let watcher = Folders::new(told.clone());
+    let loaded = registry.files().into_keys().map(|file| (Look::at(&file), file)).map(|(look, file)| (file, look));
+    let task = runtime.spawn(reload_changed(registry, loaded.collect(), watcher, told));
+    Watch { task: task.abort_handle() }
+}
+
+/// How a file looks; none: it is not there. Equal looks mean that nothing was written, replaced or linked elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look(Option<(u64, u64, u64, i64, i64, i64, i64)>);
+
+type Looks = BTreeMap<PathBuf, Look>;
+
+impl Look {
+    fn at(path: &Path) -> Self {
+        Self(fs::metadata(path).ok().map(|about| {
+            let (written, changed) = ((about.mtime(), about.mtime_nsec()), (about.ctime(), about.ctime_nsec()));
+            (about.dev(), about.ino(), about.len(), written.0, written.1, changed.0, changed.1)
+        }))
+    }
+}
+
+async fn reload_changed(registry: Arc<Registry>, mut loaded: Looks, mut folders: Folders, told: Arc<Notify>) {
+    loop {
+        let mut files = registry.files();
+        folders.watch(files.keys());
+        let mut looks = look_at(&files).await;
+        if looks == loaded {
+            let _ = timeout(LOOK, told.notified()).await;
+            sleep(PAUSE).await;
+            continue;
+        }
+        let seen = Instant::now();
+        while seen.elapsed() < WAIT_MAX {
+            sleep(QUIET).await;
+            let now = look_at(&files).await;
+            if now == looks {
+                break;
             }
+            looks = now;
         }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "the file watch missed changes; reload by hand"),
-    })?;
-    let folders: BTreeSet<&Path> = bots_of.keys().filter_map(|path| path.parent()).collect();
-    for folder in folders {
-        watcher
-            .watch(folder, RecursiveMode::NonRecursive)
-            .with_context(|| format!("cannot watch {}; set runtime.watch = false to do without", folder.display()))?;
-    }
-    runtime.spawn(reload_changed(changes, bots_of, registry));
-    Ok(Watch { _watcher: watcher })
-}
-
-async fn reload_changed(
-    mut changes: mpsc::Receiver<PathBuf>,
-    bots_of: BTreeMap<PathBuf, BTreeSet<String>>,
-    registry: Arc<Registry>,
-) {
-    while let Some(first) = changes.recv().await {
-        let deadline = Instant::now() + WAIT_MAX;
-        let mut changed = BTreeSet::from([first]);
-        while let Ok(Some(path)) = tokio::time::timeout_at(deadline.min(Instant::now() + QUIET), changes.recv()).await {
-            changed.insert(path);
-        }
-        let bots: BTreeSet<&String> = changed.iter().filter_map(|path| bots_of.get(path)).flatten().collect();
+        files.retain(|file, _| loaded.get(file) != looks.get(file));
+        loaded = looks;
+        let bots: BTreeSet<Arc<str>> = files.into_values().flatten().collect();
         for bot in bots {
             // The outcome is in the bot's status and in the log.
-            let _ = registry.reload(bot, "watch").await;
+            let _ = registry.reload(&bot, "watch").await;
         }
     }
 }
 
-/// The path as the watcher will name it: its folder resolved, its name as configured.
-fn canonical(path: &Path) -> PathBuf {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (folder.canonicalize(), path.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
-        _ => path.to_owned(),
+async fn look_at(files: &BTreeMap<PathBuf, BTreeSet<Arc<str>>>) -> Looks {
+    let files: Vec<PathBuf> = files.keys().cloned().collect();
+    let look = || files.into_iter().map(|file| (Look::at(&file), file)).map(|(look, file)| (file, look)).collect();
+    // A task that was torn down has nobody who waits for it.
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
+}
+
+/// The folders in which the system tells of changes; where it does not, the next look finds them.
+struct Folders {
+    system: Option<RecommendedWatcher>,
+    watched: BTreeSet<PathBuf>,
+}
+
+impl Folders {
+    fn new(told: Arc<Notify>) -> Self {
+        let system = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+                told.notify_one();
+            }
+        });
+        let system = system.inspect_err(|error| {
+            tracing::warn!(%error, "the system tells of no changes; files are looked at each second");
+        });
+        Self { system: system.ok(), watched: BTreeSet::new() }
+    }
+
+    /// Watches the folders of these files too. Folders, not files: editors and compilers replace files.
+    fn watch<'a>(&mut self, files: impl Iterator<Item = &'a PathBuf>) {
+        let Some(system) = &mut self.system else { return };
+        for file in files {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            if !self.watched.contains(folder) && system.watch(folder, RecursiveMode::NonRecursive).is_ok() {
+                self.watched.insert(folder.to_owned());
+            }
+        }
     }
 }
