@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
-use super::language::{Language, says, words};
+use super::language::{Language, phrases, says, words};
 use super::{answer, number};
 use crate::activity::Activity;
 
@@ -38,6 +38,8 @@ const PHRASE_CHARS_MAX: usize = answer::CHARS_MAX;
 const LIKENESS_MIN: f64 = 0.8;
 /// How much better than the next choice the best must be.
 const LEAD_MIN: f64 = 0.05;
+/// So often a choice is looked for in one answer.
+const NAMED_MAX: usize = 4;
 /// Shorter answers are not guessed at, and nothing longer is compared: likeness costs the product of the lengths.
 const GUESSED_CHARS: std::ops::RangeInclusive<usize> = 4..=64;
 
@@ -102,7 +104,8 @@ fn synonyms(object: &Map<String, Value>) -> Result<Vec<String>, String> {
 }
 
 /// Returns the choice that an answer means: a button's value, the same words, the choice's words within the answer, its
-/// place, a part of its words, or words almost like it. Two choices that fit equally well are none.
+/// place, a part of its words, or words almost like it. Two choices that fit equally well are none, and neither is one
+/// that the answer refuses: «not the red one».
 pub(super) fn find(
     answer: &Activity,
     text: &str,
@@ -111,16 +114,39 @@ pub(super) fn find(
     locale: &str,
     rules: &Rules,
 ) -> Option<Found> {
-    // «four persons» is the choice «4 persons».
+    pressed(answer, choices).or_else(|| {
+        let found = said(text, choices, language, locale, rules)?;
+        let refuses = |text: &str| says(&words(text), language.except);
+        let is_named_so = choices.get(found.index)?.phrases().any(refuses);
+        (is_named_so || !refuses(text)).then_some(found)
+    })
+}
+
+fn said(text: &str, choices: &[Choice], language: &Language, locale: &str, rules: &Rules) -> Option<Found> {
+    // «four persons» is the choice «4 persons», and «1. Klasse» is «Erste Klasse».
     let digits = language.with_digits(text);
-    pressed(answer, choices)
-        .or_else(|| same(text, choices))
+    let in_digits = |text: &str| words(&language.with_digits(text));
+    let named = same(text, choices)
         .or_else(|| same(&digits, choices))
-        .or_else(|| within(text, choices))
-        .or_else(|| within(&digits, choices))
-        .or_else(|| rules.ordinals.then(|| by_place(text, choices.len(), language, locale)).flatten())
-        .or_else(|| rules.fuzzy.then(|| part_of(&digits, choices)).flatten())
-        .or_else(|| rules.fuzzy.then(|| alike(text, choices)).flatten())
+        .or_else(|| within(text, choices, &words))
+        .or_else(|| within(&digits, choices, &words))
+        .or_else(|| digits.contains(|c: char| c.is_ascii_digit()).then(|| within(text, choices, &in_digits)).flatten());
+    if named.is_some() {
+        return named;
+    }
+    let placed = rules.ordinals.then(|| by_place(text, choices.len(), language, locale)).flatten();
+    let parts = if rules.fuzzy { parts_of(&digits, choices) } else { Vec::new() };
+    match (placed, &parts[..]) {
+        // The answer «2» to «2 beds» and «3 beds» is the place of the one and a part of the other.
+        (Some(placed), parts) => parts.iter().all(|(index, _)| *index == placed.index).then_some(placed),
+        (None, [(index, score)]) => {
+            Some(Found { index: *index, score: score / 2.0, synonym: words(&digits).join(" ") })
+        }
+        (None, _) if rules.fuzzy => {
+            within(text, choices, &|text| language.stems(text)).or_else(|| alike(text, choices))
+        }
+        (None, _) => None,
+    }
 }
 
 /// What a button or a card submits.
@@ -161,22 +187,26 @@ fn same(text: &str, choices: &[Choice]) -> Option<Found> {
 }
 
 /// The choice with the longest phrase within the text, if no other is named beside it: «the dark green one» is no green,
-/// «red or green» is neither.
-fn within(text: &str, choices: &[Choice]) -> Option<Found> {
-    let said = words(text);
-    let place = |phrase: &[String]| {
-        let found = said.windows(phrase.len().max(1)).position(|part| part == phrase);
-        found.map(|start| start..start + phrase.len())
-    };
-    let mut found = Vec::new();
+/// «red or green» is neither. `normal` makes the words that are compared.
+fn within(text: &str, choices: &[Choice], normal: &dyn Fn(&str) -> Vec<String>) -> Option<Found> {
+    let said = normal(text);
+    let mut found: Vec<(Range<usize>, usize, &str)> = Vec::new();
     for (index, choice) in choices.iter().enumerate() {
         for phrase in choice.phrases() {
-            found.extend(place(&words(phrase)).map(|place| (place, index, phrase)));
+            let wanted = normal(phrase);
+            let starts = said.windows(wanted.len().max(1)).enumerate().filter(|(_, part)| *part == wanted);
+            found.extend(starts.take(NAMED_MAX).map(|(start, part)| (start..start + part.len(), index, phrase)));
         }
     }
     let (longest, index, phrase) = found.iter().max_by_key(|(place, _, phrase)| (place.len(), phrase.len()))?;
-    let beside = |place: &Range<usize>| place.start < longest.start || place.end > longest.end;
-    if found.iter().any(|(place, other, _)| other != index && (beside(place) || place == longest)) {
+    // Where the longest is named again, that is not another choice beside it.
+    let own: Vec<&Range<usize>> = found
+        .iter()
+        .filter(|(place, other, _)| other == index && place.len() == longest.len())
+        .map(|(place, ..)| place)
+        .collect();
+    let beside = |place: &Range<usize>| !own.iter().any(|own| own.start <= place.start && place.end <= own.end);
+    if found.iter().any(|(place, other, _)| other != index && (beside(place) || own.contains(&place))) {
         return None;
     }
     let score = longest.len() as f64 / said.len() as f64;
@@ -193,27 +223,35 @@ fn by_place(text: &str, count: usize, language: &Language, locale: &str) -> Opti
     if says(&said, language.last) {
         return count.checked_sub(1).map(found);
     }
-    let place = language.ordinal(text).or_else(|| number::only(text, language, locale))?;
+    let number = || number::only(text, language, locale).filter(|_| !is_pronoun(&said, language));
+    let place = language.ordinal(text).or_else(number)?;
     let in_range = place.fract() == 0.0 && (1.0..=count as f64).contains(&place);
     in_range.then(|| found(place as usize - 1))
 }
 
-/// The only choice that has all the words that are said, in their order: «grass» is «green as grass».
-fn part_of(text: &str, choices: &[Choice]) -> Option<Found> {
+/// Whether «one» stands for a thing, as in «the small one», and is no place: «one», «number one».
+fn is_pronoun(said: &[String], language: &Language) -> bool {
+    let is = |word: &String, table| phrases(table).any(|known| known == word);
+    let is_place = |word: &String| {
+        is(word, language.ones) || phrases(language.place).any(|known| words(known)[..] == [word.clone()])
+    };
+    said.iter().any(|word| is(word, language.ones)) && !said.iter().all(is_place)
+}
+
+/// The choices that have all the words that are said, in their order, and how much of them that is: «grass» is «green as
+/// grass».
+fn parts_of(text: &str, choices: &[Choice]) -> Vec<(usize, f64)> {
     let said = words(text);
     let tells = |word: &String| word.chars().count() >= GUESSED_CHARS.start() - 1 || word.parse::<u32>().is_ok();
     if !said.iter().any(tells) {
-        return None;
+        return Vec::new();
     }
     let share = |phrase: &str| {
         let phrase = words(phrase);
         phrase.windows(said.len()).any(|part| part == said).then(|| said.len() as f64 / phrase.len() as f64)
     };
     let score = |choice: &Choice| choice.phrases().filter_map(share).fold(0.0, f64::max);
-    let mut fitting =
-        choices.iter().enumerate().map(|(index, choice)| (index, score(choice))).filter(|(_, score)| *score > 0.0);
-    let (index, score) = fitting.next()?;
-    fitting.next().is_none().then(|| Found { index, score: score / 2.0, synonym: said.join(" ") })
+    choices.iter().map(score).enumerate().filter(|(_, score)| *score > 0.0).collect()
 }
 
 /// The choice whose words are most like those said, by the letters to change.

@@ -37,7 +37,8 @@ pub(super) enum Bound {
 
 /// Returns the date and the time that a text says, as far as the prompt wants them.
 ///
-/// `locale` tells `12/24` from `24/12`. Words count from `now`; a day without a year, and a weekday, is the next one.
+/// `locale` tells `12/24` from `24/12`. Words count from `now`; a day without a year, and a weekday, is the next one. A day
+/// that no calendar has, and two days of which one is to be chosen, are none.
 pub(super) fn find(text: &str, language: &Language, locale: &str, types: &[Type], now: DateTime) -> Option<Found> {
     let said = words(text);
     if phrases(language.now).any(|phrase| words(phrase) == said) {
@@ -48,7 +49,14 @@ pub(super) fn find(text: &str, language: &Language, locale: &str, types: &[Type]
         return Some(moment);
     }
     let part = clock::part_of_day(&mut text);
-    let date = days::find(&mut text).or_else(|| part.and_then(|part| part.is_today.then(|| now.date())));
+    if days::is_impossible(&text) {
+        return None;
+    }
+    let date = days::find(&mut text);
+    if date.is_some() && text.offers_another() && days::find(&mut text).is_some_and(|other| Some(other) != date) {
+        return None;
+    }
+    let date = date.or_else(|| part.and_then(|part| part.is_today.then(|| now.date())));
     let part = part.map(|part| part.part);
     let time = clock::find(&text, part).or_else(|| (types == [Type::Time]).then(|| clock::bare(&text)).flatten());
     let date = match (date, time) {

@@ -30,6 +30,14 @@ pub(super) struct Language {
     pub(super) or_last: &'static str,
     pub(super) last: Words,
     pub(super) before_last: Words,
+    /// Words for 1 that stand for a thing too: «the small one». Folded.
+    pub(super) ones: Words,
+    /// Words beside a number that make it a place: «number one».
+    pub(super) place: Words,
+    /// What comes with them is refused: «not the red one».
+    pub(super) except: Words,
+    /// Endings that a word takes in a sentence and not in a list, the longer ones first: «das rote». Folded.
+    endings: Words,
     /// Words for «2nd» that `text2num` leaves alone, because they are units of time too.
     second: Words,
     /// The mark before a fraction, and the regions that use the other one.
@@ -77,7 +85,7 @@ pub(super) struct Language {
     pub(super) at: Words,
     /// eight «o'clock».
     pub(super) clock: Words,
-    /// Clock times in words: patterns with `{h}` and, for minutes, `{m}`.
+    /// Clock times in words: patterns with `{h}` and, for minutes, `{m}`. With a group `range` it is none: «from 10 to 12».
     pub(super) clock_phrases: &'static [(&'static str, Offset)],
     pub(super) noon: Words,
     pub(super) midnight: Words,
@@ -125,6 +133,9 @@ pub(super) enum Offset {
     /// Those that it says, before half an hour before the hour.
     BeforeHalf,
 }
+
+/// A shorter rest of a word is no stem.
+const STEM_BYTES_MIN: usize = 3;
 
 static ALL: [&Language; 4] = [&en::ENGLISH, &de::GERMAN, &es::SPANISH, &fr::FRENCH];
 static NUMBERS: LazyLock<[text2num::Language; 4]> = LazyLock::new(|| {
@@ -175,12 +186,24 @@ impl Language {
     pub(super) fn with_digits(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (typed, meant) in self.respelled {
-            text = text.replace(typed, meant);
+            // Telephones begin an answer with a capital.
+            if text.to_lowercase().contains(typed) {
+                text = text.to_lowercase().replace(typed, meant);
+            }
         }
         match NUMBERS.get(self.index()) {
             Some(numbers) => replace_numbers_in_text(&text, numbers, 0.0),
             None => text,
         }
+    }
+
+    /// The words of a text without their endings: «das rote» and «rot» have the same stem.
+    pub(super) fn stems(&self, text: &str) -> Vec<String> {
+        let stem = |word: &String| {
+            let stems = phrases(self.endings).filter_map(|ending| word.strip_suffix(ending));
+            stems.into_iter().find(|stem| stem.len() >= STEM_BYTES_MIN).unwrap_or(word).to_owned()
+        };
+        words(text).iter().map(stem).collect()
     }
 
     /// Returns the place that an ordinal names: «the second», «la deuxième», «2.»

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::language::{Language, phrases, words};
 
-/// Groups of three apart by a space, digits with marks, or a fraction without a whole.
+/// Groups of three apart by a space, `1e3`, digits with marks, or a fraction without a whole.
 static DIGITS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let spaced = r"[0-9]{1,3}(?:[ \x{a0}\x{202f}][0-9]{3})+\b(?:[.,][0-9]+)?";
-    Regex::new(&format!(r"{spaced}|[0-9](?:[0-9.,'’]*[0-9])?|[.,][0-9]+")).ok()
+    Regex::new(&format!(r"{spaced}|[0-9]+(?:\.[0-9]+)?[eE][0-9]{{1,2}}\b|[0-9](?:[0-9.,'’]*[0-9])?|[.,][0-9]+")).ok()
 });
 static FRACTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?:^|[^0-9/.,])(?:([0-9]{1,6}) )?([0-9]{1,6})\s?[/⁄]\s?([0-9]{1,6})(?:[^0-9/]|$)").ok()
@@ -50,16 +50,18 @@ fn all(text: &str, language: &Language, locale: &str) -> Vec<Found> {
     for place in digits.find_iter(&written) {
         let Some(number) = parse(place.as_str(), language.decimal(locale)) else { continue };
         let between = written.get(rest_from..place.start()).unwrap_or_default();
-        // `2 million` has become `2 1000000`.
         if let Some(last) = found.last_mut()
-            && between == " "
+            && is_counted(between, language)
             && is_scale(number, place.as_str())
             && last.number.abs() < number
         {
             last.number *= number;
         } else {
+            let is_digits = text.contains(place.as_str());
             let number = if is_negative(&written, place, language) { -number } else { number };
-            found.push(Found { number, is_digits: text.contains(place.as_str()) });
+            let number =
+                if is_digits || !is_scale(number, place.as_str()) { number } else { number * share(between, language) };
+            found.push(Found { number, is_digits });
         }
         rest_from = place.end();
         let rest: String = written.get(rest_from..).unwrap_or_default().chars().take(40).collect();
@@ -99,20 +101,45 @@ fn halves_split(text: &str, language: &Language) -> String {
     }
 }
 
-/// Half a number more, or so many dozens, as the words after it say.
+/// Half a number more, or so many dozens, as the words after it say. Half more than millions is half a million more.
 fn scaled(number: f64, rest: &str, language: &Language) -> f64 {
     let is_glued = rest.starts_with(|c: char| c.is_alphabetic());
     let next = words(rest);
     let begins = |phrase: &str| next.starts_with(&words(phrase));
     if phrases(language.and_half).any(begins) {
-        return number + 0.5f64.copysign(number);
+        let unit = [1e9, 1e6].into_iter().find(|unit| number != 0.0 && number % unit == 0.0).unwrap_or(1.0);
+        return number + (0.5 * unit).copysign(number);
     }
-    let scale = language.scales.iter().find(|(word, _)| {
+    let mut number = number;
+    for (position, word) in next.iter().enumerate() {
         // `5k`, and not «5 k».
-        (word.len() > 1 || is_glued) && next.first().is_some_and(|first| first == word)
-    });
-    // «anderthalb» stands alone.
-    scale.filter(|(_, scale)| *scale != 1.5).map_or(number, |(_, scale)| number * scale)
+        let is_whole = word.len() > 1 || (is_glued && position == 0);
+        match language.scales.iter().find(|(scale, _)| scale == word).filter(|_| is_whole) {
+            // «anderthalb» stands alone.
+            Some((_, scale)) if *scale != 1.5 => number *= scale,
+            _ => break,
+        }
+    }
+    number
+}
+
+/// Whether what stands between two numbers lets the one count the other: `2 million` has become `2 1000000`, and «two and
+/// a half million» `2 and a half 1000000`.
+fn is_counted(between: &str, language: &Language) -> bool {
+    let said = words(between);
+    let is_part = |word: &String| language.scales.iter().any(|(scale, _)| scale == word);
+    between == " "
+        || phrases(language.and_half).any(|half| words(half) == said)
+        || !said.is_empty() && said.iter().all(is_part)
+}
+
+/// The part of a million that the words before it say: «half a million», «anderthalb Millionen».
+fn share(before: &str, language: &Language) -> f64 {
+    let is_article = |word: &str| matches!(word, "a" | "an") || phrases(language.articles).any(|known| known == word);
+    let said = words(before);
+    let last = said.iter().rev().find(|word| !is_article(word));
+    let scale = language.scales.iter().find(|(word, scale)| *scale < 2.0 && last.is_some_and(|last| last == word));
+    scale.map_or(1.0, |(_, scale)| *scale)
 }
 
 fn is_scale(number: f64, written: &str) -> bool {
@@ -122,6 +149,9 @@ fn is_scale(number: f64, written: &str) -> bool {
 fn is_negative(text: &str, place: Match<'_>, language: &Language) -> bool {
     let before = text.get(..place.start()).unwrap_or_default();
     let signs = ['-', '−', '–'];
+    if before.trim() == "-" {
+        return true;
+    }
     if before.ends_with(signs) {
         return !before.trim_end_matches(signs).ends_with(char::is_alphanumeric);
     }

@@ -40,7 +40,7 @@ pub(super) fn bare(text: &Text) -> Option<Time> {
 
 fn said(text: &Text, part_of_day: Option<Part>) -> Option<Time> {
     text.grammar.clock_phrases.iter().find_map(|(pattern, offset)| {
-        let found = pattern.captures(&text.text)?;
+        let found = pattern.captures(&text.text).filter(|found| found.name("range").is_none())?;
         let hour: i32 = part(&found, "h")?;
         let minutes = match offset {
             Offset::Fixed(minutes) => *minutes,
@@ -52,7 +52,11 @@ fn said(text: &Text, part_of_day: Option<Part>) -> Option<Time> {
         if !(0..=24).contains(&hour) || !(-60..60).contains(&minutes) {
             return None;
         }
-        let hour = i32::from(in_part(i8::try_from(hour).ok()?, part_of_day));
+        let hour = match i32::from(in_part(i8::try_from(hour).ok()?, part_of_day)) {
+            // As «twelve» is noon, «halb eins» is half an hour later.
+            1 if minutes < 0 && part_of_day.is_none() => 13,
+            hour => hour,
+        };
         let minutes = (hour * 60 + minutes).rem_euclid(24 * 60);
         Time::new(i8::try_from(minutes / 60).ok()?, i8::try_from(minutes % 60).ok()?, 0, 0).ok()
     })

@@ -32,6 +32,28 @@ pub(super) fn find(text: &mut Text) -> Option<Date> {
         .or_else(|| day_of_month(text))
 }
 
+/// Whether a day is written that does not exist: the 31st of November is not the 31st of another month.
+pub(super) fn is_impossible(text: &Text) -> bool {
+    let grammar = text.grammar;
+    let of_month = |found: &Captures<'_>| {
+        let month = found.name("month").and_then(|month| entry(&grammar.language.months, month.as_str()));
+        let month = month.and_then(|month| i8::try_from(month + 1).ok());
+        month
+            .zip(part(found, "d"))
+            .is_none_or(|(month, day)| dated(part(found, "y"), month, day, text.today()).is_none())
+    };
+    let in_numbers = |found: &Captures<'_>| {
+        let (one, other): (Option<i8>, Option<i8>) = (part(found, "one"), part(found, "other"));
+        let (Some(one), Some(other)) = (one, other) else { return false };
+        let is_date = found.name("y").is_some() || found.name("end").is_some() && one.min(other) <= 12;
+        // In February 2028 there is a 29th.
+        let exists = |month, day| Date::new(2028, month, day).is_ok();
+        is_date && found.name("space").is_none() && !exists(one, other) && !exists(other, one)
+    };
+    grammar.months.iter().any(|pattern| pattern.captures_iter(&text.text).any(|found| of_month(&found)))
+        || grammar.numeric.captures_iter(&text.text).any(|found| in_numbers(&found))
+}
+
 fn iso(text: &mut Text) -> Option<Date> {
     let grammar = text.grammar;
     text.take(&grammar.iso, |found, _| Date::new(part(found, "y")?, part(found, "mo")?, part(found, "d")?).ok())
@@ -78,7 +100,12 @@ fn numeric(text: &mut Text) -> Option<Date> {
 /// «in 3 days», «a week from tomorrow», «next month on the 3rd», «friday next week», «tomorrow».
 fn counted_from_today(text: &mut Text) -> Option<Date> {
     let grammar = text.grammar;
-    if let Some(span) = counted(text) {
+    if let Some((span, start)) = counted(text) {
+        // «Tuesday in a week» is a week after Tuesday, «in a week, on Tuesday» that of the week.
+        let before = text.text.get(..start).unwrap_or_default().trim_end().len();
+        if span.get_weeks() > 0 && grammar.weekday.find_iter(&text.text).any(|found| found.end() == before) {
+            return weekday(text)?.checked_add(span).ok();
+        }
         let from = day_by_name(text).unwrap_or(text.today());
         let date = from.checked_add(span).ok()?;
         return Some(day_of_its_week(text, span, date).unwrap_or(date));
@@ -111,12 +138,13 @@ fn day_of_its_week(text: &mut Text, span: Span, date: Date) -> Option<Date> {
     if is_week { text.take(&grammar.weekday, in_week) } else { None }
 }
 
-fn counted(text: &mut Text) -> Option<Span> {
+/// A time from now in days or more, and where it stands.
+fn counted(text: &mut Text) -> Option<(Span, usize)> {
     let grammar = text.grammar;
     grammar.counted.iter().find_map(|pattern| {
         text.take(pattern, |found, _| {
             let count = Some(count(found)).filter(|count| count.fract() == 0.0)?;
-            span(found, signed(found, count as i64))
+            Some((span(found, signed(found, count as i64))?, found.get(0)?.start()))
         })
     })
 }

@@ -38,6 +38,11 @@ impl Text {
         self.now.date()
     }
 
+    /// Whether «or» is said: what follows may be another date.
+    pub(super) fn offers_another(&self) -> bool {
+        self.text.contains(self.grammar.language.or)
+    }
+
     /// Reads the first match that means something, and blanks out what it covers.
     pub(super) fn take<T>(&mut self, pattern: &Regex, read: impl Fn(&Captures<'_>, &Self) -> Option<T>) -> Option<T> {
         let (read, range) = pattern.captures_iter(&self.text).find_map(|found| {

@@ -7,9 +7,11 @@ pub(super) static GERMAN: Language = Language {
     yes: "ja|j|jo|joa|jawohl|jep|jup|klar|na klar|gerne|gern|sicher|natürlich|selbstverständlich|genau|stimmt|richtig\
         |in ordnung|passt|einverstanden|okay|ok|auf jeden fall|unbedingt|bitte|kein problem|warum nicht|wieso nicht|gut|doch|super|perfekt|alles klar\
         |von mir aus|denke schon|glaube schon\
-        |👍|👌|✅|✔",
+        \
+        |klaro|korrekt|jaja|jawoll|mach das|mach mal|nicht schlecht|das möchte ich|will ich|sehr gern|sehr gerne|geht klar|👍|👌|✅|✔",
     no: "nein|n|nö|nee|ne|nicht|falsch|niemals|nie|auf keinen fall|keinesfalls|lieber nicht|nein danke|natürlich nicht\
-        |sicher nicht|bestimmt nicht|nicht richtig|stimmt nicht|nicht gut|nicht gern|nicht gerne|bitte nicht|👎|❌|✖",
+        |sicher nicht|bestimmt nicht|nicht richtig|stimmt nicht|nicht gut|nicht gern|nicht gerne|bitte nicht\
+        |passt nicht|passt mir nicht|passt gar nicht|will ich nicht|möchte ich nicht|das möchte ich nicht|geht nicht|geht gar nicht|nicht einverstanden|nicht okay|nicht ok|noch nicht|👎|❌|✖",
     unsure: "wie bitte|weiß nicht|weiß ich nicht|weiß es nicht|keine ahnung|nicht sicher|bin nicht sicher|vielleicht|mal sehen",
     yes_title: "Ja",
     no_title: "Nein",
@@ -17,16 +19,22 @@ pub(super) static GERMAN: Language = Language {
     or_last: " oder ",
     last: "letzte|letzter|letztes|letzten",
     before_last: "vorletzte|vorletzter|vorletztes|vorletzten",
+    ones: "ein|eine|einen|einem|einer",
+    place: "nummer|nr|option|antwort|bitte",
+    except: "nicht|kein|keine|keinen|keinem|keiner|keines|keins|weder|außer|bloß nicht",
+    endings: "en|em|er|es|e",
     second: "",
     decimal: ',',
     decimal_elsewhere: "ch|li",
     minus: "minus",
-    and_half: "einhalb|und ein halb|und ein halber|und eine halbe",
+    and_half: "einhalb|und 1 halb|und 1 halber|und 1 halbe|und 1 halbes",
     scales: &[
         ("dutzend", 12.0),
         ("zweit", 2.0),
         ("dritt", 3.0),
         ("viert", 4.0),
+        ("funft", 5.0),
+        ("sechst", 6.0),
         ("drittel", 1.0 / 3.0),
         ("viertel", 0.25),
         ("tausend", 1e3),
@@ -37,9 +45,11 @@ pub(super) static GERMAN: Language = Language {
         ("eineinhalb", 1.5),
         ("halb", 0.5),
         ("halbe", 0.5),
+        ("halbes", 0.5),
+        ("halber", 0.5),
     ],
     respelled: &[("fuenf", "fünf"), ("zwoelf", "zwölf")],
-    vague: "paar",
+    vague: "paar|bisschen|wenig",
     now: "jetzt|sofort|gleich jetzt",
     articles: "ein|eine|einen|einem|einer",
     months: [
@@ -113,7 +123,8 @@ pub(super) static GERMAN: Language = Language {
         (r"{m}(?: minuten)? vor halb {h}", Offset::BeforeHalf),
         (r"halb {h}", Offset::Fixed(-30)),
         (r"viertel nach {h}", Offset::Fixed(15)),
-        (r"(?:viertel vor|dreiviertel|3/4) {h}", Offset::Fixed(-15)),
+        (r"(?:viertel vor|dreiviertel|3 viertel|3/4) {h}", Offset::Fixed(-15)),
+        (r"viertel {h}", Offset::Fixed(-45)),
         (r"{m}(?: minuten)? nach {h}", Offset::After),
         (r"{m}(?: minuten)? vor {h}", Offset::Before),
     ],

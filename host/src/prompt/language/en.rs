@@ -5,17 +5,23 @@ use super::{Days, Language, Offset, Part, Units};
 pub(super) static ENGLISH: Language = Language {
     code: "en",
     yes: "yes|y|yes please|yeah|yea|yep|yup|sure|sure thing|ok|okay|of course|certainly|absolutely|definitely|right|correct|true\
-        |please do|go ahead|do it|no problem|not a problem|why not|indeed|affirmative|fine|sounds good|i do|i think so|you bet|ya|alright|all right|great|good|perfect|👍|👌|✅|✔",
+        |please do|go ahead|do it|no problem|not a problem|why not|indeed|affirmative|fine|sounds good|i do|i think so|you bet|ya|alright|all right|great|good|perfect\
+        |uh huh|go for it|i guess so|i'd love to|i would love to|not bad|yess|yesss|okey|totally|exactly|👍|👌|✅|✔",
     no: "no|n|nope|nah|not|no thanks|no thank you|never|wrong|false|incorrect|don't|do not|no way|not now|not really|not at all\
         |of course not|certainly not|absolutely not|definitely not|not right|not correct|not true|not ok|not okay|not fine\
-        |rather not|negative|👎|❌|✖",
+        |rather not|negative\
+        |not good|i do not|i'd rather not|👎|❌|✖",
     unsure: "probably|not sure|don't know|do not know|dunno|no idea|maybe|perhaps|not certain",
     yes_title: "Yes",
     no_title: "No",
     or: " or ",
     or_last: ", or ",
     last: "last",
-    before_last: "second to last|second last|last but one|next to last|penultimate",
+    before_last: "one before last|one before the last|second to last|second last|last but one|next to last|penultimate",
+    ones: "one",
+    place: "number|no|option|choice|answer|please",
+    except: "not|don't|dont|do not|doesn't|neither|nor|except|anything but|everything but|all but",
+    endings: "",
     second: "second",
     decimal: '.',
     decimal_elsewhere: "",
@@ -29,6 +35,9 @@ pub(super) static ENGLISH: Language = Language {
         ("m", 1e6),
         ("half", 0.5),
         ("thirds", 1.0 / 3.0),
+        // Once number words are digits.
+        ("3rd", 1.0 / 3.0),
+        ("3rds", 1.0 / 3.0),
         ("quarters", 0.25),
     ],
     respelled: &[],
@@ -104,7 +113,9 @@ pub(super) static ENGLISH: Language = Language {
         (r"quarter (?:past|after) {h}", Offset::Fixed(15)),
         (r"quarter (?:to|before|of) {h}", Offset::Fixed(-15)),
         (r"{m}(?: minutes?)? (?:past|after) {h}", Offset::After),
-        (r"{m}(?: minutes?)? (?:to|before) {h}", Offset::Before),
+        (r"{m} minutes? (?:to|before) {h}", Offset::Before),
+        // «3 to 5» is no time of day.
+        (r"(?P<range>(?:from|between) )?(?P<m>5|10|20|25) (?:to|before) {h}", Offset::Before),
     ],
     noon: "noon|midday",
     midnight: "midnight",

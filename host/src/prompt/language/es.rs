@@ -5,9 +5,11 @@ use super::{Days, Language, Offset, Part, Units};
 pub(super) static SPANISH: Language = Language {
     code: "es",
     yes: "sí|s|sip|claro|claro que sí|vale|por supuesto|desde luego|correcto|exacto|de acuerdo|está bien|seguro|cómo no\
-        |por qué no|sin problema|no hay problema|no es problema|adelante|bueno|perfecto|ok|okay|verdadero|👍|👌|✅|✔",
+        |por qué no|sin problema|no hay problema|no es problema|adelante|bueno|perfecto|ok|okay|verdadero\
+        |sii|siii|dale|eso es|así es|claro que sí|con gusto|me parece bien|no está mal|👍|👌|✅|✔",
     no: "no|n|nop|nunca|jamás|para nada|falso|incorrecto|de ninguna manera|claro que no|por supuesto que no|desde luego que no\
-        |no gracias|no es correcto|no está bien|no estoy de acuerdo|no vale|tampoco|👎|❌|✖",
+        |no gracias|no es correcto|no está bien|no estoy de acuerdo|no vale|tampoco\
+        |ni hablar|no me parece bien|qué va|no así|en absoluto|👎|❌|✖",
     unsure: "no sé|no lo sé|no estoy seguro|no estoy segura|ni idea|quizás|quizá|tal vez|a lo mejor",
     yes_title: "Sí",
     no_title: "No",
@@ -15,6 +17,10 @@ pub(super) static SPANISH: Language = Language {
     or_last: " o ",
     last: "último|última",
     before_last: "penúltimo|penúltima",
+    ones: "un|una",
+    place: "número|nº|opción|respuesta|por|favor",
+    except: "no quiero|no el|no la|no los|no las|no me|ni|tampoco|excepto|menos|salvo",
+    endings: "os|as|a|o|s",
     second: "segundo|segunda",
     decimal: ',',
     decimal_elsewhere: "mx|us|pr|gt|hn|ni|pa|pe|sv|do|cu",
@@ -26,12 +32,20 @@ pub(super) static SPANISH: Language = Language {
         ("mil", 1e3),
         ("medio", 0.5),
         ("media", 0.5),
+        ("tercio", 1.0 / 3.0),
         ("tercios", 1.0 / 3.0),
+        ("par", 2.0),
         // «cuartos», once number words are digits.
         ("4ᵒˢ", 0.25),
     ],
-    respelled: &[],
-    vague: "",
+    respelled: &[
+        ("dieciseis", "dieciséis"),
+        ("veintidos", "veintidós"),
+        ("veintitres", "veintitrés"),
+        ("veintiseis", "veintiséis"),
+        ("veintiún", "veintiuno"),
+    ],
+    vague: "poco",
     now: "ahora|ahora mismo|ya",
     articles: "un|una",
     months: [
@@ -72,7 +86,11 @@ pub(super) static SPANISH: Language = Language {
         month: "mes|meses",
         year: "año|años",
     },
-    rewritten: &[("media hora", "30 minutos"), ("un cuarto de hora|cuarto de hora", "15 minutos")],
+    rewritten: &[
+        ("de hoy en ocho", "en 1 semana"),
+        ("media hora", "30 minutos"),
+        ("un cuarto de hora|cuarto de hora", "15 minutos"),
+    ],
     day_of_month: &[r"\b(?:el|dia)\s+(?P<d>[0-9]{1,2})(?:º|\s|,|$)"],
     parts: &[
         (r"\b(?P<part>esta manana)\b", Part::Morning, true),

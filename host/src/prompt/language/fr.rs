@@ -5,9 +5,11 @@ use super::{Days, Language, Offset, Part, Units};
 pub(super) static FRENCH: Language = Language {
     code: "fr",
     yes: "oui|o|ouais|ouaip|si|bien sûr|bien sûr que oui|d'accord|certainement|exact|volontiers|pas de problème|pas de souci\
-        |aucun problème|pourquoi pas|tout à fait|absolument|avec plaisir|ça marche|parfait|ça va|c'est bon|ok|okay|vrai|👍|👌|✅|✔",
+        |aucun problème|pourquoi pas|tout à fait|absolument|avec plaisir|ça marche|parfait|ça va|c'est bon|ok|okay|vrai\
+        |c'est ça|c'est correct|c'est exact|carrément|entendu|bien entendu|pas mal|oui oui|👍|👌|✅|✔",
     no: "non|n|nan|nope|pas|jamais|pas du tout|non merci|bien sûr que non|pas d'accord|pas exact|pas vrai|certainement pas\
-        |absolument pas|surtout pas|faux|👎|❌|✖",
+        |absolument pas|surtout pas|faux\
+        |ce n'est pas ça|c'est pas ça|ce n'est pas correct|c'est pas correct|ce n'est pas exact|pas correct|pas ça|ça va pas|ça ne va pas|ça marche pas|ça ne marche pas|👎|❌|✖",
     unsure: "sais pas|ne sais pas|pas sûr|pas sûre|pas certain|pas certaine|aucune idée|peut-être",
     yes_title: "Oui",
     no_title: "Non",
@@ -15,12 +17,26 @@ pub(super) static FRENCH: Language = Language {
     or_last: " ou ",
     last: "dernier|dernière",
     before_last: "avant-dernier|avant-dernière",
+    ones: "un|une",
+    place: "numéro|nº|option|choix|réponse",
+    except: "pas|ni|aucun|aucune|sauf|excepté",
+    endings: "es|e|s",
     second: "second|seconde",
     decimal: ',',
     decimal_elsewhere: "",
     minus: "moins",
     and_half: "et demi|et demie",
     scales: &[
+        ("dizaine", 10.0),
+        ("dizaines", 10.0),
+        ("quinzaine", 15.0),
+        ("vingtaine", 20.0),
+        ("trentaine", 30.0),
+        ("quarantaine", 40.0),
+        ("cinquantaine", 50.0),
+        ("soixantaine", 60.0),
+        ("centaine", 100.0),
+        ("centaines", 100.0),
         ("douzaine", 12.0),
         ("douzaines", 12.0),
         ("mille", 1e3),
@@ -29,8 +45,8 @@ pub(super) static FRENCH: Language = Language {
         ("tiers", 1.0 / 3.0),
         ("quarts", 0.25),
     ],
-    respelled: &[],
-    vague: "",
+    respelled: &[("demi-", "demi ")],
+    vague: "peu",
     now: "maintenant|tout de suite",
     articles: "un|une",
     months: [

@@ -96,6 +96,93 @@ fn numbers_within_choices_come_before_places() {
     assert_eq!(chosen(&years, "en", "4"), Some(2), "its value, not its place");
 }
 
+/// «one» stands for the thing, and is the place only where it is said to be.
+#[test]
+fn the_small_one_is_not_the_first() {
+    for (locale, text) in [
+        ("en", "I want the blue one"),
+        ("en", "the one in the middle"),
+        ("en", "another one please"),
+        ("de", "ich nehme ein blaues"),
+        ("es", "quiero una azul"),
+        ("fr", "j'en veux une bleue"),
+    ] {
+        assert_eq!(chosen(&colours(), locale, text), None, "{locale}: {text}");
+    }
+    for (locale, text) in [
+        ("en", "one"),
+        ("en", "number one, please"),
+        ("en", "option one"),
+        ("en", "the first one"),
+        ("de", "eins"),
+        ("de", "Nummer eins"),
+        ("de", "die eins"),
+        ("es", "el uno"),
+        ("es", "número uno"),
+        ("fr", "numéro un"),
+        ("fr", "le 1"),
+    ] {
+        assert_eq!(chosen(&colours(), locale, text), Some(0), "{locale}: {text}");
+    }
+    assert_eq!(chosen(&colours(), "en", "the one before last"), Some(2));
+}
+
+#[test]
+fn what_is_refused_is_not_chosen() {
+    for (locale, text) in [
+        ("en", "not the red one"),
+        ("en", "I don't want red"),
+        ("en", "anything but scarlet"),
+        ("en", "not the second"),
+        ("de", "nicht rot"),
+        ("de", "kein rot bitte"),
+        ("es", "no quiero rot"),
+        ("fr", "pas le rouge"),
+    ] {
+        assert_eq!(chosen(&colours(), locale, text), None, "{locale}: {text}");
+    }
+    let when = json!({ "kind": "choice", "choices": ["Now", "Not now", "Kein Termin"] });
+    for (locale, text, index) in
+        [("en", "now", 0), ("en", "not now", 1), ("en", "not now please", 1), ("de", "kein Termin bitte", 2)]
+    {
+        assert_eq!(chosen(&when, locale, text), Some(index), "{text}");
+    }
+    assert_eq!(chosen(&colours(), "en", "no, the red one"), Some(0), "a correction");
+}
+
+#[test]
+fn words_are_known_by_their_stems() {
+    let choices = |names: &[&str]| json!({ "kind": "choice", "choices": names });
+    let german = choices(&["Rot", "Grün", "Hellgrün"]);
+    for (text, index) in [("das rote", 0), ("die grüne bitte", 1), ("ein hellgrünes", 2)] {
+        assert_eq!(chosen(&german, "de", text), Some(index), "{text}");
+    }
+    assert_eq!(chosen(&choices(&["Rojo", "Azul"]), "es", "la roja"), Some(0));
+    assert_eq!(chosen(&choices(&["Vert", "Bleu"]), "fr", "la verte"), Some(0));
+    assert_eq!(chosen(&german, "de", "das rote oder das grüne"), None);
+    assert_eq!(chosen(&choices(&["banco", "banca"]), "es", "los bancos"), None, "either may be meant");
+}
+
+#[test]
+fn what_is_a_place_and_a_part_of_another_choice_is_neither() {
+    let beds = json!({ "kind": "choice", "choices": ["2 beds", "3 beds", "4 beds"] });
+    for (text, index) in
+        [("2", None), ("3", None), ("4", Some(2)), ("the second", Some(1)), ("2 beds", Some(0)), ("1", Some(0))]
+    {
+        assert_eq!(chosen(&beds, "en", text), index, "{text}");
+    }
+    let classes = json!({ "kind": "choice", "choices": ["Economy", "Business", "Erste Klasse"] });
+    for (text, index) in [("1. Klasse", Some(2)), ("erste Klasse bitte", Some(2)), ("2", Some(1))] {
+        assert_eq!(chosen(&classes, "de", text), index, "{text}");
+    }
+    let cities = json!({ "kind": "choice", "choices": ["New York", "York"] });
+    for (text, index) in
+        [("New York", Some(0)), ("York", Some(1)), ("New York or York", None), ("York, New York", None)]
+    {
+        assert_eq!(chosen(&cities, "en", text), index, "{text}");
+    }
+}
+
 #[test]
 fn the_result_says_what_was_found() {
     let found = recognize(&colours(), "en", "I take scarlet").unwrap();

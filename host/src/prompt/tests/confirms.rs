@@ -31,8 +31,32 @@ fn english() {
             "I think so",
             "1",
             "the first",
+            "I guess so",
+            "I'd love to",
+            "go for it",
+            "uh-huh",
+            "not bad",
         ],
-        &["no", "No!", "nope", "do not", "never", "👎", "n", "of course not", "not right", "No, thanks", "2", "don’t"],
+        &[
+            "not good",
+            "I do not",
+            "I don't think so",
+            "not yet",
+            "no no no",
+            "never mind",
+            "no",
+            "No!",
+            "nope",
+            "do not",
+            "never",
+            "👎",
+            "n",
+            "of course not",
+            "not right",
+            "No, thanks",
+            "2",
+            "don’t",
+        ],
         &["", "perhaps", "yes and no", "yesterday", "I don't know", "not sure", "no idea", "3", "what?", "now", "none"],
     );
 }
@@ -52,8 +76,28 @@ fn german() {
             "ok",
             "kein Problem",
             "warum nicht",
+            "klaro",
+            "jaja",
+            "korrekt",
+            "mach das",
+            "nicht schlecht",
+            "das möchte ich",
         ],
-        &["nein", "Nö", "auf keinen Fall", "lieber nicht", "nee", "niemals", "n", "natürlich nicht", "nein danke"],
+        &[
+            "passt nicht",
+            "das möchte ich nicht",
+            "noch nicht",
+            "geht nicht",
+            "nein",
+            "Nö",
+            "auf keinen Fall",
+            "lieber nicht",
+            "nee",
+            "niemals",
+            "n",
+            "natürlich nicht",
+            "nein danke",
+        ],
         &["weiß nicht", "weiss ich nicht", "keine Ahnung", "vielleicht", "wie bitte?", "jawohl nein", "Januar"],
     );
 }
@@ -73,8 +117,24 @@ fn spanish() {
             "¡Sí!",
             "no hay problema",
             "claro que sí",
+            "dale",
+            "así es",
+            "eso es",
         ],
-        &["no", "No.", "nunca", "para nada", "jamas", "n", "de ninguna manera", "claro que no", "no, gracias"],
+        &[
+            "ni hablar",
+            "todavía no",
+            "no quiero",
+            "no",
+            "No.",
+            "nunca",
+            "para nada",
+            "jamas",
+            "n",
+            "de ninguna manera",
+            "claro que no",
+            "no, gracias",
+        ],
         &["no sé", "no lo se", "ni idea", "quizás", "sí y no", "nombre"],
     );
 }
@@ -83,8 +143,35 @@ fn spanish() {
 fn french() {
     check(
         "fr",
-        &["oui", "bien sûr", "d'accord", "d’accord", "ouais", "ok", "Oui !", "pas de problème", "pourquoi pas"],
-        &["non", "pas du tout", "jamais", "nan", "Non.", "n", "faux", "bien sur que non", "pas d'accord"],
+        &[
+            "oui",
+            "bien sûr",
+            "d'accord",
+            "d’accord",
+            "ouais",
+            "ok",
+            "Oui !",
+            "pas de problème",
+            "pourquoi pas",
+            "c'est ça",
+            "carrément",
+            "pas mal",
+        ],
+        &[
+            "ce n'est pas ça",
+            "ça ne va pas",
+            "pas encore",
+            "pas maintenant",
+            "non",
+            "pas du tout",
+            "jamais",
+            "nan",
+            "Non.",
+            "n",
+            "faux",
+            "bien sur que non",
+            "pas d'accord",
+        ],
         &["je ne sais pas", "aucune idée", "peut-être", "n'importe", "oui et non", "nom"],
     );
 }
@@ -97,6 +184,9 @@ fn words_of_its_own() {
     {
         assert_eq!(recognize(&own, "en", text), Some(json!(expected)), "{text}");
     }
+    let book = json!({ "kind": "confirm", "choices": ["Book", "Wait"] });
+    assert_eq!(recognize(&book, "en", "don't book"), Some(json!(false)));
+    assert_eq!(recognize(&book, "de", "nicht Book"), Some(json!(false)));
     let accept = json!({ "kind": "confirm", "choices": ["Accept", "Do not accept"] });
     assert_eq!(recognize(&accept, "en", "I do not accept"), Some(json!(false)));
     assert_eq!(recognize(&accept, "en", "I accept"), Some(json!(true)));

@@ -105,7 +105,7 @@ fn english() {
             ("half past eight", "08:30:00"),
             ("quarter to nine", "08:45:00"),
             ("ten past seven pm", "19:10:00"),
-            ("five to one", "00:55:00"),
+            ("five to one", "12:55:00"),
             ("8 o'clock", "08:00:00"),
             ("saturday at half past seven in the evening", "2026-11-21T19:30:00"),
             ("", ""),
@@ -367,4 +367,76 @@ fn a_picker_submits_a_date() {
         let found = prompt.recognize(&answer(&members), "en", now()).unwrap();
         assert_eq!(found["value"], value, "{members}");
     }
+}
+
+/// A wrong date is worse than none.
+#[test]
+fn days_that_no_calendar_has_and_days_to_choose_from_are_none() {
+    check(
+        "en",
+        &[
+            ("November 31", ""),
+            ("the 31st of November", ""),
+            ("the 31st of November at 8", ""),
+            ("2/30/2027", ""),
+            ("monday or tuesday", ""),
+            ("tomorrow or the day after tomorrow", ""),
+            ("tomorrow at 8 or 9", "2026-11-21T08:00:00"),
+            ("from 3 to 5", ""),
+            ("from 10 to 12", ""),
+            ("between 5 and 7", ""),
+            ("ten to five", "04:50:00"),
+            ("3 minutes to 5", "04:57:00"),
+            ("feb 29", "2028-02-29"),
+            ("2/29", "2028-02-29"),
+        ],
+    );
+    check(
+        "de",
+        &[
+            ("am 31.11.", ""),
+            ("am 31. November um 8", ""),
+            ("30.2.2027", ""),
+            ("Montag oder Dienstag", ""),
+            ("29.2.", "2028-02-29"),
+            ("um 18.30.", "18:30:00"),
+        ],
+    );
+    check("es", &[("el 31 de noviembre", ""), ("lunes o martes", ""), ("el 31/11", "")]);
+    check("fr", &[("le 31 novembre", ""), ("lundi ou mardi", ""), ("le 31/11", "")]);
+}
+
+#[test]
+fn a_weekday_some_weeks_ahead() {
+    check("en", &[("tuesday in a week", "2026-12-01"), ("in a week on tuesday", "2026-11-24")]);
+    check(
+        "de",
+        &[
+            ("Dienstag in einer Woche", "2026-12-01"),
+            ("am Montag in zwei Wochen um 9 Uhr", "2026-12-07T09:00:00"),
+            ("in einer Woche am Dienstag", "2026-11-24"),
+        ],
+    );
+    check("es", &[("el martes dentro de una semana", "2026-12-01"), ("de hoy en ocho", "2026-11-27")]);
+    check("fr", &[("mardi dans une semaine", "2026-12-01")]);
+}
+
+#[test]
+fn half_past_twelve_is_after_noon_however_it_is_said() {
+    check(
+        "en",
+        &[("half past twelve", "12:30:00"), ("quarter to one", "12:45:00"), ("quarter to one at night", "00:45:00")],
+    );
+    check(
+        "de",
+        &[
+            ("halb eins", "12:30:00"),
+            ("halb eins nachts", "00:30:00"),
+            ("viertel eins", "12:15:00"),
+            ("viertel neun", "08:15:00"),
+            ("um drei viertel acht", "07:45:00"),
+        ],
+    );
+    check("es", &[("la una menos cuarto", "12:45:00")]);
+    check("fr", &[("une heure moins le quart", "12:45:00"), ("midi et demi", "12:30:00")]);
 }
