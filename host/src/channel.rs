@@ -74,6 +74,8 @@ pub enum ChannelError {
     Ambiguous {
         /// What happened.
         why: String,
+        /// When the channel asked to try again.
+        retry_after: Option<Duration>,
     },
 }
 
@@ -83,7 +85,7 @@ impl std::fmt::Display for ChannelError {
             Self::Refused { status: Some(status), why } => write!(f, "refused with {status}: {why}"),
             Self::Refused { status: None, why } => write!(f, "refused: {why}"),
             Self::NotDelivered { why, .. } => write!(f, "not delivered: {why}"),
-            Self::Ambiguous { why } => write!(f, "perhaps delivered: {why}"),
+            Self::Ambiguous { why, .. } => write!(f, "perhaps delivered: {why}"),
         }
     }
 }

@@ -114,7 +114,8 @@ impl Deliveries {
         // Connections belong to the transport's threads.
         let opening = self.runtime.spawn(async move { shared.courier.open(&at, &parameters).await });
         opening.await.unwrap_or_else(|_| {
-            Err(ChannelError::Ambiguous { why: "the host failed while it asked; its log says more".to_owned() })
+            let why = "the host failed while it asked; its log says more".to_owned();
+            Err(ChannelError::Ambiguous { why, retry_after: None })
         })
     }
 

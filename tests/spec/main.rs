@@ -31,6 +31,7 @@ mod portable;
 mod privacy;
 mod reload;
 mod replay;
+mod routes;
 mod sdk;
 mod shutdown;
 mod state;

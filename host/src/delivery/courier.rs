@@ -204,7 +204,8 @@ impl Courier {
         }
     }
 
-    /// Tries until the channel decides, where it certainly did not take the activity.
+    /// Tries until the channel decides, where it certainly did not take the activity, or where taking it twice changes
+    /// nothing: an update and a deletion may be repeated, a new activity may not.
     async fn persist(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
         let retries = self.send_attempts_max.saturating_sub(1);
         let back_off = ExponentialBuilder::default()
@@ -214,6 +215,8 @@ impl Courier {
             .with_jitter()
             .with_max_times(usize::try_from(retries).unwrap_or(usize::MAX));
         let mut delays = back_off.build();
+        let resends = self.ambiguous == Ambiguous::Resend || !matches!(call, Call::Send(_));
+        let mut perhaps_done = false;
         loop {
             let error = match self.attempt(to, call).await {
                 Ok(channel_id) => return Ok(channel_id),
@@ -221,7 +224,14 @@ impl Courier {
             };
             let retry_after = match &error {
                 ChannelError::NotDelivered { retry_after, .. } => *retry_after,
-                ChannelError::Ambiguous { .. } if self.ambiguous == Ambiguous::Resend => None,
+                ChannelError::Ambiguous { retry_after, .. } if resends => {
+                    perhaps_done = true;
+                    *retry_after
+                }
+                // The deletion before this one was done, and only its answer was lost.
+                ChannelError::Refused { status: Some(404), .. } if perhaps_done && matches!(call, Call::Delete(_)) => {
+                    return Ok("".into());
+                }
                 ChannelError::Ambiguous { .. } | ChannelError::Refused { .. } => return Err(error),
             };
             let Some(delay) = delays.next() else { return Err(error) };
@@ -283,7 +293,8 @@ impl Courier {
         // A panic here is a defect of the host. It must not take the lane with it, which nobody would start again.
         AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(bot = %to.conversation.bot, channel = %to.conversation.channel, "a delivery panicked");
-            Err(ChannelError::Ambiguous { why: "the host failed while it sent this; its log says more".to_owned() })
+            let why = "the host failed while it sent this; its log says more".to_owned();
+            Err(ChannelError::Ambiguous { why, retry_after: None })
         })
     }
 }

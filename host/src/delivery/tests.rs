@@ -182,7 +182,7 @@ async fn attempts_end_and_the_next_row_goes_on() {
 #[tokio::test]
 async fn what_may_have_arrived_is_sent_again_where_the_operator_wants_that() {
     let settings = config::Channel { ambiguous: config::Ambiguous::Resend, ..settings() };
-    let ambiguous = || Err(ChannelError::Ambiguous { why: "silence".to_owned() });
+    let ambiguous = || Err(ChannelError::Ambiguous { why: "silence".to_owned(), retry_after: None });
     let mut fixture = Fixture::with(settings, vec![ambiguous(), Ok("c1".into())]);
     fixture.commit("c", vec![send("tt-1", r#"{"type":"message","text":"one"}"#)]).await;
     let calls = [fixture.calls.recv().await.unwrap(), fixture.calls.recv().await.unwrap()];
@@ -192,12 +192,43 @@ async fn what_may_have_arrived_is_sent_again_where_the_operator_wants_that() {
 
 #[tokio::test]
 async fn what_was_refused_or_may_have_arrived_is_not_sent_again() {
-    let ambiguous = Err(ChannelError::Ambiguous { why: "silence".to_owned() });
+    let ambiguous = Err(ChannelError::Ambiguous { why: "silence".to_owned(), retry_after: None });
     let mut fixture = Fixture::new(vec![refused(), ambiguous]);
     fixture.commit("a", vec![text("tt-1", "one"), text("tt-2", "two"), text("tt-3", "three")]).await;
     assert_eq!(fixture.drained().await, DrainReport { delivered: 1, left: 0 });
     assert_eq!(fixture.all_calls().len(), 3);
     assert_eq!(fixture.dead().await, ["perhaps delivered: silence", "refused with 403: no"]);
+}
+
+/// POST has no idempotency key; to update or delete twice is the same as once.
+#[tokio::test]
+async fn an_update_or_deletion_that_may_have_arrived_is_asked_again() {
+    let ambiguous = |after: Option<u64>| {
+        Err(ChannelError::Ambiguous { why: "busy".to_owned(), retry_after: after.map(Duration::from_secs) })
+    };
+    let gone = || Err(ChannelError::Refused { status: Some(404), why: "no such activity".to_owned() });
+    let update = OutboxAction::Update { target: "theirs".into(), activity: object(r#"{"text":"new"}"#) };
+    let delete = |id: &str| OutboxAction::Delete { target: id.into() };
+    let mut fixture =
+        Fixture::new(vec![ambiguous(Some(7)), Ok("".into()), ambiguous(None), gone(), gone(), ambiguous(None)]);
+    fixture
+        .commit("a", vec![update, delete("theirs"), delete("another"), text("tt-1", "one"), text("tt-2", "two")])
+        .await;
+    assert_eq!(fixture.drained().await, DrainReport { delivered: 3, left: 0 });
+    let expected = [
+        r#"a PUT theirs {"text":"new","id":"theirs"}"#,
+        r#"a PUT theirs {"text":"new","id":"theirs"}"#,
+        "a DELETE theirs",
+        "a DELETE theirs",
+        "a DELETE another",
+        r#"a POST {"text":"one"}"#,
+        r#"a POST {"text":"two"}"#,
+    ];
+    assert_eq!(fixture.all_calls(), expected);
+    assert_eq!(fixture.dead().await, ["perhaps delivered: busy", "refused with 404: no such activity"]);
+    let waits = WAITS.take();
+    assert_eq!(waits[0], Duration::from_secs(7), "the channel said when");
+    assert_eq!(waits.len(), 2, "{waits:?}");
 }
 
 /// A defect of the host costs the one row; whether the channel took it nobody knows.

@@ -42,7 +42,7 @@ impl Routes {
         Self { entries }
     }
 
-    /// Returns the routes that want this activity, best first, each plugin's best one only.
+    /// Returns the routes that want this activity, best first.
     pub(super) fn matches(&self, plugins: &[Arc<Plugin>], activity: &Activity) -> Vec<Match> {
         if activity.kind() != "message" || self.entries.is_empty() {
             return Vec::new();
@@ -53,17 +53,10 @@ impl Routes {
             return Vec::new();
         }
         let locale = activity.str("locale");
-        let mut found: Vec<Match> = Vec::new();
-        for entry in &self.entries {
-            let Some(route) = plugins.get(entry.plugin).and_then(|plugin| plugin.manifest.routes.get(entry.route))
-            else {
-                continue;
-            };
-            let new = !found.iter().any(|seen| seen.plugin == entry.plugin);
-            if new && route.matches(&text, locale) {
-                found.push(Match { plugin: entry.plugin, name: route.name.clone() });
-            }
-        }
-        found
+        let wants = |entry: &Entry| {
+            let route = plugins.get(entry.plugin)?.manifest.routes.get(entry.route)?;
+            route.matches(&text, locale).then(|| Match { plugin: entry.plugin, name: route.name.clone() })
+        };
+        self.entries.iter().filter_map(wants).collect()
     }
 }

@@ -32,6 +32,7 @@ pub(super) async fn read_opened(response: Response) -> Result<Opened, ChannelErr
     if conversation.is_empty() {
         return Err(ChannelError::Ambiguous {
             why: "the channel names no id of the conversation it opened".to_owned(),
+            retry_after: None,
         });
     }
     Ok(Opened { conversation, service_url: Some(service_url).filter(|url| !url.is_empty()) })
@@ -46,13 +47,16 @@ async fn taken(response: Response) -> Result<Value, ChannelError> {
         return Ok(serde_json::from_slice(&body).unwrap_or_default());
     }
     let why = describe(status, &headers, &body);
+    let retry_after = retry_after(&headers, SystemTime::now());
     Err(match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::PRECONDITION_FAILED => {
-            ChannelError::NotDelivered { why, retry_after: retry_after(&headers, SystemTime::now()) }
+            ChannelError::NotDelivered { why, retry_after }
         }
+        // It has no such call, and will have none in a second.
+        StatusCode::NOT_IMPLEMENTED => ChannelError::Refused { status: Some(status.as_u16()), why },
         // The channel gave up waiting, after it may have read everything.
-        StatusCode::REQUEST_TIMEOUT => ChannelError::Ambiguous { why },
-        status if status.is_server_error() => ChannelError::Ambiguous { why },
+        StatusCode::REQUEST_TIMEOUT => ChannelError::Ambiguous { why, retry_after },
+        status if status.is_server_error() => ChannelError::Ambiguous { why, retry_after },
         status => ChannelError::Refused { status: Some(status.as_u16()), why },
     })
 }
@@ -65,7 +69,7 @@ pub(super) fn failure(error: &reqwest::Error) -> ChannelError {
     } else if error.is_connect() {
         ChannelError::NotDelivered { why, retry_after: None }
     } else {
-        ChannelError::Ambiguous { why }
+        ChannelError::Ambiguous { why, retry_after: None }
     }
 }
 

@@ -52,7 +52,8 @@ async fn a_no_is_refused_and_says_what_the_channel_said() {
         panic!("400 is a refusal");
     };
     assert!(why.len() < 400, "{why}");
-    for status in ["401 Unauthorized", "403 Forbidden", "409 Conflict", "413 Payload Too Large"] {
+    for status in ["401 Unauthorized", "403 Forbidden", "409 Conflict", "413 Payload Too Large", "501 Not Implemented"]
+    {
         let refused = sent(&answer(status, "", "")).await;
         assert!(matches!(refused, Err(ChannelError::Refused { status: Some(_), .. })), "{status}");
     }
@@ -103,7 +104,7 @@ async fn silence_ends_with_the_timeout_and_is_ambiguous() {
     let mut settings = settings();
     settings.send_timeout = Duration::from_millis(200);
     let connector = Connector::new(&settings, Vec::new()).unwrap();
-    let Err(ChannelError::Ambiguous { why }) = connector.send(&address("c", &peer.url), &object("{}")).await else {
+    let Err(ChannelError::Ambiguous { why, .. }) = connector.send(&address("c", &peer.url), &object("{}")).await else {
         panic!("silence is ambiguous");
     };
     assert!(why.contains("channel.send-timeout-ms"), "{why}");

@@ -5,7 +5,7 @@
 //! `replace DIALOG OPTIONS`, `cancel-all`, `reprompt`, `stack`, `id TEXT` (says whether the reply got an id), `try TEXT` (says
 //! why the reply was refused), `revise TEXT`, `retract`, `reference`,
 //! `notify MODE CONTENT`, `notify-to REFERENCE MODE CONTENT`, `again MODE NAME` (an event that makes the same event),
-//! `schedule NAME AT MODE CONTENT` (`_` for blanks in AT), `unschedule ID`, `typing`, `flush`, `trap`. Several, one a line, are one turn. What
+//! `schedule NAME AT MODE CONTENT` (`_` for blanks in AT), `unschedule ID`, `typing`, `flush`, `trap`, `pass` (leaves the rest to whoever is next). Several, one a line, are one turn. What
 //! is no command is answered with `heard: …`. An **invoke** named `obey` does the same and is answered with its value.
 //!
 //! **Dialogs** `script` and `child` follow the steps in their options, `{"steps": [{"kind", "data", "say", "trap", "pad", "do"}, …]}`:
@@ -66,6 +66,9 @@ impl bot_handler::Guest for Scripted {
         };
         for line in text.lines() {
             obey(line)?;
+        }
+        if text.lines().last() == Some("pass") {
+            return Ok(Flow::Next);
         }
         if asked {
             turn::respond(200, Some(&activity["value"].to_string()))?;
@@ -160,6 +163,7 @@ fn obey(line: &str) -> Result<(), Fault> {
             Err(fault) => refused(&fault),
         },
         ["typing"] => turn::send(r#"{"type":"typing"}"#).map(drop),
+        ["pass"] => Ok(()),
         ["respond"] => turn::respond(200, None),
         ["flush"] => turn::flush(),
         ["trap"] => trap(),
