@@ -1,7 +1,8 @@
 //! The conversation queue: turns of one conversation in order and never overlapping, others in parallel.
 //!
 //! Each conversation has two lanes, for what its channel brought and for what the host began itself. They are served
-//! alternately, so that neither starves the other; order holds within a lane.
+//! alternately, so that neither starves the other; order holds within a lane. An invoke, whose caller waits, goes before what
+//! the host began, but not for ever.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -25,6 +26,9 @@ pub(super) enum Lane {
     /// A notification or a timer.
     Internal,
 }
+
+/// So many invokes in a row go before a turn that the host began; then it is that one's place.
+const OVERTAKEN_MAX: u32 = 8;
 
 /// All conversation queues of the host. A cheap handle.
 #[derive(Clone)]
@@ -55,12 +59,18 @@ struct Waiting {
     internal: VecDeque<Job>,
     /// Whether the last one that ran was internal.
     was_internal: bool,
+    /// Invokes that ran in the place of the internal job that is first now.
+    overtaken: u32,
 }
 
 impl Waiting {
     fn pop(&mut self) -> Option<Job> {
-        let invoke = self.channel.front().is_some_and(|(is_invoke, _)| *is_invoke);
-        let internal = !self.internal.is_empty() && !invoke && (self.channel.is_empty() || !self.was_internal);
+        let due = !self.internal.is_empty() && (self.channel.is_empty() || !self.was_internal);
+        let invoke = self.channel.front().is_some_and(|(is_invoke, _)| *is_invoke) && self.overtaken < OVERTAKEN_MAX;
+        let internal = due && !invoke;
+        if due {
+            self.overtaken = if internal { 0 } else { self.overtaken + 1 };
+        }
         self.was_internal = internal;
         if internal { self.internal.pop_front() } else { self.channel.pop_front().map(|(_, job)| job) }
     }
@@ -227,5 +237,31 @@ mod tests {
         gate.notify_one();
         let order = [done.recv().await.unwrap(), done.recv().await.unwrap(), done.recv().await.unwrap()];
         assert_eq!(order, [0, 1, 11]);
+    }
+
+    #[tokio::test]
+    async fn steady_invokes_hold_up_an_internal_turn_for_a_while_only() {
+        let queues = Queues::new(Guests::on(Handle::current()), 80, 80);
+        let (sender, mut done) = mpsc::channel(80);
+        let gate = Arc::new(Notify::new());
+        let (first, opened) = (sender.clone(), gate.clone());
+        let job = async move {
+            opened.notified().await;
+            first.send(Lane::Channel).await.unwrap();
+        };
+        queues.push(&key("a"), Lane::Channel, job).unwrap();
+        for lane in [Lane::Internal].into_iter().chain([Lane::Invoke; 20]).chain([Lane::Internal]) {
+            let sender = sender.clone();
+            queues.push(&key("a"), lane, async move { sender.send(lane).await.unwrap() }).unwrap();
+        }
+        gate.notify_one();
+        drop(sender);
+        let mut order = Vec::new();
+        while let Some(lane) = done.recv().await {
+            order.push(lane);
+        }
+        let internal: Vec<usize> =
+            order.iter().enumerate().filter(|(_, lane)| **lane == Lane::Internal).map(|(place, _)| place).collect();
+        assert_eq!((order.len(), internal), (23, vec![9, 19]), "{order:?}");
     }
 }
