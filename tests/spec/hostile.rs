@@ -164,6 +164,7 @@ async fn what_was_flushed_stays_and_what_came_after_does_not() {
     assert_eq!(host.post("hostile", &activity).await.status, 200);
     let texts: Vec<String> = connector.calls(2).await.iter().map(|call| call.text().to_owned()).collect();
     assert_eq!(texts, ["kept", ERROR_REPLY]);
+    assert_eq!(host.last_turn("hostile").await["sent"].as_array().unwrap().len(), 2, "the record names no other");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,6 +181,8 @@ async fn an_operator_may_let_the_turn_go_on_after_a_failure() {
         Config::new().bot("both", &[]).plugin("both", "hostile", "on-failure = 'continue'").plugin("both", "echo", "");
     let Some(host) = Host::start(config).await else { return };
     host.bot("both").says("trap").replies("Echo: trap").says("next").replies("Echo: next").await;
+    let trapped = host.admin("GET", "/v1/bots/both/turns", Vec::new()).await.json()[1].clone();
+    assert_eq!(trapped["sent"].as_array().unwrap().len(), 1, "what was undone was not sent: {trapped:#}");
     let turn = host.last_turn("both").await;
     assert_eq!(turn["calls"][0]["outcome"], "passed-on");
     assert_eq!(turn["calls"][1]["outcome"], "handled");

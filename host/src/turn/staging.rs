@@ -115,12 +115,12 @@ impl Staging {
     /// Undoes what was staged since the savepoint. What was flushed meanwhile stays sent.
     pub(super) fn roll_back(&mut self, savepoint: Savepoint) {
         if savepoint.flushes == self.flushes {
-            self.actions = savepoint.actions;
+            self.drop_actions_but(savepoint.actions);
             self.proactive = savepoint.proactive;
             self.stack = savepoint.stack;
             self.state.roll_back(savepoint.written);
         } else {
-            self.actions.clear();
+            self.drop_actions_but(Vec::new());
             self.proactive = ProactiveChanges::default();
             self.stack = self.stored_stack.clone();
             self.state.roll_back(Written::default());
@@ -130,11 +130,23 @@ impl Staging {
 
     /// Drops everything that is staged.
     pub(super) fn clear(&mut self) {
-        self.actions.clear();
+        self.drop_actions_but(Vec::new());
         self.proactive = ProactiveChanges::default();
         self.stack = self.stored_stack.clone();
         self.state.roll_back(Written::default());
         self.response = None;
+    }
+
+    /// What is dropped was never sent, so the record of the turn does not name it.
+    fn drop_actions_but(&mut self, kept: Vec<OutboxAction>) {
+        let dropped = std::mem::replace(&mut self.actions, kept);
+        for action in dropped {
+            if let OutboxAction::Send { host_id, .. } = action
+                && self.staged_mut(&host_id).is_none()
+            {
+                self.sent.retain(|sent| *sent != host_id);
+            }
+        }
     }
 
     /// Whether something of the turn is real already, so that it must not run again.
