@@ -32,7 +32,7 @@ fn wrong_usage_exits_with_2_and_failure_with_1() {
             1,
             "cannot read the admin token /nowhere",
         ),
-        (vec!["chat", "--url", "http://127.0.0.1:9"], 1, "cannot reach the host at http://127.0.0.1:9/"),
+        (vec!["chat", "--url", "http://127.0.0.1:9"], 1, "cannot reach a host at http://127.0.0.1:9/"),
     ];
     for (args, code, said) in cases {
         let ended = turntable(&args, "");
@@ -124,12 +124,19 @@ fn a_component_is_inspected_before_any_bot_runs_it() {
     for line in [
         "describes  help 0.1.0",
         "  route       help (score 0.9)",
+        "  settings    text (required), dialogs",
         "exports  turntable:bot/bot-handler@0.1.0  describe on-activity",
         "imports  turntable:bot/turn@0.1.0  delete flush reply respond send update",
         "fit to serve on this host",
     ] {
         assert!(ended.stdout.lines().any(|found| found == line), "{line} is missing in {}", ended.stdout);
     }
+
+    let with = |setting: &str| turntable(&["inspect", help.to_str().unwrap(), "--set", setting], "");
+    assert_eq!(with("text=Help!").code, Some(0));
+    let wrong = with("txt=5");
+    assert_eq!(wrong.code, Some(1), "{wrong:?}");
+    assert!(wrong.stdout.contains("not fit to serve") && wrong.stdout.contains("'txt' was unexpected"), "{wrong:?}");
 
     let ended = turntable(&["inspect", "--json", surface.to_str().unwrap()], "");
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -151,7 +158,28 @@ fn inspecting_shows_why_a_component_is_not_fit() {
 
     let nowhere = turntable(&["inspect", "/nowhere/plugin.wasm"], "");
     assert_eq!(nowhere.code, Some(1));
-    assert!(nowhere.stderr.contains("cannot read /nowhere/plugin.wasm"), "{nowhere:?}");
+    assert!(nowhere.stderr.contains("cannot read the component /nowhere/plugin.wasm"), "{nowhere:?}");
+}
+
+/// Who does not get through learns what is wrong, and what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_cannot_be_reached_or_used_is_told_apart() {
+    let config = Config::new().set("server.mode", "'production'");
+    let Some(host) = Host::start(config.bot("echo", &["echo"])).await else { return };
+    let chat = turntable(&["chat", "--url", &host.url("/")], "");
+    assert!(chat.code == Some(1) && chat.stderr.contains("in development mode only"), "{chat:?}");
+    let nobody = turntable(&["chat", "--url", "http://127.0.0.1:1"], "");
+    assert!(nobody.stderr.contains("cannot reach a host at http://127.0.0.1:1/"), "{nobody:?}");
+    assert!(!nobody.stderr.contains("development"), "{nobody:?}");
+
+    host.write_secret("other", &"x".repeat(64));
+    let other = host.config().with_file_name("other");
+    let asked = turntable(&["bots", "--admin-url", &host.admin_url(), "--token-file", other.to_str().unwrap()], "");
+    assert_eq!(asked.code, Some(1));
+    assert!(asked.stderr.contains(&format!("does not take the token in {}", other.display())), "{asked:?}");
+    let unknown =
+        turntable(&with_admin(&host, &["deploy", "echo", "ecko", host.component("echo").to_str().unwrap()]), "");
+    assert!(unknown.stderr.contains("no plugin `ecko`; it has echo"), "{unknown:?}");
 }
 
 /// A port that somebody else has is named with the setting that chose it.

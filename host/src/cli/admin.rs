@@ -1,11 +1,12 @@
 //! A client of the admin API of a running host.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -16,6 +17,8 @@ use crate::registry::{BotStatus, Rehearsal, Swap};
 
 /// How long a call may take: a deployment compiles, and the configuration bounds that with two minutes by default.
 const CALL_TIMEOUT: Duration = Duration::from_secs(300);
+/// The largest `runtime.component-bytes-max`.
+const COMPONENT_BYTES_MAX: u64 = 1 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to find the admin API.
@@ -58,6 +61,7 @@ pub(super) struct Admin {
     client: Client,
     base: Url,
     token: String,
+    token_file: PathBuf,
 }
 
 impl Admin {
@@ -76,7 +80,7 @@ impl Admin {
         let token = fs::read_to_string(&token_file).with_context(|| {
             format!("cannot read the admin token {}; the host creates it when it starts", token_file.display())
         })?;
-        Ok(Self { client: client()?, base, token: token.trim().to_owned() })
+        Ok(Self { client: client()?, base, token: token.trim().to_owned(), token_file })
     }
 
     /// Returns all bots.
@@ -177,9 +181,9 @@ impl Admin {
     }
 
     fn with_query(&self, query: Option<&str>) -> Self {
-        let mut admin = Self { client: self.client.clone(), base: self.base.clone(), token: self.token.clone() };
-        admin.base.set_query(query);
-        admin
+        let mut base = self.base.clone();
+        base.set_query(query);
+        Self { client: self.client.clone(), base, token: self.token.clone(), token_file: self.token_file.clone() }
     }
 
     async fn call<T: DeserializeOwned>(
@@ -201,7 +205,16 @@ impl Admin {
         let response = request.send().await.with_context(|| {
             format!("cannot reach the admin API at {}; does the host run, with `admin.listen` set?", self.base)
         })?;
-        answer(response).await
+        let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
+        answer(response).await.map_err(|error| match unauthorized {
+            true => error.context(format!(
+                "the host at {} does not take the token in {}; name the configuration of that host with --config, or its \
+                 token file with --token-file",
+                self.base,
+                self.token_file.display()
+            )),
+            false => error,
+        })
     }
 }
 
@@ -232,6 +245,18 @@ pub(super) async fn answer<T: DeserializeOwned>(response: Response) -> anyhow::R
         Ok(failure) => Err(failure.error.into()),
         Err(_) => bail!("{url} answered {status}"),
     }
+}
+
+/// Reads a component, whatever kind of file it is.
+pub(super) fn read_component(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let say = || format!("cannot read the component {}", path.display());
+    let mut component = Vec::new();
+    let file = fs::File::open(path).with_context(say)?;
+    file.take(COMPONENT_BYTES_MAX + 1).read_to_end(&mut component).with_context(say)?;
+    if component.len() as u64 > COMPONENT_BYTES_MAX {
+        bail!("{}: it is larger than any component that a host takes ({COMPONENT_BYTES_MAX} bytes)", say());
+    }
+    Ok(component)
 }
 
 /// Returns the admin URL, if it is known before the host has started, and the token file.

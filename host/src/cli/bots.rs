@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
 use super::admin::{Admin, AdminArgs};
 use super::terminal::{Style, Terminal, aligned, printable};
 use crate::registry::BotStatus;
@@ -37,20 +39,17 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn overview(bots: &[BotStatus], terminal: Terminal) -> String {
-    let header = ["BOT", "STATE", "GENERATION", "SINCE", "PLUGINS"].map(ToOwned::to_owned).to_vec();
-    let rows = bots.iter().map(|bot| {
-        let plugins: Vec<&str> = bot.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-        vec![
-            bot.name.clone(),
-            state(bot).to_owned(),
-            bot.generation.map_or_else(|| "-".to_owned(), |generation| generation.to_string()),
-            bot.serving_since.as_deref().map_or("-", to_seconds).to_owned(),
-            plugins.join(", "),
-        ]
-    });
-    let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
-    let mut lines: Vec<String> = aligned(&rows);
-    lines[0] = terminal.paint(Style::Strong, &lines[0]);
+    let rows: Vec<Value> = bots
+        .iter()
+        .map(|bot| {
+            let plugins: Vec<&str> = bot.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+            json!({
+                "bot": bot.name, "state": state(bot), "generation": bot.generation,
+                "since": bot.serving_since.as_deref().map(to_seconds), "plugins": plugins.join(", "),
+            })
+        })
+        .collect();
+    let mut lines = vec![terminal.table(&rows, &["bot", "state", "generation", "since", "plugins"])];
     lines.extend(bots.iter().flat_map(|bot| failure(bot, terminal)));
     lines.join("\n")
 }
@@ -107,7 +106,6 @@ fn to_seconds(time: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use similar_asserts::assert_eq;
 
     use super::*;

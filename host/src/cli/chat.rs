@@ -13,6 +13,7 @@ use tokio::time::{Instant, interval_at};
 
 use self::conversation::Conversation;
 use self::render::rendered;
+use super::admin::Refused;
 use super::terminal::{Style, Terminal};
 
 /// How often a conversation is looked at while nobody types.
@@ -58,8 +59,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 let Some(line) = line else { break };
                 let line = line?;
                 if !line.trim().is_empty() {
-                    let sent = conversation.say(&line).await?;
-                    screen.show(&conversation.settle(Some(&sent)).await?)?;
+                    match conversation.say(&line).await {
+                        Ok(sent) => screen.show(&conversation.settle(Some(&sent)).await?)?,
+                        // A bot that is disabled or being repaired now; a script must learn of it, a person may wait.
+                        Err(error) if interactive && is_of_the_bot(&error) => screen.complain(&error)?,
+                        Err(error) => return Err(error),
+                    }
                 }
                 screen.prompt()?;
             }
@@ -74,6 +79,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the host refused a message, and not the conversation.
+fn is_of_the_bot(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<Refused>();
+    refused.is_some_and(|refused| !matches!(refused.code.as_str(), "NotFound" | "TokenExpired" | "Unauthorized"))
 }
 
 /// Returns the lines of stdin as they are typed. A thread reads them: a terminal cannot be waited for otherwise.
@@ -107,6 +118,10 @@ impl Screen {
 
     fn show(&self, activities: &[serde_json::Value]) -> io::Result<()> {
         activities.iter().flat_map(rendered).try_for_each(|line| self.terminal.line(self.painted(&line)))
+    }
+
+    fn complain(&self, error: &anyhow::Error) -> io::Result<()> {
+        self.terminal.line(self.terminal.paint(Style::Bad, format!("{error:#}")))
     }
 
     /// Shows activities on lines of their own, after a prompt that is already there.

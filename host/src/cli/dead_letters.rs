@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::admin::{Admin, AdminArgs};
-use super::terminal::{Style, Terminal, aligned, printable};
+use super::terminal::Terminal;
 
 /// List what a bot of a running host could not deliver, try it again, or forget it
 #[derive(Debug, clap::Args)]
@@ -52,8 +52,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::List { bot, json, admin } => {
             let letters = Admin::find(&admin)?.dead_letters(&bot).await?;
-            let terminal = Terminal::stdout();
-            terminal.line(if json { serde_json::to_string_pretty(&letters)? } else { table(&letters, terminal) })?;
+            let letters = if json { letters } else { letters.iter().map(shown).collect() };
+            let columns = ["number", "what", "conversation", "service_url", "why"];
+            Terminal::stdout().list(&letters, &columns, "no dead letters", json)?;
         }
         Action::Retry(chosen) => end(chosen, true).await?,
         Action::Drop(chosen) => end(chosen, false).await?,
@@ -71,18 +72,11 @@ async fn end(chosen: Chosen, retry: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn table(letters: &[Value], terminal: Terminal) -> String {
-    if letters.is_empty() {
-        return "no dead letters".to_owned();
-    }
-    let header = ["NUMBER", "WHAT", "CONVERSATION", "SERVICE URL", "WHY"].map(ToOwned::to_owned).to_vec();
-    let text = |letter: &Value, member: &str| printable(letter[member].as_str().unwrap_or("-")).to_string();
-    let rows = letters.iter().map(|letter| {
-        let what = format!("{} {}", text(letter, "action"), text(letter, "kind"));
-        let number = letter["sequence"].to_string();
-        vec![number, what, text(letter, "conversation"), text(letter, "service_url"), text(letter, "why")]
-    });
-    let mut lines = aligned(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
-    lines[0] = terminal.paint(Style::Strong, &lines[0]);
-    lines.join("\n")
+/// Returns a dead letter with what it was in one member, as the table shows it.
+fn shown(letter: &Value) -> Value {
+    let mut shown = letter.clone();
+    let kind = letter["kind"].as_str().unwrap_or("-");
+    shown["what"] = format!("{} {kind}", letter["action"].as_str().unwrap_or("-")).into();
+    shown["number"] = letter["sequence"].clone();
+    shown
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::admin::{Admin, AdminArgs};
+use super::admin::{Admin, AdminArgs, read_component};
 use super::terminal::{Style, Terminal, aligned};
 use crate::registry::{Rehearsal, Swap, WaitingFrames};
 
@@ -44,7 +44,7 @@ pub(super) struct BotArgs {
 /// Runs `deploy`.
 pub(super) async fn deploy(args: DeployArgs) -> anyhow::Result<ExitCode> {
     let DeployArgs { bot, plugin, file, dry_run } = args;
-    let component = std::fs::read(&file).with_context(|| format!("cannot read the component {}", file.display()))?;
+    let component = read_component(&file)?;
     let admin = Admin::find(&bot.admin)?;
     if dry_run {
         let rehearsal = admin.rehearse(&bot.bot, &plugin, component).await;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::admin::read_component;
 use super::terminal::{Style, Terminal, printable};
 use crate::config::{Allocator, OnFailure, OnHookFailure, PluginSpec, Runtime as Settings};
 use crate::plugin::preflight::{Interface, Preflight};
@@ -16,8 +16,8 @@ use crate::plugin::{Grants, Limits, LoadError, Manifest, Runtime, compile};
 
 /// Show what a component exports, imports and describes, and what it would lack on this host
 ///
-/// Compiles it as the host does, in a confined child process, and asks it for its manifest with the settings given.
-/// Exits with 1 where the component is not fit to serve.
+/// Compiles it as the host does, in a confined child process, and asks it for its manifest with the settings given, which
+/// are checked against what it says it needs. Exits with 1 where the component is not fit to serve.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Component to inspect
@@ -42,8 +42,7 @@ struct Findings {
 
 /// Runs the command.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let component =
-        std::fs::read(&args.component).with_context(|| format!("cannot read {}", args.component.display()))?;
+    let component = read_component(&args.component)?;
     let findings = inspect(component, args.settings.into_iter().collect()).await?;
     let terminal = Terminal::stdout();
     terminal.line(if args.json { as_json(&findings)? } else { as_text(&findings, terminal) })?;
@@ -68,8 +67,14 @@ async fn inspect(component: Vec<u8>, settings: BTreeMap<String, Value>) -> anyho
         Err(error) => findings.problems = problems(error)?,
     }
     if findings.problems.is_empty() {
-        match describe(&runtime, component, settings).await {
-            Ok(manifest) => findings.manifest = Some(manifest),
+        match describe(&runtime, component, settings.clone()).await {
+            Ok(manifest) => {
+                // Without any, what it is, is asked; with some, whether it would serve with them.
+                if !settings.is_empty() {
+                    findings.problems = manifest.check_settings(&settings);
+                }
+                findings.manifest = Some(manifest);
+            }
             Err(error) => findings.problems = problems(error)?,
         }
     }
@@ -135,13 +140,24 @@ fn as_text(findings: &Findings, terminal: Terminal) -> String {
         let title = format!("{} {}", printable(&manifest.name), printable(&manifest.version));
         lines.push(format!("describes  {}", terminal.paint(Style::Strong, title)));
         lines.push(format!("  roles       {}", printable(&manifest.roles.join(", "))));
-        lines.push(format!("  activities  {}", printable(&manifest.activities.join(", "))));
+        let activities = if manifest.activities.is_empty() { "none" } else { &manifest.activities.join(", ") };
+        lines.push(format!("  activities  {}", printable(activities)));
         for route in &manifest.routes {
             lines.push(format!("  route       {} (score {})", route.name, route.score));
+        }
+        for dialog in &manifest.dialogs {
+            lines.push(format!("  dialog      {} (state version {})", printable(&dialog.id), dialog.state_version));
+        }
+        if manifest.roles.iter().any(|role| role == "middleware") {
+            lines.push(format!("  intercepts  {}", printable(&manifest.intercepts.join(", "))));
         }
         if !manifest.wants.is_empty() {
             let wants: Vec<&str> = manifest.wants.keys().map(String::as_str).collect();
             lines.push(format!("  wants       {}", printable(&wants.join(", "))));
+        }
+        let settings = settings_of(manifest);
+        if !settings.is_empty() {
+            lines.push(format!("  settings    {}", printable(&settings.join(", "))));
         }
     }
     if let Some(preflight) = &findings.preflight {
@@ -149,7 +165,7 @@ fn as_text(findings: &Findings, terminal: Terminal) -> String {
             for interface in interfaces {
                 let functions: Vec<&str> = interface.functions.keys().map(String::as_str).collect();
                 let functions = terminal.paint(Style::Dim, printable(&functions.join(" ")));
-                lines.push(format!("{side}  {}  {functions}", printable(&interface.name)));
+                lines.push(format!("{side}  {}  {functions}", printable(&interface.name)).trim_end().to_owned());
             }
         }
     }
@@ -161,4 +177,17 @@ fn as_text(findings: &Findings, terminal: Terminal) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// The names of the settings that a plugin says it knows, with those it needs.
+fn settings_of(manifest: &Manifest) -> Vec<String> {
+    let Some(schema) = &manifest.settings else { return Vec::new() };
+    let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let known = schema["properties"].as_object().into_iter().flat_map(serde_json::Map::keys);
+    known
+        .map(|name| match required.iter().any(|required| required.as_str() == Some(name)) {
+            true => format!("{name} (required)"),
+            false => name.clone(),
+        })
+        .collect()
 }

@@ -66,6 +66,11 @@ impl Terminal {
         if entries.is_empty() {
             return Ok(self.line(none)?);
         }
+        Ok(self.line(self.table(entries, columns))?)
+    }
+
+    /// Returns these members of each entry as a table with a header.
+    pub(super) fn table(self, entries: &[Value], columns: &[&str]) -> String {
         let cell = |value: &Value| match value {
             Value::String(text) if !text.is_empty() => printable(text),
             Value::String(_) | Value::Null => "-".to_owned(),
@@ -77,7 +82,7 @@ impl Terminal {
         if let Some(header) = lines.first_mut() {
             *header = self.paint(Style::Strong, &header);
         }
-        Ok(self.line(lines.join("\n"))?)
+        lines.join("\n")
     }
 }
 

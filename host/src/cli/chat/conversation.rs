@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use crate::cli::admin::{answer, client};
+use crate::cli::admin::{Refused, answer, client};
 
 /// Between two looks while replies are awaited.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
@@ -61,10 +61,13 @@ impl Conversation {
         if let Some(bot) = bot {
             wish["bot"] = bot.into();
         }
-        let started: Started = conversation
-            .call(Method::POST, &["tokens", "generate"], Some(&wish))
-            .await
-            .context("cannot get a Direct Line token; the host hands them out in development mode only")?;
+        let started = conversation.call(Method::POST, &["tokens", "generate"], Some(&wish)).await;
+        let started: Started = started.map_err(|error| match error.downcast_ref::<Refused>() {
+            Some(refused) if refused.code == "NotFound" => {
+                error.context(format!("{url} hands out no Direct Line tokens; hosts do in development mode only"))
+            }
+            _ => error,
+        })?;
         conversation.token = started.token;
         let wish = json!({ "user": conversation.user });
         let started: Started = conversation.call(Method::POST, &["conversations"], Some(&wish)).await?;
@@ -119,7 +122,10 @@ impl Conversation {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.with_context(|| format!("cannot reach the host at {}", self.base))?;
+        let response = request
+            .send()
+            .await
+            .with_context(|| format!("cannot reach a host at {}; does it run, and is that its address?", self.base))?;
         answer(response).await
     }
 
