@@ -195,7 +195,7 @@ impl Prompt {
                 let found = date::find(&text, language, locale, types, now);
                 let found = found.ok_or_else(|| not("there is no date or time"))?;
                 let fit = found.narrowed(types).ok_or_else(|| not("a date or a time is missing"))?;
-                match fit.is_within(*earliest, *latest) {
+                match fit.is_within(*earliest, *latest, now) {
                     true => Ok(fit.value()),
                     false => Err(not("the date or time is out of range")),
                 }

@@ -39,6 +39,13 @@ fn in_german(text: &str) -> Value {
     activity
 }
 
+/// A message from a place where it is this time.
+fn at(text: &str, time: &str) -> Value {
+    let mut activity = message(text);
+    activity["localTimestamp"] = time.into();
+    activity
+}
+
 fn shows_the_trip(activity: &Value) -> bool {
     let card = &activity["attachments"][0]["content"];
     card["title"] == "Your trip to Rome" && card["text"] == "For Ann, Bo. Passports: ann.png, bo.png."
@@ -58,6 +65,8 @@ async fn a_trip_is_booked() {
         .replies("When do you want to go to Rome?")
         .says("2027-01-10")
         .replies("We do not travel in winter. Another day?")
+        .sends(at("yesterday", "2026-11-20T15:30:00+01:00"))
+        .replies("Which day from now on? «2026-12-24» and «tomorrow» both work.")
         .says("June 1, 2027")
         .replies("How many of you are there?")
         .says("two")

@@ -206,7 +206,7 @@ impl Prompt<Chosen> {
         self.with("ordinals", false)
     }
 
-    /// Takes only what is written exactly like a choice.
+    /// Takes no misspelt choices, no part of one for the whole, and no other forms of its words.
     #[must_use]
     pub fn exact(self) -> Self {
         self.with("fuzzy", false)
@@ -226,13 +226,13 @@ impl Prompt<Moment> {
         self.with("types", json!(["time"]))
     }
 
-    /// Sets the earliest moment, as ISO 8601.
+    /// Sets the earliest moment, as ISO 8601, or `today` or `now`: those of the user when they answer.
     #[must_use]
     pub fn earliest(self, moment: impl Into<String>) -> Self {
         self.with("earliest", moment.into())
     }
 
-    /// Sets the latest moment, as ISO 8601.
+    /// Sets the latest moment, as [`earliest`](Self::earliest).
     #[must_use]
     pub fn latest(self, moment: impl Into<String>) -> Self {
         self.with("latest", moment.into())

@@ -33,6 +33,10 @@ pub(super) enum Bound {
     Date(Date),
     Time(Time),
     DateTime(DateTime),
+    /// The day of the answer.
+    Today,
+    /// The moment of the answer.
+    Now,
 }
 
 /// Returns the date and the time that a text says, as far as the prompt wants them.
@@ -103,8 +107,8 @@ impl Found {
     }
 
     /// Whether it lies between the bounds, both included.
-    pub(super) fn is_within(&self, earliest: Option<Bound>, latest: Option<Bound>) -> bool {
-        let order = |bound: Bound| match (bound, self.date, self.time) {
+    pub(super) fn is_within(&self, earliest: Option<Bound>, latest: Option<Bound>, now: DateTime) -> bool {
+        let order = |bound: Bound| match (bound.at(now), self.date, self.time) {
             (Bound::DateTime(bound), Some(date), Some(time)) => Some(date.to_datetime(time).cmp(&bound)),
             (Bound::DateTime(bound), Some(date), None) => Some(date.cmp(&bound.date())),
             (Bound::Date(bound), Some(date), _) => Some(date.cmp(&bound)),
@@ -128,8 +132,13 @@ impl Found {
 }
 
 impl Bound {
-    /// Reads ISO 8601 without an offset.
+    /// Reads ISO 8601 without an offset, `today` or `now`.
     pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "today" => return Some(Self::Today),
+            "now" => return Some(Self::Now),
+            _ => {}
+        }
         if text.contains(['T', 't', ' ']) {
             return text.parse().ok().map(Self::DateTime);
         }
@@ -139,7 +148,16 @@ impl Bound {
         text.parse().ok().map(Self::Date)
     }
 
-    /// Whether nothing lies between the two.
+    /// The bound that holds at a moment.
+    fn at(self, now: DateTime) -> Self {
+        match self {
+            Self::Today => Self::Date(now.date()),
+            Self::Now => Self::DateTime(now),
+            fixed => fixed,
+        }
+    }
+
+    /// Whether nothing lies between the two, whenever that is.
     pub(super) fn is_after(self, other: Self) -> bool {
         match (self, other) {
             (Self::Time(one), Self::Time(other)) => one > other,
@@ -158,6 +176,8 @@ impl std::fmt::Display for Bound {
             Self::Date(date) => date.fmt(f),
             Self::Time(time) => time.fmt(f),
             Self::DateTime(moment) => moment.fmt(f),
+            Self::Today => f.write_str("today"),
+            Self::Now => f.write_str("now"),
         }
     }
 }

@@ -189,8 +189,8 @@ fn flag(object: &Map<String, Value>, member: &str, default: bool) -> Result<bool
 /// A bound of a date-time prompt.
 fn moment(object: &Map<String, Value>, member: &str) -> Result<Option<Bound>, String> {
     let Some(text) = text(object, member)? else { return Ok(None) };
-    let bound =
-        Bound::parse(text).ok_or_else(|| format!("`{member}` is no ISO 8601 date, time or date-time: {text}"))?;
+    let bound = Bound::parse(text)
+        .ok_or_else(|| format!("`{member}` is no ISO 8601 date, time or date-time, nor `today` or `now`: {text}"))?;
     Ok(Some(bound))
 }
 

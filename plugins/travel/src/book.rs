@@ -19,28 +19,10 @@ pub(crate) fn book() -> StraightLine {
 }
 
 async fn run(d: &mut Dialogue) -> Result<Trip> {
-    let destinations = d.step("destinations", |once| {
-        let set: Option<Vec<String>> = once.config("destinations")?;
-        Ok(set.unwrap_or_else(|| ["Lisbon", "Oslo", "Rome"].map(str::to_owned).into()))
-    })?;
-    let to = d.ask(where_to(&destinations)).await?.value;
-    let day = d.ask(
-        date_time(format!("When do you want to go to {to}?"))
-            .named("day")
-            .date()
-            .attempts(ATTEMPTS)
-            .retry("Which day? «2026-12-24» and «tomorrow» both work.")
-            .validator("not-in-winter"),
-    );
-    let day: Moment = day.await?;
-    let count = number("How many of you are there?").integer().min(1).max(TRAVELLERS_MAX).attempts(ATTEMPTS);
-    let count =
-        d.ask(count.named("count").retry(format!("A whole number from 1 to {TRAVELLERS_MAX}, please."))).await?;
-    let mut travellers: Vec<Traveller> = Vec::new();
-    for number in 1..=count {
-        travellers.push(d.call("traveller", json!({ "number": number, "of": count })).await?);
-    }
-    let trip = Trip { to, day: day.value, travellers };
+    let Some(trip) = plan(d).await? else {
+        d.send("I did not understand that, so no trip was booked. Say «book» to begin again.")?;
+        return d.cancel().await;
+    };
     d.send(trip.card())?;
     if !d.ask(confirm("Shall I book it?").named("sure").attempts(ATTEMPTS)).await? {
         d.send("All right, nothing is booked.")?;
@@ -49,6 +31,31 @@ async fn run(d: &mut Dialogue) -> Result<Trip> {
     d.step("keep", |once| once.state().user::<Vec<Trip>>(TRIPS).update(|trips| trips.push(trip.clone())))?;
     d.send(format!("Booked: {}.", trip.line()))?;
     Ok(trip)
+}
+
+/// Asks for all that a trip needs; none where the attempts at a question were used up.
+async fn plan(d: &mut Dialogue) -> Result<Option<Trip>> {
+    let destinations = d.step("destinations", |once| {
+        let set: Option<Vec<String>> = once.config("destinations")?;
+        Ok(set.unwrap_or_else(|| ["Lisbon", "Oslo", "Rome"].map(str::to_owned).into()))
+    })?;
+    let Some(to) = d.try_ask(where_to(&destinations)).await? else { return Ok(None) };
+    let to = to.value;
+    let day = date_time(format!("When do you want to go to {to}?")).named("day").date().earliest("today");
+    let day = day.retry("Which day from now on? «2026-12-24» and «tomorrow» both work.");
+    let day = day.attempts(ATTEMPTS).validator("not-in-winter");
+    let Some(day) = d.try_ask(day).await? else { return Ok(None) };
+    let count = number("How many of you are there?").integer().min(1).max(TRAVELLERS_MAX).attempts(ATTEMPTS);
+    let count = count.named("count").retry(format!("A whole number from 1 to {TRAVELLERS_MAX}, please."));
+    let Some(count) = d.try_ask(count).await? else { return Ok(None) };
+    let mut travellers: Vec<Traveller> = Vec::new();
+    for number in 1..=count {
+        match d.try_call("traveller", json!({ "number": number, "of": count })).await? {
+            Some(traveller) => travellers.push(traveller),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(Trip { to, day: day.value, travellers }))
 }
 
 fn where_to(destinations: &[String]) -> turntable_sdk::Prompt<turntable_sdk::prompt::Chosen> {

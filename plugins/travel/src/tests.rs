@@ -4,6 +4,10 @@ use turntable_sdk::testing::{Answer, TestHost};
 
 use super::*;
 
+const GIVEN_UP: &str = "I did not understand that, so no trip was booked. Say «book» to begin again.";
+
+const WHICH_DAY: &str = "Which day from now on? «2026-12-24» and «tomorrow» both work.";
+
 fn host() -> TestHost<Travel> {
     TestHost::with_dialogs()
 }
@@ -53,7 +57,7 @@ fn answers_that_do_not_fit_are_asked_for_again() {
     host.says("book").replies("Where to?");
     host.says("the moon").replies("I do not go there. Where to?");
     host.says("2").replies("When do you want to go to Oslo?");
-    host.says("soon").replies("Which day? «2026-12-24» and «tomorrow» both work.");
+    host.says("soon").replies(WHICH_DAY);
     host.says("2026-12-24").replies("We do not travel in winter. Another day?");
     host.says("2026-06-01").replies("How many of you are there?");
     host.says("9").replies("A whole number from 1 to 4, please.");
@@ -61,6 +65,20 @@ fn answers_that_do_not_fit_are_asked_for_again() {
     host.says("A").replies("Two letters at least, please.");
     host.says("Ann").replies("A picture of the passport of Ann, please.");
     host.says("I have none").replies("One picture or PDF, please.");
+}
+
+/// The day of the user counts, not that of the channel: they write from where it is the first of June already.
+#[test]
+fn nobody_travels_on_a_day_that_is_over() {
+    let host = host();
+    let answers = |day: &str| {
+        let now = Some("2026-06-01T01:30:00+02:00".to_owned());
+        host.takes(Activity { local_timestamp: now, ..Activity::message(day) })
+    };
+    host.says("book").replies("Where to?");
+    host.says("Rome").replies("When do you want to go to Rome?");
+    answers("2026-05-31").replies(WHICH_DAY);
+    answers("2026-06-01").replies("How many of you are there?");
 }
 
 #[test]
@@ -80,7 +98,12 @@ fn too_many_wrong_answers_end_the_booking() {
     for _ in 0..4 {
         host.says("A").replies("Two letters at least, please.");
     }
-    host.says("A").silent().handled().ends_dialogs();
+    host.says("A").replies(GIVEN_UP).handled().ends_dialogs();
+    host.says("book").replies("Where to?");
+    for _ in 0..4 {
+        host.says("the moon").replies("I do not go there. Where to?");
+    }
+    host.says("the moon").replies(GIVEN_UP).ends_dialogs();
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Prompts in a test: the question, and answers in their simplest form.
 
+use std::cmp::Ordering;
+
 use serde_json::{Value, json};
 
 use crate::Activity;
@@ -36,8 +38,9 @@ pub(super) fn question(definition: &Value, attempt: u32) -> Option<Activity> {
     Some(question)
 }
 
-/// Returns what an answer means, or none where it does not fit.
-pub(super) fn recognize(definition: &Value, answer: &Activity) -> Option<Value> {
+/// Returns what an answer means, or none where it does not fit. `now` is in milliseconds since 1970, where the answer does
+/// not say when it was written.
+pub(super) fn recognize(definition: &Value, answer: &Activity, now: u64) -> Option<Value> {
     let text = answer.text.as_deref().unwrap_or_default().trim();
     match definition["kind"].as_str()? {
         "text" => {
@@ -48,7 +51,7 @@ pub(super) fn recognize(definition: &Value, answer: &Activity) -> Option<Value> 
         "number" => number(definition, text),
         "confirm" => confirm(definition, text),
         "choice" => choice(definition, text),
-        "date-time" => moment(definition, text),
+        "date-time" => moment(definition, text, &answer.local_timestamp.clone().unwrap_or_else(|| iso(now))),
         "attachment" => attachments(definition, answer),
         _ => None,
     }
@@ -92,8 +95,8 @@ fn choice(definition: &Value, text: &str) -> Option<Value> {
     Some(json!({ "value": value(&choices[index]), "index": index, "score": 1.0, "synonym": text }))
 }
 
-/// ISO 8601 only. Two of one form compare as texts.
-fn moment(definition: &Value, text: &str) -> Option<Value> {
+/// ISO 8601 only. `now` is a moment of that form.
+fn moment(definition: &Value, text: &str, now: &str) -> Option<Value> {
     let form = |pattern: &str| {
         text.len() == pattern.len()
             && text.bytes().zip(pattern.bytes()).all(|(byte, wanted)| match wanted {
@@ -109,9 +112,33 @@ fn moment(definition: &Value, text: &str) -> Option<Value> {
     };
     let types = definition["types"].as_array();
     let wanted = types.is_none_or(|types| types.is_empty() || types.iter().any(|known| known == kind));
-    let within = definition["earliest"].as_str().is_none_or(|earliest| text >= earliest)
-        && definition["latest"].as_str().is_none_or(|latest| text <= latest);
+    let order = |bound: &str| {
+        let bound = match definition[bound].as_str()? {
+            "today" => now.get(..10)?,
+            "now" => now.get(..19)?,
+            fixed => fixed,
+        };
+        // A date and a moment compare by their dates; a time bounds times only.
+        let length = text.len().min(bound.len());
+        let is_time = |moment: &str| moment.as_bytes().get(2) == Some(&b':');
+        (is_time(text) == is_time(bound)).then(|| text.get(..length).cmp(&bound.get(..length)))
+    };
+    let within = order("earliest").is_none_or(Ordering::is_ge) && order("latest").is_none_or(Ordering::is_le);
     (wanted && within).then(|| json!({ "type": kind, "value": text }))
+}
+
+/// ISO 8601 of a time in milliseconds since 1970, without offset.
+fn iso(milliseconds: u64) -> String {
+    let (days, seconds) = (milliseconds / 86_400_000, milliseconds / 1000 % 86_400);
+    // Days are counted in eras of 400 years that begin with a March.
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let (from_march, day) = ((5 * of_year + 2) / 153, of_year - (153 * ((5 * of_year + 2) / 153) + 2) / 5 + 1);
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 fn attachments(definition: &Value, answer: &Activity) -> Option<Value> {
@@ -128,4 +155,40 @@ fn attachments(definition: &Value, answer: &Activity) -> Option<Value> {
     let all = &answer.attachments;
     let good = !all.is_empty() && all.len() as u64 <= most && all.iter().all(|file| fits(&file.content_type));
     good.then(|| json!(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_are_a_day_of_the_calendar() {
+        for (milliseconds, moment) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_400_000, "2000-02-29T00:00:00"),
+            (1_798_761_599_999, "2026-12-31T23:59:59"),
+            (4_107_542_400_000, "2100-03-01T00:00:00"),
+        ] {
+            assert_eq!(iso(milliseconds), moment);
+        }
+    }
+
+    #[test]
+    fn moments_keep_within_their_bounds() {
+        for (bound, text, fits) in [
+            ("2026-06-01", "2026-05-31", false),
+            ("2026-06-01", "2026-06-01T08:00:00", true),
+            ("2026-06-01T12:00:00", "2026-06-01", true),
+            ("2026-06-01T12:00:00", "2026-06-01T08:00:00", false),
+            ("09:00:00", "08:00:00", false),
+            ("09:00:00", "2026-06-01", true),
+            ("today", "2026-05-31", false),
+            ("today", "2026-06-01", true),
+            ("now", "2026-06-01T11:59:59", false),
+        ] {
+            let definition = json!({ "kind": "date-time", "earliest": bound });
+            let found = moment(&definition, text, "2026-06-01T12:00:00+02:00");
+            assert_eq!(found.is_some(), fits, "{text} from {bound}");
+        }
+    }
 }

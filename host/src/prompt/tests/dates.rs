@@ -440,3 +440,20 @@ fn half_past_twelve_is_after_noon_however_it_is_said() {
     check("es", &[("la una menos cuarto", "12:45:00")]);
     check("fr", &[("une heure moins le quart", "12:45:00"), ("midi et demi", "12:30:00")]);
 }
+
+/// Now is Friday, 20 November 2026, 15:30, where the user is.
+#[test]
+fn bounds_may_be_the_day_or_the_moment_of_the_answer() {
+    let from_today = json!({ "kind": "date-time", "types": ["date"], "earliest": "today" });
+    for (text, fits) in [("yesterday", false), ("today", true), ("tomorrow", true), ("2026-11-19", false)] {
+        assert_eq!(recognize(&from_today, "en", text).is_some(), fits, "{text}");
+    }
+    let later = json!({ "kind": "date-time", "types": ["date-time"], "earliest": "now", "latest": "2026-12-31" });
+    for (text, fits) in
+        [("today at 15:29", false), ("today at 15:30", true), ("tomorrow at 8", true), ("in 2 months", false)]
+    {
+        assert_eq!(recognize(&later, "en", text).is_some(), fits, "{text}");
+    }
+    let born = json!({ "kind": "date-time", "latest": "today" });
+    assert!(recognize(&born, "en", "tomorrow").is_none());
+}

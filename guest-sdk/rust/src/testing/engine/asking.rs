@@ -20,7 +20,7 @@ impl Engine {
 
     /// Takes the activity as the answer to a prompt.
     pub(super) fn answer(&mut self, frame: &TestFrame, definition: &Value, attempt: u32) -> Result<()> {
-        let Some(value) = recognize(definition, &self.activity) else {
+        let Some(value) = recognize(definition, &self.activity, self.host.since_epoch_ms()) else {
             return self.answered_wrong(frame, definition, attempt, None);
         };
         let Some(validator) = definition["validator"].as_str() else {
@@ -75,7 +75,7 @@ impl Engine {
         if self.activity.kind != "message" {
             return Ok(false);
         }
-        match recognize(definition, &self.activity) {
+        match recognize(definition, &self.activity, self.host.since_epoch_ms()) {
             None if attempt + 1 < CONFIRM_ATTEMPTS_MAX => {
                 self.ask(definition, 0)?;
                 let mut again = top.status.clone();
