@@ -209,7 +209,7 @@ fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
     }
     tracing::info!(public = %app.public, admin = app.admin.map(tracing::field::display), pooling = app.plugins.pooling, "listening");
     if app.config.server.development {
-        crate::cli::say(&format!("\n  Talk to your bots:  http://{}/\n", app.public));
+        crate::cli::say(&format!("\n  Talk to your bots:  {}\n", app.directline.service_url()));
     }
     Ok(())
 }

@@ -52,6 +52,11 @@ struct Conversations {
 }
 
 impl DirectLine {
+    /// The URL under which this machine reaches the host; of a listener at all addresses, the one on loopback.
+    pub fn service_url(&self) -> &str {
+        &self.service_url
+    }
+
     /// Makes the channel of a host whose public listener is bound to `public`.
     pub fn new(config: &Config, public: SocketAddr) -> Self {
         Self {

@@ -48,6 +48,12 @@ fn ann() -> Account {
     Account { id: "ann".into(), name: String::new() }
 }
 
+/// Nobody can be at the address of a listener at all addresses.
+#[test]
+fn the_host_has_an_url_that_can_be_opened() {
+    assert_eq!(hub().service_url(), "http://127.0.0.1:3978/");
+}
+
 #[tokio::test]
 async fn ids_watermarks_and_timestamps_grow() {
     let hub = hub();
