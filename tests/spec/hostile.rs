@@ -174,6 +174,14 @@ async fn what_is_still_staged_is_edited_in_place() {
     assert_eq!(provoke(&host, "unsend").await.0, ["stays"]);
 }
 
+/// What the host keeps for requests that a guest never sends is little.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_cannot_hoard_in_the_memory_of_the_host() {
+    let Some(host) = start("").await else { return };
+    let taken: usize = provoke(&host, "hoard").await.0[0].parse().unwrap();
+    assert!((1..16 << 20).contains(&taken), "the host took {taken} bytes");
+}
+
 /// `on-failure = "continue"` undoes the failed call only; the next plugin of the bot answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_may_let_the_turn_go_on_after_a_failure() {

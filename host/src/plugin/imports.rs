@@ -91,7 +91,7 @@ impl GuestState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
         let mut http = WasiHttpCtx::new();
-        http.set_field_size_limit(64 << 10);
+        http.set_field_size_limit(HTTP_FIELD_BYTES_MAX);
         Self {
             wasi: wasi.build(),
             http,
@@ -525,6 +525,11 @@ struct RefuseHttp {
     said: bool,
 }
 
+/// What the host keeps of the body of a request that was not sent, twice at most, and of its fields: a guest may have as many as
+/// `resources` allows, and none is ever sent.
+const HTTP_CHUNK_BYTES: usize = 4 << 10;
+const HTTP_FIELD_BYTES_MAX: usize = 8 << 10;
+
 type HttpExchange = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>);
 
 impl WasiHttpHooks for RefuseHttp {
@@ -542,6 +547,14 @@ impl WasiHttpHooks for RefuseHttp {
             tracing::warn!(%bot, plugin = %name, %digest, turn = %self.turn_id, to, "outbound HTTP denied: no grant");
         }
         Box::new(async { Err(HttpError::HttpRequestDenied) })
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        1
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        HTTP_CHUNK_BYTES
     }
 }
 

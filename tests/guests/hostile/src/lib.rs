@@ -250,6 +250,7 @@ fn floods_and_nonsense(command: &str, text: &str) -> Result<Flow, Fault> {
                 kept.push(wasip2::clocks::monotonic_clock::subscribe_duration(3_600_000_000_000));
             }
         }
+        "hoard" => say(&hoard(64 << 20).to_string()),
         "random-bytes" => {
             let count = text.split(' ').nth(1).and_then(|count| count.parse().ok()).unwrap_or(0);
             say(&wasip2::random::random::get_random_bytes(count).len().to_string())
@@ -368,6 +369,28 @@ fn stream(pause: Duration) -> Result<Flow, Fault> {
 }
 
 /// Asks an HTTP server for its root, and says what came of it.
+/// Writes into the bodies of many requests that are never sent, and returns how many bytes the host took, `max` at most.
+fn hoard(max: usize) -> usize {
+    use wasip2::http::types::{Fields, OutgoingRequest};
+    let (chunk, mut kept, mut taken) = (vec![0; 1 << 20], Vec::new(), 0);
+    for _ in 0..900 {
+        let request = OutgoingRequest::new(Fields::new());
+        let Ok(body) = request.body() else { break };
+        let Ok(stream) = body.write() else { break };
+        while taken < max
+            && let Ok(permit) = stream.check_write()
+        {
+            let count = chunk.len().min(usize::try_from(permit).unwrap_or(chunk.len()));
+            if count == 0 || stream.write(&chunk[..count]).is_err() {
+                break;
+            }
+            taken += count;
+        }
+        kept.push((stream, body, request));
+    }
+    taken
+}
+
 fn fetch(authority: &str) -> String {
     use wasip2::http::outgoing_handler::handle;
     use wasip2::http::types::{Fields, OutgoingRequest, Scheme};
