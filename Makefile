@@ -6,7 +6,7 @@ profile_dir := $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 target_dir := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 turntable := $(target_dir)/$(profile_dir)/turntable
 
-plugins := echo welcome help cancel settings travel redact price-watch
+plugins := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 rust_guests := portable-rust surface-rust scripted interceptor edited hostile
 
 export TURNTABLE_COMPONENTS ?= $(CURDIR)/target/components

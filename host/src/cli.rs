@@ -43,6 +43,9 @@ enum Command {
     Bots(bots::Args),
     Deploy(deploy::DeployArgs),
     /// Swap a bot of a running host back to its previous generation; a second time swaps forward again
+    ///
+    /// Components serve from then on until their files change, across restarts too. Settings, grants and limits come from the
+    /// configuration again when it is read the next time.
     Rollback(deploy::BotArgs),
     /// Read a bot's section of the configuration and its components again, and swap if anything changed
     Reload(deploy::BotArgs),

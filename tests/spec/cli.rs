@@ -180,6 +180,12 @@ async fn a_host_that_cannot_be_reached_or_used_is_told_apart() {
     let unknown =
         turntable(&with_admin(&host, &["deploy", "echo", "ecko", host.component("echo").to_str().unwrap()]), "");
     assert!(unknown.stderr.contains("no plugin `ecko`; it has echo"), "{unknown:?}");
+    let large = host.config().with_file_name("large.wasm");
+    std::fs::write(&large, vec![0; 20 << 20]).unwrap();
+    for _ in 0..5 {
+        let unknown = turntable(&with_admin(&host, &["deploy", "ecko", "echo", large.to_str().unwrap()]), "");
+        assert!(unknown.stderr.contains("there is no bot `ecko`"), "{unknown:?}");
+    }
 }
 
 /// A port that somebody else has is named with the setting that chose it.

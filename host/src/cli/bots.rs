@@ -99,9 +99,9 @@ fn failure(bot: &BotStatus, terminal: Terminal) -> Vec<String> {
     std::iter::once(terminal.paint(Style::Bad, title)).chain(problems).collect()
 }
 
-/// Returns an RFC 3339 time without the fraction of its second.
-fn to_seconds(time: &str) -> &str {
-    time.find('.').map_or(time, |dot| &time[..dot])
+/// Returns an RFC 3339 time in UTC without the fraction of its second.
+fn to_seconds(time: &str) -> String {
+    time.split_once('.').map_or_else(|| time.to_owned(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 #[cfg(test)]
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn the_overview_aligns_bots_and_lists_failures() {
         let expected = "\
-BOT   STATE     GENERATION  SINCE                PLUGINS
-demo  serving   3           2026-11-20T20:00:00  help, echo
-b     disabled  -           -                    echo
+BOT   STATE     GENERATION  SINCE                 PLUGINS
+demo  serving   3           2026-11-20T20:00:00Z  help, echo
+b     disabled  -           -                     echo
 demo: load (watch) failed at 2026-11-20T20:01:00Z
   - echo: imports wasi:nn
   - help: traps";
@@ -147,7 +147,7 @@ demo: load (watch) failed at 2026-11-20T20:01:00Z
     fn the_detail_shows_each_plugin() {
         let expected = "\
 demo  Demo
-serving, generation 3 since 2026-11-20T20:00:00, generation 2 kept for a rollback
+serving, generation 3 since 2026-11-20T20:00:00Z, generation 2 kept for a rollback
   help  help 0.1.0  sha256:aa  90000 bytes  from file
   echo  echo 0.1.0  sha256:bb  80 bytes     from deploy
 demo: load (watch) failed at 2026-11-20T20:01:00Z

@@ -46,6 +46,8 @@ pub(super) async fn deploy(args: DeployArgs) -> anyhow::Result<ExitCode> {
     let DeployArgs { bot, plugin, file, dry_run } = args;
     let component = read_component(&file)?;
     let admin = Admin::find(&bot.admin)?;
+    // A refusal before the component is read closes the connection, often before it can be read here.
+    admin.bot(&bot.bot).await.with_context(|| format!("{} was not deployed", file.display()))?;
     if dry_run {
         let rehearsal = admin.rehearse(&bot.bot, &plugin, component).await;
         return rehearsed(&rehearsal.with_context(|| format!("{} is not fit to serve", file.display()))?, bot.json);

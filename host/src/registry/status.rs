@@ -84,7 +84,7 @@ impl Swap {
             to: to.number,
             from_digests: from.map(digests).unwrap_or_default(),
             digests: digests(to),
-            duration_ms: started.elapsed().as_secs_f64() * 1e3,
+            duration_ms: (started.elapsed().as_secs_f64() * 1e6).round() / 1e3,
         }
     }
 

@@ -37,6 +37,7 @@
 //! | `unsend-id ID` | deletes it | `handled`; the channel gets a delete |
 //! | `send ACTIVITY` | sends an activity, as JSON | `handled` |
 //! | `handles` | opens handles of the host without end | `trap` that names `resources` or `component-handles` |
+//! | `hoard` | writes into bodies of requests that it never sends, replies how many bytes the host took | `handled` |
 //! | `random-bytes N` | asks for N random bytes at once, replies with their number | `handled`, or `trap` that names `random-bytes` |
 //! | `env` | tries everything that WASI offers, replies with what it got | `handled`, nothing |
 //! | `random` | replies with a random number | `handled` |
