@@ -116,7 +116,7 @@ pub(super) fn find(
 ) -> Option<Found> {
     pressed(answer, choices).or_else(|| {
         let found = said(text, choices, language, locale, rules)?;
-        let refuses = |text: &str| says(&words(text), language.except);
+        let refuses = |text: &str| language.refuses(&words(text));
         let is_named_so = choices.get(found.index)?.phrases().any(refuses);
         (is_named_so || !refuses(text)).then_some(found)
     })

@@ -42,11 +42,14 @@ pub(super) enum Bound {
 /// Returns the date and the time that a text says, as far as the prompt wants them.
 ///
 /// `locale` tells `12/24` from `24/12`. Words count from `now`; a day without a year, and a weekday, is the next one. A day
-/// that no calendar has, and two days of which one is to be chosen, are none.
+/// that no calendar has, a day that is refused, and two days of which one is to be chosen, are none.
 pub(super) fn find(text: &str, language: &Language, locale: &str, types: &[Type], now: DateTime) -> Option<Found> {
     let said = words(text);
     if phrases(language.now).any(|phrase| words(phrase) == said) {
         return now.round(Unit::Minute).ok().map(Found::at);
+    }
+    if language.refuses(&said) {
+        return None;
     }
     let mut text = Text::new(text, language, locale, now);
     if let Some(moment) = days::moment(&mut text) {

@@ -134,6 +134,8 @@ pub(super) enum Offset {
     BeforeHalf,
 }
 
+/// A way to say yes.
+const WHY_NOT: Words = "why not|warum nicht|wieso nicht|por qué no|pourquoi pas";
 /// A shorter rest of a word is no stem.
 const STEM_BYTES_MIN: usize = 3;
 
@@ -195,6 +197,11 @@ impl Language {
             Some(numbers) => replace_numbers_in_text(&text, numbers, 0.0),
             None => text,
         }
+    }
+
+    /// Whether something is refused: «not the red one». «Why not» is none of it.
+    pub(super) fn refuses(&self, said: &[String]) -> bool {
+        says(said, self.except) && !says(said, WHY_NOT)
     }
 
     /// The words of a text without their endings: «das rote» and «rot» have the same stem.

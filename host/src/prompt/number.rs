@@ -82,7 +82,7 @@ fn all(text: &str, language: &Language, locale: &str) -> Vec<Found> {
 }
 
 /// Writes «zweieinhalb» as «zwei einhalb» and `2½` as `2.5`, in the language's own way.
-fn halves_split(text: &str, language: &Language) -> String {
+pub(super) fn halves_split(text: &str, language: &Language) -> String {
     let mut split = text.to_owned();
     for (sign, digits) in [('½', "5"), ('¼', "25"), ('¾', "75")] {
         if split.contains(sign) {

@@ -27,6 +27,7 @@ pub(super) fn find(text: &Text, part_of_day: Option<Part>) -> Option<Time> {
         .or_else(|| written(text, part_of_day))
         .or_else(|| named(text))
         .or_else(|| part_of_day.and_then(|part| hour(text, part)))
+        .or_else(|| (part_of_day == Some(Part::Noon)).then_some(Time::constant(12, 0, 0, 0)))
 }
 
 /// A text that is an hour and nothing else.

@@ -32,7 +32,8 @@ pub(super) fn find(text: &mut Text) -> Option<Date> {
         .or_else(|| day_of_month(text))
 }
 
-/// Whether a day is written that does not exist: the 31st of November is not the 31st of another month.
+/// Whether a day is written that does not exist, or that is not understood: the 31st of November is not the 31st of another
+/// month.
 pub(super) fn is_impossible(text: &Text) -> bool {
     let grammar = text.grammar;
     let of_month = |found: &Captures<'_>| {
@@ -50,7 +51,9 @@ pub(super) fn is_impossible(text: &Text) -> bool {
         let exists = |month, day| Date::new(2028, month, day).is_ok();
         is_date && found.name("space").is_none() && !exists(one, other) && !exists(other, one)
     };
-    grammar.months.iter().any(|pattern| pattern.captures_iter(&text.text).any(|found| of_month(&found)))
+    // «the first Monday in May»
+    grammar.month_without_day.is_match(&text.text)
+        || grammar.months.iter().any(|pattern| pattern.captures_iter(&text.text).any(|found| of_month(&found)))
         || grammar.numeric.captures_iter(&text.text).any(|found| in_numbers(&found))
 }
 
@@ -73,16 +76,18 @@ fn month_by_name(text: &mut Text) -> Option<Date> {
 /// `12/24`, `24.12.`, `24.12.2026`, `24-12-26`.
 fn numeric(text: &mut Text) -> Option<Date> {
     let grammar = text.grammar;
-    if grammar.dotted.is_match(&text.text) {
-        return None;
-    }
+    let times: Vec<_> = grammar.dotted.find_iter(&text.text).map(|time| time.range()).collect();
     text.take(&grammar.numeric, |found, text| {
+        if times.iter().any(|time| time.contains(&found.get(0).map_or(0, |date| date.start()))) {
+            return None;
+        }
         let (one, other): (i8, i8) = (part(found, "one")?, part(found, "other")?);
         let (mark, end) = (found.name("mark")?.as_str(), found.name("end").map(|end| end.as_str()));
         let year = part::<i16>(found, "y").map(|year| if year < 100 { 2000 + year } else { year });
         let two_digits = found.name("other").is_some_and(|other| other.len() == 2);
-        // `8.30` is a time where dates have slashes, and `2-3` a range.
-        let is_time = mark == "." && end.is_none() && text.decimal == '.' && one < 24 && two_digits && other < 60;
+        // `8.30` is a time where dates have slashes, or where there is no such month, and `2-3` a range.
+        let is_no_date = text.decimal == '.' || other > 12;
+        let is_time = mark == "." && end.is_none() && is_no_date && one < 24 && two_digits && other < 60;
         let is_range = mark == "-" && year.is_none() || found.name("space").is_some() && end.is_none();
         let is_mixed = year.is_some() && end != Some(mark);
         if is_time || is_range || is_mixed || text.goes_on(found.get(0)?.end()) {
@@ -100,10 +105,12 @@ fn numeric(text: &mut Text) -> Option<Date> {
 /// «in 3 days», «a week from tomorrow», «next month on the 3rd», «friday next week», «tomorrow».
 fn counted_from_today(text: &mut Text) -> Option<Date> {
     let grammar = text.grammar;
-    if let Some((span, start)) = counted(text) {
-        // «Tuesday in a week» is a week after Tuesday, «in a week, on Tuesday» that of the week.
-        let before = text.text.get(..start).unwrap_or_default().trim_end().len();
-        if span.get_weeks() > 0 && grammar.weekday.find_iter(&text.text).any(|found| found.end() == before) {
+    if let Some((span, place)) = counted(text) {
+        // «Tuesday in a week» and «a week from Tuesday» are a week after Tuesday, «in a week, on Tuesday» that of the week.
+        let before = text.text.get(..place.start).unwrap_or_default().trim_end().len();
+        let after = place.end + text.text.get(place.end..).map_or(0, |rest| rest.len() - rest.trim_start().len());
+        let mut days = grammar.weekday.find_iter(&text.text);
+        if span.get_weeks() > 0 && days.any(|day| day.end() == before || place.is_from && day.start() == after) {
             return weekday(text)?.checked_add(span).ok();
         }
         let from = day_by_name(text).unwrap_or(text.today());
@@ -138,13 +145,22 @@ fn day_of_its_week(text: &mut Text, span: Span, date: Date) -> Option<Date> {
     if is_week { text.take(&grammar.weekday, in_week) } else { None }
 }
 
-/// A time from now in days or more, and where it stands.
-fn counted(text: &mut Text) -> Option<(Span, usize)> {
+/// Where a time from now stands, and whether it ends with «from», so that what follows may be when it begins.
+struct Place {
+    start: usize,
+    end: usize,
+    is_from: bool,
+}
+
+/// A time from now in days or more.
+fn counted(text: &mut Text) -> Option<(Span, Place)> {
     let grammar = text.grammar;
     grammar.counted.iter().find_map(|pattern| {
         text.take(pattern, |found, _| {
             let count = Some(count(found)).filter(|count| count.fract() == 0.0)?;
-            Some((span(found, signed(found, count as i64))?, found.get(0)?.start()))
+            let (all, is_from) = (found.get(0)?, found.name("ahead"));
+            let is_from = is_from.is_some_and(|from| from.end() == all.end());
+            Some((span(found, signed(found, count as i64))?, Place { start: all.start(), end: all.end(), is_from }))
         })
     })
 }
@@ -176,9 +192,11 @@ fn signed(found: &Captures<'_>, count: i64) -> i64 {
     if found.name("back").is_some() { -count } else { count }
 }
 
-/// How many; an article is one.
+/// How many; an article is one, and half of one may come with it.
 fn count(found: &Captures<'_>) -> f64 {
-    found.name("n").and_then(|count| count.as_str().replace(',', ".").parse().ok()).unwrap_or(1.0)
+    let count = found.name("n").and_then(|count| count.as_str().replace(',', ".").parse().ok()).unwrap_or(1.0);
+    let has_half = ["half", "half_after"].into_iter().any(|half| found.name(half).is_some());
+    if has_half { count + 0.5 } else { count }
 }
 
 /// The next such day after today; with «next» the one in next week, with «this» today's too, with «last» the one before.

@@ -12,6 +12,8 @@ pub(super) struct Grammar {
     pub(super) numeric: Regex,
     /// A month by name, after and before its day.
     pub(super) months: Vec<Regex>,
+    /// «Monday in May».
+    pub(super) month_without_day: Regex,
     pub(super) weekday: Regex,
     pub(super) day_of_month: Vec<Regex>,
     /// «tomorrow» and its like, with the days from today.
@@ -61,7 +63,8 @@ impl Grammar {
         ];
         let unit = unit.map(|(name, words)| format!("(?P<{name}>{})", any(words))).join("|");
         let articles = if language.articles.is_empty() { r"\ban?\b".to_owned() } else { any(language.articles) };
-        let count = format!(r"(?P<n>[0-9]{{1,4}}(?:[.,][0-9]{{1,2}})?|{articles})");
+        let half = any(language.and_half);
+        let count = format!(r"(?P<n>[0-9]{{1,4}}(?:[.,][0-9]{{1,2}})?|{articles})(?:\s+(?P<half>{half}))?");
         let turns = |suffix: &str| {
             let table = [("next", language.next), ("past", language.past), ("this", language.this)];
             table.map(|(name, words)| format!("(?P<{name}{suffix}>{})", any(words))).join("|")
@@ -96,12 +99,13 @@ impl Grammar {
                 compiled(&format!(r"{day}\s*(?:of\s+|de\s+)?(?P<month>{months}){year}")),
                 compiled(&format!(r"(?P<month>{months})\.?\s+(?:the\s+)?{day}(?:\b|\s|,|$){year}")),
             ],
+            month_without_day: compiled(&format!(r"(?:{weekdays})\s+(?:in|of|im|en|de|du|d')\s+(?:{months})")),
             weekday: compiled(&format!(r"(?:(?:{turn})\s+)?(?P<weekday>{weekdays})(?:\s+(?:{turn_after}))?")),
             day_of_month: language.day_of_month.iter().map(|pattern| compiled(pattern)).collect(),
             days: days.into_iter().map(|(words, offset)| (compiled(&any(words)), offset)).collect(),
             counted: vec![
                 compiled(&format!(
-                    r"(?:(?P<ahead>{})|(?P<back>{}))\s+{count}\s*(?:{unit})(?:\s+(?:\p{{L}}{{1,3}}\s+)?(?P<more>[0-9]{{1,2}})\s*(?:{}))?",
+                    r"(?:(?P<ahead>{})|(?P<back>{}))\s+{count}\s*(?:{unit})(?:\s+(?P<half_after>{half})|\s+(?:\p{{L}}{{1,3}}\s+)?(?P<more>[0-9]{{1,2}})\s*(?:{}))?",
                     any(language.within),
                     any(language.ago_before),
                     any(units.minute)

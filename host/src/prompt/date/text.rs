@@ -7,6 +7,7 @@ use regex::{Captures, Regex};
 
 use super::grammar::Grammar;
 use crate::prompt::language::{Language, fold, phrases};
+use crate::prompt::number::halves_split;
 
 pub(super) struct Text {
     /// In lower case, without accents, number words as digits.
@@ -22,11 +23,11 @@ impl Text {
         let mut text = text.to_lowercase();
         for (said, meant) in language.rewritten {
             for phrase in phrases(said) {
-                text = text.replace(phrase, meant);
+                text = with_words(&text, phrase, meant);
             }
         }
         Self {
-            text: fold(&language.with_digits(&text)),
+            text: fold(&language.with_digits(&halves_split(&text, language))),
             grammar: Grammar::of(language),
             decimal: language.decimal(""),
             month_first: language.is_month_first(locale),
@@ -70,6 +71,25 @@ impl Text {
             self.text.replace_range(range, &blank);
         }
     }
+}
+
+/// The text with one phrase for another, where it is not a part of a word.
+fn with_words(text: &str, phrase: &str, meant: &str) -> String {
+    let mut replaced = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(phrase) {
+        let is_part = |end: Option<char>, next: Option<char>| {
+            end.is_some_and(char::is_alphanumeric) && next.is_some_and(char::is_alphanumeric)
+        };
+        let starts = before.chars().next_back().or_else(|| replaced.chars().next_back());
+        let is_word =
+            is_part(phrase.chars().next(), starts) || is_part(phrase.chars().next_back(), after.chars().next());
+        replaced.push_str(before);
+        replaced.push_str(if is_word { phrase } else { meant });
+        rest = after;
+    }
+    replaced.push_str(rest);
+    replaced
 }
 
 /// A group as a number.

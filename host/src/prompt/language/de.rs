@@ -104,6 +104,7 @@ pub(super) static GERMAN: Language = Language {
         ("einer dreiviertelstunde|dreiviertelstunde", "45 minuten"),
         ("einer viertelstunde|viertelstunde", "15 minuten"),
         ("anderthalb stunden|eineinhalb stunden", "90 minuten"),
+        (" 1/2 stunden", ",5 stunden"),
     ],
     day_of_month: &[r"\b(?:am|zum|den|der)\s+(?P<d>[0-9]{1,2})(?:\.|\s|,|$)"],
     parts: &[
@@ -111,6 +112,7 @@ pub(super) static GERMAN: Language = Language {
         (r"(?:{day})\s*(?P<part>nachmittags?|abends?)\b", Part::Evening, false),
         (r"(?:{day})\s*(?P<part>nachts?)\b", Part::Night, false),
         (r"[0-9]\s*(?:uhr\s*)?(?P<part>mittags)\b", Part::Noon, false),
+        (r"(?:{day})\s*(?P<part>mittags?)\b", Part::Noon, false),
         (r"\bam (?P<part>morgen)\b", Part::Morning, false),
         (r"\b(?P<part>morgens|fruhmorgens|vormittags?|fruh)\b", Part::Morning, false),
         (r"\b(?P<part>nachmittags?|abends?)\b", Part::Evening, false),

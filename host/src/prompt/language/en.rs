@@ -94,6 +94,12 @@ pub(super) static ENGLISH: Language = Language {
         ("half an hour|a half hour|half hour", "30 minutes"),
         ("a quarter of an hour|quarter of an hour", "15 minutes"),
         ("a fortnight|fortnight", "2 weeks"),
+        ("a couple of", "2"),
+        // «a week on Friday», «2 days after tomorrow»
+        ("a week on", "1 week from"),
+        ("weeks on", "weeks from"),
+        ("days after", "days from"),
+        (" 1/2 hours", ".5 hours"),
     ],
     day_of_month: &[r"\b(?P<d>[0-9]{1,2})(?:st|nd|rd|th)\b"],
     parts: &[

@@ -19,7 +19,7 @@ pub(super) static SPANISH: Language = Language {
     before_last: "penúltimo|penúltima",
     ones: "un|una",
     place: "número|nº|opción|respuesta|por|favor",
-    except: "no quiero|no el|no la|no los|no las|no me|ni|tampoco|excepto|menos|salvo",
+    except: "no quiero|no el|no la|no los|no las|no me|ni|tampoco|excepto|todo menos|cualquiera menos|menos el|menos la|salvo",
     endings: "os|as|a|o|s",
     second: "segundo|segunda",
     decimal: ',',
@@ -87,6 +87,7 @@ pub(super) static SPANISH: Language = Language {
         year: "año|años",
     },
     rewritten: &[
+        ("un par de", "2"),
         ("de hoy en ocho", "en 1 semana"),
         ("media hora", "30 minutos"),
         ("un cuarto de hora|cuarto de hora", "15 minutos"),

@@ -389,6 +389,10 @@ fn days_that_no_calendar_has_and_days_to_choose_from_are_none() {
             ("3 minutes to 5", "04:57:00"),
             ("feb 29", "2028-02-29"),
             ("2/29", "2028-02-29"),
+            ("not monday", ""),
+            ("anything but monday", ""),
+            ("why not monday?", "2026-11-23"),
+            ("the first monday in may", ""),
         ],
     );
     check(
@@ -400,15 +404,32 @@ fn days_that_no_calendar_has_and_days_to_choose_from_are_none() {
             ("Montag oder Dienstag", ""),
             ("29.2.", "2028-02-29"),
             ("um 18.30.", "18:30:00"),
+            ("nicht Montag", ""),
+            ("warum nicht morgen?", "2026-11-21"),
+            ("der erste Montag im Mai", ""),
+            ("5.12 um 8.30", "2026-12-05T08:30:00"),
+            ("8.30", "08:30:00"),
         ],
     );
+    check("es", &[("todo menos el lunes", ""), ("las nueve menos cuarto", "08:45:00")]);
+    check("fr", &[("pas lundi", ""), ("pourquoi pas lundi", "2026-11-23")]);
     check("es", &[("el 31 de noviembre", ""), ("lunes o martes", ""), ("el 31/11", "")]);
     check("fr", &[("le 31 novembre", ""), ("lundi ou mardi", ""), ("le 31/11", "")]);
 }
 
 #[test]
 fn a_weekday_some_weeks_ahead() {
-    check("en", &[("tuesday in a week", "2026-12-01"), ("in a week on tuesday", "2026-11-24")]);
+    check(
+        "en",
+        &[
+            ("tuesday in a week", "2026-12-01"),
+            ("in a week on tuesday", "2026-11-24"),
+            ("a week on tuesday", "2026-12-01"),
+            ("3 weeks from monday", "2026-12-14"),
+            ("2 days after tomorrow", "2026-11-23"),
+            ("in a couple of days", "2026-11-22"),
+        ],
+    );
     check(
         "de",
         &[
@@ -456,4 +477,21 @@ fn bounds_may_be_the_day_or_the_moment_of_the_answer() {
     }
     let born = json!({ "kind": "date-time", "latest": "today" });
     assert!(recognize(&born, "en", "tomorrow").is_none());
+}
+
+#[test]
+fn hours_and_a_half() {
+    check("en", &[("in two and a half hours", "2026-11-20T18:00:00"), ("in 2 1/2 hours", "2026-11-20T18:00:00")]);
+    check(
+        "de",
+        &[
+            ("in zweieinhalb Stunden", "2026-11-20T18:00:00"),
+            ("in 2½ Stunden", "2026-11-20T18:00:00"),
+            ("in 2 1/2 Stunden", "2026-11-20T18:00:00"),
+            ("morgen Mittag", "2026-11-21T12:00:00"),
+            ("morgen Mittag um eins", "2026-11-21T13:00:00"),
+        ],
+    );
+    check("es", &[("en dos horas y media", "2026-11-20T18:00:00"), ("dentro de dos horas", "2026-11-20T17:30:00")]);
+    check("fr", &[("dans deux heures et demie", "2026-11-20T18:00:00"), ("à deux heures et demie", "02:30:00")]);
 }
