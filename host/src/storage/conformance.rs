@@ -2,6 +2,7 @@
 //! has room for a hundred of everything.
 
 mod broadcasts;
+mod owners;
 
 use super::notifications::{Added, End, Mode, Notification, Reference, ReferenceFilter};
 use super::transcripts::Transcript;
@@ -22,6 +23,7 @@ pub(crate) async fn conforms(storage: &dyn Storage) {
     a_user_is_forgotten_without_the_others(storage).await;
     a_user_of_a_conversation_that_the_bot_has_left_can_be_forgotten(storage).await;
     broadcasts::conform(storage).await;
+    owners::conform(storage).await;
 }
 
 pub(crate) fn mark(id: &str) -> RedeliveryKey {

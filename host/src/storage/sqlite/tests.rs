@@ -8,7 +8,7 @@ use super::super::conformance::{answer, commit, conforms, mark, send};
 use super::*;
 use crate::channel::testing::{conversation, object, settings};
 use crate::storage::privacy::Privacy;
-use crate::storage::{Expected, Fence, StateWrite, StoredStack};
+use crate::storage::{Expected, StateWrite, StoredStack};
 
 struct Folder(TempDir);
 
@@ -256,28 +256,6 @@ fn operators_check_count_and_compact() {
     assert!(report.bytes > 0 && report.entries.iter().all(|(_, count)| *count == 0), "{report:?}");
     let _held = folder.open();
     assert!(stats(&folder.path()).unwrap_err().to_string().contains("is in use by process"));
-}
-
-#[tokio::test]
-async fn fences_refuse_who_was_overtaken() {
-    let storage = Folder::new().open();
-    let one = conversation("c");
-    let lease = |owner: &str, ttl: u64| {
-        let owner: Owner = owner.into();
-        let (storage, one) = (&storage, &one);
-        async move {
-            match storage.lease(one, &owner, Duration::from_millis(ttl)).await.unwrap() {
-                Lease::Granted(fence) => Ok(fence),
-                Lease::Held(left) => Err(left),
-            }
-        }
-    };
-    let first: Fence = lease("a", 0).await.unwrap();
-    let second = lease("b", 60_000).await.unwrap();
-    assert!(second > first && lease("a", 0).await.is_err());
-    let late = TurnCommit { fence: first, ..commit(&one, Vec::new()) };
-    assert!(matches!(storage.commit(late).await, Err(StorageError::Fenced)));
-    storage.commit(TurnCommit { fence: second, ..commit(&one, Vec::new()) }).await.unwrap();
 }
 
 #[tokio::test]
