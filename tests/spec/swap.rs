@@ -149,6 +149,16 @@ async fn a_turn_suspended_in_send_keeps_its_generation() {
     assert_eq!(texts, ["GENERATION-0000", "GENERATION-0000"]);
 }
 
+/// A pipeline that deploys several components at once gets all of them in, one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn deployments_at_the_same_time_wait_for_each_other() {
+    let Some(host) = start().await else { return };
+    let deploy = async |number: u32| host.deploy("bot", "hostile", generation(number)).await.status;
+    let deployed = futures_util::future::join_all((1..=6).map(deploy)).await;
+    assert_eq!(deployed, [200; 6]);
+    assert_eq!(host.status("bot").await["generation"], 7);
+}
+
 /// Rollback and deploy while conversations talk: each message is answered once and in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn swaps_under_load_lose_nothing() {

@@ -34,6 +34,7 @@
 //! a URL. Requests of web pages are refused: no page has business here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
@@ -45,6 +46,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::body;
 use super::broadcasts;
@@ -62,6 +64,8 @@ use crate::telemetry::{self, PrometheusHandle};
 
 /// Components that are uploaded at once: each is held in memory whole.
 const UPLOADS_MAX: usize = 2;
+/// How long further ones wait for their place; a compilation may take as long.
+const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(120);
 /// Entries of one answer.
 const NOTIFICATIONS_LISTED: usize = 1_000;
 const REFERENCES_LISTED: usize = 100;
@@ -156,7 +160,8 @@ async fn deploy(
     request: Request,
 ) -> Result<Response, HttpError> {
     admin.bot(&bot)?;
-    let Ok(_upload) = admin.uploads.try_acquire() else {
+    // Its body is not read meanwhile, so that it costs nothing.
+    let Ok(Ok(_upload)) = timeout(UPLOAD_WAIT_MAX, admin.uploads.acquire()).await else {
         let message = "too many components are being uploaded; try again later";
         return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message).retry_after_default());
     };
