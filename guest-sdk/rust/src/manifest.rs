@@ -4,6 +4,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{DialogSet, Scope};
 
+/// The longest message that a route can match, in characters.
+#[cfg(not(target_family = "wasm"))]
+const TEXT_CHARS_MAX: usize = 2_000;
+
 /// A plugin's manifest: what the host reads before the plugin serves.
 ///
 /// Name and version are those of the Cargo package unless set. Everything else has the default of `manifest.schema.json`.
@@ -155,6 +159,26 @@ impl Manifest {
         self.routes.iter().any(|route| route.name == name)
     }
 
+    /// The names of the routes that want a message, best first, as the host finds them. The error says which pattern is
+    /// none.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn routes_for(&self, text: &str, locale: &str) -> crate::Result<Vec<String>> {
+        let mut found: Vec<&Route> = Vec::new();
+        for route in &self.routes {
+            let pattern =
+                regex::RegexBuilder::new(&format!(r"\A(?:{})\z", route.pattern)).case_insensitive(true).build();
+            let pattern = pattern.map_err(|error| {
+                crate::Fault::invalid(format!("the pattern of the route `{}` is not usable: {error}", route.name))
+            })?;
+            if route.speaks(locale) && pattern.is_match(text) && text.chars().nth(TEXT_CHARS_MAX).is_none() {
+                found.push(route);
+            }
+        }
+        let (score, order) = (|route: &Route| route.score.unwrap_or(0.5), |route: &Route| route.order.unwrap_or(0));
+        found.sort_by(|one, other| score(other).total_cmp(&score(one)).then(order(one).cmp(&order(other))));
+        Ok(found.into_iter().map(|route| route.name.clone()).collect())
+    }
+
     /// What is asked before a route interrupts.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn confirms(&self, route: &str) -> Option<&str> {
@@ -228,6 +252,15 @@ impl Route {
             confirm: None,
             after: None,
         }
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn speaks(&self, locale: &str) -> bool {
+        let covers = |prefix: &String| {
+            let (head, rest) = (locale.get(..prefix.len()), locale.get(prefix.len()..).unwrap_or_default());
+            head.is_some_and(|head| head.eq_ignore_ascii_case(prefix)) && (rest.is_empty() || rest.starts_with('-'))
+        };
+        self.locales.is_empty() || locale.is_empty() || self.locales.iter().any(covers)
     }
 
     /// Limits the route to languages, given as BCP-47 prefixes.

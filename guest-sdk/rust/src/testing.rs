@@ -3,9 +3,9 @@
 //! [`TestHost`] keeps the rules of the host that a plugin can notice: sends get ids and are filled in, a fault drops what
 //! was staged, only the activity types of the manifest reach the plugin, an unanswered invoke is a 501, and an activity
 //! that the host would refuse is refused. State lasts from turn to turn, and so does the dialog stack: dialogs run as in
-//! the host, with prompts, validators, migrations and failures. Prompts know simple answers only: digits, `yes` and `no`,
-//! a choice's words or number, ISO 8601, attachments. It does not match routes (say which one matched with
-//! [`TestHost::takes_route`]), check patterns, deliver anything, or bound CPU and memory.
+//! the host, with prompts, validators, migrations and failures, and routes get what their patterns match, in the order of the
+//! host. Prompts know simple answers only: digits, `yes` and `no`, a choice's words or number, ISO 8601, attachments. It
+//! does not deliver anything, or bound CPU and memory.
 //!
 //! ```
 //! use turntable_sdk::prelude::*;
@@ -215,7 +215,7 @@ impl<B: Bot + Default> TestHost<B> {
         self.run("activity", activity)
     }
 
-    /// The user says something that a route of the manifest matched.
+    /// The user says something and this route of the manifest gets it, whatever its pattern.
     ///
     /// # Panics
     ///

@@ -82,17 +82,19 @@ mod tests {
         host.interrupts("travel", "book", "child");
         host.interrupts("travel", "traveller", "prompt:text");
         host.interrupts("settings", "preferences", "prompt:choice");
-        host.takes_route("en", "cancel").replies("OK, I have cancelled that.").handled().ends_dialogs();
-        host.takes_route("en", "quit").replies("There is nothing to cancel.").handled();
+        host.says("cancel").replies("OK, I have cancelled that.").handled().ends_dialogs();
+        host.says("quit").replies("There is nothing to cancel.").handled();
     }
 
     #[test]
     fn it_speaks_the_language_of_the_user() {
         let host = TestHost::<Cancel>::new().locale("de-AT");
         host.interrupts("travel", "book", "prompt:text");
-        host.takes_route("de", "abbrechen").replies("Gut, ich habe das abgebrochen.");
-        host.clone().locale("fr").takes_route("fr", "annuler").replies("Il n'y a rien à annuler.");
-        host.locale("nl").takes_route("en", "stop").replies("There is nothing to cancel.");
+        host.says("abbrechen").replies("Gut, ich habe das abgebrochen.");
+        host.clone().locale("fr").says("annuler").replies("Il n'y a rien à annuler.");
+        host.clone().locale("de").says("abbrechen, bitte").silent().passes();
+        host.clone().locale("fr").says("abbrechen").silent().passes();
+        host.locale("nl").says("stop").replies("There is nothing to cancel.");
     }
 
     #[test]

@@ -50,13 +50,28 @@ impl Engine {
         if asked && self.answer_confirmation()? {
             return Ok(Flow::Handled);
         }
-        let Some(route) = self.meta.trigger.strip_prefix("route:").map(str::to_owned) else {
-            return match self.offer()? {
-                true => Ok(Flow::Handled),
-                false if self.manifest.handles(&self.activity.kind) => self.handle(),
-                false => Ok(Flow::Next),
-            };
-        };
+        if let Some(route) = self.meta.trigger.strip_prefix("route:").map(str::to_owned) {
+            return self.offer_route(route);
+        }
+        if self.activity.kind == "message" {
+            let (text, locale) = (self.activity.text_without_recipient(), self.activity.locale.clone());
+            for route in self.manifest.routes_for(&text, locale.as_deref().unwrap_or_default())? {
+                self.meta.trigger = format!("route:{route}");
+                if self.offer_route(route)? == Flow::Handled {
+                    return Ok(Flow::Handled);
+                }
+            }
+            "activity".clone_into(&mut self.meta.trigger);
+        }
+        match self.offer()? {
+            true => Ok(Flow::Handled),
+            false if self.manifest.handles(&self.activity.kind) => self.handle(),
+            false => Ok(Flow::Next),
+        }
+    }
+
+    /// Runs a route, or first asks whether it may interrupt.
+    fn offer_route(&mut self, route: String) -> Result {
         let question = self.manifest.confirms(&route).map(str::to_owned);
         match question.filter(|_| self.host.staged().top().is_some_and(TestFrame::waits)) {
             Some(question) => self.confirm(route, &question).map(|()| Flow::Handled),

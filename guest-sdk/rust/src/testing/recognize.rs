@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::Activity;
@@ -14,7 +15,8 @@ pub(super) fn problem(definition: &Value) -> Option<String> {
         Some("confirm") if !matches!(choices, 0 | 2) => {
             Some("`choices` of a confirm must be two: the words for yes and for no".into())
         }
-        Some("text" | "number" | "confirm" | "choice" | "date-time" | "attachment") => None,
+        Some("text") => definition["pattern"].as_str().and_then(|pattern| whole(pattern).err()),
+        Some("number" | "confirm" | "choice" | "date-time" | "attachment") => None,
         Some(other) => Some(format!("the kind of prompt `{other}` is unknown")),
         None => Some("`kind` is missing".into()),
     }
@@ -46,7 +48,9 @@ pub(super) fn recognize(definition: &Value, answer: &Activity, now: u64) -> Opti
         "text" => {
             let least = definition["min-length"].as_u64().unwrap_or(1).max(1);
             let most = definition["max-length"].as_u64().unwrap_or(u64::MAX);
-            (least..=most).contains(&(text.chars().count() as u64)).then(|| text.into())
+            let fits = (least..=most).contains(&(text.chars().count() as u64));
+            let matches = |pattern: &str| whole(pattern).is_ok_and(|pattern| pattern.is_match(text));
+            (fits && definition["pattern"].as_str().is_none_or(matches)).then(|| text.into())
         }
         "number" => number(definition, text),
         "confirm" => confirm(definition, text),
@@ -55,6 +59,11 @@ pub(super) fn recognize(definition: &Value, answer: &Activity, now: u64) -> Opti
         "attachment" => attachments(definition, answer),
         _ => None,
     }
+}
+
+/// A pattern that must match a whole text.
+fn whole(pattern: &str) -> Result<Regex, String> {
+    Regex::new(&format!(r"\A(?:{pattern})\z")).map_err(|error| format!("`pattern` is not usable: {error}"))
 }
 
 fn number(definition: &Value, text: &str) -> Option<Value> {
