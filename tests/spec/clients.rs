@@ -50,7 +50,10 @@ async fn the_chat_page_works_by_keyboard_and_on_a_phone() {
     if !can_run() {
         return;
     }
-    let config = Config::new().set("server.mode", "'development'").bot("bot", &["welcome", "hostile"]);
+    let config = Config::new()
+        .set("server.mode", "'development'")
+        .set("server.host-names", "['turntable.test']")
+        .bot("bot", &["welcome", "hostile"]);
     let Some(host) = Host::start(config).await else { return };
     run("page.mjs", &[host.url("/").as_ref(), "bot".as_ref(), &host.component("hostile")]).await;
 }

@@ -13,6 +13,12 @@ export class Refused extends Error {
   }
 }
 
+/** Returns 128 random bits as text. (`randomUUID` is there over HTTPS and on localhost only, not for a phone nearby.) */
+export function randomId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /**
  * A conversation with a bot.
  *

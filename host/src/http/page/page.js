@@ -1,7 +1,7 @@
 // The chat page: chooses a bot, holds the conversation with it, and shows what happens to both.
 
 import { botDetails, botItems, changes, problemList } from "./page/bots.js";
-import { Conversation } from "./page/client.js";
+import { Conversation, randomId } from "./page/client.js";
 import { Composer } from "./page/composer.js";
 import { el, plain } from "./page/dom.js";
 import { Turns, watchBots } from "./page/feed.js";
@@ -17,7 +17,7 @@ const STATES = {
 };
 
 const $ = (id) => document.getElementById(id);
-const user = { id: `dl_${crypto.randomUUID()}`, name: "Guest", role: "user" };
+const user = { id: `dl_${randomId()}`, name: "Guest", role: "user" };
 const log = new Log($("log"), (activity) => say(activity, []));
 const composer = new Composer((activity, files) => say(activity, files));
 const turns = new Turns();
@@ -82,7 +82,7 @@ async function begin(name) {
 async function say(activity, files) {
   const current = conversation;
   if (!composer.isEnabled) return;
-  const clientActivityID = crypto.randomUUID();
+  const clientActivityID = randomId();
   const whole = { ...activity, channelData: { ...activity.channelData, clientActivityID }, locale: navigator.language };
   const shown = files.map((file) => ({ contentType: file.type, name: file.name }));
   if (files.length > 0) whole.attachments = shown;
