@@ -15,25 +15,25 @@ struct Words {
 const LANGUAGES: &[Words] = &[
     Words {
         language: "en",
-        pattern: "cancel|quit|stop|never ?mind",
+        pattern: r"(?:please )?(?:cancel|quit|stop|abort|never ?mind)(?: (?:it|that|this|please))*[ .!]*",
         cancelled: "OK, I have cancelled that.",
         nothing: "There is nothing to cancel.",
     },
     Words {
         language: "de",
-        pattern: "abbrechen|abbruch|stopp?",
+        pattern: r"(?:bitte )?(?:abbrechen|abbruch|stopp?)(?:,? bitte)?[ .!]*",
         cancelled: "Gut, ich habe das abgebrochen.",
         nothing: "Es gibt nichts abzubrechen.",
     },
     Words {
         language: "es",
-        pattern: "cancelar|salir",
+        pattern: r"(?:por favor,? )?(?:cancelar?|salir)(?:,? por favor)?[ .!]*",
         cancelled: "De acuerdo, lo he cancelado.",
         nothing: "No hay nada que cancelar.",
     },
     Words {
         language: "fr",
-        pattern: "annuler|arrêter|arreter",
+        pattern: r"(?:annuler?|arr[êe]ter?)(?:,? s.il (?:te|vous) pla[iî]t)?[ .!]*",
         cancelled: "D'accord, j'ai annulé.",
         nothing: "Il n'y a rien à annuler.",
     },
@@ -92,9 +92,27 @@ mod tests {
         host.interrupts("travel", "book", "prompt:text");
         host.says("abbrechen").replies("Gut, ich habe das abgebrochen.");
         host.clone().locale("fr").says("annuler").replies("Il n'y a rien à annuler.");
-        host.clone().locale("de").says("abbrechen, bitte").silent().passes();
         host.clone().locale("fr").says("abbrechen").silent().passes();
         host.locale("nl").says("stop").replies("There is nothing to cancel.");
+    }
+
+    #[test]
+    fn it_is_told_as_people_tell_it() {
+        for (locale, texts) in [
+            ("en", ["Cancel!", "please cancel it", "stop that please", "Never mind."]),
+            ("de", ["Abbrechen!", "bitte abbrechen", "Stop", "abbrechen, bitte"]),
+            ("es", ["cancela", "Cancelar.", "salir, por favor", "cancel"]),
+            ("fr", ["annule", "Arrêter !", "arrete", "annuler s'il vous plaît"]),
+        ] {
+            for text in texts {
+                let host = TestHost::<Cancel>::new().locale(locale);
+                host.interrupts("travel", "book", "prompt:text");
+                assert!(host.says(text).handled().stack.is_empty(), "{locale}: {text}");
+            }
+        }
+        for text in ["cancel my trip to Rome", "don't stop", "I cannot stop"] {
+            TestHost::<Cancel>::new().says(text).silent().passes();
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use turntable_sdk::json;
 use turntable_sdk::prelude::*;
 
-/// «help» in some languages.
-const PATTERN: &str = r"help|\?|hilfe|ayuda|aide";
+/// «help» in some languages, with or without a mark behind it.
+const PATTERN: &str = r"(?:help|hilfe|ayuda|aide)[ .!?]*|\?+";
 
 #[derive(Default)]
 struct Help;
@@ -102,6 +102,13 @@ mod tests {
     fn without_the_grant_it_gives_the_general_answer() {
         let host = host().refuses(Call::Stack, Fault::denied("no grant `dialogs`"));
         host.takes_route("help", "help").replies("I open tickets.");
+    }
+
+    #[test]
+    fn it_is_called_as_people_call_for_help() {
+        for text in ["help", "Help!", "HILFE", "help ?", "?", "???", "ayuda.", "Aide !"] {
+            host().says(text).replies("I open tickets.").handled();
+        }
     }
 
     #[test]

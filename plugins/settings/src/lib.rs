@@ -5,8 +5,8 @@ use turntable_sdk::json;
 use turntable_sdk::prelude::*;
 use turntable_sdk::prompt::{Chosen, choice, text};
 
-/// «settings» in some languages.
-const PATTERN: &str = "settings|preferences|einstellungen|ajustes|paramètres";
+/// «settings» in some languages, with or without a mark behind it.
+const PATTERN: &str = "(?:settings|preferences|einstellungen|ajustes|param[eè]tres|préférences)[ .!?]*";
 /// Where the preferences are, in the state of the user.
 const KEY: &str = "preferences";
 
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn it_asks_and_remembers() {
         let host = host();
-        host.takes_route("settings", "settings").replies("What shall I call you?").waits_in("preferences");
+        host.says("Settings!").replies("What shall I call you?").waits_in("preferences");
         host.says("Ann").replies("Kilometres or miles?");
         host.says("furlongs").replies("Kilometres or miles?");
         host.says("miles").replies("Saved: Ann, miles.").ends_dialogs();
