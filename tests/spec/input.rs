@@ -208,3 +208,23 @@ async fn a_dialog_cannot_end_itself_twice() {
             .await;
     }
 }
+
+/// Between these two zones lie 26 hours, so it is never the same day in both.
+#[tokio::test(flavor = "multi_thread")]
+async fn today_is_the_day_of_the_user() {
+    let Some(host) = start("").await else { return };
+    let mut days = Vec::new();
+    for (member, value) in [
+        ("localTimezone", "Etc/GMT+12"),
+        ("localTimezone", "Pacific/Kiritimati"),
+        ("localTimestamp", "2027-03-04T23:30:00.000-08:00"),
+    ] {
+        let definition = json!({ "kind": "date-time", "types": ["date"], "prompt": "When?" });
+        assert_eq!(send(&host, message(&prompts(&[definition]))).await, ["When?"]);
+        let mut answer = message("today");
+        answer[member] = value.into();
+        days.push(send(&host, answer).await);
+    }
+    assert!(days[0] < days[1], "{days:?}");
+    assert_eq!(days[2], [resumed(&json!({ "type": "date", "value": "2027-03-04" }))]);
+}

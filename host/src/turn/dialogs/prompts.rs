@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use jiff::Zoned;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::{Offer, resumed};
@@ -240,8 +242,13 @@ impl Turn {
 }
 
 fn recognized(prompt: &Prompt, answer: &Activity) -> Result<Value, String> {
-    // The date that «tomorrow» counts from is the user's: the channel says their time and its offset.
-    let local = answer.str("localTimestamp").parse::<jiff::civil::DateTime>();
-    let today = local.unwrap_or_else(|_| Zoned::now().datetime());
-    prompt.recognize(answer, answer.str("locale"), today).map_err(|error| error.to_string())
+    prompt.recognize(answer, answer.str("locale"), local_time(answer)).map_err(|error| error.to_string())
+}
+
+/// The time from which «tomorrow» counts: the user's, where the channel says it or their time zone, else this machine's.
+fn local_time(answer: &Activity) -> DateTime {
+    answer.str("localTimestamp").parse().unwrap_or_else(|_| {
+        let zone = TimeZone::get(answer.str("localTimezone")).unwrap_or_else(|_| TimeZone::system());
+        Timestamp::now().to_zoned(zone).datetime()
+    })
 }
