@@ -24,6 +24,26 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/6.sql"),
 ];
 
+/// What the last migration leaves.
+pub(super) const TABLES: &[&str] = &[
+    "state",
+    "stacks",
+    "frames",
+    "outbox",
+    "dead_letters",
+    "ids",
+    "marks",
+    "kept",
+    "contacts",
+    "contact_users",
+    "notifications",
+    "transcripts",
+    "transcript_items",
+    "transcript_users",
+    "broadcasts",
+    "broadcast_targets",
+];
+
 /// Network file systems: SQLite's locks and its shared memory are not to be trusted there.
 const NETWORK_FILE_SYSTEMS: &[(u32, &str)] = &[
     (0x6969, "NFS"),
@@ -62,7 +82,11 @@ impl StoreFile {
         })?;
         let file = Self { path: path.to_owned(), durability, _lock: lock };
         let was_clean = std::fs::metadata(wal(path)).map_or(true, |wal| wal.len() == 0);
-        let mut connection = file.connect_without_writing_back().and_then(|connection| {
+        let connection = file.connect_without_writing_back();
+        if let Ok(connection) = &connection {
+            refuse_foreign(connection, path)?;
+        }
+        let mut connection = connection.and_then(|connection| {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             Ok(connection)
         });
@@ -163,8 +187,12 @@ fn migrate(connection: &mut Connection, path: &Path) -> anyhow::Result<()> {
             MIGRATIONS.len()
         );
     }
+    let found = tables(connection).map_err(|error| refused(path, &error))?;
     if version == MIGRATIONS.len() {
-        return Ok(());
+        return match TABLES.iter().find(|table| !found.iter().any(|name| name == *table)) {
+            Some(lacking) => Err(broken(path, &format!("it has no table `{lacking}`"))),
+            None => Ok(()),
+        };
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     for migration in MIGRATIONS.iter().skip(version) {
@@ -172,6 +200,26 @@ fn migrate(connection: &mut Connection, path: &Path) -> anyhow::Result<()> {
     }
     transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
     transaction.commit().with_context(|| format!("cannot migrate {}", path.display()))
+}
+
+/// Refuses the database of another program before anything is changed in it. One that cannot be read is refused later.
+fn refuse_foreign(connection: &Connection, path: &Path) -> anyhow::Result<()> {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0));
+    match (version, tables(connection)) {
+        (Ok(0), Ok(found)) if !found.is_empty() => bail!(
+            "{} is a database of another program, with the table `{}`; give this host another storage.path. Nothing was \
+             changed in it",
+            path.display(),
+            found.join("`, `")
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// The tables of a file, by name, without those of SQLite itself.
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Takes the lock file beside the store. It holds the process id, for the message that the next one prints.

@@ -19,21 +19,6 @@ pub struct Report {
     pub entries: Vec<(String, u64)>,
 }
 
-const TABLES: &[&str] = &[
-    "state",
-    "stacks",
-    "frames",
-    "outbox",
-    "dead_letters",
-    "ids",
-    "marks",
-    "kept",
-    "contacts",
-    "notifications",
-    "broadcasts",
-    "broadcast_targets",
-];
-
 /// Checks a store and returns what is wrong with it.
 pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     let connection = open(path)?.connect()?;
@@ -61,7 +46,7 @@ pub fn stats(path: &Path) -> anyhow::Result<Report> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
     let page = pragma("page_size")?;
     let mut entries = Vec::new();
-    for table in TABLES {
+    for table in file::TABLES {
         let count = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
         entries.push(((*table).to_owned(), count));
     }

@@ -189,6 +189,22 @@ fn a_file_that_cannot_be_used_is_refused_with_what_to_do() {
     let refusal = folder.refusal();
     assert!(refusal.contains("cannot be used") && refusal.contains("Put a backup in its place"), "{refusal}");
 
+    // A database of somebody else.
+    std::fs::remove_file(folder.path()).unwrap();
+    Connection::open(folder.path()).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
+    let bytes = std::fs::read(folder.path()).unwrap();
+    let refusal = folder.refusal();
+    assert!(refusal.contains("is a database of another program, with the table `songs`"), "{refusal}");
+    assert!(std::fs::read(folder.path()).unwrap() == bytes, "it was changed");
+
+    // A table is gone.
+    let lacking = Folder::new();
+    drop(lacking.open());
+    Connection::open(lacking.path()).unwrap().execute_batch("DROP TABLE marks").unwrap();
+    let refusal = lacking.refusal();
+    assert!(refusal.contains("cannot be used: it has no table `marks`"), "{refusal}");
+    assert!(stats(&lacking.path()).unwrap_err().to_string().contains("it has no table `marks`"));
+
     // A folder that is a file.
     let file = Folder::new();
     std::fs::write(file.0.path().join("data"), "").unwrap();
