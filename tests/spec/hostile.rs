@@ -1,11 +1,9 @@
 //! Hostile guests: each ends in its documented outcome, with the limit named, while another bot keeps answering.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Config, Connector, Host, component, expecting_replies, message, within};
+use crate::support::{Config, Connector, Host, compile_bomb, component, expecting_replies, message, within};
 
 const ERROR_REPLY: &str = "Sorry, something went wrong on my side. Please try again.";
 
@@ -297,24 +295,6 @@ async fn a_compile_bomb_ends_in_its_child() {
     assert_eq!(answer.status, 422, "{}", answer.text);
     assert!(answer.text.contains("compile-ms (1500)"), "{}", answer.text);
     host.bot("echo").says("after").replies("Echo: after").await;
-}
-
-/// The echo plugin with a core module beside it whose functions are many and large.
-fn compile_bomb(plugin: &Path) -> Vec<u8> {
-    let body = "(local.set 0 (i64.mul (local.get 0) (i64.add (local.get 0) (i64.const 3))))".repeat(4_000);
-    let functions = format!("(func (param i64) (result i64) {body} (local.get 0))").repeat(60);
-    let module = wat::parse_str(format!("(module {functions})")).unwrap();
-    let mut component = std::fs::read(plugin).unwrap();
-    // A section of a component: id 1 is a core module, then its length in LEB128.
-    component.push(1);
-    let mut length = module.len();
-    while length >= 0x80 {
-        component.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    component.push(length as u8);
-    component.extend(module);
-    component
 }
 
 /// A guest beyond its first tick holds one of the few permits for slow guests only while it computes (`design.md` §5).

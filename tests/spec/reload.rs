@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Config, Host, component, message, turntable, within};
+use crate::support::{Answer, Config, Host, compile_bomb, component, message, turntable, within};
 
 /// Two bots with a component each, and nothing that watches.
 async fn unwatched() -> Option<Host> {
@@ -119,6 +119,31 @@ async fn a_plugin_that_is_not_built_yet_serves_when_it_is() {
     replace(&folder.join("new.wasm"), "echo");
     until_generation(&host, "bot", 3).await;
     host.bot("bot").says("hi").replies("Echo: hi").await;
+}
+
+/// A component that the compiler works on for long is its own bot's matter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_takes_long_to_load_holds_up_no_other() {
+    let config = Config::new().bot("bomb", &["echo"]).bot("bot", &["hostile"]);
+    let Some(host) = Host::start(config).await else { return };
+    let (bomb, folder) = (compile_bomb(&host.component("echo")), host.component("echo"));
+    fs::write(folder.with_extension("new"), bomb).unwrap();
+    fs::rename(folder.with_extension("new"), &folder).unwrap();
+    replace(&host.component("hostile"), "echo");
+    let status = within("the other bot to be reloaded", async {
+        loop {
+            let (other, bomb) = (host.status("bot").await, host.status("bomb").await);
+            assert_eq!(bomb["last_failure"], Value::Null, "the bomb was not first");
+            if other["generation"] == 2 {
+                return bomb;
+            }
+        }
+    });
+    assert_eq!(status.await["generation"], 1);
+    host.bot("bot").says("hi").replies("Echo: hi").await;
+    host.bot("bomb").says("hi").replies("Echo: hi").await;
+    // In order, so that the compiler ends too.
+    assert!(host.stop().await.0.success());
 }
 
 /// `make clean && make plugins`, and deployments by a link to the folder of a release.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub(crate) use channel::{Behaviour, Connector};
 pub(crate) use command::turntable;
-pub(crate) use components::component;
+pub(crate) use components::{compile_bomb, component};
 pub(crate) use conversation::{Answer, expecting_replies, message};
 pub(crate) use host::{Config, Host};
 

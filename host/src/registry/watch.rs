@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Registry;
@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 const QUIET: Duration = Duration::from_millis(120);
 /// … but no later than this after it was seen.
 const WAIT_MAX: Duration = Duration::from_secs(2);
+/// Bots that are reloaded at once: each holds its components in memory meanwhile.
+const RELOADS_MAX: usize = 4;
 
 /// Watches the configuration and its components until it is dropped.
 pub struct Watch {
@@ -63,7 +65,9 @@ impl Look {
 }
 
 async fn reload_changed(registry: Arc<Registry>, mut loaded: Looks, mut folders: Folders, told: Arc<Notify>) {
+    let mut reloads = Reloads::new(registry.clone(), told.clone());
     loop {
+        reloads.begin();
         let mut files = registry.files();
         folders.watch(files.keys());
         let mut looks = look_at(&files).await;
@@ -83,10 +87,41 @@ async fn reload_changed(registry: Arc<Registry>, mut loaded: Looks, mut folders:
         }
         files.retain(|file, _| loaded.get(file) != looks.get(file));
         loaded = looks;
-        let bots: BTreeSet<Arc<str>> = files.into_values().flatten().collect();
-        for bot in bots {
-            // The outcome is in the bot's status and in the log.
-            let _ = registry.reload(&bot, "watch").await;
+        reloads.due.extend(files.into_values().flatten());
+    }
+}
+
+/// Reloads that are due or run. A bot that takes long to compile holds up itself, and no other.
+struct Reloads {
+    registry: Arc<Registry>,
+    told: Arc<Notify>,
+    due: BTreeSet<Arc<str>>,
+    running: BTreeMap<Arc<str>, JoinHandle<()>>,
+    places: Arc<Semaphore>,
+}
+
+impl Reloads {
+    fn new(registry: Arc<Registry>, told: Arc<Notify>) -> Self {
+        let places = Arc::new(Semaphore::new(RELOADS_MAX));
+        Self { registry, told, due: BTreeSet::new(), running: BTreeMap::new(), places }
+    }
+
+    /// Begins what is due, but for bots whose last reload still runs: they come up again when it has ended.
+    fn begin(&mut self) {
+        self.running.retain(|_, reload| !reload.is_finished());
+        let (waiting, due): (BTreeSet<_>, BTreeSet<_>) =
+            std::mem::take(&mut self.due).into_iter().partition(|bot| self.running.contains_key(bot));
+        self.due = waiting;
+        for bot in due {
+            let (registry, told, places, name) =
+                (self.registry.clone(), self.told.clone(), self.places.clone(), bot.clone());
+            let reload = async move {
+                let _place = places.acquire().await;
+                // The outcome is in the bot's status and in the log.
+                let _ = registry.reload(&name, "watch").await;
+                told.notify_one();
+            };
+            self.running.insert(bot, tokio::spawn(reload));
         }
     }
 }

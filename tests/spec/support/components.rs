@@ -22,3 +22,21 @@ fn folder() -> PathBuf {
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/components"),
     }
 }
+
+/// The echo plugin with a core module beside it whose functions are many and large.
+pub(crate) fn compile_bomb(plugin: &Path) -> Vec<u8> {
+    let body = "(local.set 0 (i64.mul (local.get 0) (i64.add (local.get 0) (i64.const 3))))".repeat(4_000);
+    let functions = format!("(func (param i64) (result i64) {body} (local.get 0))").repeat(60);
+    let module = wat::parse_str(format!("(module {functions})")).unwrap();
+    let mut component = std::fs::read(plugin).unwrap();
+    // A section of a component: id 1 is a core module, then its length in LEB128.
+    component.push(1);
+    let mut length = module.len();
+    while length >= 0x80 {
+        component.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    component.push(length as u8);
+    component.extend(module);
+    component
+}
