@@ -134,8 +134,9 @@ pub(super) enum Offset {
     BeforeHalf,
 }
 
-/// A way to say yes.
-const WHY_NOT: Words = "why not|warum nicht|wieso nicht|por qué no|pourquoi pas";
+/// Ways to say yes with the words of a refusal.
+const AGREES: Words =
+    "why not|warum nicht|wieso nicht|kein problem|por qué no|pourquoi pas|pas de problème|pas de souci";
 /// A shorter rest of a word is no stem.
 const STEM_BYTES_MIN: usize = 3;
 
@@ -199,9 +200,9 @@ impl Language {
         }
     }
 
-    /// Whether something is refused: «not the red one». «Why not» is none of it.
+    /// Whether something is refused: «not the red one». «Why not» and «kein Problem» are none of it.
     pub(super) fn refuses(&self, said: &[String]) -> bool {
-        says(said, self.except) && !says(said, WHY_NOT)
+        says(said, self.except) && !says(said, AGREES)
     }
 
     /// The words of a text without their endings: «das rote» and «rot» have the same stem.

@@ -406,6 +406,7 @@ fn days_that_no_calendar_has_and_days_to_choose_from_are_none() {
             ("um 18.30.", "18:30:00"),
             ("nicht Montag", ""),
             ("warum nicht morgen?", "2026-11-21"),
+            ("kein Problem, morgen um 8", "2026-11-21T08:00:00"),
             ("der erste Montag im Mai", ""),
             ("5.12 um 8.30", "2026-12-05T08:30:00"),
             ("8.30", "08:30:00"),
