@@ -345,8 +345,12 @@ impl Turns {
             Err(error) => {
                 turn.ended = Ended::HostFailure;
                 tracing::error!(bot = %bot.name(), turn = %turn.context.turn_id, %error, "turn failed in the host");
-                // After a flush the mark stands: a second run would send again what was flushed.
+                // After a flush the mark stands: a second run would send again what was flushed. An activity without an id
+                // has no mark, so it is not kept any more either.
                 self.give_up(&turn.context).await;
+                if turn.has_flushed() {
+                    self.forget_kept(&turn.context).await;
+                }
                 unavailable()
             }
         };

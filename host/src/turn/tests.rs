@@ -130,6 +130,41 @@ async fn a_turn_that_failed_in_the_host_cannot_be_kept_any_more() {
     assert!(!first.keep().await, "its caller sends it again");
 }
 
+/// Delivers what it has, once the activity is kept, and fails then.
+struct FlushesAndFails {
+    runs: Arc<AtomicU32>,
+    kept: Arc<tokio::sync::Semaphore>,
+}
+
+#[async_trait]
+impl Middleware for FlushesAndFails {
+    async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError> {
+        let _kept = self.kept.acquire().await.unwrap();
+        if self.runs.fetch_add(1, Ordering::Relaxed) > 1 {
+            return next.run(turn).await;
+        }
+        turn.staged()?.flush().await.unwrap();
+        Err(TurnError::Host("on purpose".into()))
+    }
+}
+
+/// From a flush on a turn happens at most once, also one whose activity has no id by which it would be known again.
+#[tokio::test]
+async fn a_kept_activity_that_was_flushed_does_not_run_again() {
+    for id in ["1", ""] {
+        let (folder, kept) = (tempfile::tempdir().unwrap(), Arc::new(tokio::sync::Semaphore::new(0)));
+        let runs = Arc::new(AtomicU32::new(0));
+        let turns = entry(&folder, vec![Box::new(FlushesAndFails { runs: runs.clone(), kept: kept.clone() })]).await;
+        let first = turns.accept(inbound(id)).await.unwrap();
+        assert!(first.keep().await);
+        kept.add_permits(1);
+        assert_eq!(first.answer.await.unwrap().status, 503);
+        let next = turns.accept(inbound("2")).await.unwrap();
+        assert_eq!(next.answer.await.unwrap().status, 503);
+        assert_eq!(runs.load(Ordering::Relaxed), 2, "one run for each activity, whose id is {id:?}");
+    }
+}
+
 /// A stack that this host cannot read is emptied with the next turn, not stumbled over for ever.
 #[test]
 fn an_unreadable_stack_is_none() {
