@@ -172,6 +172,13 @@ async fn what_is_still_staged_is_edited_in_place() {
     assert_eq!(provoke(&host, "unsend").await.0, ["stays"]);
 }
 
+/// What is remembered of a turn is little, whatever a guest puts where a word is expected.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_level_is_one_of_five_words() {
+    let Some(host) = start("").await else { return };
+    assert_eq!(provoke(&host, "shout").await.1["logs"], json!(["info loud", "info loud", "info loud", "info loud"]));
+}
+
 /// What the host keeps for requests that a guest never sends is little.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_cannot_hoard_in_the_memory_of_the_host() {

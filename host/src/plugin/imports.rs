@@ -466,6 +466,11 @@ impl GuestState {
                 tracing::$level!(target: "guest", %bot, %plugin, %digest, %turn, line, "guest log")
             };
         }
+        let level = match level {
+            "error" | "warn" | "debug" | "trace" => level,
+            // Whatever else it is, it is remembered nowhere.
+            _ => "info",
+        };
         match level {
             "error" => emit!(error),
             "warn" => emit!(warn),

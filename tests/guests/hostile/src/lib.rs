@@ -37,6 +37,7 @@
 //! | `unsend-id ID` | deletes it | `handled`; the channel gets a delete |
 //! | `send ACTIVITY` | sends an activity, as JSON | `handled` |
 //! | `handles` | opens handles of the host without end | `trap` that names `resources` or `component-handles` |
+//! | `shout` | writes log lines whose level is 1 MiB of text, then replies | `handled`; the level counts as `info` |
 //! | `hoard` | writes into bodies of requests that it never sends, replies how many bytes the host took | `handled` |
 //! | `random-bytes N` | asks for N random bytes at once, replies with their number | `handled`, or `trap` that names `random-bytes` |
 //! | `env` | tries everything that WASI offers, replies with what it got | `handled`, nothing |
@@ -250,6 +251,12 @@ fn floods_and_nonsense(command: &str, text: &str) -> Result<Flow, Fault> {
             loop {
                 kept.push(wasip2::clocks::monotonic_clock::subscribe_duration(3_600_000_000_000));
             }
+        }
+        "shout" => {
+            for _ in 0..4 {
+                log::write(&"x".repeat(1 << 20), "loud", &[]);
+            }
+            say("shouted")
         }
         "hoard" => say(&hoard(64 << 20).to_string()),
         "random-bytes" => {
