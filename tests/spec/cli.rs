@@ -115,6 +115,17 @@ async fn chat_answers_each_line_of_a_pipe() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn chat_speaks_the_language_that_it_is_told() {
+    let config = Config::new().set("server.mode", "'development'").bot("bot", &[]);
+    let Some(host) = Host::start(config.plugin("bot", "cancel", "grants = { dialogs = true }")).await else { return };
+    for (locale, said) in [("de-AT", "Es gibt nichts abzubrechen.\n"), ("fr", "")] {
+        let args = ["chat", "--url", &host.url(""), "--bot", "bot", "--locale", locale];
+        let ended = turntable(&args, "abbrechen\n");
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), said), "{ended:?}");
+    }
+}
+
 /// What it exports, imports and describes; the exit code says whether it would serve.
 #[test]
 fn a_component_is_inspected_before_any_bot_runs_it() {

@@ -42,13 +42,16 @@ pub(super) struct Args {
     /// Name to talk as; the user's id is made of it
     #[arg(long, value_name = "NAME", default_value = "you")]
     user: String,
+    /// Language to talk in, such as de-DE; by it the bot reads numbers, dates, yes and no
+    #[arg(long, value_name = "TAG")]
+    locale: Option<String>,
 }
 
 /// Runs the command; returns at the end of the input.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interactive = io::stdin().is_terminal();
     let screen = Screen { terminal: Terminal::stdout(), prompt: interactive && io::stdout().is_terminal() };
-    let mut conversation = Conversation::start(&args.url, args.bot.as_deref(), &args.user).await?;
+    let mut conversation = Conversation::start(&args.url, args.bot.as_deref(), &args.user, args.locale).await?;
     screen.show(&conversation.settle(None).await?)?;
     screen.prompt()?;
     let mut lines = stdin_lines();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use jiff::tz::TimeZone;
 use reqwest::{Client, Method, RequestBuilder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +29,8 @@ pub(super) struct Conversation {
     id: String,
     token: String,
     user: Value,
+    /// The language that the user writes, as a BCP-47 tag.
+    locale: Option<String>,
     watermark: Option<String>,
 }
 
@@ -51,12 +54,17 @@ struct ActivitySet {
 
 impl Conversation {
     /// Gets a token for the bot and opens a conversation.
-    pub(super) async fn start(url: &str, bot: Option<&str>, user: &str) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        url: &str,
+        bot: Option<&str>,
+        user: &str,
+        locale: Option<String>,
+    ) -> anyhow::Result<Self> {
         let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let base = base.with_context(|| format!("`{url}` is no URL such as http://127.0.0.1:3978"))?;
         let user = json!({ "id": format!("dl_{user}"), "name": user });
         let mut conversation =
-            Self { client: client()?, base, id: String::new(), token: String::new(), user, watermark: None };
+            Self { client: client()?, base, id: String::new(), token: String::new(), user, locale, watermark: None };
         let mut wish = json!({ "user": conversation.user });
         if let Some(bot) = bot {
             wish["bot"] = bot.into();
@@ -78,7 +86,13 @@ impl Conversation {
 
     /// Sends a message and returns its id once the bot has taken it.
     pub(super) async fn say(&self, text: &str) -> anyhow::Result<String> {
-        let activity = json!({ "type": "message", "from": self.user, "text": text });
+        let mut activity = json!({ "type": "message", "from": self.user, "text": text });
+        if let Some(locale) = &self.locale {
+            activity["locale"] = locale.as_str().into();
+        }
+        if let Some(zone) = TimeZone::system().iana_name() {
+            activity["localTimezone"] = zone.into();
+        }
         let posted: Posted =
             self.call(Method::POST, &["conversations", &self.id, "activities"], Some(&activity)).await?;
         Ok(posted.id)

@@ -83,7 +83,9 @@ async function say(activity, files) {
   const current = conversation;
   if (!composer.isEnabled) return;
   const clientActivityID = randomId();
-  const whole = { ...activity, channelData: { ...activity.channelData, clientActivityID }, locale: navigator.language };
+  // From these the bot knows how the user writes numbers and when their tomorrow is.
+  const place = { locale: navigator.language, localTimezone: Intl.DateTimeFormat().resolvedOptions().timeZone };
+  const whole = { ...activity, channelData: { ...activity.channelData, clientActivityID }, ...place };
   const shown = files.map((file) => ({ contentType: file.type, name: file.name }));
   if (files.length > 0) whole.attachments = shown;
   log.pending(whole);
