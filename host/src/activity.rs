@@ -37,6 +37,8 @@ pub enum ActivityError {
 
 /// The longest id that the host accepts, in bytes. Real ids stay below 300.
 pub const ID_BYTES_MAX: usize = 1024;
+/// So many mentions of the bot are taken out of a message.
+const MENTIONS_MAX: usize = 50;
 
 /// Known members whose JSON type is checked, with that type (`protocol/activity.md` §2).
 const STRINGS: &[&str] = &[
@@ -90,6 +92,7 @@ impl Activity {
             return Err(ActivityError::Missing("conversation.id"));
         }
         for (member, value) in [
+            ("type", activity.kind()),
             ("id", activity.id()),
             ("conversation.id", activity.conversation_id()),
             ("channelId", activity.channel_id()),
@@ -154,14 +157,14 @@ impl Activity {
         let mut text = self.str("text").to_owned();
         let bot = self.account("recipient");
         let entities = self.object.get("entities").and_then(Value::as_array);
-        for entity in entities.into_iter().flatten() {
+        let mentions = entities.into_iter().flatten().filter_map(|entity| {
             let string = |pointer: &str| entity.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            if string("/type").eq_ignore_ascii_case("mention") && !bot.is_empty() && string("/mentioned/id") == bot {
-                let mention = string("/text");
-                if !mention.is_empty() {
-                    text = text.replace(mention, "");
-                }
-            }
+            let of_bot = string("/type").eq_ignore_ascii_case("mention") && string("/mentioned/id") == bot;
+            Some(string("/text")).filter(|mention| of_bot && !bot.is_empty() && !mention.is_empty())
+        });
+        // Each goes through the whole text, so thousands of them in a long text would take a second.
+        for mention in mentions.take(MENTIONS_MAX) {
+            text = text.replace(mention, "");
         }
         text.trim().to_owned()
     }
@@ -275,4 +278,34 @@ pub struct Inbound {
     pub activity: Arc<Activity>,
     /// The id of the request that brought it, for logs.
     pub request_id: Arc<str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A message to the bot `b` with these mentions of it.
+    fn mentioning(text: &str, mentions: impl Iterator<Item = String>) -> Activity {
+        let mentions: Vec<Value> =
+            mentions.map(|text| json!({ "type": "mention", "mentioned": { "id": "b" }, "text": text })).collect();
+        let activity = json!({
+            "type": "message", "conversation": { "id": "c" }, "recipient": { "id": "b" }, "text": text, "entities": mentions
+        });
+        Activity::parse(&activity.to_string()).unwrap()
+    }
+
+    #[test]
+    fn mentions_of_the_bot_are_no_part_of_what_is_said() {
+        let said =
+            mentioning(" <at>Bot</at> help <at>b</at>", ["<at>Bot</at>", "<at>b</at>"].map(String::from).into_iter());
+        assert_eq!(said.spoken_text(), "help");
+    }
+
+    #[test]
+    fn so_many_mentions_that_they_take_long_are_left_in_place() {
+        let said = mentioning("[0] [49] [50]", (0..5_000).map(|number| format!("[{number}]")));
+        assert_eq!(said.spoken_text(), "[50]");
+    }
 }

@@ -227,6 +227,7 @@ mod tests {
             (&format!(r#"{{"type":"message",{service},"conversation":{{"id":""}}}}"#), Some("MissingProperty")),
             (&format!(r#"{{"type":"message",{service},"conversation":"c"}}"#), Some("BadArgument")),
             (&format!(r#"{{"type":"message",{conversation}}}"#), Some("MissingProperty")),
+            (&format!(r#"{{"type":"{}",{conversation},{service}}}"#, "x".repeat(1025)), Some("BadArgument")),
             (&format!(r#"{{"type":"message",{conversation},{service}}}"#), None),
             (&format!(r#"{{"type":"message",{conversation},"deliveryMode":"expectReplies"}}"#), None),
             (&format!(r#"{{"type":"invoke",{conversation}}}"#), None),
