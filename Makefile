@@ -52,7 +52,7 @@ check: ## Format, clippy, rustdoc with warnings denied; dependency policy
 bench: ## Measure; figures and method are in tests/bench/README.md
 	$(CARGO) build --locked --release -p turntable -p turntable-bench
 	guest-sdk/toolchain.sh rust $(plugins) hostile scripted
-	guest-sdk/toolchain.sh js portable-js || [ $$? = 3 ]
+	guest-sdk/toolchain.sh js echo-js portable-js || [ $$? = 3 ]
 	$(target_dir)/release/turntable-bench all
 
 clean: ## Remove what was built here (the cache folder stays)

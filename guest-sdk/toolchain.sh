@@ -188,6 +188,7 @@ build_js() {
     for name in "$@"; do
         case $name in
         surface-*) world=full-plugin wit=$(ungated_wit) ;;
+        echo-js) world=plugin wit=$root/wit ;;
         *) world=full-plugin wit=$root/wit ;;
         esac
         "$tools/node_modules/.bin/componentize-qjs" --sync --wit "$wit" --world "$world" \

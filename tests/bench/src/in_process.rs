@@ -40,10 +40,12 @@ pub(crate) struct Medians {
     native: Vec<f64>,
     rust: Vec<f64>,
     js: Vec<f64>,
+    portable: Vec<f64>,
 }
 
 pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()> {
-    let js = lab.bot("js", "portable-js", "").inspect_err(|error| report.note(format!("JavaScript: {error:#}"))).ok();
+    let js = lab.bot("js", "echo-js", "").and_then(|echo| Ok(echo + &lab.bot("portable", "portable-js", "")?));
+    let js = js.inspect_err(|error| report.note(format!("JavaScript: {error:#}"))).ok();
     let config = lab.config("", &(lab.bot("rust", "echo", "")? + js.as_deref().unwrap_or_default()))?;
     let mut child = command(&std::env::current_exe()?, None);
     child.arg("in-process").arg(&config).args(["--rounds", &ROUNDS.to_string(), "--turns", &TURNS.to_string()]);
@@ -53,6 +55,8 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
     report.at_most("in-process: what a Rust plugin adds to a turn, fresh instance", " µs", added(&medians.rust), 40.0);
     if js.is_some() {
         report.at_most("in-process: what a JavaScript plugin adds", " µs", added(&medians.js), 150.0);
+        let portable = added(&medians.portable);
+        report.note(format!("in-process: a JavaScript plugin of 200 lines, portable-js, adds {portable} µs"));
     }
     report.note(format!("in-process: a turn with the native echo takes {} µs", Spread::of(medians.native)));
     Ok(())
@@ -79,12 +83,20 @@ async fn measure_rounds(config: &Config, guests: &Tokio, rounds: usize, turns: u
     for round in 0..=rounds {
         let base = time(guests, &native, "rust", turns).await?;
         let rust = time(guests, &plain, "rust", turns).await?;
-        let js = if js { Some(time(guests, &plain, "js", turns).await?) } else { None };
+        let mut others = Vec::new();
+        if js {
+            for bot in ["js", "portable"] {
+                others.push(time(guests, &plain, bot, turns).await?);
+            }
+        }
         // The first round warms up.
         if round > 0 {
             medians.native.push(base);
             medians.rust.push(rust);
-            medians.js.extend(js);
+            if let [js, portable] = others[..] {
+                medians.js.push(js);
+                medians.portable.push(portable);
+            }
         }
     }
     Ok(medians)

@@ -33,7 +33,7 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
     let mut in_memory = Vec::new();
     for round in 0..=ROUNDS {
         let base = saturate(lab, &memory).await?;
-        let rate = base.per_second / 5.0;
+        let rate = base.per_second / 2.0;
         let calm = at_rate(lab, &memory, rate).await?;
         for (_, server, speeds, p99) in &mut durable {
             let fast = saturate(lab, server).await?;
@@ -49,7 +49,7 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
     for (kind, _, speeds, p99) in durable {
         let what = format!("storage, {}: turns/s over those in memory", kind.name);
         report.at_least(&what, " ×", Spread::of(speeds), kind.target);
-        let what = format!("storage, {}: p99 at a fifth of saturation over that in memory", kind.name);
+        let what = format!("storage, {}: p99 at half of saturation over that in memory", kind.name);
         report.at_most(&what, " ×", Spread::of(p99), P99_MAX);
     }
     report.note(format!("storage, in memory: {} turns/s", Spread::of(in_memory)));
