@@ -155,9 +155,9 @@ pub struct Channel {
     pub outbox_rows_max: usize,
     /// `dead-letters-max`, default 1,000; the oldest go first.
     pub dead_letters_max: usize,
-    /// `redelivery-marks-max`, default 100,000 remembered activities; the oldest go first.
+    /// `redelivery-marks-max`, default 100,000 remembered activities, 1,000,000 at most; the oldest go first.
     pub redelivery_marks_max: usize,
-    /// `id-map-entries-max`, default 100,000 remembered ids of sent activities; the oldest go first.
+    /// `id-map-entries-max`, default 100,000 remembered ids of sent activities, 1,000,000 at most; the oldest go first.
     pub id_map_entries_max: usize,
 }
 

@@ -135,8 +135,8 @@ pub(super) fn channel(mut table: Table<'_>) -> Channel {
     table.choice("ambiguous", &mut channel.ambiguous, &[("drop", Ambiguous::Drop), ("resend", Ambiguous::Resend)]);
     table.number("outbox-rows-max", &mut channel.outbox_rows_max, 1..=1_000_000);
     table.number("dead-letters-max", &mut channel.dead_letters_max, 0..=1_000_000);
-    table.number("redelivery-marks-max", &mut channel.redelivery_marks_max, 1..=10_000_000);
-    table.number("id-map-entries-max", &mut channel.id_map_entries_max, 1..=10_000_000);
+    table.number("redelivery-marks-max", &mut channel.redelivery_marks_max, 1..=1_000_000);
+    table.number("id-map-entries-max", &mut channel.id_map_entries_max, 1..=1_000_000);
     rates(&table.table("rates"), &mut channel.rates);
     table.finish();
     channel

@@ -132,6 +132,14 @@ pub struct ProactiveChanges {
     pub cancelled: Vec<Arc<str>>,
 }
 
+impl ProactiveChanges {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        let Self { met, removed, ended, added, cancelled } = self;
+        met.is_none() && !removed && ended.is_none() && added.is_empty() && cancelled.is_empty()
+    }
+}
+
 /// The half of the store that is about speaking first. Atomic like the other.
 #[async_trait]
 pub trait Notifications: Send + Sync {

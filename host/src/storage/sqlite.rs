@@ -7,6 +7,7 @@ mod broadcasts;
 mod cache;
 mod commit;
 mod file;
+mod index;
 mod log;
 mod notifications;
 mod operator;
@@ -16,7 +17,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,12 +25,13 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::watch;
 
-use self::cache::{Cache, Oldest};
+use self::cache::{Cache, Oldest, UNDELIVERED};
 use self::commit::Written;
 use self::file::StoreFile;
+use self::index::Found;
 use self::log::Log;
 pub use self::operator::{Report, check, compact, stats};
-use self::writer::{Joined, Writer};
+use self::writer::{Joined, Undo, Writer};
 use super::memory::Leases;
 use super::met::Met;
 use super::{
@@ -47,7 +49,7 @@ pub struct SqliteStorage {
     leases: Arc<Mutex<Leases>>,
     bounds: Arc<Bounds>,
     cache: Arc<Cache>,
-    /// Learns what marks there are.
+    /// Learns where marks and ids are.
     _learner: Joined,
     /// Rows in the outbox, so that its bound costs no counting.
     outbox_rows: Arc<AtomicUsize>,
@@ -59,10 +61,18 @@ pub struct SqliteStorage {
 }
 
 struct Bounds {
+    /// Of the next row of the outbox. SQLite's own way to never give a number again writes another row each time.
+    next_sequence: AtomicI64,
     outbox_rows_max: usize,
     dead_letters_max: usize,
     marks_max: usize,
     ids_max: usize,
+}
+
+impl Bounds {
+    fn next_sequence(&self) -> i64 {
+        self.next_sequence.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 /// Activities whose first run is going on.
@@ -87,17 +97,20 @@ impl SqliteStorage {
         let file = StoreFile::open(path, durability)?;
         let connection = file.connect()?;
         let outbox_rows = connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?;
+        let sql = "SELECT 1 + max((SELECT ifnull(max(sequence), 0) FROM outbox), (SELECT ifnull(max(sequence), 0) FROM dead_letters))";
+        let next_sequence = connection.query_row(sql, [], |row| row.get(0))?;
         let has_transcripts = transcripts::any(&connection)?;
         let has_broadcasts = broadcasts::any(&connection)?;
-        let cache = Arc::new(Cache::new(&connection, channel.redelivery_marks_max)?);
+        let cache = Arc::new(Cache::new(&connection, channel.redelivery_marks_max, channel.id_map_entries_max)?);
         Ok(Self {
-            _learner: learn_marks(cache.clone(), file.connect()?)?,
+            _learner: learn(cache.clone(), file.connect()?)?,
             cache,
             writer: Writer::start(connection, Log::start(file.connect()?)?)?,
             readers: Readers { file, idle: Mutex::default() },
             running: Arc::default(),
             leases: Arc::default(),
             bounds: Arc::new(Bounds {
+                next_sequence: AtomicI64::new(next_sequence),
                 outbox_rows_max: channel.outbox_rows_max,
                 dead_letters_max: channel.dead_letters_max,
                 marks_max: channel.redelivery_marks_max,
@@ -162,10 +175,11 @@ impl Storage for SqliteStorage {
             }
             running.insert(key.clone(), Run { answer: watch::Sender::new(None), flushed: None });
         }
-        if self.cache.marks.lacks(key) {
+        let found = self.cache.marks.find(key);
+        if found == Found::Nowhere {
             return Ok(Accepted::New);
         }
-        match self.read("accept", |connection| commit::mark_of(connection, key)) {
+        match self.read("accept", |connection| commit::mark_of(connection, key, found)) {
             Ok(None) => Ok(Accepted::New),
             Ok(Some(answer)) => {
                 self.finish(key, answer.clone());
@@ -187,6 +201,7 @@ impl Storage for SqliteStorage {
     }
 
     async fn keep(&self, kept: KeptActivity) -> Result<(), StorageError> {
+        self.cache.kept.add(&kept.turn_id);
         self.writer
             .write(move |connection| {
                 let sql =
@@ -198,9 +213,10 @@ impl Storage for SqliteStorage {
     }
 
     async fn forget_kept(&self, turn_id: &Arc<str>) -> Result<(), StorageError> {
-        let turn_id = turn_id.clone();
-        let sql = "DELETE FROM kept WHERE turn_id = ?";
-        self.writer.write(move |connection| run(connection, sql, params![turn_id]).map(drop)).await
+        let turn = turn_id.clone();
+        self.writer.write(move |connection| commit::forget_kept(connection, &turn)).await?;
+        self.cache.kept.forget(turn_id);
+        Ok(())
     }
 
     async fn leftovers(&self) -> Result<Leftovers, StorageError> {
@@ -238,11 +254,16 @@ impl Storage for SqliteStorage {
     }
 
     async fn load_stack(&self, conversation: &ConversationKey) -> Result<Option<Arc<str>>, StorageError> {
-        let (bot, channel, conversation) = columns(conversation);
-        self.read("load_stack", |connection| {
+        if let Some(stack) = self.cache.stacks.get(conversation) {
+            return Ok(stack);
+        }
+        let (bot, channel, id) = columns(conversation);
+        let read = self.read("load_stack", |connection| {
             let sql = "SELECT text FROM stacks WHERE bot = ? AND channel = ? AND conversation = ?";
-            connection.prepare_cached(sql)?.query_row(params![bot, channel, conversation], |row| row.get(0)).optional()
-        })
+            connection.prepare_cached(sql)?.query_row(params![bot, channel, id], |row| row.get(0)).optional()
+        });
+        self.cache.stacks.loaded(conversation, read.as_ref().ok());
+        read
     }
 
     async fn frames(&self, bot: &str) -> Result<Vec<(FrameTag, u64)>, StorageError> {
@@ -266,23 +287,28 @@ impl Storage for SqliteStorage {
         if !commit.transcript.is_empty() {
             self.has_transcripts.store(true, Ordering::Relaxed);
         }
-        if let Some((key, _)) = &mark {
-            self.cache.marks.add(key);
-        }
-        let cache = self.cache.clone();
+        let (cache, known) = (self.cache.clone(), self.cache.clone());
+        let undo = commit::undo(&commit);
         let work = move |connection: &Connection| {
             let taken_over = leases.lock().unwrap_or_else(PoisonError::into_inner);
             if taken_over.taken_over(&commit.conversation, commit.fence) {
                 return Err(StorageError::Fenced);
             }
             drop(taken_over);
-            commit::write(connection, commit, &bounds, outbox_rows.load(Ordering::Relaxed))
+            let is_kept = known.kept.has(&commit.turn_id);
+            commit::write(connection, commit, &known, &bounds, outbox_rows.load(Ordering::Relaxed), is_kept)
         };
         let follow = move |written: &mut Written| {
+            if let Some(turn_id) = written.ended_kept.take() {
+                cache.kept.forget(&turn_id);
+            }
+            if let Some((conversation, stack)) = written.stack.take() {
+                cache.stacks.change(&conversation, |known| *known = stack);
+            }
             cache.outbox.push(std::mem::take(&mut written.rows));
             cache.values.apply(std::mem::take(&mut written.writes));
         };
-        self.writer.write_then(work, follow).await?;
+        self.writer.write_then(undo, work, follow).await?;
         self.outbox_rows.fetch_add(rows, Ordering::Relaxed);
         if let Some(conversation) = removed {
             self.met.forget(&conversation);
@@ -321,11 +347,13 @@ impl Storage for SqliteStorage {
 
     async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
         let (row, bounds, cache) = (for_note(row, &delivery), self.bounds.clone(), self.cache.clone());
+        let known = cache.clone();
         let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
         let has_broadcasts = self.has_broadcasts.load(Ordering::Relaxed);
         let (conversation, sequence) = (row.conversation.clone(), row.sequence);
-        let noted = self.writer.write_along(move |connection| {
-            let ended = commit::end_row(connection, &row, &delivery, &bounds)?;
+        let undo = if has_transcripts || has_broadcasts { Undo::Itself } else { Undo::Transaction };
+        let noted = self.writer.write_along(undo, move |connection| {
+            let ended = commit::end_row(connection, &row, &delivery, &known.ids, &bounds)?;
             if ended && has_broadcasts {
                 broadcasts::note_row(connection, &row, &delivery)?;
             }
@@ -351,11 +379,11 @@ impl Storage for SqliteStorage {
         channel_id: &Arc<str>,
     ) -> Result<(), StorageError> {
         let (conversation, host_id, channel_id) = (conversation.clone(), host_id.clone(), channel_id.clone());
-        let ids_max = self.bounds.ids_max;
+        let (cache, ids_max) = (self.cache.clone(), self.bounds.ids_max);
         let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
         self.writer
             .write(move |connection| {
-                commit::map_id(connection, &conversation, &host_id, &channel_id, ids_max)?;
+                commit::map_id(connection, &conversation, &host_id, &channel_id, &cache.ids, ids_max)?;
                 if has_transcripts { transcripts::note_id(connection, &host_id, &channel_id) } else { Ok(()) }
             })
             .await
@@ -366,12 +394,16 @@ impl Storage for SqliteStorage {
         conversation: &ConversationKey,
         host_id: &str,
     ) -> Result<Option<Arc<str>>, StorageError> {
-        let (bot, channel, conversation) = columns(conversation);
-        self.read("channel_id", |connection| {
-            let sql = "SELECT channel_id FROM ids WHERE bot = ? AND channel = ? AND conversation = ? AND host_id = ?";
-            let mut statement = connection.prepare_cached(sql)?;
-            statement.query_row(params![bot, channel, conversation, host_id], |row| row.get(0)).optional()
-        })
+        let find = || match self.cache.ids.of_host(conversation, host_id) {
+            Found::At(UNDELIVERED) => Ok(Some("".into())),
+            found => self.read("channel_id", |connection| commit::channel_id(connection, conversation, host_id, found)),
+        };
+        let before = self.cache.ids.of_host(conversation, host_id);
+        match find()? {
+            // Its row was written between the two looks.
+            None if self.cache.ids.of_host(conversation, host_id) != before => find(),
+            known => Ok(known),
+        }
     }
 
     async fn host_id(
@@ -382,13 +414,8 @@ impl Storage for SqliteStorage {
         if channel_id.is_empty() {
             return Ok(None);
         }
-        let (bot, channel, conversation) = columns(conversation);
-        self.read("host_id", |connection| {
-            let sql = "SELECT host_id FROM ids WHERE bot = ? AND channel = ? AND conversation = ? AND channel_id = ? \
-                       AND channel_id <> '' ORDER BY number DESC LIMIT 1";
-            let mut statement = connection.prepare_cached(sql)?;
-            statement.query_row(params![bot, channel, conversation, channel_id], |row| row.get(0)).optional()
-        })
+        let found = self.cache.ids.of_channel(conversation, channel_id);
+        self.read("host_id", |connection| commit::host_id(connection, conversation, channel_id, found))
     }
 
     async fn dead_letters(&self, bot: &str) -> Result<Vec<DeadLetter>, StorageError> {
@@ -411,14 +438,14 @@ impl Storage for SqliteStorage {
 
     async fn retry_dead_letter(&self, bot: &str, sequence: u64) -> Result<Option<ConversationKey>, StorageError> {
         let bot: Arc<str> = bot.into();
-        let cache = self.cache.clone();
+        let (cache, bounds) = (self.cache.clone(), self.bounds.clone());
         let follow = move |retried: &mut Option<ConversationKey>| {
             if let Some(conversation) = retried {
                 cache.outbox.count(conversation, 1);
             }
         };
-        let retry = move |connection: &Connection| commit::retry(connection, &bot, place(sequence));
-        let retried = self.writer.write_then(retry, follow).await?;
+        let retry = move |connection: &Connection| commit::retry(connection, &bot, place(sequence), &bounds);
+        let retried = self.writer.write_then(Undo::Itself, retry, follow).await?;
         if retried.is_some() {
             self.outbox_rows.fetch_add(1, Ordering::Relaxed);
         }
@@ -462,14 +489,14 @@ fn for_note(row: &OutboxRow, delivery: &Delivery) -> OutboxRow {
     OutboxRow { sequence: *sequence, conversation, service_url, turn_id, action }
 }
 
-/// Starts the thread that reads all marks of the file; until it is done, each activity is looked for there.
-fn learn_marks(cache: Arc<Cache>, connection: Connection) -> std::io::Result<Joined> {
+/// Starts the thread that reads where all marks and ids are; until it is done, each is looked for in the whole table.
+fn learn(cache: Arc<Cache>, connection: Connection) -> std::io::Result<Joined> {
     let learn = move || {
-        if let Err(error) = cache.marks.load(&connection) {
-            tracing::warn!(%error, "the marks of the store could not be read; each activity is looked for in the file");
+        if let Err(error) = cache.load(&connection) {
+            tracing::warn!(%error, "marks and ids of the store could not be read; each activity is looked for in the file");
         }
     };
-    Ok(Joined::new(std::thread::Builder::new().name("turntable-marks".into()).spawn(learn)?))
+    Ok(Joined::new(std::thread::Builder::new().name("turntable-learner".into()).spawn(learn)?))
 }
 
 fn leftovers(connection: &Connection) -> rusqlite::Result<Leftovers> {

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::{Bounds, broadcasts, columns, conversation_of, failed, notifications, run, scope_columns, transcripts};
+use super::cache::{Cache, Ids, Marks, UNDELIVERED};
+use super::index::Found;
+use super::{
+    Bounds, Undo, broadcasts, columns, conversation_of, failed, notifications, run, scope_columns, transcripts,
+};
 use crate::activity::ConversationKey;
 use crate::storage::{
     Answer, Delivery, Expected, OutboxAction, OutboxRow, RedeliveryKey, StateWrite, StorageError, StoredStack,
@@ -18,14 +22,26 @@ pub(super) struct Written {
     /// Rows of the outbox, each with the bytes of its text.
     pub(super) rows: Vec<(OutboxRow, usize)>,
     pub(super) writes: Vec<StateWrite>,
+    /// The conversation's stack, where it changed.
+    pub(super) stack: Option<(ConversationKey, Option<Arc<str>>)>,
+    /// The turn, where its activity was kept.
+    pub(super) ended_kept: Option<Arc<str>>,
 }
 
-/// Makes a turn real, but for its fence, which the caller has checked.
+/// What a failure of [`write`] undoes: the first write of state may be refused before anything changed.
+pub(super) fn undo(commit: &TurnCommit) -> Undo {
+    let is_plain = commit.writes.len() <= 1 && commit.proactive.is_empty() && commit.transcript.is_empty();
+    if is_plain { Undo::Transaction } else { Undo::Itself }
+}
+
+/// Makes a turn real, but for its fence, which the caller has checked. `is_kept`: its activity may be kept.
 pub(super) fn write(
     connection: &Connection,
     commit: TurnCommit,
+    cache: &Cache,
     bounds: &Bounds,
     outbox_rows: usize,
+    is_kept: bool,
 ) -> Result<Written, StorageError> {
     let sends = commit.outbox.len();
     if outbox_rows + sends > bounds.outbox_rows_max {
@@ -41,53 +57,69 @@ pub(super) fn write(
         set_stack(connection, &commit.conversation, stack.as_ref())?;
     }
     if let Some((key, answer)) = &commit.mark {
-        set_mark(connection, key, answer, bounds.marks_max)?;
+        set_mark(connection, key, answer, &cache.marks, bounds.marks_max)?;
     }
     let mut places = Vec::with_capacity(sends);
     for action in &commit.outbox {
-        places.push(push(connection, &commit, action, bounds.ids_max)?);
+        places.push(push(connection, &commit, action, bounds)?);
+        if let OutboxAction::Send { host_id, .. } = action {
+            cache.ids.insert(&commit.conversation, host_id, "", UNDELIVERED);
+        }
     }
     notifications::change(connection, &commit.conversation, &commit.proactive)?;
     transcripts::append(connection, &commit.conversation, &commit.transcript)?;
     broadcasts::note_turn(connection, &commit)?;
-    run(connection, "DELETE FROM kept WHERE turn_id = ?", params![commit.turn_id])?;
-    let TurnCommit { conversation, service_url, turn_id, outbox, writes, .. } = commit;
+    if is_kept {
+        forget_kept(connection, &commit.turn_id)?;
+    }
+    let TurnCommit { conversation, service_url, turn_id, outbox, writes, stack, .. } = commit;
     let rows = outbox.into_iter().zip(places).map(|(action, (sequence, bytes))| {
         let (conversation, service_url, turn_id) = (conversation.clone(), service_url.clone(), turn_id.clone());
         (OutboxRow { sequence, conversation, service_url, turn_id, action }, bytes)
     });
-    Ok(Written { rows: rows.collect(), writes })
+    let rows = rows.collect();
+    let stack = stack.map(|stack| (conversation, stack.map(|stack| stack.text)));
+    Ok(Written { rows, writes, stack, ended_kept: is_kept.then_some(turn_id) })
 }
 
+pub(super) fn forget_kept(connection: &Connection, turn_id: &str) -> Result<(), StorageError> {
+    run(connection, "DELETE FROM kept WHERE turn_id = ?", params![turn_id]).map(drop)
+}
+
+/// Fails with a conflict, and changes nothing, where the key does not hold what is expected.
 fn write_state(connection: &Connection, write: &StateWrite) -> Result<(), StorageError> {
     let scope = &write.scope;
     let (name, channel, conversation, user) = scope_columns(&scope.owner);
     let key = params![scope.bot, scope.namespace, name, channel, conversation, user, write.key];
     const WHERE: &str =
         "bot = ? AND namespace = ? AND scope = ? AND channel = ? AND conversation = ? AND user = ? AND key = ?";
-    if write.expected != Expected::Any {
-        let sql = format!("SELECT etag FROM state WHERE {WHERE}");
-        let mut statement = connection.prepare_cached(&sql).map_err(|error| failed("prepare", &error))?;
-        let etag: Option<Arc<str>> =
-            statement.query_row(key, |row| row.get(0)).optional().map_err(|error| failed("read", &error))?;
-        let holds = match &write.expected {
-            Expected::Etag(expected) => etag.as_ref() == Some(expected),
-            Expected::Absent | Expected::Any => etag.is_none(),
-        };
-        if !holds {
-            return Err(StorageError::Conflict);
+    let changed = match (&write.value, &write.expected) {
+        (Some(value), Expected::Etag(expected)) => {
+            let values: &[&dyn ToSql] = params![value.value, value.etag];
+            let at = [values, key, params![expected]].concat();
+            run(connection, &format!("UPDATE state SET value = ?, etag = ? WHERE {WHERE} AND etag = ?"), &*at)?
         }
-    }
-    match &write.value {
-        Some(value) => run(
-            connection,
-            "INSERT OR REPLACE INTO state (bot, namespace, scope, channel, conversation, user, key, value, etag) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            params![scope.bot, scope.namespace, name, channel, conversation, user, write.key, value.value, value.etag],
-        ),
-        None => run(connection, &format!("DELETE FROM state WHERE {WHERE}"), key),
-    }
-    .map(drop)
+        (Some(value), expected) => {
+            let verb = if *expected == Expected::Absent { "INSERT OR IGNORE" } else { "INSERT OR REPLACE" };
+            let sql = format!(
+                "{verb} INTO state (bot, namespace, scope, channel, conversation, user, key, value, etag) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            );
+            let values: &[&dyn ToSql] = params![value.value, value.etag];
+            run(connection, &sql, &*[key, values].concat())?
+        }
+        (None, Expected::Etag(expected)) => {
+            let sql = format!("DELETE FROM state WHERE {WHERE} AND etag = ?");
+            run(connection, &sql, &*[key, params![expected]].concat())?
+        }
+        (None, Expected::Any) => return run(connection, &format!("DELETE FROM state WHERE {WHERE}"), key).map(drop),
+        (None, Expected::Absent) => {
+            let sql = format!("SELECT NOT EXISTS (SELECT 1 FROM state WHERE {WHERE})");
+            let mut statement = connection.prepare_cached(&sql).map_err(|error| failed("prepare", &error))?;
+            statement.query_row(key, |row| row.get(0)).map_err(|error| failed("read", &error))?
+        }
+    };
+    if changed == 0 { Err(StorageError::Conflict) } else { Ok(()) }
 }
 
 fn set_stack(
@@ -121,15 +153,34 @@ fn set_mark(
     connection: &Connection,
     key: &RedeliveryKey,
     answer: &Answer,
+    marks: &Marks,
     marks_max: usize,
 ) -> Result<(), StorageError> {
     let (bot, channel, conversation) = columns(&key.conversation);
-    let sql = "INSERT OR REPLACE INTO marks (bot, channel, conversation, kind, id, body, status, answer) \
+    let columns: &[&dyn ToSql] = params![bot, channel, conversation, key.kind, key.id, body(key)];
+    let values: &[&dyn ToSql] = params![answer.status, answer.body];
+    let update = format!("UPDATE marks SET status = ?, answer = ? WHERE {MARK}");
+    // A flush has left it one.
+    let updated = match marks.find(key) {
+        Found::At(number) => {
+            let at: &[&dyn ToSql] = params![number];
+            run(connection, &format!("{update} AND number = ?"), &*[values, columns, at].concat())?
+        }
+        Found::Unknown => run(connection, &update, &*[values, columns].concat())?,
+        Found::Nowhere => 0,
+    };
+    if updated > 0 {
+        return Ok(());
+    }
+    let sql = "INSERT INTO marks (bot, channel, conversation, kind, id, body, status, answer) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
-    let mark = params![bot, channel, conversation, key.kind, key.id, body(key), answer.status, answer.body];
-    run(connection, sql, mark)?;
+    run(connection, sql, &*[columns, values].concat())?;
+    marks.insert(key, connection.last_insert_rowid());
     forget_oldest(connection, "marks", marks_max)
 }
+
+/// Which mark is a key's.
+const MARK: &str = "bot = ? AND channel = ? AND conversation = ? AND kind = ? AND id = ? AND body = ?";
 
 /// Keeps the newest entries of a table that numbers them: at least `max`, and a hundredth more until it looks again.
 fn forget_oldest(connection: &Connection, table: &str, max: usize) -> Result<(), StorageError> {
@@ -141,14 +192,33 @@ fn forget_oldest(connection: &Connection, table: &str, max: usize) -> Result<(),
     run(connection, &sql, params![newest.saturating_sub(max)]).map(drop)
 }
 
-pub(super) fn mark_of(connection: &Connection, key: &RedeliveryKey) -> rusqlite::Result<Option<Answer>> {
+pub(super) fn mark_of(connection: &Connection, key: &RedeliveryKey, found: Found) -> rusqlite::Result<Option<Answer>> {
     let (bot, channel, conversation) = columns(&key.conversation);
-    let mut statement = connection.prepare_cached(
-        "SELECT status, answer FROM marks WHERE bot = ? AND channel = ? AND conversation = ? AND kind = ? AND id = ? \
-         AND body = ?",
-    )?;
-    let mark = params![bot, channel, conversation, key.kind, key.id, body(key)];
-    statement.query_row(mark, |row| Ok(Answer { status: row.get(0)?, body: row.get(1)? })).optional()
+    let columns: &[&dyn ToSql] = params![bot, channel, conversation, key.kind, key.id, body(key)];
+    let sql = format!("SELECT status, answer FROM marks WHERE {MARK}");
+    find(connection, &sql, columns, found, |row| Ok(Answer { status: row.get(0)?, body: row.get(1)? }))
+}
+
+/// Reads the row of a table that the query's columns are of: the one that was found, or the newest of all.
+fn find<T>(
+    connection: &Connection,
+    sql: &str,
+    columns: &[&dyn ToSql],
+    found: Found,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Option<T>> {
+    match found {
+        Found::At(number) => {
+            let at: &[&dyn ToSql] = params![number];
+            let mut statement = connection.prepare_cached(&format!("{sql} AND number = ?"))?;
+            statement.query_row(&*[columns, at].concat(), read).optional()
+        }
+        Found::Nowhere => Ok(None),
+        Found::Unknown => {
+            let mut statement = connection.prepare_cached(&format!("{sql} ORDER BY number DESC LIMIT 1"))?;
+            statement.query_row(columns, read).optional()
+        }
+    }
 }
 
 /// Returns the place of the row, and the bytes of its text.
@@ -156,19 +226,17 @@ fn push(
     connection: &Connection,
     commit: &TurnCommit,
     action: &OutboxAction,
-    ids_max: usize,
+    bounds: &Bounds,
 ) -> Result<(u64, usize), StorageError> {
     let (bot, channel, conversation) = columns(&commit.conversation);
-    if let OutboxAction::Send { host_id, .. } = action {
-        new_id(connection, &commit.conversation, host_id, "", ids_max)?;
-    }
     let (action, id, activity) = parts(action)?;
-    let sql = "INSERT INTO outbox (bot, channel, conversation, service_url, turn_id, action, id, activity) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let sql = "INSERT INTO outbox (sequence, bot, channel, conversation, service_url, turn_id, action, id, activity) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let bytes = activity.as_ref().map_or(0, String::len);
-    let row = params![bot, channel, conversation, commit.service_url, commit.turn_id, action, id, activity];
+    let sequence = bounds.next_sequence();
+    let row = params![sequence, bot, channel, conversation, commit.service_url, commit.turn_id, action, id, activity];
     run(connection, sql, row)?;
-    Ok((u64::try_from(connection.last_insert_rowid()).unwrap_or_default(), bytes))
+    Ok((u64::try_from(sequence).unwrap_or_default(), bytes))
 }
 
 fn parts(action: &OutboxAction) -> Result<(&'static str, &str, Option<String>), StorageError> {
@@ -181,32 +249,64 @@ fn parts(action: &OutboxAction) -> Result<(&'static str, &str, Option<String>), 
     })
 }
 
+/// Returns the channel's id of an activity that was delivered, or could not be.
+pub(super) fn channel_id(
+    connection: &Connection,
+    conversation: &ConversationKey,
+    host_id: &str,
+    found: Found,
+) -> rusqlite::Result<Option<Arc<str>>> {
+    let (bot, channel, conversation) = columns(conversation);
+    let sql = "SELECT channel_id FROM ids WHERE bot = ? AND channel = ? AND conversation = ? AND host_id = ?";
+    find(connection, sql, params![bot, channel, conversation, host_id], found, |row| row.get(0))
+}
+
+pub(super) fn host_id(
+    connection: &Connection,
+    conversation: &ConversationKey,
+    channel_id: &str,
+    found: Found,
+) -> rusqlite::Result<Option<Arc<str>>> {
+    let (bot, channel, conversation) = columns(conversation);
+    let sql = "SELECT host_id FROM ids WHERE bot = ? AND channel = ? AND conversation = ? AND channel_id = ?";
+    find(connection, sql, params![bot, channel, conversation, channel_id], found, |row| row.get(0))
+}
+
+/// Keeps which id the channel gave, or that it has given none.
 pub(super) fn map_id(
     connection: &Connection,
     key: &ConversationKey,
     host_id: &str,
     channel_id: &str,
+    ids: &Ids,
     ids_max: usize,
 ) -> Result<(), StorageError> {
     let (bot, channel, conversation) = columns(key);
-    let sql = "UPDATE ids SET channel_id = ? WHERE bot = ? AND channel = ? AND conversation = ? AND host_id = ?";
-    if run(connection, sql, params![channel_id, bot, channel, conversation, host_id])? > 0 {
+    let columns: &[&dyn ToSql] = params![bot, channel, conversation, host_id];
+    let value: &[&dyn ToSql] = params![channel_id];
+    let update = "UPDATE ids SET channel_id = ? WHERE bot = ? AND channel = ? AND conversation = ? AND host_id = ?";
+    let number: Option<i64> = match ids.of_host(key, host_id) {
+        Found::At(UNDELIVERED) | Found::Nowhere => None,
+        Found::At(number) => {
+            let at: &[&dyn ToSql] = params![number];
+            let updated = run(connection, &format!("{update} AND number = ?"), &*[value, columns, at].concat())?;
+            (updated > 0).then_some(number)
+        }
+        Found::Unknown => {
+            let mut statement = connection
+                .prepare_cached(&format!("{update} RETURNING number"))
+                .map_err(|error| failed("prepare", &error))?;
+            let updated = statement.query_row(&*[value, columns].concat(), |row| row.get(0));
+            updated.optional().map_err(|error| failed("write", &error))?
+        }
+    };
+    if let Some(number) = number {
+        ids.insert(key, host_id, channel_id, number);
         return Ok(());
     }
-    new_id(connection, key, host_id, channel_id, ids_max)
-}
-
-/// The same for a host id that is new, most likely.
-fn new_id(
-    connection: &Connection,
-    conversation: &ConversationKey,
-    host_id: &str,
-    channel_id: &str,
-    ids_max: usize,
-) -> Result<(), StorageError> {
-    let (bot, channel, conversation) = columns(conversation);
-    let sql = "INSERT OR REPLACE INTO ids (bot, channel, conversation, host_id, channel_id) VALUES (?, ?, ?, ?, ?)";
-    run(connection, sql, params![bot, channel, conversation, host_id, channel_id])?;
+    let sql = "INSERT INTO ids (bot, channel, conversation, host_id, channel_id) VALUES (?, ?, ?, ?, ?)";
+    run(connection, sql, &*[columns, value].concat())?;
+    ids.insert(key, host_id, channel_id, connection.last_insert_rowid());
     forget_oldest(connection, "ids", ids_max)
 }
 
@@ -215,17 +315,21 @@ pub(super) fn end_row(
     connection: &Connection,
     row: &OutboxRow,
     delivery: &Delivery,
+    ids: &Ids,
     bounds: &Bounds,
 ) -> Result<bool, StorageError> {
     if run(connection, "DELETE FROM outbox WHERE sequence = ?", params![row.sequence])? == 0 {
         return Ok(false);
     }
-    match (delivery, &row.action) {
-        (Delivery::Done { channel_id }, OutboxAction::Send { host_id, .. }) => {
-            map_id(connection, &row.conversation, host_id, channel_id, bounds.ids_max)?;
-        }
-        (Delivery::Done { .. }, _) => {}
-        (Delivery::Dead { why, .. }, _) => bury(connection, row, why, bounds.dead_letters_max)?,
+    if let OutboxAction::Send { host_id, .. } = &row.action {
+        let channel_id = match delivery {
+            Delivery::Done { channel_id } => channel_id,
+            Delivery::Dead { .. } => "",
+        };
+        map_id(connection, &row.conversation, host_id, channel_id, ids, bounds.ids_max)?;
+    }
+    if let Delivery::Dead { why, .. } = delivery {
+        bury(connection, row, why, bounds.dead_letters_max)?;
     }
     Ok(true)
 }
@@ -261,14 +365,15 @@ pub(super) fn retry(
     connection: &Connection,
     bot: &str,
     sequence: i64,
+    bounds: &Bounds,
 ) -> Result<Option<ConversationKey>, StorageError> {
     let find = "SELECT bot, channel, conversation FROM dead_letters WHERE bot = ? AND sequence = ?";
     let conversation = connection.query_row(find, params![bot, sequence], conversation_of).optional();
     let Some(conversation) = conversation.map_err(|error| failed("read", &error))? else { return Ok(None) };
-    let sql = "INSERT INTO outbox (bot, channel, conversation, service_url, turn_id, action, id, activity) \
-               SELECT bot, channel, conversation, service_url, turn_id, action, id, activity FROM dead_letters \
+    let sql = "INSERT INTO outbox (sequence, bot, channel, conversation, service_url, turn_id, action, id, activity) \
+               SELECT ?, bot, channel, conversation, service_url, turn_id, action, id, activity FROM dead_letters \
                WHERE bot = ? AND sequence = ?";
-    run(connection, sql, params![bot, sequence])?;
+    run(connection, sql, params![bounds.next_sequence(), bot, sequence])?;
     run(connection, "DELETE FROM dead_letters WHERE bot = ? AND sequence = ?", params![bot, sequence])?;
     Ok(Some(conversation))
 }

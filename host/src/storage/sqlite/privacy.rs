@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::{SqliteStorage, broadcasts, channel_column, columns, failed, run};
+use super::cache::Cache;
+use super::{SqliteStorage, Undo, broadcasts, channel_column, columns, failed, run};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::storage::privacy::{Forgotten, Privacy};
 use crate::storage::{STARTS_MAX, StorageError};
@@ -17,8 +18,6 @@ const TABLES: &[(&str, &str)] = &[
     ("frames", "frames"),
     ("outbox", "undelivered"),
     ("dead_letters", "dead_letters"),
-    ("ids", "ids"),
-    ("marks", "answers"),
     ("notifications", "notifications"),
     ("contact_users", "users"),
     ("contacts", "references"),
@@ -34,10 +33,14 @@ impl Privacy for SqliteStorage {
         let (cache, of) = (self.cache.clone(), key.clone());
         let follow = move |_: &mut Forgotten| {
             cache.values.clear();
+            cache.stacks.clear();
             cache.outbox.forget(&of);
+            cache.ids.forget(&of);
+            cache.marks.forget(&of);
         };
-        let forget = move |connection: &Connection| forget_conversation(connection, &key);
-        let forgotten = self.writer.write_then(forget, follow).await;
+        let known = self.cache.clone();
+        let forget = move |connection: &Connection| forget_conversation(connection, &known, &key);
+        let forgotten = self.writer.write_then(Undo::Itself, forget, follow).await;
         self.met.forget(conversation);
         if let Ok(forgotten) = &forgotten {
             self.outbox_rows.fetch_sub(forgotten.0.get("undelivered").copied().unwrap_or(0), Ordering::Relaxed);
@@ -47,9 +50,9 @@ impl Privacy for SqliteStorage {
 
     async fn forget_member(&self, conversation: &ConversationKey, user: &str) -> Result<Forgotten, StorageError> {
         let (key, user) = (conversation.clone(), user.to_owned());
-        let cache = self.cache.clone();
-        let forget = move |connection: &Connection| forget_member(connection, &key, &user);
-        let forgotten = self.writer.write_then(forget, move |_| cache.values.clear()).await;
+        let (cache, known) = (self.cache.clone(), self.cache.clone());
+        let forget = move |connection: &Connection| forget_member(connection, &known, &key, &user);
+        let forgotten = self.writer.write_then(Undo::Itself, forget, move |_| cache.values.clear()).await;
         self.met.forget(conversation);
         forgotten
     }
@@ -69,7 +72,7 @@ impl Privacy for SqliteStorage {
             forgotten.add("broadcasts", broadcasts::forget_user(connection, &bot, &channel, &user)?);
             Ok(forgotten)
         };
-        self.writer.write_then(forget, move |_| cache.values.clear()).await
+        self.writer.write_then(Undo::Itself, forget, move |_| cache.values.clear()).await
     }
 
     async fn conversations_of(
@@ -92,7 +95,11 @@ impl Privacy for SqliteStorage {
     }
 }
 
-fn forget_conversation(connection: &Connection, key: &ConversationKey) -> Result<Forgotten, StorageError> {
+fn forget_conversation(
+    connection: &Connection,
+    cache: &Cache,
+    key: &ConversationKey,
+) -> Result<Forgotten, StorageError> {
     let (bot, channel, conversation) = columns(key);
     let of = params![bot, channel, conversation];
     let mut forgotten = Forgotten::default();
@@ -101,6 +108,8 @@ fn forget_conversation(connection: &Connection, key: &ConversationKey) -> Result
         let sql = format!("DELETE FROM {table} WHERE bot = ? AND channel = ? AND conversation = ?");
         forgotten.add(what, run(connection, &sql, of)?);
     }
+    forgotten.add("ids", of_conversation(connection, "DELETE FROM ids WHERE", key, cache.ids.of(key))?);
+    forgotten.add("answers", of_conversation(connection, "DELETE FROM marks WHERE", key, cache.marks.of(key))?);
     for namespace in namespaces(connection, bot)? {
         let sql = "DELETE FROM state WHERE bot = ? AND namespace = ? AND scope IN ('conversation', 'private') \
                    AND channel = ? AND conversation = ?";
@@ -111,7 +120,12 @@ fn forget_conversation(connection: &Connection, key: &ConversationKey) -> Result
     Ok(forgotten)
 }
 
-fn forget_member(connection: &Connection, key: &ConversationKey, user: &str) -> Result<Forgotten, StorageError> {
+fn forget_member(
+    connection: &Connection,
+    cache: &Cache,
+    key: &ConversationKey,
+    user: &str,
+) -> Result<Forgotten, StorageError> {
     let (bot, channel, conversation) = columns(key);
     let of = params![bot, channel, conversation, user];
     let mut forgotten = Forgotten::default();
@@ -142,10 +156,26 @@ fn forget_member(connection: &Connection, key: &ConversationKey, user: &str) -> 
                WHERE bot = ? AND channel = ? AND conversation = ? AND user = ?";
     run(connection, sql, of)?;
     // A redelivery is still known as one, but gets no text any more.
-    let sql =
-        "UPDATE marks SET answer = NULL WHERE bot = ? AND channel = ? AND conversation = ? AND answer IS NOT NULL";
-    forgotten.add("answers", run(connection, sql, params![bot, channel, conversation])?);
+    let sql = "UPDATE marks SET answer = NULL WHERE answer IS NOT NULL AND";
+    forgotten.add("answers", of_conversation(connection, sql, key, cache.marks.of(key))?);
     Ok(forgotten)
+}
+
+/// Runs a statement for each row of a conversation in a table without an index of conversations. None: not all are known yet.
+fn of_conversation(
+    connection: &Connection,
+    sql: &str,
+    key: &ConversationKey,
+    numbers: Option<Vec<i64>>,
+) -> Result<usize, StorageError> {
+    let (bot, channel, conversation) = columns(key);
+    let sql = format!("{sql} bot = ? AND channel = ? AND conversation = ?");
+    let Some(numbers) = numbers else { return run(connection, &sql, params![bot, channel, conversation]) };
+    let (sql, mut changed) = (format!("{sql} AND number = ?"), 0);
+    for number in numbers {
+        changed += run(connection, &sql, params![bot, channel, conversation, number])?;
+    }
+    Ok(changed)
 }
 
 /// The namespaces of a bot's state, each found by one step through the index.

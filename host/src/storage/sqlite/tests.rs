@@ -250,6 +250,99 @@ fn a_damaged_file_is_left_as_it_is_with_its_log() {
 }
 
 #[tokio::test]
+async fn ids_of_an_earlier_start_are_known_before_and_after_they_are_learnt() {
+    let (folder, one, other) = (Folder::new(), conversation("c"), conversation("other"));
+    {
+        let storage = folder.open();
+        storage.commit(commit(&one, vec![send("tt-1"), send("tt-2")])).await.unwrap();
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        storage.note_delivery(&row, Delivery::Done { channel_id: "c1".into() }).await.unwrap();
+    }
+    let storage = folder.open();
+    let known = async || {
+        assert_eq!(storage.channel_id(&one, "tt-1").await.unwrap().as_deref(), Some("c1"));
+        assert_eq!(storage.host_id(&one, "c1").await.unwrap().as_deref(), Some("tt-1"));
+        assert_eq!(storage.channel_id(&one, "tt-2").await.unwrap().as_deref(), Some(""), "not delivered yet");
+        assert_eq!(storage.channel_id(&other, "tt-1").await.unwrap(), None);
+        assert_eq!(storage.channel_id(&one, "tt-3").await.unwrap(), None);
+        assert_eq!(storage.host_id(&other, "c1").await.unwrap(), None);
+    };
+    known().await;
+    let learnt = async {
+        while storage.cache.ids.of_channel(&one, "new") != Found::Nowhere {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), learnt).await.unwrap();
+    known().await;
+    let forgotten = storage.forget_conversation(&one).await.unwrap();
+    assert_eq!(forgotten.0.get("ids"), Some(&1), "{forgotten:?}");
+    for id in ["tt-1", "tt-2"] {
+        assert_eq!(storage.channel_id(&one, id).await.unwrap(), None, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn work_that_fails_half_way_leaves_nothing_behind() {
+    let (folder, one) = (Folder::new(), conversation("c"));
+    let storage = folder.open();
+    for undo in [Undo::Itself, Undo::Transaction] {
+        let work = |connection: &Connection| -> Result<(), StorageError> {
+            run(connection, "INSERT INTO stacks VALUES ('bot', 'local', 'c', '[]')", [])?;
+            Err(StorageError::Unavailable(anyhow::anyhow!("half-way")))
+        };
+        let failure = storage.writer.write_then(undo, work, |_| ()).await.unwrap_err();
+        assert!(failure.to_string().contains("half-way"), "{undo:?}: {failure}");
+        let left: u64 = storage
+            .read("count", |connection| connection.query_row("SELECT count(*) FROM stacks", [], |row| row.get(0)))
+            .unwrap();
+        assert_eq!(left, 0, "{undo:?}");
+        storage.commit(commit(&one, vec![send(&format!("tt-{undo:?}"))])).await.unwrap();
+    }
+    assert_eq!(storage.outbox_depth().await.unwrap(), 2);
+}
+
+#[test]
+fn an_index_finds_what_is_in_the_file_and_what_was_written_meanwhile() {
+    let (index, one) = (index::Index::new(2), conversation("c"));
+    index.insert(&one, "written", 7);
+    assert_eq!(index.find(&one, "written"), Found::At(7));
+    assert_eq!((index.find(&one, "read"), index.of(&one)), (Found::Unknown, None));
+    let mut learning = index.learn();
+    for (key, number) in [("read", 1), ("read", 2), ("written", 3)] {
+        learning.row(&one, key, number);
+    }
+    learning.end();
+    assert_eq!(index.find(&one, "read"), Found::At(2), "the newest");
+    assert_eq!(index.find(&one, "written"), Found::At(7));
+    assert_eq!(index.find(&conversation("other"), "read"), Found::Nowhere);
+    // As many as the table keeps are known always, twice as many at most.
+    for number in 8..12 {
+        index.insert(&one, &number.to_string(), number);
+    }
+    assert_eq!(index.find(&one, "read"), Found::Nowhere);
+    let mut known = index.of(&one).unwrap();
+    known.sort_unstable();
+    assert_eq!(known, [9, 10, 11]);
+    index.forget(&one);
+    assert_eq!((index.find(&one, "11"), index.of(&one)), (Found::Nowhere, Some(Vec::new())));
+}
+
+/// The outbox may be empty at a start, and a dead letter keeps the number that it had there.
+#[tokio::test]
+async fn no_number_of_a_dead_letter_is_given_again() {
+    let (folder, one) = (Folder::new(), conversation("c"));
+    for number in 1..=3 {
+        let storage = folder.open();
+        storage.commit(commit(&one, vec![send(&format!("tt-{number}"))])).await.unwrap();
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        storage.note_delivery(&row, Delivery::Dead { why: "refused".to_owned(), gone: false }).await.unwrap();
+        let letters = storage.dead_letters("bot").await.unwrap();
+        assert_eq!(letters.len(), number, "{letters:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_file_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();
@@ -303,7 +396,7 @@ async fn marks_of_an_earlier_start_are_known_before_and_after_they_are_learnt() 
     let storage = folder.open();
     assert!(matches!(storage.accept(&mark("before")).await.unwrap(), Accepted::Duplicate(_)));
     let learnt = async {
-        while !storage.cache.marks.lacks(&mark("new")) {
+        while storage.cache.marks.find(&mark("new")) != Found::Nowhere {
             tokio::task::yield_now().await;
         }
     };
