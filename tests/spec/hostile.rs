@@ -172,6 +172,13 @@ async fn what_is_still_staged_is_edited_in_place() {
     assert_eq!(provoke(&host, "unsend").await.0, ["stays"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_id_is_longer_than_those_of_channels() {
+    let Some(host) = start("").await else { return };
+    fails(&host, &format!("edit-id {}", "x".repeat(1025)), "guest-fault", "longer than 1024 bytes").await;
+    fails(&host, &format!("unsend-id {}", "x".repeat(1025)), "guest-fault", "longer than 1024 bytes").await;
+}
+
 /// What is remembered of a turn is little, whatever a guest puts where a word is expected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_level_is_one_of_five_words() {

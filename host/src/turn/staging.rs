@@ -14,7 +14,7 @@ use super::proactive::{self, removes_the_bot};
 use super::stack::Stack;
 use super::state::{StagedState, Written, user_of};
 use super::transcript::Said;
-use crate::activity::{Activity, DeliveryMode, Object};
+use crate::activity::{Activity, DeliveryMode, ID_BYTES_MAX, Object};
 use crate::plugin::{Fault, Limits, Plugin};
 use crate::storage::notifications::{End, ProactiveChanges, Reference};
 use crate::storage::{Answer, Fence, OutboxAction, StateValue, StorageError, TurnCommit};
@@ -505,6 +505,10 @@ impl Staging {
     async fn known(&self, id: &str) -> Result<Arc<str>, Fault> {
         if id.is_empty() {
             return Err(Fault::invalid("the id is empty"));
+        }
+        // It is stored, and goes into a URL: no channel has a longer one.
+        if id.len() > ID_BYTES_MAX {
+            return Err(Fault::invalid(format!("the id is longer than {ID_BYTES_MAX} bytes")));
         }
         if id.starts_with("tt-") {
             match self.turn.services.storage.channel_id(&self.turn.inbound.key, id).await {
