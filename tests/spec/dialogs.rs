@@ -269,6 +269,44 @@ async fn in_a_group_the_user_who_was_asked_answers() {
         .await;
 }
 
+/// Whoever calls for help amid somebody else's dialog does not become the one who was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_group_a_question_that_comes_again_is_still_for_whom_it_was() {
+    let Some(host) = start("settings.routes = [{ name = 'help', pattern = 'help' }]").await else { return };
+    let said = |user: &str, text: &str| {
+        let mut activity = message(text);
+        activity["from"]["id"] = user.into();
+        activity["conversation"]["isGroup"] = true.into();
+        activity
+    };
+    let asks = json!([ask("where to?"), { "kind": "wait" }]);
+    host.bot("bot")
+        .sends(said("ann", &begin(&asks)))
+        .replies("where to?")
+        .sends(said("bob", "help"))
+        .replies("route:help help")
+        .replies("heard: help")
+        .replies("script reprompt null")
+        .sends(said("bob", "Oslo"))
+        .replies("heard: Oslo")
+        .sends(said("ann", "Rome"))
+        .replies("script continue \"Rome\"")
+        .await;
+    let prompt = json!([{ "kind": "prompt", "quiet": true, "data": { "kind": "text", "prompt": "name?" } }]);
+    host.bot("bot")
+        .sends(said("ann", &begin(&prompt)))
+        .replies("name?")
+        .sends(said("bob", "help"))
+        .replies("route:help help")
+        .replies("heard: help")
+        .replies("name?")
+        .sends(said("bob", "Bob"))
+        .replies("heard: Bob")
+        .sends(said("ann", "Ann"))
+        .replies(r#"script resume {"from":"prompt","reason":"completed","result":"Ann"}"#)
+        .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flush_sends_before_the_dialog_goes_on() {
     let Some(host) = start("").await else { return };

@@ -235,9 +235,9 @@ impl Turn {
                 let activities = data.get("activities").cloned().unwrap_or(Value::Null);
                 let activities = serde_json::from_value::<Option<Vec<String>>>(activities)
                     .map_err(|_| self.refused(&frame, Fault::invalid("`activities` of step `wait` must be strings")))?;
-                self.wait(id, Status::Waiting { activities: activities.unwrap_or_default() })
+                self.wait(id, event, Status::Waiting { activities: activities.unwrap_or_default() })
             }
-            "prompt" => self.begin_prompt(&frame, data).await,
+            "prompt" => self.begin_prompt(&frame, event, data).await,
             "call" => {
                 let child = self.child(&frame, &data)?;
                 self.set_status(id, Status::Child)?;
@@ -328,8 +328,9 @@ impl Turn {
         Ok(())
     }
 
-    /// The frame waits for the user who is asked: in a group, nobody else answers.
-    fn wait(&mut self, id: &str, status: Status) -> Result<(), TurnError> {
+    /// The frame waits for the user who is asked: in a group, nobody else answers. A question that comes again is for whom
+    /// it was, whoever interrupted it.
+    fn wait(&mut self, id: &str, event: &str, status: Status) -> Result<(), TurnError> {
         let activity = &self.activity;
         let conversation = activity.object().get("conversation");
         let is_group = conversation.and_then(|group| group.get("isGroup")).and_then(Value::as_bool) == Some(true);
@@ -337,7 +338,7 @@ impl Turn {
         let asked = (is_group && !user.is_empty() && user != activity.account("recipient")).then(|| user.into());
         if let Some(frame) = self.frame_mut(id)? {
             frame.status = status;
-            if asked.is_some() {
+            if asked.is_some() && event != "reprompt" {
                 frame.asked = asked;
             }
         }

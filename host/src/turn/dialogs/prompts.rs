@@ -18,14 +18,19 @@ use crate::turn::{Turn, TurnError};
 const CONFIRM_ATTEMPTS_MAX: u32 = 3;
 
 impl Turn {
-    /// Begins the prompt that a step asks for.
-    pub(super) async fn begin_prompt(&mut self, frame: &Frame, definition: Value) -> Result<(), TurnError> {
+    /// Begins the prompt that the step asks for which answered an event.
+    pub(super) async fn begin_prompt(
+        &mut self,
+        frame: &Frame,
+        event: &str,
+        definition: Value,
+    ) -> Result<(), TurnError> {
         if let Err(why) = Prompt::parse(&definition) {
             return Err(self.refused(frame, Fault::invalid(format!("`{}`: prompt: {why}", frame.dialog))));
         }
         self.count_question(frame)?;
         self.ask(&definition, 0).await?;
-        self.wait(&frame.id, Status::Prompt { definition, attempt: 0 })
+        self.wait(&frame.id, event, Status::Prompt { definition, attempt: 0 })
     }
 
     /// Sends the question of a prompt, or the one for another attempt.
@@ -158,7 +163,7 @@ impl Turn {
         frames.pop_if(|top| matches!(top.status, Status::Confirm { .. }));
         frames.push(frame);
         self.ask(&definition, 0).await?;
-        self.wait(&id, status)
+        self.wait(&id, "begin", status)
     }
 
     /// Drops the question whether a route may interrupt where the dialog below gets its answer: in a group, whoever
