@@ -113,7 +113,8 @@ pub struct Runtime {
     /// `instances-wait-ms`, default 4,000: how long a turn waits for its instances before it answers 503. Below
     /// `server.acknowledge-ms`, so that the channel learns that the activity was not taken.
     pub instances_wait: Duration,
-    /// `workers`, default one per core: threads that run guests.
+    /// `workers`, default one per core: threads that run guests. Beside them there is one fewer, but one at least, of lower
+    /// priority, for guests that compute for longer than 10 ms.
     pub workers: usize,
     /// `component-bytes-max`, default 64 MiB. Larger components are refused.
     pub component_bytes_max: u64,

@@ -19,6 +19,8 @@ const SWAPS_PER_ROUND: usize = 40;
 const ROUND_MS: u64 = 4000;
 const CONVERSATIONS: usize = 50;
 const SWAPS_FOR_MEMORY: usize = 200;
+/// The allocator keeps more and more at first, and no more after about so many.
+const SWAPS_BEFORE: usize = 2_000;
 /// A leaked generation would be several hundred KiB for each swap.
 const GROWTH_MAX_KIB: f64 = 2048.0;
 
@@ -153,6 +155,12 @@ fn add(sum: &mut Outcome, more: Outcome) {
 
 /// Swaps again and again while memory is watched.
 async fn memory(server: &mut Server, generations: &[Bytes], report: &mut Report) -> anyhow::Result<()> {
+    let first = server.resident_kib()?;
+    for turn in 0..SWAPS_BEFORE {
+        deploy(server, &generations[turn % GENERATIONS]).await?;
+    }
+    let grown_before = server.resident_kib()? - first;
+    report.note(format!("resident memory grew by {grown_before} KiB over {SWAPS_BEFORE} swaps before these"));
     let mut resident = Vec::new();
     let mut users = Connection::new(server.public);
     for turn in 0..SWAPS_FOR_MEMORY {

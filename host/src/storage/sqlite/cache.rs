@@ -1,7 +1,9 @@
 //! What this process, the only one with the file, need not ask it: where marks and ids are, whether an activity is kept,
-//! what a scope or a stack holds, and what the oldest undelivered rows are. Each part may say that it does not know; then the file is asked.
+//! what a scope or a stack holds, and what the oldest undelivered rows are. Each part may say that it does not know; then the
+//! file is asked.
 //!
-//! Parts that follow the file are changed by the writer's thread after each transaction, in the order of the file.
+//! Parts that follow the file are changed by the writer's thread, in the order of the file: after the transaction, but for
+//! marks and ids, which are compared with the file whenever they are found.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
