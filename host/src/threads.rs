@@ -108,7 +108,7 @@ impl Guests {
         Self { quick: runtime.clone(), slow: runtime }
     }
 
-    /// Runs a task, at first among the quick ones. It goes where [`go`] sends it.
+    /// Runs a task, at first among the quick ones. It goes where `go` sends it.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.run_at(Pace::Quick, Box::pin(task));
     }
