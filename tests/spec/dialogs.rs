@@ -4,17 +4,17 @@ use serde_json::{Value, json};
 
 use crate::support::{Config, Host, message};
 
-const ERROR: &str = "Sorry, something went wrong on my side. Please try again.";
+pub(super) const ERROR: &str = "Sorry, something went wrong on my side. Please try again.";
 const FAILED: &str = "Sorry, I cannot go on with this. I have stopped it; you can start again.";
 const RESET: &str = "Sorry, I have been updated and lost my place. Please start again.";
 const GRANTS: &str = "grants = { state = ['user'], dialogs = true }";
 
-async fn start(more: &str) -> Option<Host> {
+pub(super) async fn start(more: &str) -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", &format!("{GRANTS}\n{more}"))).await
 }
 
 /// The command that begins a dialog with these steps.
-fn begin(steps: &Value) -> String {
+pub(super) fn begin(steps: &Value) -> String {
     format!("begin script {}", json!({ "steps": steps }))
 }
 
@@ -25,6 +25,11 @@ fn wait() -> Value {
 /// A question and the wait for its answer.
 fn ask(question: &str) -> Value {
     json!({ "kind": "wait", "quiet": true, "say": question })
+}
+
+/// The command that begins a dialog with one prompt, and then says what came of it.
+pub(super) fn prompt(definition: &Value) -> String {
+    begin(&json!([{ "kind": "prompt", "quiet": true, "data": definition }, { "kind": "done" }]))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -370,158 +375,6 @@ async fn a_dialog_whose_plugin_is_gone_is_reset() {
     assert_eq!(host.post("bot", &next).await.replies()[0]["text"], "heard: hello");
 }
 
-/// The command that begins a dialog with one prompt, and then says what came of it.
-fn prompt(definition: &Value) -> String {
-    begin(&json!([{ "kind": "prompt", "quiet": true, "data": definition }, { "kind": "done" }]))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_prompt_asks_until_the_answer_fits_and_resumes_the_dialog() {
-    let Some(host) = start("").await else { return };
-    let number = json!({ "kind": "number", "prompt": "How many?", "retry": "A number, please.", "min": 1, "max": 9 });
-    host.bot("bot")
-        .says(&prompt(&number))
-        .replies("How many?")
-        .says("many")
-        .replies("A number, please.")
-        .says("twelve")
-        .replies("A number, please.")
-        .says("seven of them")
-        .replies(r#"script resume {"from":"prompt","reason":"completed","result":7}"#)
-        .says("over")
-        .replies("heard: over")
-        .await;
-    for (definition, answer, result) in [
-        (json!({ "kind": "text", "prompt": "?" }), " Ann ", json!("Ann")),
-        (json!({ "kind": "confirm", "prompt": "?", "style": "none" }), "sure", json!(true)),
-        (json!({ "kind": "date-time", "prompt": "?" }), "2027-01-02", json!({ "type": "date", "value": "2027-01-02" })),
-    ] {
-        let resumed = json!({ "from": "prompt", "reason": "completed", "result": result });
-        host.bot("bot")
-            .says(&prompt(&definition))
-            .replies("?")
-            .says(answer)
-            .replies(&format!("script resume {resumed}"))
-            .await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_choice_is_made_by_button_word_or_place_and_in_the_locale_of_the_answer() {
-    let Some(host) = start("").await else { return };
-    let colour =
-        json!({ "kind": "choice", "prompt": "Which?", "choices": ["red", { "value": "green", "synonyms": ["grün"] }] });
-    let in_german = |text: &str| {
-        let mut activity = message(text);
-        activity["locale"] = "de-DE".into();
-        activity
-    };
-    let mut button = message("");
-    button["value"] = "green".into();
-    // The locale changes between the question and the answer.
-    for answer in [button, message("the second"), message("2"), in_german("das zweite"), in_german("grün")] {
-        host.bot("bot")
-            .says(&prompt(&colour))
-            .replies("Which? (1) red or (2) green")
-            .sends(answer)
-            .replies_with("green", |reply| reply["text"].as_str().unwrap().contains(r#""value":"green","index":1"#))
-            .await;
-    }
-}
-
-/// The buttons are French, and then the user's client speaks English; the words of both are understood.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_button_keeps_its_meaning_when_the_locale_changes_midway() {
-    let Some(host) = start("").await else { return };
-    let says = |text: &str, locale: &str| {
-        let mut activity = message(text);
-        activity["locale"] = locale.into();
-        activity
-    };
-    for (answer, result) in [(says("Oui", "en-GB"), true), (says("nope", "en-GB"), false), (says("2", "fr-FR"), false)]
-    {
-        host.bot("bot")
-            .sends(says(&prompt(&json!({ "kind": "confirm", "prompt": "Ça va ?" })), "fr-FR"))
-            .replies("Ça va ? (1) Oui ou (2) Non")
-            .sends(answer)
-            .replies(&format!(r#"script resume {{"from":"prompt","reason":"completed","result":{result}}}"#))
-            .await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_prompt_takes_attachments_and_is_deaf_to_what_is_no_message() {
-    let Some(host) = start("").await else { return };
-    let mut photo = message("");
-    photo["attachments"] = json!([{ "contentType": "image/png", "contentUrl": "https://example.org/a.png" }]);
-    let mut typing = message("");
-    typing["type"] = "typing".into();
-    host.bot("bot")
-        .says(&prompt(&json!({ "kind": "attachment", "prompt": "A photo?", "content-types": ["image/*"] })))
-        .replies("A photo?")
-        .sends(typing)
-        .says("I have none")
-        .replies("A photo?")
-        .sends(photo)
-        .replies_with("the photo", |reply| reply["text"].as_str().unwrap().contains("https://example.org/a.png"))
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_prompt_fails_when_its_attempts_are_used_up() {
-    let Some(host) = start("").await else { return };
-    host.bot("bot")
-        .says(&prompt(&json!({ "kind": "number", "prompt": "How many?", "attempts": 2 })))
-        .replies("How many?")
-        .says("some")
-        .replies("How many?")
-        .says("some more")
-        .replies(r#"script resume {"from":"prompt","reason":"failed"}"#)
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_guest_validates_what_the_host_recognized() {
-    let Some(host) = start("").await else { return };
-    host.bot("bot")
-        .says(&prompt(&json!({ "kind": "number", "prompt": "An even number?", "validator": "even" })))
-        .replies("An even number?")
-        .says("three")
-        .replies("3 is odd, said \"even\"")
-        .says("four")
-        .replies(r#"script resume {"from":"prompt","reason":"completed","result":4}"#)
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_prompt_is_asked_again() {
-    let Some(host) = start("settings.routes = [{ name = 'help', pattern = 'help' }]").await else { return };
-    host.bot("bot")
-        .says(&prompt(&json!({ "kind": "number", "prompt": "How many?" })))
-        .replies("How many?")
-        .says("help")
-        .replies("route:help help")
-        .replies("heard: help")
-        .replies("How many?")
-        .says("2")
-        .replies(r#"script resume {"from":"prompt","reason":"completed","result":2}"#)
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn broken_prompts_are_refused_by_name() {
-    let Some(host) = start("").await else { return };
-    for (definition, says) in [
-        (json!({ "kind": "choice", "prompt": "?" }), "`choices` is missing or empty"),
-        (json!({ "kind": "text", "pattern": "(" }), "`pattern` is not usable"),
-        (json!({ "kind": "poem" }), "`kind` is `poem`"),
-        (json!(null), "the prompt is no object"),
-    ] {
-        host.bot("bot").says(&prompt(&definition)).replies(ERROR).says("on").replies("heard: on").await;
-        host.logged(says).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_of_more_than_2000_characters_matches_no_route() {
     let Some(host) = start("settings.routes = [{ name = 'all', pattern = 'é+' }]").await else { return };
@@ -681,28 +534,6 @@ async fn a_held_dialog_that_was_to_go_on_by_itself_leaves_messages_to_the_handle
         let said = host.post("bot", &crate::support::expecting_replies(next)).await.replies();
         assert_eq!(said[0]["text"], "heard: on");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn prompts_count_as_what_their_plugin_sends() {
-    let Some(host) = start("limits.sends-per-turn = 1\nlimits.bytes-per-send = '1 KiB'").await else { return };
-    let prompt = |text: &str| json!({ "kind": "prompt", "quiet": true, "data": { "kind": "text", "prompt": text } });
-    let mut second = prompt("one too many");
-    second["say"] = "first".into();
-    let mut long = prompt("one");
-    long["pad"] = 1024.into();
-    host.bot("bot")
-        .says(&begin(&json!([second])))
-        .replies(ERROR)
-        .says(&begin(&json!([prompt("one")])))
-        .replies("one")
-        .says("answered")
-        .replies("script resume {\"from\":\"prompt\",\"reason\":\"completed\",\"result\":\"answered\"}")
-        .says(&begin(&json!([long])))
-        .replies(ERROR)
-        .await;
-    let log = host.logged("bytes-per-send (1024)").await;
-    assert!(log.contains("guest-fault"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

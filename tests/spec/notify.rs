@@ -3,53 +3,53 @@
 use serde_json::{Value, json};
 
 use crate::support::conversation::Answer;
-use crate::support::{Behaviour, Config, Connector, Host, within};
+use crate::support::{Config, Connector, Host, within};
 
-const GRANTS: &str = "grants = { state = ['conversation', 'user'], dialogs = true, conversations = true }";
+pub(super) const GRANTS: &str = "grants = { state = ['conversation', 'user'], dialogs = true, conversations = true }";
 
-async fn start() -> Option<Host> {
+pub(super) async fn start() -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", GRANTS)).await
 }
 
 /// A message in the conversation `c` of the user `ann`, answered through the connector.
-fn said(connector: &Connector, text: &str) -> Value {
+pub(super) fn said(connector: &Connector, text: &str) -> Value {
     let mut activity = connector.message(text);
     activity["conversation"]["id"] = "c".into();
     activity["from"]["id"] = "ann".into();
     activity
 }
 
-async fn say(host: &Host, connector: &Connector, text: &str) {
+pub(super) async fn say(host: &Host, connector: &Connector, text: &str) {
     assert_eq!(host.post("bot", &said(connector, text)).await.status, 200);
 }
 
 /// What the connector got so far, once it is so many.
-async fn texts(connector: &Connector, count: usize) -> Vec<String> {
+pub(super) async fn texts(connector: &Connector, count: usize) -> Vec<String> {
     connector.calls(count).await.iter().map(|call| call.text().to_owned()).collect()
 }
 
-async fn notify(host: &Host, body: &Value) -> Answer {
+pub(super) async fn notify(host: &Host, body: &Value) -> Answer {
     host.admin("POST", "/v1/bots/bot/notifications", body.to_string().into_bytes()).await
 }
 
-fn to_c(mode: &str, content: &Value) -> Value {
+pub(super) fn to_c(mode: &str, content: &Value) -> Value {
     let mut body = content.clone();
     body["target"] = json!({ "channel": "test", "conversation": "c" });
     body["mode"] = mode.into();
     body
 }
 
-fn text(text: &str) -> Value {
+pub(super) fn text(text: &str) -> Value {
     json!({ "activity": { "type": "message", "text": text } })
 }
 
 /// A dialog of the scripted plugin that asks a question and is done with the answer.
-fn asks(question: &str) -> Value {
+pub(super) fn asks(question: &str) -> Value {
     let steps = json!([{ "kind": "wait", "quiet": true, "say": question }, { "kind": "done" }]);
     json!({ "dialog": { "plugin": "scripted", "id": "script" }, "options": { "steps": steps } })
 }
 
-fn begin(question: &str) -> String {
+pub(super) fn begin(question: &str) -> String {
     format!("begin script {}", asks(question)["options"])
 }
 
@@ -145,82 +145,6 @@ async fn an_event_reaches_the_handlers() {
     let event = json!({ "event": { "name": "price", "value": { "then": "get conversation k" } } });
     assert_eq!(notify(&host, &to_c("now", &event)).await.status, 200);
     assert_eq!(texts(&connector, 3).await, ["heard: hi", "notify price", "none"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_user_is_met_where_they_were_heard_last() {
-    let Some(host) = start().await else { return };
-    let connector = Connector::start().await;
-    for conversation in ["c1", "c2"] {
-        let mut activity = said(&connector, "hi");
-        activity["conversation"]["id"] = conversation.into();
-        assert_eq!(host.post("bot", &activity).await.status, 200);
-    }
-    let mut body = text("for Ann");
-    body["target"] = json!({ "channel": "test", "user": "ann" });
-    assert_eq!(notify(&host, &body).await.status, 200);
-    let call = connector.calls(3).await[2].clone();
-    assert_eq!(call.path, "/v3/conversations/c2/activities");
-    assert_eq!(
-        (&call.body["recipient"]["id"], &call.body["replyToId"]),
-        (&json!("ann"), &Value::Null),
-        "{:#}",
-        call.body
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_the_conversations_that_a_bot_has_met_are_reached() {
-    let config = Config::new().bot("bot", &[]).plugin("bot", "scripted", GRANTS);
-    let Some(host) = Host::start(config.bot("other", &[]).plugin("other", "scripted", GRANTS)).await else { return };
-    let connector = Connector::start().await;
-    let unknown = notify(&host, &to_c("now", &text("hello?"))).await;
-    assert_eq!((unknown.status, &unknown.json()["error"]["code"]), (404, &json!("UnknownConversation")));
-    say(&host, &connector, "hi").await;
-    let foreign = host.admin("POST", "/v1/bots/other/notifications", to_c("now", &text("x")).to_string().into_bytes());
-    assert_eq!(foreign.await.status, 404, "another bot's conversation");
-    for wrong in [
-        json!({}),
-        json!({ "target": { "channel": "test" } }),
-        to_c("soon", &text("x")),
-        to_c("now", &json!({})),
-        to_c("now", &json!({ "activity": 1 })),
-        to_c("interrupt", &json!({ "dialog": "script" })),
-    ] {
-        assert_eq!(notify(&host, &wrong).await.status, 400, "{wrong}");
-    }
-    // The bot is removed: the conversation is forgotten, with what it was owed.
-    let mut later = to_c("now", &text("too late"));
-    later["at"] = "2999-01-01T00:00:00Z".into();
-    assert_eq!(notify(&host, &later).await.status, 202);
-    let mut removed = said(&connector, "");
-    removed["type"] = "conversationUpdate".into();
-    removed["membersRemoved"] = json!([{ "id": "bot" }]);
-    assert_eq!(host.post("bot", &removed).await.status, 200);
-    assert_eq!(notify(&host, &to_c("now", &text("hello?"))).await.status, 404);
-    assert_eq!(host.admin("GET", "/v1/bots/bot/notifications", Vec::new()).await.json(), json!([]));
-}
-
-/// The stored address counts, and a conversation that the channel does not know any more is remembered as gone.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_conversation_that_is_gone_is_not_asked_again_until_it_speaks() {
-    let Some(host) = start().await else { return };
-    let connector = Connector::start().await;
-    say(&host, &connector, "hi").await;
-    connector.calls(1).await;
-    connector.plan(Behaviour::Status(404));
-    let gone = notify(&host, &to_c("now", &text("one"))).await;
-    assert_eq!((gone.status, &gone.json()["error"]["code"]), (410, &json!("ConversationGone")), "{}", gone.text);
-    let again = notify(&host, &to_c("now", &text("two"))).await;
-    assert_eq!(again.status, 410);
-    assert_eq!(connector.calls(2).await.len(), 2, "the channel was not asked again");
-    let listed = host.admin("GET", "/v1/bots/bot/references", Vec::new()).await.json();
-    assert!(listed[0]["gone"].is_string(), "{listed:#}");
-    say(&host, &connector, "back").await;
-    assert_eq!(notify(&host, &to_c("now", &text("three"))).await.status, 200);
-    let path = "/v1/bots/bot/references?channel=test&conversation=c";
-    assert_eq!(host.admin("DELETE", path, Vec::new()).await.status, 200);
-    assert_eq!(notify(&host, &to_c("now", &text("four"))).await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -392,69 +316,6 @@ async fn no_more_than_a_thousand_wait_in_a_conversation() {
     assert!(refused.text.contains("notifications-waiting"), "{}", refused.text);
 }
 
-/// In a group each user who was heard is met, and a new name of the group is nobody's message.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_user_of_a_group_can_be_told() {
-    let Some(host) = start().await else { return };
-    let connector = Connector::start().await;
-    let mut ben = said(&connector, "hi");
-    ben["from"]["id"] = "ben".into();
-    say(&host, &connector, "hi").await;
-    assert_eq!(host.post("bot", &ben).await.status, 200);
-    let mut renamed = said(&connector, "");
-    (renamed["type"], renamed["topicName"]) = ("conversationUpdate".into(), "new".into());
-    assert_eq!(host.post("bot", &renamed).await.status, 200);
-    for user in ["ann", "ben"] {
-        let mut body = text(&format!("to {user}"));
-        (body["target"], body["mode"]) = (json!({ "channel": "test", "user": user }), "now".into());
-        assert_eq!(notify(&host, &body).await.status, 200);
-    }
-    assert_eq!(texts(&connector, 5).await[3..], ["to ann", "to ben"]);
-    let listed = host.admin("GET", "/v1/bots/bot/references?channel=test&user=ann", Vec::new()).await.json();
-    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["user"]), (1, &json!("ben")), "heard last: {listed:#}");
-    assert_eq!(host.admin("GET", "/v1/bots/bot/references?user=zoe", Vec::new()).await.json(), json!([]));
-}
-
-/// A bot that was removed and added again within a minute is met again; an upgrade of its app removes nothing.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bot_that_is_added_again_is_met_again() {
-    let config = Config::new().set("storage.path", "'store'").bot("bot", &[]).plugin("bot", "scripted", GRANTS);
-    let Some(host) = Host::start(config).await else { return };
-    let connector = Connector::start().await;
-    let installation = async |action: &str| {
-        let mut update = said(&connector, "");
-        (update["type"], update["action"]) = ("installationUpdate".into(), action.into());
-        assert_eq!(host.post("bot", &update).await.status, 200);
-    };
-    say(&host, &connector, "hi").await;
-    installation("remove-upgrade").await;
-    assert_eq!(notify(&host, &to_c("now", &text("one"))).await.status, 200);
-    installation("remove").await;
-    assert_eq!(notify(&host, &to_c("now", &text("two"))).await.status, 404);
-    say(&host, &connector, "back").await;
-    assert_eq!(notify(&host, &to_c("now", &text("three"))).await.status, 200);
-}
-
-/// An activity that names an address where nothing may go does not take the place of the one that is stored.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_url_that_turns_evil_is_not_kept() {
-    let Some(host) = start().await else { return };
-    let connector = Connector::start().await;
-    say(&host, &connector, "hi").await;
-    for evil in ["https://evil.example/", "http://user:pass@127.0.0.1/", "ftp://127.0.0.1/", &host.url("/")] {
-        let mut activity = said(&connector, "");
-        (activity["type"], activity["serviceUrl"]) = ("typing".into(), evil.into());
-        assert_eq!(host.post("bot", &activity).await.status, 200, "{evil}");
-    }
-    let listed = host.admin("GET", "/v1/bots/bot/references", Vec::new()).await.json();
-    assert_eq!(listed[0]["service_url"], connector.service_url());
-    assert_eq!(notify(&host, &to_c("now", &text("still here"))).await.status, 200);
-    let moved = Connector::start().await;
-    say(&host, &moved, "from elsewhere").await;
-    assert_eq!(notify(&host, &to_c("now", &text("followed"))).await.status, 200);
-    assert_eq!(moved.calls(2).await[1].text(), "followed");
-}
-
 /// The plugin whose dialog asks is swapped while something waits for its answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_a_dialog_comes_after_a_swap_too() {
@@ -504,7 +365,7 @@ async fn what_is_asked_during_shutdown_waits_for_the_next_start() {
 }
 
 /// Waits until a notification has ended, and returns how.
-async fn ended(host: &Host, id: &str) -> String {
+pub(super) async fn ended(host: &Host, id: &str) -> String {
     for _ in 0..20_000 {
         let known = host.admin("GET", &format!("/v1/bots/bot/notifications/{id}"), Vec::new()).await.json();
         if known["status"] != "queued" {
@@ -630,132 +491,6 @@ async fn what_is_cancelled_in_the_queue_is_not_delivered() {
     assert_eq!(texts(&connector, 3).await, ["heard: hi", "heard: slow", "heard: after"]);
 }
 
-/// A new conversation is asked of the channel through which the user was heard, and kept like one that the user opened.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_new_conversation_with_a_known_user() {
-    let Some(host) = start().await else { return };
-    let connector = Connector::start().await;
-    let mut first = said(&connector, "hi");
-    first["conversation"]["tenantId"] = "t".into();
-    assert_eq!(host.post("bot", &first).await.status, 200);
-    connector.calls(1).await;
-    let mut body = text("just us");
-    body["target"] = json!({ "channel": "test", "user": "ann", "new": true });
-    let answer = notify(&host, &body).await;
-    assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("delivered")), "{}", answer.text);
-    let calls = connector.calls(3).await;
-    assert_eq!((calls[1].method.as_str(), calls[1].path.as_str()), ("POST", "/v3/conversations"));
-    let asked = &calls[1].body;
-    assert_eq!(
-        (&asked["isGroup"], &asked["members"][0]["id"], &asked["tenantId"]),
-        (&json!(false), &json!("ann"), &json!("t"))
-    );
-    assert_eq!((&asked["bot"], &asked["channelData"]["tenant"]["id"]), (&first["recipient"], &json!("t")));
-    assert_eq!((calls[2].path.as_str(), calls[2].text()), ("/v3/conversations/channel-2/activities", "just us"));
-    assert_eq!(
-        (&calls[2].body["conversation"]["id"], &calls[2].body["recipient"]["id"]),
-        (&json!("channel-2"), &json!("ann"))
-    );
-    // It is where the user was met last now.
-    body["target"] = json!({ "channel": "test", "user": "ann" });
-    assert_eq!(notify(&host, &body).await.status, 200);
-    assert_eq!(connector.calls(4).await[3].path, "/v3/conversations/channel-2/activities");
-    // A dialog begins there, and goes on there.
-    let mut dialog = asks("Sell?");
-    dialog["target"] = json!({ "channel": "test", "user": "ann", "new": true });
-    assert_eq!(notify(&host, &dialog).await.status, 200);
-    let mut yes = said(&connector, "yes");
-    yes["conversation"]["id"] = "channel-5".into();
-    assert_eq!(host.post("bot", &yes).await.status, 200);
-    assert_eq!(texts(&connector, 7).await[5..], ["Sell?", "script continue \"yes\""]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_conversation_that_the_channel_does_not_open() {
-    let Some(host) = start().await else { return };
-    let connector = Connector::start().await;
-    say(&host, &connector, "hi").await;
-    connector.calls(1).await;
-    let mut body = text("just us");
-    body["target"] = json!({ "channel": "test", "user": "ann", "new": true });
-    for (behaviour, status, code) in [
-        (Behaviour::Status(403), 410, "ConversationGone"),
-        (Behaviour::Status(400), 502, "DeliveryFailed"),
-        (Behaviour::Status(500), 502, "DeliveryFailed"),
-        (Behaviour::Garbage, 502, "DeliveryFailed"),
-        (Behaviour::TakeWithoutId, 502, "DeliveryFailed"),
-        (Behaviour::Throttle(7), 429, "Throttled"),
-    ] {
-        connector.plan(behaviour.clone());
-        let answer = notify(&host, &body).await;
-        assert_eq!((answer.status, &answer.json()["error"]["code"]), (status, &json!(code)), "{behaviour:?}");
-    }
-    for (target, status) in [
-        (json!({ "channel": "test", "user": "nobody", "new": true }), 404),
-        (json!({ "channel": "test", "conversation": "c", "new": true }), 400),
-        (json!({ "channel": "test", "user": "ann", "now": true }), 400),
-    ] {
-        body["target"] = target;
-        assert_eq!(notify(&host, &body).await.status, status, "{body}");
-    }
-    assert_eq!(connector.calls_now().len(), 7, "nothing was said");
-    let met = host.admin("GET", "/v1/bots/bot/references", Vec::new()).await.json();
-    assert_eq!(met.as_array().unwrap().len(), 1, "{met:#}");
-    // The host's own channel waits for its users.
-    host.bot("bot").says("hi").replies("heard: hi").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_key_opens_one_conversation() {
-    let Some(host) = start().await else { return };
-    let connector = Connector::start().await;
-    say(&host, &connector, "hi").await;
-    connector.calls(1).await;
-    let mut body = text("once");
-    body["target"] = json!({ "channel": "test", "user": "ann", "new": true });
-    let send = async || {
-        let headers = [("idempotency-key", "k")];
-        host.admin_with("POST", "/v1/bots/bot/notifications", &headers, body.to_string().into_bytes()).await
-    };
-    let at_once = futures_util::future::join_all((0..4).map(|_| send())).await;
-    assert!(at_once.iter().all(|answer| matches!(answer.status, 200 | 202 | 409)), "{:?}", at_once[0].text);
-    assert!(at_once.iter().any(|answer| answer.status == 200));
-    assert_eq!(send().await.status, 200);
-    let opened = connector.calls_now().iter().filter(|call| call.path == "/v3/conversations").count();
-    assert_eq!((opened, texts(&connector, 3).await.iter().filter(|text| **text == "once").count()), (1, 1));
-}
-
-/// A caller who was told that there is no room asks again with the same key, and then it is delivered.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_found_no_room_is_not_taken_for_known() {
-    let config = Config::new().set("server.turns-queued-per-conversation-max", "1").bot("bot", &[]);
-    let Some(mut host) = Host::start(config.plugin("bot", "scripted", GRANTS)).await else { return };
-    let connector = Connector::start().await;
-    let go_on = host.stall_at("commit:2").await;
-    say(&host, &connector, "hi").await;
-    let (slow, first, second) = (said(&connector, "slow"), to_c("now", &text("first")), to_c("now", &text("second")));
-    let with_key = async || {
-        let key = [("idempotency-key", "k")];
-        host.admin_with("POST", "/v1/bots/bot/notifications", &key, second.to_string().into_bytes()).await
-    };
-    let full = async {
-        host.logged("the store stalls").await;
-        let refused = async {
-            host.turns_queued(2).await;
-            let refused = with_key().await;
-            std::fs::write(&go_on, "").unwrap();
-            refused
-        };
-        tokio::join!(notify(&host, &first), refused).1
-    };
-    let (_, refused) = tokio::join!(host.post("bot", &slow), full);
-    assert_eq!((refused.status, &refused.json()["error"]["code"]), (429, &json!("Throttled")), "{}", refused.text);
-    assert_eq!(texts(&connector, 3).await, ["heard: hi", "heard: slow", "first"]);
-    let again = with_key().await;
-    assert_eq!((again.status, &again.json()["status"]), (200, &json!("delivered")), "{}", again.text);
-    assert_eq!(texts(&connector, 4).await.last().unwrap(), "second");
-}
-
 /// What waited for a dialog begins once it can, also where no turn comes that would begin it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_begin_when_its_dialog_ended_begins_later() {
@@ -795,35 +530,4 @@ async fn what_is_held_ends_when_it_expires() {
     assert_eq!(ended(&host, &id).await, "expired");
     say(&host, &connector, "Oslo").await;
     assert_eq!(texts(&connector, 2).await, ["where to?", "script continue \"Oslo\""]);
-}
-
-/// What was asked for before does not ask the channel either.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_waited_leaves_a_conversation_alone_that_is_gone() {
-    let Some(host) = start().await else { return };
-    let connector = Connector::start().await;
-    say(&host, &connector, "hi").await;
-    connector.calls(1).await;
-    connector.plan(Behaviour::Status(400));
-    assert_eq!(notify(&host, &to_c("now", &text("dead"))).await.status, 502);
-    assert_eq!(host.admin("POST", "/v1/bots/bot/disable", Vec::new()).await.status, 200);
-    let waits = notify(&host, &to_c("now", &text("later"))).await;
-    assert_eq!(waits.status, 202, "{}", waits.text);
-    connector.plan(Behaviour::Status(404));
-    let letters = host.admin("GET", "/v1/bots/bot/dead-letters", Vec::new()).await.json();
-    let retry = format!("/v1/bots/bot/dead-letters/{}/retry", letters[0]["sequence"]);
-    assert_eq!(host.admin("POST", &retry, Vec::new()).await.status, 200);
-    let is_gone = async || {
-        let listed = host.admin("GET", "/v1/bots/bot/references", Vec::new()).await.json();
-        listed[0]["gone"].is_string()
-    };
-    let mut looks = 0;
-    while !is_gone().await {
-        looks += 1;
-        assert!(looks < 2_000, "the conversation is never gone");
-    }
-    assert_eq!(host.admin("POST", "/v1/bots/bot/enable", Vec::new()).await.status, 200);
-    let id = waits.json()["id"].as_str().unwrap().to_owned();
-    assert_eq!(ended(&host, &id).await, "failed");
-    assert_eq!(connector.calls(3).await.len(), 3);
 }
