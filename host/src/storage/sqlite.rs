@@ -5,6 +5,7 @@
 
 mod broadcasts;
 mod cache;
+mod columns;
 mod commit;
 mod file;
 mod index;
@@ -22,10 +23,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
 use self::cache::{Cache, Oldest, UNDELIVERED};
+use self::columns::{ROW, channel_column, channel_of, columns, conversation_of, place, row_of, scope_columns};
 use self::commit::Written;
 use self::file::StoreFile;
 use self::index::Found;
@@ -36,9 +38,9 @@ use super::memory::Leases;
 use super::met::Met;
 use super::{
     Accepted, Answer, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxAction, OutboxRow, Owner,
-    RedeliveryKey, STARTS_MAX, ScopeOwner, StateScope, StateValue, Storage, StorageError, TurnCommit,
+    RedeliveryKey, STARTS_MAX, StateScope, StateValue, Storage, StorageError, TurnCommit,
 };
-use crate::activity::{ChannelInstance, ConversationKey, Object};
+use crate::activity::{ConversationKey, Object};
 use crate::config::{self, Durability};
 
 /// The durable store.
@@ -515,63 +517,6 @@ fn leftovers(connection: &Connection) -> rusqlite::Result<Leftovers> {
         given_up: given_up.collect::<Result<_, _>>()?,
         outbox: rows.collect::<Result<_, _>>()?,
     })
-}
-
-/// The columns that `row_of` reads, first in a query.
-const ROW: &str = "sequence, service_url, turn_id, action, id, activity";
-
-fn row_of(row: &Row<'_>, conversation: ConversationKey) -> rusqlite::Result<OutboxRow> {
-    let (action, id): (String, Arc<str>) = (row.get(3)?, row.get(4)?);
-    let activity = || -> rusqlite::Result<Object> {
-        let text: String = row.get(5)?;
-        serde_json::from_str(&text)
-            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(error)))
-    };
-    let action = match action.as_str() {
-        "send" => OutboxAction::Send { host_id: id, activity: activity()? },
-        "update" => OutboxAction::Update { target: id, activity: activity()? },
-        _ => OutboxAction::Delete { target: id },
-    };
-    Ok(OutboxRow { sequence: row.get(0)?, conversation, service_url: row.get(1)?, turn_id: row.get(2)?, action })
-}
-
-/// Bot, channel and conversation as columns.
-fn columns(key: &ConversationKey) -> (&str, String, &str) {
-    (&key.bot, channel_column(&key.channel), &key.conversation)
-}
-
-fn channel_column(channel: &ChannelInstance) -> String {
-    match channel {
-        ChannelInstance::Wire(id) => format!("wire:{id}"),
-        ChannelInstance::LocalDirectLine => "local".to_owned(),
-    }
-}
-
-fn channel_of(column: &str) -> ChannelInstance {
-    match column.strip_prefix("wire:") {
-        Some(id) => ChannelInstance::Wire(id.into()),
-        None => ChannelInstance::LocalDirectLine,
-    }
-}
-
-/// Reads the first three columns.
-fn conversation_of(row: &Row<'_>) -> rusqlite::Result<ConversationKey> {
-    Ok(ConversationKey { bot: row.get(0)?, channel: channel_of(&row.get::<_, String>(1)?), conversation: row.get(2)? })
-}
-
-/// A number of a caller as SQLite has them: beyond the greatest there is nothing.
-fn place(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Scope, channel, conversation and user as columns; what a scope does not have is empty.
-fn scope_columns(owner: &ScopeOwner) -> (&'static str, String, &str, &str) {
-    match owner {
-        ScopeOwner::Bot => ("bot", String::new(), "", ""),
-        ScopeOwner::Conversation(channel, conversation) => ("conversation", channel_column(channel), conversation, ""),
-        ScopeOwner::User(channel, user) => ("user", channel_column(channel), "", user),
-        ScopeOwner::Private(channel, conversation, user) => ("private", channel_column(channel), conversation, user),
-    }
 }
 
 /// Runs one statement and returns the number of rows that it changed.

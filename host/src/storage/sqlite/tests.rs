@@ -8,7 +8,7 @@ use super::super::conformance::{answer, commit, conforms, mark, send};
 use super::*;
 use crate::channel::testing::{conversation, object, settings};
 use crate::storage::privacy::Privacy;
-use crate::storage::{Expected, StateWrite, StoredStack};
+use crate::storage::{Expected, ScopeOwner, StateWrite, StoredStack};
 
 struct Folder(TempDir);
 
