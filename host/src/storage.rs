@@ -293,6 +293,16 @@ pub enum Delivery {
     },
 }
 
+impl Delivery {
+    /// The channel's id, empty where there is none.
+    pub(crate) fn channel_id(&self) -> Arc<str> {
+        match self {
+            Self::Done { channel_id } => channel_id.clone(),
+            Self::Dead { .. } => "".into(),
+        }
+    }
+}
+
 /// A row that could not be delivered, kept for the operator.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {

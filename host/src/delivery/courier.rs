@@ -94,8 +94,20 @@ impl Courier {
         for _ in 0..rows {
             let claimed = stored("claim_outbox", || self.storage.claim_outbox(conversation)).await;
             let Some(row) = claimed.flatten() else { return };
-            let delivery = self.deliver(&row).await;
+            let (delivery, how) = self.deliver(&row).await;
+            telemetry::delivery_ended(&conversation.bot, how);
             stored("note_delivery", || self.storage.note_delivery(&row, delivery.clone())).await;
+            if let Delivery::Dead { why, .. } = &delivery {
+                tracing::warn!(
+                    bot = %conversation.bot,
+                    channel = %conversation.channel,
+                    conversation = %conversation.conversation,
+                    turn = %row.turn_id,
+                    outcome = how,
+                    why,
+                    "not delivered, kept as a dead letter"
+                );
+            }
             let outcome = match delivery {
                 Delivery::Done { .. } => Outcome::Delivered,
                 Delivery::Dead { gone: true, .. } => Outcome::Gone,
@@ -109,30 +121,20 @@ impl Courier {
         }
     }
 
-    async fn deliver(&self, row: &OutboxRow) -> Delivery {
+    /// Returns what became of a row, also as metrics and logs call it.
+    async fn deliver(&self, row: &OutboxRow) -> (Delivery, &'static str) {
         let to = Address { conversation: row.conversation.clone(), service_url: row.service_url.clone() };
-        let (outcome, why, gone) = match self.call_of(row).await {
-            Ok(call) => match self.persist(&to, &call).await {
-                Ok(channel_id) => {
-                    self.delivered.fetch_add(1, Ordering::Relaxed);
-                    telemetry::delivery_ended(&row.conversation.bot, "delivered");
-                    return Delivery::Done { channel_id };
-                }
-                Err(error) => (outcome_of(&error), error.to_string(), is_gone(row, &error)),
-            },
-            Err(why) => ("refused", why, false),
+        let call = match self.call_of(row).await {
+            Ok(call) => call,
+            Err(why) => return (Delivery::Dead { why, gone: false }, "refused"),
         };
-        telemetry::delivery_ended(&row.conversation.bot, outcome);
-        tracing::warn!(
-            bot = %row.conversation.bot,
-            channel = %row.conversation.channel,
-            conversation = %row.conversation.conversation,
-            turn = %row.turn_id,
-            outcome,
-            why,
-            "not delivered, kept as a dead letter"
-        );
-        Delivery::Dead { why, gone }
+        match self.persist(&to, &call).await {
+            Ok(channel_id) => {
+                self.delivered.fetch_add(1, Ordering::Relaxed);
+                (Delivery::Done { channel_id }, "delivered")
+            }
+            Err(error) => (Delivery::Dead { why: error.to_string(), gone: is_gone(row, &error) }, outcome_of(&error)),
+        }
     }
 
     /// Sends what has no row. What could not be sent is lost, and said so.

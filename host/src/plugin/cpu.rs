@@ -17,6 +17,8 @@ pub(super) struct Meter {
     used_ns: AtomicU64,
     /// Thread time at the start of the poll that is going on.
     poll_start_ns: AtomicU64,
+    /// What was used when the call that is going on began.
+    call_start_ns: AtomicU64,
     /// Time that others used within these polls: hooks that ran while the guest was suspended in `send`.
     forgiven_ns: AtomicU64,
 }
@@ -45,8 +47,14 @@ impl Meter {
         Duration::from_nanos(used.saturating_sub(self.forgiven_ns.load(Ordering::Relaxed)))
     }
 
-    /// Runs a guest. Whenever it waits, and when it ends, it gives its permit back.
+    /// The same, of the call that is going on.
+    pub(super) fn used_by_call(&self) -> Duration {
+        self.used_within_poll().saturating_sub(Duration::from_nanos(self.call_start_ns.load(Ordering::Relaxed)))
+    }
+
+    /// Runs a call of a guest. Whenever it waits, and when it ends, it gives its permit back.
     pub(super) async fn measure<T>(&self, lane: &SlowLane, future: impl Future<Output = T>) -> T {
+        self.call_start_ns.store(nanoseconds(self.used()), Ordering::Relaxed);
         let mut future = pin!(future);
         poll_fn(|context| {
             let start = thread_time_ns();

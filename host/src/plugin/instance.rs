@@ -162,12 +162,13 @@ fn store(runtime: &Runtime, plugin: &Arc<Plugin>, turn_id: &Arc<str>, cpu_used: 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is wasmtime's")]
 fn on_tick(context: StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDeadline> {
     let state = context.data();
-    let used = state.meter.used_within_poll();
-    if used >= state.plugin.limits.cpu {
-        return Err(Stopped::CpuBudget.into());
-    }
-    if used < TICK {
+    let limit = state.plugin.limits.cpu;
+    // A tick may come at any moment: a call that needs next to nothing is not stopped by what earlier calls used up.
+    if state.meter.used_by_call() < TICK.min(limit) {
         return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+    }
+    if state.meter.used_within_poll() >= limit {
+        return Err(Stopped::CpuBudget.into());
     }
     state.plugin.was_slow.store(true, Ordering::Relaxed);
     let slow = state.slow.clone();

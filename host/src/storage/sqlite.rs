@@ -298,11 +298,19 @@ impl Storage for SqliteStorage {
             }
             drop(taken_over);
             let is_kept = known.kept.has(&commit.turn_id);
-            commit::write(connection, commit, &known, &bounds, outbox_rows.load(Ordering::Relaxed), is_kept)
+            commit::write(connection, commit, &known.marks, &bounds, outbox_rows.load(Ordering::Relaxed), is_kept)
         };
         let follow = move |written: &mut Written| {
             if let Some(turn_id) = written.ended_kept.take() {
                 cache.kept.forget(&turn_id);
+            }
+            if let Some((key, number)) = written.mark.take() {
+                cache.marks.insert(&key, number);
+            }
+            for (row, _) in &written.rows {
+                if let OutboxAction::Send { host_id, .. } = &row.action {
+                    cache.ids.insert(&row.conversation, host_id, "", UNDELIVERED);
+                }
             }
             if let Some((conversation, stack)) = written.stack.take() {
                 cache.stacks.change(&conversation, |known| *known = stack);
@@ -348,27 +356,31 @@ impl Storage for SqliteStorage {
     }
 
     async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
-        let (row, bounds, cache) = (for_note(row, &delivery), self.bounds.clone(), self.cache.clone());
-        let known = cache.clone();
+        let (row, bounds) = (for_note(row, &delivery), self.bounds.clone());
+        let (cache, known) = (self.cache.clone(), self.cache.clone());
         let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
         let has_broadcasts = self.has_broadcasts.load(Ordering::Relaxed);
-        let (conversation, sequence) = (row.conversation.clone(), row.sequence);
         let undo = if has_transcripts || has_broadcasts { Undo::Itself } else { Undo::Transaction };
-        let noted = self.writer.write_along(undo, move |connection| {
+        let (noted, to) = (row.clone(), delivery.channel_id());
+        let work = move |connection: &Connection| {
             let ended = commit::end_row(connection, &row, &delivery, &known.ids, &bounds)?;
-            if ended && has_broadcasts {
+            if ended.was_in_file && has_broadcasts {
                 broadcasts::note_row(connection, &row, &delivery)?;
             }
             if let (true, true, OutboxAction::Send { host_id, .. }, Delivery::Done { channel_id }) =
-                (ended, has_transcripts, &row.action, &delivery)
+                (ended.was_in_file, has_transcripts, &row.action, &delivery)
             {
                 transcripts::note_id(connection, host_id, channel_id)?;
             }
             Ok(ended)
-        });
-        let ended = noted.await?;
-        cache.outbox.ended(&conversation, sequence, ended);
-        if ended {
+        };
+        let follow = move |ended: &mut commit::Ended| {
+            if let (Some(number), OutboxAction::Send { host_id, .. }) = (ended.id, &noted.action) {
+                cache.ids.insert(&noted.conversation, host_id, &to, number);
+            }
+            cache.outbox.ended(&noted.conversation, noted.sequence, ended.was_in_file);
+        };
+        if self.writer.write_along(undo, work, follow).await?.was_in_file {
             self.outbox_rows.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())
@@ -381,14 +393,18 @@ impl Storage for SqliteStorage {
         channel_id: &Arc<str>,
     ) -> Result<(), StorageError> {
         let (conversation, host_id, channel_id) = (conversation.clone(), host_id.clone(), channel_id.clone());
-        let (cache, ids_max) = (self.cache.clone(), self.bounds.ids_max);
+        let (cache, known, ids_max) = (self.cache.clone(), self.cache.clone(), self.bounds.ids_max);
         let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
-        self.writer
-            .write(move |connection| {
-                commit::map_id(connection, &conversation, &host_id, &channel_id, &cache.ids, ids_max)?;
-                if has_transcripts { transcripts::note_id(connection, &host_id, &channel_id) } else { Ok(()) }
-            })
-            .await
+        let (key, host, to) = (conversation.clone(), host_id.clone(), channel_id.clone());
+        let work = move |connection: &Connection| {
+            let number = commit::map_id(connection, &conversation, &host_id, &channel_id, &known.ids, ids_max)?;
+            if has_transcripts {
+                transcripts::note_id(connection, &host_id, &channel_id)?;
+            }
+            Ok(number)
+        };
+        let follow = move |number: &mut i64| cache.ids.insert(&key, &host, &to, *number);
+        self.writer.write_then(Undo::Itself, work, follow).await.map(drop)
     }
 
     async fn channel_id(
@@ -396,15 +412,9 @@ impl Storage for SqliteStorage {
         conversation: &ConversationKey,
         host_id: &str,
     ) -> Result<Option<Arc<str>>, StorageError> {
-        let find = || match self.cache.ids.of_host(conversation, host_id) {
+        match self.cache.ids.of_host(conversation, host_id) {
             Found::At(UNDELIVERED) => Ok(Some("".into())),
             found => self.read("channel_id", |connection| commit::channel_id(connection, conversation, host_id, found)),
-        };
-        let before = self.cache.ids.of_host(conversation, host_id);
-        match find()? {
-            // Its row was written between the two looks.
-            None if self.cache.ids.of_host(conversation, host_id) != before => find(),
-            known => Ok(known),
         }
     }
 

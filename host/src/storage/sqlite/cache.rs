@@ -2,8 +2,7 @@
 //! what a scope or a stack holds, and what the oldest undelivered rows are. Each part may say that it does not know; then the
 //! file is asked.
 //!
-//! Parts that follow the file are changed by the writer's thread, in the order of the file: after the transaction, but for
-//! marks and ids, which are compared with the file whenever they are found.
+//! Parts that follow the file are changed by the writer's thread after each transaction, in the order of the file.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
@@ -12,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use super::conversation_of;
-use super::index::{Found, Index};
+use super::index::{Found, Index, Of};
 use crate::activity::ConversationKey;
 use crate::storage::{OutboxRow, RedeliveryKey, StateScope, StateValue, StateWrite};
 
@@ -38,8 +37,8 @@ impl Marks {
         self.0.insert(&key.conversation, &(&key.kind, &key.id, &key.body), number);
     }
 
-    /// The numbers of a conversation's marks; none where not all are known yet.
-    pub(super) fn of(&self, conversation: &ConversationKey) -> Option<Vec<i64>> {
+    /// A conversation's marks; none where not all are known yet.
+    pub(super) fn of(&self, conversation: &ConversationKey) -> Option<Of> {
         self.0.of(conversation)
     }
 
@@ -88,8 +87,8 @@ impl Ids {
         }
     }
 
-    /// The numbers of a conversation's ids; none where not all are known yet.
-    pub(super) fn of(&self, conversation: &ConversationKey) -> Option<Vec<i64>> {
+    /// A conversation's ids; none where not all are known yet.
+    pub(super) fn of(&self, conversation: &ConversationKey) -> Option<Of> {
         self.by_host.of(conversation)
     }
 

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::cache::{Cache, Ids, Marks, UNDELIVERED};
+use super::cache::{Ids, Marks, UNDELIVERED};
 use super::index::Found;
 use super::{
     Bounds, Undo, broadcasts, columns, conversation_of, failed, notifications, run, scope_columns, transcripts,
@@ -26,6 +26,16 @@ pub(super) struct Written {
     pub(super) stack: Option<(ConversationKey, Option<Arc<str>>)>,
     /// The turn, where its activity was kept.
     pub(super) ended_kept: Option<Arc<str>>,
+    /// The mark and its number, where it is new.
+    pub(super) mark: Option<(RedeliveryKey, i64)>,
+}
+
+/// What noting a delivery left in the file.
+pub(super) struct Ended {
+    /// Whether the row was there.
+    pub(super) was_in_file: bool,
+    /// Where its id is now.
+    pub(super) id: Option<i64>,
 }
 
 /// What a failure of [`write`] undoes: the first write of state may be refused before anything changed.
@@ -38,7 +48,7 @@ pub(super) fn undo(commit: &TurnCommit) -> Undo {
 pub(super) fn write(
     connection: &Connection,
     commit: TurnCommit,
-    cache: &Cache,
+    marks: &Marks,
     bounds: &Bounds,
     outbox_rows: usize,
     is_kept: bool,
@@ -56,15 +66,13 @@ pub(super) fn write(
     if let Some(stack) = &commit.stack {
         set_stack(connection, &commit.conversation, stack.as_ref())?;
     }
-    if let Some((key, answer)) = &commit.mark {
-        set_mark(connection, key, answer, &cache.marks, bounds.marks_max)?;
-    }
+    let number = match &commit.mark {
+        Some((key, answer)) => set_mark(connection, key, answer, marks, bounds.marks_max)?,
+        None => None,
+    };
     let mut places = Vec::with_capacity(sends);
     for action in &commit.outbox {
         places.push(push(connection, &commit, action, bounds)?);
-        if let OutboxAction::Send { host_id, .. } = action {
-            cache.ids.insert(&commit.conversation, host_id, "", UNDELIVERED);
-        }
     }
     notifications::change(connection, &commit.conversation, &commit.proactive)?;
     transcripts::append(connection, &commit.conversation, &commit.transcript)?;
@@ -72,14 +80,15 @@ pub(super) fn write(
     if is_kept {
         forget_kept(connection, &commit.turn_id)?;
     }
-    let TurnCommit { conversation, service_url, turn_id, outbox, writes, stack, .. } = commit;
+    let TurnCommit { conversation, service_url, turn_id, outbox, writes, stack, mark, .. } = commit;
+    let mark = mark.zip(number).map(|((key, _), number)| (key, number));
     let rows = outbox.into_iter().zip(places).map(|(action, (sequence, bytes))| {
         let (conversation, service_url, turn_id) = (conversation.clone(), service_url.clone(), turn_id.clone());
         (OutboxRow { sequence, conversation, service_url, turn_id, action }, bytes)
     });
     let rows = rows.collect();
     let stack = stack.map(|stack| (conversation, stack.map(|stack| stack.text)));
-    Ok(Written { rows, writes, stack, ended_kept: is_kept.then_some(turn_id) })
+    Ok(Written { rows, writes, stack, ended_kept: is_kept.then_some(turn_id), mark })
 }
 
 pub(super) fn forget_kept(connection: &Connection, turn_id: &str) -> Result<(), StorageError> {
@@ -149,13 +158,14 @@ fn body(key: &RedeliveryKey) -> &[u8] {
     key.body.as_ref().map_or(&[], |body| body.as_slice())
 }
 
+/// Returns the number of a new mark.
 fn set_mark(
     connection: &Connection,
     key: &RedeliveryKey,
     answer: &Answer,
     marks: &Marks,
     marks_max: usize,
-) -> Result<(), StorageError> {
+) -> Result<Option<i64>, StorageError> {
     let (bot, channel, conversation) = columns(&key.conversation);
     let columns: &[&dyn ToSql] = params![bot, channel, conversation, key.kind, key.id, body(key)];
     let values: &[&dyn ToSql] = params![answer.status, answer.body];
@@ -170,21 +180,22 @@ fn set_mark(
         Found::Nowhere => 0,
     };
     if updated > 0 {
-        return Ok(());
+        return Ok(None);
     }
     let sql = "INSERT INTO marks (bot, channel, conversation, kind, id, body, status, answer) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     run(connection, sql, &*[columns, values].concat())?;
-    marks.insert(key, connection.last_insert_rowid());
-    forget_oldest(connection, "marks", marks_max)
+    let number = connection.last_insert_rowid();
+    forget_oldest(connection, "marks", number, marks_max)?;
+    Ok(Some(number))
 }
 
 /// Which mark is a key's.
 const MARK: &str = "bot = ? AND channel = ? AND conversation = ? AND kind = ? AND id = ? AND body = ?";
 
 /// Keeps the newest entries of a table that numbers them: at least `max`, and a hundredth more until it looks again.
-fn forget_oldest(connection: &Connection, table: &str, max: usize) -> Result<(), StorageError> {
-    let (newest, max) = (connection.last_insert_rowid(), i64::try_from(max).unwrap_or(i64::MAX));
+fn forget_oldest(connection: &Connection, table: &str, newest: i64, max: usize) -> Result<(), StorageError> {
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
     if newest % (max / 100).max(1) != 0 {
         return Ok(());
     }
@@ -272,7 +283,7 @@ pub(super) fn host_id(
     find(connection, sql, params![bot, channel, conversation, channel_id], found, |row| row.get(0))
 }
 
-/// Keeps which id the channel gave, or that it has given none.
+/// Keeps which id the channel gave, or that it has given none. Returns where.
 pub(super) fn map_id(
     connection: &Connection,
     key: &ConversationKey,
@@ -280,7 +291,7 @@ pub(super) fn map_id(
     channel_id: &str,
     ids: &Ids,
     ids_max: usize,
-) -> Result<(), StorageError> {
+) -> Result<i64, StorageError> {
     let (bot, channel, conversation) = columns(key);
     let columns: &[&dyn ToSql] = params![bot, channel, conversation, host_id];
     let value: &[&dyn ToSql] = params![channel_id];
@@ -301,37 +312,36 @@ pub(super) fn map_id(
         }
     };
     if let Some(number) = number {
-        ids.insert(key, host_id, channel_id, number);
-        return Ok(());
+        return Ok(number);
     }
     let sql = "INSERT INTO ids (bot, channel, conversation, host_id, channel_id) VALUES (?, ?, ?, ?, ?)";
     run(connection, sql, &*[columns, value].concat())?;
-    ids.insert(key, host_id, channel_id, connection.last_insert_rowid());
-    forget_oldest(connection, "ids", ids_max)
+    let number = connection.last_insert_rowid();
+    forget_oldest(connection, "ids", number, ids_max)?;
+    Ok(number)
 }
 
-/// Ends a claimed row; false if it was ended before.
+/// Ends a claimed row, unless it was ended before.
 pub(super) fn end_row(
     connection: &Connection,
     row: &OutboxRow,
     delivery: &Delivery,
     ids: &Ids,
     bounds: &Bounds,
-) -> Result<bool, StorageError> {
+) -> Result<Ended, StorageError> {
     if run(connection, "DELETE FROM outbox WHERE sequence = ?", params![row.sequence])? == 0 {
-        return Ok(false);
+        return Ok(Ended { was_in_file: false, id: None });
     }
-    if let OutboxAction::Send { host_id, .. } = &row.action {
-        let channel_id = match delivery {
-            Delivery::Done { channel_id } => channel_id,
-            Delivery::Dead { .. } => "",
-        };
-        map_id(connection, &row.conversation, host_id, channel_id, ids, bounds.ids_max)?;
-    }
+    let id = match &row.action {
+        OutboxAction::Send { host_id, .. } => {
+            Some(map_id(connection, &row.conversation, host_id, &delivery.channel_id(), ids, bounds.ids_max)?)
+        }
+        OutboxAction::Update { .. } | OutboxAction::Delete { .. } => None,
+    };
     if let Delivery::Dead { why, .. } = delivery {
         bury(connection, row, why, bounds.dead_letters_max)?;
     }
-    Ok(true)
+    Ok(Ended { was_in_file: true, id })
 }
 
 fn bury(connection: &Connection, row: &OutboxRow, why: &str, max: usize) -> Result<(), StorageError> {

@@ -27,6 +27,16 @@ struct Places {
     new: HashMap<u64, Place>,
     /// As many as the table keeps, all older than those of `new`.
     old: HashMap<u64, Place>,
+    /// The greatest number that was in here.
+    newest: i64,
+}
+
+/// The rows of a conversation.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Of {
+    pub(super) numbers: Vec<i64>,
+    /// Rows with greater numbers were written by the transaction that is going on, and are not known yet.
+    pub(super) newest: i64,
 }
 
 #[derive(Clone, Copy)]
@@ -62,7 +72,7 @@ impl Index {
         }
     }
 
-    /// Notes where a row is. Called by the writer before the transaction ends: should it be undone, no row is found there.
+    /// Notes where a row is. Called by the writer after the transaction: a row that is in here can be read.
     pub(super) fn insert(&self, conversation: &ConversationKey, key: &(impl Hash + ?Sized), number: i64) {
         let (hash, conversation) = self.hash(conversation, key);
         let mut places = lock(&self.places);
@@ -70,20 +80,21 @@ impl Index {
             places.old = std::mem::take(&mut places.new);
         }
         places.new.insert(hash, Place { number, conversation });
+        places.newest = places.newest.max(number);
     }
 
     /// Starts to learn the rows of the file.
     pub(super) fn learn(&self) -> Learning<'_> {
-        Learning { index: self, old: HashMap::new() }
+        Learning { index: self, old: HashMap::new(), newest: 0 }
     }
 
-    /// The numbers of a conversation's rows; none where not all are known yet.
-    pub(super) fn of(&self, conversation: &ConversationKey) -> Option<Vec<i64>> {
+    /// The rows of a conversation; none where not all are known yet.
+    pub(super) fn of(&self, conversation: &ConversationKey) -> Option<Of> {
         let conversation = self.hasher.hash_one(conversation);
         let places = lock(&self.places);
         let all = places.old.values().chain(places.new.values());
         let numbers = all.filter(|place| place.conversation == conversation).map(|place| place.number);
-        places.complete.then(|| numbers.collect())
+        places.complete.then(|| Of { numbers: numbers.collect(), newest: places.newest })
     }
 
     /// A conversation has no rows any more.
@@ -104,17 +115,20 @@ impl Index {
 pub(super) struct Learning<'a> {
     index: &'a Index,
     old: HashMap<u64, Place>,
+    newest: i64,
 }
 
 impl Learning<'_> {
     pub(super) fn row(&mut self, conversation: &ConversationKey, key: &(impl Hash + ?Sized), number: i64) {
         let (hash, conversation) = self.index.hash(conversation, key);
         self.old.insert(hash, Place { number, conversation });
+        self.newest = self.newest.max(number);
     }
 
     /// That was all.
     pub(super) fn end(self) {
         let mut places = lock(&self.index.places);
         (places.old, places.complete) = (self.old, true);
+        places.newest = places.newest.max(self.newest);
     }
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::cache::Cache;
+use super::index::Of;
 use super::{SqliteStorage, Undo, broadcasts, channel_column, columns, failed, run};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::storage::privacy::{Forgotten, Privacy};
@@ -95,7 +96,7 @@ impl Privacy for SqliteStorage {
     }
 }
 
-fn forget_conversation(
+pub(super) fn forget_conversation(
     connection: &Connection,
     cache: &Cache,
     key: &ConversationKey,
@@ -166,12 +167,13 @@ fn of_conversation(
     connection: &Connection,
     sql: &str,
     key: &ConversationKey,
-    numbers: Option<Vec<i64>>,
+    rows: Option<Of>,
 ) -> Result<usize, StorageError> {
     let (bot, channel, conversation) = columns(key);
     let sql = format!("{sql} bot = ? AND channel = ? AND conversation = ?");
-    let Some(numbers) = numbers else { return run(connection, &sql, params![bot, channel, conversation]) };
-    let (sql, mut changed) = (format!("{sql} AND number = ?"), 0);
+    let Some(Of { numbers, newest }) = rows else { return run(connection, &sql, params![bot, channel, conversation]) };
+    let mut changed = run(connection, &format!("{sql} AND number > ?"), params![bot, channel, conversation, newest])?;
+    let sql = format!("{sql} AND number = ?");
     for number in numbers {
         changed += run(connection, &sql, params![bot, channel, conversation, number])?;
     }

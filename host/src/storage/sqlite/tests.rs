@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use futures_util::FutureExt;
 use tempfile::TempDir;
 
 use super::super::conformance::{answer, commit, conforms, mark, send};
@@ -302,6 +303,46 @@ async fn work_that_fails_half_way_leaves_nothing_behind() {
     assert_eq!(storage.outbox_depth().await.unwrap(), 2);
 }
 
+/// A turn may update what is just being noted as delivered.
+#[tokio::test]
+async fn an_id_is_known_while_its_delivery_is_noted() {
+    let (folder, one) = (Folder::new(), conversation("c"));
+    let storage = Arc::new(folder.open());
+    storage.commit(commit(&one, vec![send("tt-1")])).await.unwrap();
+    let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+    let (within, key) = (storage.clone(), one.clone());
+    let work = move |connection: &Connection| {
+        let done = Delivery::Done { channel_id: "c1".into() };
+        commit::end_row(connection, &row, &done, &within.cache.ids, &within.bounds)?;
+        within.channel_id(&key, "tt-1").now_or_never().unwrap()
+    };
+    let meanwhile = storage.writer.write(work).await.unwrap();
+    assert_eq!(meanwhile.as_deref(), Some(""));
+}
+
+/// What the transaction has written that forgets is forgotten too.
+#[tokio::test]
+async fn what_is_noted_while_it_is_forgotten_is_forgotten() {
+    let (folder, one) = (Folder::new(), conversation("c"));
+    let storage = Arc::new(folder.open());
+    storage.commit(commit(&one, vec![send("tt-1")])).await.unwrap();
+    let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+    let learnt = async {
+        while storage.cache.ids.of(&one).is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), learnt).await.unwrap();
+    let within = storage.clone();
+    let work = move |connection: &Connection| {
+        let done = Delivery::Done { channel_id: "c1".into() };
+        commit::end_row(connection, &row, &done, &within.cache.ids, &within.bounds)?;
+        privacy::forget_conversation(connection, &within.cache, &one)
+    };
+    let forgotten = storage.writer.write(work).await.unwrap();
+    assert_eq!(forgotten.0.get("ids"), Some(&1), "{forgotten:?}");
+}
+
 #[test]
 fn an_index_finds_what_is_in_the_file_and_what_was_written_meanwhile() {
     let (index, one) = (index::Index::new(2), conversation("c"));
@@ -322,10 +363,11 @@ fn an_index_finds_what_is_in_the_file_and_what_was_written_meanwhile() {
     }
     assert_eq!(index.find(&one, "read"), Found::Nowhere);
     let mut known = index.of(&one).unwrap();
-    known.sort_unstable();
-    assert_eq!(known, [9, 10, 11]);
+    known.numbers.sort_unstable();
+    assert_eq!(known, index::Of { numbers: vec![9, 10, 11], newest: 11 });
     index.forget(&one);
-    assert_eq!((index.find(&one, "11"), index.of(&one)), (Found::Nowhere, Some(Vec::new())));
+    assert_eq!(index.find(&one, "11"), Found::Nowhere);
+    assert_eq!(index.of(&one).unwrap(), index::Of { numbers: Vec::new(), newest: 11 });
 }
 
 /// The outbox may be empty at a start, and a dead letter keeps the number that it had there.

@@ -114,8 +114,9 @@ impl Writer {
         &self,
         undo: Undo,
         work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
+        follow: impl FnOnce(&mut T) + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.push(undo, work, |_| (), true).await
+        self.push(undo, work, follow, true).await
     }
 
     async fn push<T: Send + 'static>(
