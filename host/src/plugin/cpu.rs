@@ -108,3 +108,24 @@ impl SlowLane {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_is_told_apart_from_those_before_it() {
+        let slow = || Arc::new(Semaphore::new(1));
+        let (meter, lane) = (Meter::starting_at(Duration::from_secs(1)), SlowLane::new(slow(), slow()));
+        let long = async {
+            let start = thread_time_ns();
+            while thread_time_ns() < start + 5_000_000 {}
+            meter.used_by_call()
+        };
+        assert!(meter.measure(&lane, long).await >= Duration::from_millis(5));
+        let short = async { (meter.used_by_call(), meter.used_within_poll()) };
+        let (by_call, in_turn) = meter.measure(&lane, short).await;
+        assert!(by_call < Duration::from_millis(5), "{by_call:?}");
+        assert!(in_turn >= Duration::from_millis(1_005), "{in_turn:?}");
+    }
+}
