@@ -360,7 +360,7 @@ impl Storage for SqliteStorage {
         let (cache, known) = (self.cache.clone(), self.cache.clone());
         let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
         let has_broadcasts = self.has_broadcasts.load(Ordering::Relaxed);
-        let undo = if has_transcripts || has_broadcasts { Undo::Itself } else { Undo::Transaction };
+        let undo = if has_broadcasts { Undo::Itself } else { Undo::Transaction };
         let (noted, to) = (row.clone(), delivery.channel_id());
         let work = move |connection: &Connection| {
             let ended = commit::end_row(connection, &row, &delivery, &known.ids, &bounds)?;

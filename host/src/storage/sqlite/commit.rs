@@ -40,7 +40,7 @@ pub(super) struct Ended {
 
 /// What a failure of [`write`] undoes: the first write of state may be refused before anything changed.
 pub(super) fn undo(commit: &TurnCommit) -> Undo {
-    let is_plain = commit.writes.len() <= 1 && commit.proactive.is_empty() && commit.transcript.is_empty();
+    let is_plain = commit.writes.len() <= 1 && commit.proactive.is_empty();
     if is_plain { Undo::Transaction } else { Undo::Itself }
 }
 
