@@ -63,6 +63,7 @@ async fn exhausted_limits_of_the_runtime_are_named() {
         ("component-handles = 100", "handles", "component-handles (100)"),
         ("resources = 100", "handles", "resources (100)"),
         ("random-bytes = '1 KiB'", "random-bytes 1025", "random-bytes (1024)"),
+        ("http-fields-bytes = '1 KiB'", "fields", "http-fields-bytes (1024)"),
     ] {
         let Some(host) = start(&format!("limits.{limit}")).await else { return };
         fails(&host, text, "trap", says).await;

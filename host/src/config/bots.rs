@@ -286,6 +286,8 @@ fn limits(mut table: Table<'_>, base: &Limits) -> Limits {
     table.number("component-handles", &mut limits.component_handles, 16..=1_000_000);
     table.number("resources", &mut limits.resources, 16..=1_000_000);
     table.bytes("random-bytes", &mut limits.random_bytes, 0..=16 * MIB);
+    table.bytes("http-fields-bytes", &mut limits.http_fields_bytes, KIB..=MIB);
+    table.bytes("http-body-bytes", &mut limits.http_body_bytes, KIB..=MIB);
     if table.found().count() == problems_before {
         check_relations(&table, &limits);
     }

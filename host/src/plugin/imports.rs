@@ -91,7 +91,7 @@ impl GuestState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
         let mut http = WasiHttpCtx::new();
-        http.set_field_size_limit(HTTP_FIELD_BYTES_MAX);
+        http.set_field_size_limit(limits.http_fields_bytes);
         Self {
             wasi: wasi.build(),
             http,
@@ -530,11 +530,6 @@ struct RefuseHttp {
     said: bool,
 }
 
-/// What the host keeps of the body of a request that was not sent, twice at most, and of its fields: a guest may have as many as
-/// `resources` allows, and none is ever sent.
-const HTTP_CHUNK_BYTES: usize = 4 << 10;
-const HTTP_FIELD_BYTES_MAX: usize = 8 << 10;
-
 type HttpExchange = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>);
 
 impl WasiHttpHooks for RefuseHttp {
@@ -559,7 +554,7 @@ impl WasiHttpHooks for RefuseHttp {
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        HTTP_CHUNK_BYTES
+        self.plugin.limits.http_body_bytes
     }
 }
 

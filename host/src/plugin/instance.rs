@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime_wasi_http::FieldMapError;
 
 use super::bindings::turntable::bot::types as wit;
 use super::cpu::{Meter, SlowLane};
@@ -229,10 +230,14 @@ fn classify(store: &Store<GuestState>, error: &wasmtime::Error) -> Failure {
 
 /// Names the limit, of those that wasmtime guards itself, whose end an error is.
 ///
-/// It has a type for one of these errors only; the specs of the hostile guest notice when a text changes.
+/// It has types for two of these errors only; the specs of the hostile guest notice when a text changes.
 fn limit_within_wasmtime(error: &wasmtime::Error, limits: &Limits) -> Option<String> {
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         return Some(format!("the guest holds more of the host's resources than resources ({})", limits.resources));
+    }
+    if matches!(error.downcast_ref(), Some(FieldMapError::TotalSizeTooBig)) {
+        let max = limits.http_fields_bytes;
+        return Some(format!("the fields of an HTTP request are larger than http-fields-bytes ({max})"));
     }
     let text = format!("{error:#}");
     let says = |part: &str| text.contains(part);

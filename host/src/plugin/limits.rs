@@ -33,6 +33,10 @@ pub struct Limits {
     pub resources: usize,
     /// `random-bytes`, default 64 KiB for one call.
     pub random_bytes: u64,
+    /// `http-fields-bytes`, default 8 KiB: fields of one HTTP request, which the host keeps until it is dropped.
+    pub http_fields_bytes: usize,
+    /// `http-body-bytes`, default 4 KiB: what the host keeps of the body of one HTTP request that was not sent; twice at most.
+    pub http_body_bytes: usize,
 }
 
 impl Default for Limits {
@@ -52,6 +56,8 @@ impl Default for Limits {
             component_handles: 10_000,
             resources: 4_096,
             random_bytes: 64 << 10,
+            http_fields_bytes: 8 << 10,
+            http_body_bytes: 4 << 10,
         }
     }
 }

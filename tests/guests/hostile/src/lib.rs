@@ -38,6 +38,7 @@
 //! | `send ACTIVITY` | sends an activity, as JSON | `handled` |
 //! | `handles` | opens handles of the host without end | `trap` that names `resources` or `component-handles` |
 //! | `shout` | writes log lines whose level is 1 MiB of text, then replies | `handled`; the level counts as `info` |
+//! | `fields` | fills the fields of a request with 2 KiB, replies `filled` | `handled`, or `trap` that names `http-fields-bytes` |
 //! | `hoard` | writes into bodies of requests that it never sends, replies how many bytes the host took | `handled` |
 //! | `random-bytes N` | asks for N random bytes at once, replies with their number | `handled`, or `trap` that names `random-bytes` |
 //! | `env` | tries everything that WASI offers, replies with what it got | `handled`, nothing |
@@ -258,6 +259,11 @@ fn floods_and_nonsense(command: &str, text: &str) -> Result<Flow, Fault> {
             }
             say("shouted")
         }
+        "fields" => {
+            let value = "x".repeat(2 << 10).into_bytes();
+            let filled = wasip2::http::types::Fields::new().append("name", &value);
+            say(if filled.is_ok() { "filled" } else { "refused" })
+        }
         "hoard" => say(&hoard(64 << 20).to_string()),
         "random-bytes" => {
             let count = text.split(' ').nth(1).and_then(|count| count.parse().ok()).unwrap_or(0);
@@ -376,7 +382,6 @@ fn stream(pause: Duration) -> Result<Flow, Fault> {
     Ok(Flow::Handled)
 }
 
-/// Asks an HTTP server for its root, and says what came of it.
 /// Writes into the bodies of many requests that are never sent, and returns how many bytes the host took, `max` at most.
 fn hoard(max: usize) -> usize {
     use wasip2::http::types::{Fields, OutgoingRequest};
@@ -399,6 +404,7 @@ fn hoard(max: usize) -> usize {
     taken
 }
 
+/// Asks an HTTP server for its root, and says what came of it.
 fn fetch(authority: &str) -> String {
     use wasip2::http::outgoing_handler::handle;
     use wasip2::http::types::{Fields, OutgoingRequest, Scheme};
