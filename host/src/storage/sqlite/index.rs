@@ -27,7 +27,7 @@ struct Places {
     new: HashMap<u64, Place>,
     /// As many as the table keeps, all older than those of `new`.
     old: HashMap<u64, Place>,
-    /// The greatest number that was in here.
+    /// The greatest number in here.
     newest: i64,
 }
 
@@ -103,6 +103,9 @@ impl Index {
         let mut places = lock(&self.places);
         places.new.retain(|_, place| place.conversation != conversation);
         places.old.retain(|_, place| place.conversation != conversation);
+        // SQLite gives the numbers of the last rows again.
+        let newest = places.old.values().chain(places.new.values()).map(|place| place.number).max();
+        places.newest = newest.unwrap_or(0);
     }
 
     fn hash(&self, conversation: &ConversationKey, key: &(impl Hash + ?Sized)) -> (u64, u64) {
