@@ -233,7 +233,7 @@ impl fmt::Display for ActivityError {
 impl std::error::Error for ActivityError {}
 
 /// One instance of a channel. Conversations of different instances never meet, whatever ids they use.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChannelInstance {
     /// A channel on the wire, named by its `channelId`.
     Wire(Arc<str>),

@@ -107,7 +107,7 @@ pub enum Lease {
 }
 
 /// Whose values: one scope of one namespace, which is a plugin's own or a shared one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateScope {
     /// The bot.
     pub bot: Arc<str>,
@@ -118,7 +118,7 @@ pub struct StateScope {
 }
 
 /// What the values of a scope belong to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScopeOwner {
     /// The bot, on all channels.
     Bot,

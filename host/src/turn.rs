@@ -4,6 +4,7 @@
 //! serves it to the answer, and [`Staging`] is the one door for what it sends.
 
 pub mod broadcaster;
+mod contention;
 mod cron;
 mod dialogs;
 mod dispatch;
@@ -24,6 +25,7 @@ mod staging;
 mod state;
 mod transcript;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use serde_json::json;
 
 pub use self::entry::{Refusal, Ticket, Turns};
 pub use self::feed::{FeedItem, RecordFeed};
+use self::contention::{Contention, Key};
 use self::hooks::Hooks;
 use self::instances::Instances;
 use self::middleware::{Middleware, Next};
@@ -71,6 +74,7 @@ pub struct TurnContext {
     gone: bool,
     /// The mark that the commit leaves. None: the activity has no id.
     mark: Option<RedeliveryKey>,
+    contention: Contention,
     /// Held while the activity is being kept, so that keeping it and the end of its turn cannot pass each other.
     keeping: tokio::sync::Mutex<Keeping>,
 }
@@ -210,6 +214,11 @@ impl Turn {
 
     fn has_flushed(&self) -> bool {
         self.staging.as_ref().is_some_and(|staging| staging.has_flushed())
+    }
+
+    /// The keys of state that the turn relied on or had seats at.
+    fn contended(&self) -> BTreeSet<Key> {
+        self.staging.as_ref().map(|staging| staging.contended()).unwrap_or_default()
     }
 
     fn overtaken(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The entry of every turn: an activity is accepted, queued, run, and run again where it must be.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use serde_json::json;
 use tokio::sync::{oneshot, watch};
 use ulid::Ulid;
 
+use super::contention::{Contention, Key, Seats};
 use super::feed::RecordFeed;
 use super::hooks::Hooks;
 use super::instances::{Instances, Slots};
@@ -44,6 +46,8 @@ pub struct Turns {
     pub(super) scheduler: Scheduler,
     /// Told when a broadcast may have targets to begin.
     pub(super) broadcasting: tokio::sync::Notify,
+    /// Keys of state that several conversations change.
+    pub(super) contention: Contention,
     /// Keys of idempotency of requests that open conversations.
     pub(super) keys: Keys,
     pub(super) stopping: AtomicBool,
@@ -125,8 +129,11 @@ pub enum Refusal {
     Storage(String),
 }
 
-/// How often a turn runs again because another conversation wrote state that it relied on.
-const RERUNS_MAX: u32 = 3;
+/// How often a turn runs again because another conversation wrote state that it relied on. From the second run on it waits
+/// for its turn at what it relies on, so that more than two runs are rare.
+const RERUNS_MAX: u32 = 8;
+/// How long a turn may hold up others that rely on the same state, if no plugin of its bot may compute for longer.
+const SEAT_HOLD_MIN: Duration = Duration::from_secs(1);
 /// How often a kept activity runs again whose turn failed in the host, and how long after the first failure; the delay
 /// doubles each time.
 const KEPT_RERUNS_MAX: u32 = 5;
@@ -158,6 +165,7 @@ impl Turns {
             records: Records::new(),
             scheduler: Scheduler::default(),
             broadcasting: tokio::sync::Notify::new(),
+            contention: Contention::default(),
             keys: Keys::default(),
             stopping: AtomicBool::new(false),
             running: watch::Sender::new(0),
@@ -230,6 +238,7 @@ impl Turns {
             notification,
             gone,
             mark: mark.clone(),
+            contention: self.contention.clone(),
             keeping: tokio::sync::Mutex::new(keeping),
         });
         let first_run = Some(context.clone());
@@ -325,17 +334,24 @@ impl Turns {
             }
         };
         let mut reruns = 0;
+        let mut seats = Seats::default();
         let (turn, answer) = loop {
-            let mut turn = self.start(&context, &generation, fence);
+            let mut turn = self.start(&context, &generation, fence, seats.keys());
             match turn.run(&self.middleware).await {
                 Err(TurnError::Storage(StorageError::Conflict)) if reruns < RERUNS_MAX && !turn.has_flushed() => {
                     reruns += 1;
                     tracing::debug!(bot = %bot.name(), turn = %context.turn_id, reruns, "state changed, the turn runs again");
+                    let contended = turn.contended();
+                    // Its instances and their slots are free for others while it waits.
+                    drop(turn);
+                    drop(std::mem::take(&mut seats));
+                    seats = self.contention.sit(contended, hold_of(&generation)).await;
                 }
                 Err(TurnError::Storage(StorageError::Conflict)) => break turn.end_in_conflict().await,
                 answer => break (turn, answer),
             }
         };
+        drop(seats);
         let (mut turn, answer) = (turn, answer);
         let answer = match answer {
             Ok(answer) => {
@@ -369,11 +385,17 @@ impl Turns {
         }
     }
 
-    fn start(&self, context: &Arc<TurnContext>, generation: &Arc<Generation>, fence: Fence) -> Turn {
+    fn start(
+        &self,
+        context: &Arc<TurnContext>,
+        generation: &Arc<Generation>,
+        fence: Fence,
+        seats: BTreeSet<Key>,
+    ) -> Turn {
         let hooks = Arc::new(Hooks::new(context.clone(), generation.clone(), self.middleware.clone()));
         let said = Said::new(generation.spec.transcripts.is_some());
         Turn {
-            staging: Some(Box::new(Staging::new(context.clone(), hooks.clone(), fence, said))),
+            staging: Some(Box::new(Staging::new(context.clone(), hooks.clone(), fence, seats, said))),
             activity: context.inbound.activity.clone(),
             hooks,
             layers_passed: 0,
@@ -470,6 +492,11 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.0.send_modify(|running| *running -= 1);
     }
+}
+
+/// How long a turn of this generation may hold up others that rely on the same state.
+fn hold_of(generation: &Generation) -> Duration {
+    generation.plugins.iter().map(|plugin| plugin.limits.cpu).fold(SEAT_HOLD_MIN, Duration::max)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

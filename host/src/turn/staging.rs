@@ -2,6 +2,7 @@
 //!
 //! A plugin call is a savepoint: [`Staging::savepoint`] before it, [`Staging::roll_back`] after a failure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,6 +10,7 @@ use tokio::task::JoinHandle;
 use ulid::Ulid;
 
 use super::TurnContext;
+use super::contention::Key;
 use super::hooks::Hooks;
 use super::proactive::{self, removes_the_bot};
 use super::stack::Stack;
@@ -25,6 +27,8 @@ pub struct Staging {
     hooks: Arc<Hooks>,
     /// The lease under which the turn runs.
     fence: Fence,
+    /// The keys of state at which the turn has its seats.
+    seats: BTreeSet<Key>,
     state: StagedState,
     pub(super) stack: Stack,
     /// The stack as it is stored.
@@ -64,11 +68,18 @@ const NOTIFICATIONS_MAX: usize = 50;
 const HOST_TYPES: &[&str] = &["invokeResponse", "delay"];
 
 impl Staging {
-    pub(super) fn new(turn: Arc<TurnContext>, hooks: Arc<Hooks>, fence: Fence, said: Said) -> Self {
+    pub(super) fn new(
+        turn: Arc<TurnContext>,
+        hooks: Arc<Hooks>,
+        fence: Fence,
+        seats: BTreeSet<Key>,
+        said: Said,
+    ) -> Self {
         Self {
             turn,
             hooks,
             fence,
+            seats,
             state: StagedState::default(),
             stack: Stack::default(),
             stored_stack: Stack::default(),
@@ -219,7 +230,12 @@ impl Staging {
             ends_turn,
         };
         let notifies = !commit.proactive.added.is_empty();
+        // What was flushed cannot run again, so a turn that flushed tries its commit in any case.
+        let held_up = self.flushes == 0 && turn.contention.holds_up(&self.state.relied_on(), &self.seats);
         async move {
+            if held_up {
+                return Err(StorageError::Conflict);
+            }
             turn.services.storage.commit(commit).await?;
             if sends > 0 {
                 turn.services.deliveries.wake(&turn.inbound.key, sends);
@@ -307,6 +323,11 @@ impl Staging {
         self.state.committed();
         self.unreadable = false;
         self.stored_stack = self.stack.clone();
+    }
+
+    /// The keys of state that the turn relied on or has its seats at.
+    pub(super) fn contended(&self) -> BTreeSet<Key> {
+        self.seats.union(&self.state.relied_on()).cloned().collect()
     }
 
     /// Whether a flush failed because another turn wrote what this one relied on, and nothing of this one is real: it

@@ -1,12 +1,13 @@
 //! State as one turn sees it: what was stored when the turn first looked, and what the turn wrote since.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
 use ulid::Ulid;
 
 use super::TurnContext;
+use super::contention::Key;
 use crate::activity::Inbound;
 use crate::plugin::{Fault, Plugin, Scope};
 use crate::storage::{Expected, ScopeOwner, StateScope, StateValue, StateWrite, StorageError};
@@ -54,6 +55,15 @@ impl StagedState {
                     expected: write.expected.clone(),
                 })
                 .collect::<Vec<_>>()
+        };
+        self.written.iter().flat_map(of_scope).collect()
+    }
+
+    /// The keys whose stored values the writes rely on.
+    pub(super) fn relied_on(&self) -> BTreeSet<Key> {
+        let of_scope = |(scope, keys): (&StateScope, &HashMap<Arc<str>, Write>)| {
+            let relied_on = keys.iter().filter(|(_, write)| write.expected != Expected::Any);
+            relied_on.map(|(key, _)| (scope.clone(), key.clone())).collect::<Vec<_>>()
         };
         self.written.iter().flat_map(of_scope).collect()
     }

@@ -1,0 +1,258 @@
+//! Contended keys of state: turns of different conversations that rely on the same value run one after the other.
+//!
+//! A turn runs without locks, and the store refuses its commit if another turn changed a value that it relied on. Then the
+//! turn takes a seat for each key that it relied on and runs again. While a turn has a seat at a key or waits for one, other
+//! turns that rely on the key do not commit: each of them takes its place in the line instead and runs again with a seat.
+//! Turns that rely on other keys never wait.
+//!
+//! Seats decide when a commit is tried. The store still checks every commit, so a seat may be passed on while its turn
+//! runs, which bounds how long one turn holds up others.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use crate::storage::StateScope;
+
+/// A value of state: its scope and its key.
+pub(super) type Key = (StateScope, Arc<str>);
+
+/// Keys that one turn may have seats at. A turn that relies on more runs without seats.
+const SEATS_MAX: usize = 64;
+
+/// The contended keys of the host. A cheap handle.
+#[derive(Clone, Default)]
+pub(super) struct Contention {
+    lines: Arc<Mutex<HashMap<Key, Line>>>,
+}
+
+/// The turns that sit at one key or wait for it. It exists as long as there are any.
+struct Line {
+    turns: usize,
+    seat: Arc<Chair>,
+}
+
+/// The one seat at a key.
+struct Chair {
+    /// One permit: the turn that has it sits here. Waiting turns get it in order of arrival.
+    free: Semaphore,
+    sitting: Mutex<Option<Arc<Sitting>>>,
+}
+
+/// A turn that sits at a key.
+#[derive(Default)]
+struct Sitting {
+    /// When the seat may be passed on. None: the turn still waits for its other seats.
+    until: Mutex<Option<Instant>>,
+    passed_on: AtomicBool,
+}
+
+/// The seats of one turn. Dropping the value frees them.
+#[derive(Default)]
+pub(super) struct Seats(Vec<Seat>);
+
+struct Seat {
+    contention: Contention,
+    key: Key,
+    chair: Arc<Chair>,
+    /// None: the turn waits in line.
+    sitting: Option<Arc<Sitting>>,
+}
+
+impl Contention {
+    /// Waits for a seat at each of the keys. A turn that has its seats for longer than `hold` loses them to turns that wait.
+    ///
+    /// Every turn takes its seats in the order of the keys, so no two turns wait for each other.
+    pub(super) async fn sit(&self, keys: BTreeSet<Key>, hold: Duration) -> Seats {
+        let mut seats = Seats::default();
+        if keys.len() > SEATS_MAX {
+            return seats;
+        }
+        for key in keys {
+            // The seat is in the list before the turn waits, so that a turn that is dropped meanwhile leaves the line.
+            seats.0.push(self.line_up(key));
+            let Some(seat) = seats.0.last_mut() else { continue };
+            seat.sitting = Some(seat.chair.sit(hold).await);
+        }
+        let until = Instant::now() + hold;
+        for sitting in seats.0.iter().filter_map(|seat| seat.sitting.as_ref()) {
+            *sitting.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        }
+        seats
+    }
+
+    /// Whether other turns sit or wait at one of these keys, apart from the keys that the asking turn has its seats at.
+    pub(super) fn holds_up(&self, relied_on: &BTreeSet<Key>, seats: &BTreeSet<Key>) -> bool {
+        if relied_on.is_empty() {
+            return false;
+        }
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        !lines.is_empty() && relied_on.iter().any(|key| lines.contains_key(key) && !seats.contains(key))
+    }
+
+    fn line_up(&self, key: Key) -> Seat {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = lines.entry(key.clone()).or_insert_with(|| Line { turns: 0, seat: Arc::new(Chair::new()) });
+        line.turns += 1;
+        Seat { contention: self.clone(), key, chair: line.seat.clone(), sitting: None }
+    }
+}
+
+impl Chair {
+    fn new() -> Self {
+        Self { free: Semaphore::new(1), sitting: Mutex::default() }
+    }
+
+    /// Waits until the seat is free, or until the turn that has it has had it for `hold`.
+    async fn sit(&self, hold: Duration) -> Arc<Sitting> {
+        let mut free = std::pin::pin!(self.free.acquire());
+        loop {
+            let look = self.until().unwrap_or_else(|| Instant::now() + hold);
+            match timeout_at(look, free.as_mut()).await {
+                Ok(permit) => {
+                    // The permit comes back when the turn leaves, or when the seat is passed on. Nothing closes the
+                    // semaphore, so there always is one.
+                    if let Ok(permit) = permit {
+                        permit.forget();
+                    }
+                    let sitting = Arc::new(Sitting::default());
+                    *self.sitting.lock().unwrap_or_else(PoisonError::into_inner) = Some(sitting.clone());
+                    return sitting;
+                }
+                Err(_) => self.pass_on(),
+            }
+        }
+    }
+
+    fn until(&self) -> Option<Instant> {
+        let sitting = self.sitting.lock().unwrap_or_else(PoisonError::into_inner);
+        *sitting.as_ref()?.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Frees the seat if its turn has had it for too long.
+    fn pass_on(&self) {
+        let mut sitting = self.sitting.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = |sitting: &Arc<Sitting>| {
+            let until = *sitting.until.lock().unwrap_or_else(PoisonError::into_inner);
+            until.is_some_and(|until| until <= Instant::now())
+        };
+        if let Some(over) = sitting.take_if(|sitting| is_over(sitting)) {
+            self.leave(&over);
+        }
+    }
+
+    fn leave(&self, sitting: &Sitting) {
+        if !sitting.passed_on.swap(true, Ordering::AcqRel) {
+            self.free.add_permits(1);
+        }
+    }
+}
+
+impl Seats {
+    /// The keys that the turn has its seats at.
+    pub(super) fn keys(&self) -> BTreeSet<Key> {
+        self.0.iter().map(|seat| seat.key.clone()).collect()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(sitting) = &self.sitting {
+            let mut now = self.chair.sitting.lock().unwrap_or_else(PoisonError::into_inner);
+            now.take_if(|now| Arc::ptr_eq(now, sitting));
+            drop(now);
+            self.chair.leave(sitting);
+        }
+        let mut lines = self.contention.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get_mut(&self.key) {
+            line.turns -= 1;
+            if line.turns == 0 {
+                lines.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::storage::ScopeOwner;
+
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    fn keys(names: &[&str]) -> BTreeSet<Key> {
+        let scope = StateScope { bot: "bot".into(), namespace: "plugin:p".into(), owner: ScopeOwner::Bot };
+        names.iter().map(|name| (scope.clone(), (*name).into())).collect()
+    }
+
+    #[tokio::test]
+    async fn turns_sit_at_a_key_one_after_the_other_in_order_of_arrival() {
+        let contention = Contention::default();
+        let first = contention.sit(keys(&["a"]), LONG).await;
+        let (sender, mut sat) = mpsc::unbounded_channel();
+        for turn in 1..=3 {
+            let (contention, sender) = (contention.clone(), sender.clone());
+            let waits = tokio::spawn(async move {
+                let seats = contention.sit(keys(&["a"]), LONG).await;
+                sender.send(turn).unwrap();
+                drop(seats);
+            });
+            // It has its place in the line once it waits.
+            tokio::task::yield_now().await;
+            assert!(!waits.is_finished());
+        }
+        assert!(contention.holds_up(&keys(&["a"]), &BTreeSet::new()));
+        assert!(!contention.holds_up(&keys(&["a"]), &first.keys()), "a turn is not held up at its own seat");
+        assert!(!contention.holds_up(&keys(&["b"]), &BTreeSet::new()), "other keys are free");
+        drop(first);
+        assert_eq!((sat.recv().await, sat.recv().await, sat.recv().await), (Some(1), Some(2), Some(3)));
+    }
+
+    #[tokio::test]
+    async fn two_keys_in_both_orders_never_wait_for_each_other() {
+        let contention = Contention::default();
+        let turns: Vec<_> = (0..200)
+            .map(|turn| {
+                let contention = contention.clone();
+                let names = if turn % 2 == 0 { ["a", "b"] } else { ["b", "a"] };
+                tokio::spawn(async move {
+                    let seats = contention.sit(keys(&names), LONG).await;
+                    tokio::task::yield_now().await;
+                    drop(seats);
+                })
+            })
+            .collect();
+        for turn in turns {
+            turn.await.unwrap();
+        }
+        assert!(contention.lines.lock().unwrap().is_empty(), "no line is left");
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_sits_for_too_long_loses_its_seat_once() {
+        let contention = Contention::default();
+        let slow = contention.sit(keys(&["a"]), Duration::ZERO).await;
+        let next = contention.sit(keys(&["a"]), LONG).await;
+        // The end of the slow turn must not free the seat of the turn that came after it.
+        drop(slow);
+        assert!(contention.sit(keys(&["a"]), LONG).now_or_never().is_none(), "the seat is taken");
+        drop(next);
+        drop(contention.sit(keys(&["a"]), LONG).await);
+        assert!(contention.lines.lock().unwrap().is_empty(), "a turn that was dropped in the line has left it");
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_relies_on_too_many_keys_runs_without_seats() {
+        let names: Vec<String> = (0..=SEATS_MAX).map(|name| name.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let contention = Contention::default();
+        assert!(contention.sit(keys(&names), LONG).await.keys().is_empty());
+    }
+}
