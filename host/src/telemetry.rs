@@ -2,10 +2,14 @@
 //!
 //! Labels are of low cardinality: names from the configuration and the words below, never ids or texts of callers.
 
+mod lines;
+
 use std::io::IsTerminal;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+pub use self::lines::Flush;
+use self::lines::Lines;
 use anyhow::Context;
 use metrics::{
     Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -36,12 +40,15 @@ impl LogFormat {
 
 /// Sends logs to stderr. `filter` is a level such as `info`, or directives such as `info,turntable::http=debug`.
 ///
+/// Nothing that logs ever waits for stderr. The caller keeps the returned value until the process ends, so that the last
+/// lines are written.
+///
 /// # Errors
 /// Where the filter cannot be read, or logs of this process go somewhere already.
-pub fn init(format: LogFormat, filter: &str) -> anyhow::Result<()> {
+pub fn init(format: LogFormat, filter: &str) -> anyhow::Result<Flush> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("`{filter}` is no log filter"))?;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_span_events(FmtSpan::NONE);
+    let (lines, flush) = Lines::to(std::io::stderr()).context("the thread that writes the log does not start")?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).with_span_events(FmtSpan::NONE);
     let installed = match format {
         // Colours follow the convention of no-color.org besides the terminal.
         LogFormat::Text => {
@@ -51,7 +58,10 @@ pub fn init(format: LogFormat, filter: &str) -> anyhow::Result<()> {
         }
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
     };
-    installed.map_err(|error| anyhow::anyhow!("logs are set up already: {error}"))
+    installed.map_err(|error| anyhow::anyhow!("logs are set up already: {error}"))?;
+    // The default hook writes to stderr itself, and so waits for whoever reads it.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread of the host panicked")));
+    Ok(flush)
 }
 
 /// Names of metrics. Units follow the name, as Prometheus has it.
@@ -96,6 +106,8 @@ pub mod name {
     pub const OUTBOX_ROWS: &str = "turntable_outbox_rows";
     /// Enabled bots without a generation.
     pub const BOTS_WAITING: &str = "turntable_bots_waiting";
+    /// Log lines that stderr did not take.
+    pub const LOG_LINES_DROPPED: &str = "turntable_log_lines_dropped_total";
     /// Always 1; the version is its label.
     pub const INFO: &str = "turntable_info";
 }
@@ -156,6 +168,8 @@ fn describe() {
     describe_counter!(name::LOADS_FAILED, "Loads that left the old generation serving");
     describe_counter!(name::HTTP_REQUESTS, "HTTP requests answered");
     describe_histogram!(name::HTTP_REQUEST_SECONDS, Unit::Seconds, "Time to the head of an HTTP answer");
+    describe_counter!(name::LOG_LINES_DROPPED, "Log lines that stderr did not take");
+    counter!(name::LOG_LINES_DROPPED).absolute(0);
     describe_gauge!(name::TURNS_RUNNING, "Turns accepted and not ended");
     describe_gauge!(name::TURNS_QUEUED, "Turns waiting or running, as the queues count them");
     describe_gauge!(name::INSTANCE_SLOTS_USED, "Instance slots that turns hold");

@@ -24,6 +24,7 @@ mod edited;
 mod hostile;
 mod input;
 mod instances;
+mod log;
 mod messages;
 mod middleware;
 mod notify;

@@ -82,7 +82,7 @@ fn replay(args: &Args) -> anyhow::Result<Vec<Compared>> {
     }
     let config = config::load(&args.config)?;
     let bot = bot(args, &config)?;
-    telemetry::init(LogFormat::Text, &args.log)?;
+    let _flush = telemetry::init(LogFormat::Text, &args.log)?;
     with_replay_host(&config, bot, async |host| compare_all(host, steps, args.locale.clone()).await)
 }
 

@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    telemetry::init(args.log_format.map_or_else(telemetry::LogFormat::of_stderr, Into::into), &args.log)?;
+    let _flush = telemetry::init(args.log_format.map_or_else(telemetry::LogFormat::of_stderr, Into::into), &args.log)?;
     app::serve(config, ServeOptions { ports_file: args.ports_file.clone(), ..ServeOptions::default() })?;
     Ok(ExitCode::SUCCESS)
 }

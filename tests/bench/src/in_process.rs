@@ -65,7 +65,7 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
 /// Measures, in this process.
 pub(crate) fn run(path: &Path, rounds: usize, turns: usize) -> anyhow::Result<Medians> {
     let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    telemetry::init(telemetry::LogFormat::Json, "warn")?;
+    let _flush = telemetry::init(telemetry::LogFormat::Json, "warn")?;
     let _metrics = telemetry::install_metrics()?;
     let guests = threads::start("guests", config.runtime.workers)?;
     let transport = threads::start("transport", 1)?;

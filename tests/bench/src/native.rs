@@ -30,6 +30,6 @@ impl Middleware for NativeEcho {
 /// Serves until a signal, like `turntable serve`.
 pub(crate) fn run(path: &Path, ports_file: PathBuf) -> anyhow::Result<()> {
     let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    telemetry::init(telemetry::LogFormat::Json, "warn")?;
+    let _flush = telemetry::init(telemetry::LogFormat::Json, "warn")?;
     app::serve(config, ServeOptions { middleware: vec![Box::new(NativeEcho)], ports_file: Some(ports_file) })
 }

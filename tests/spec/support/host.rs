@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use serde::Deserialize;
@@ -151,8 +151,17 @@ pub(crate) struct Host {
 /// What the host wrote to stderr.
 struct Log {
     lines: Mutex<Vec<String>>,
+    reading: (Mutex<Reading>, Condvar),
     /// How many lines there are, and whether the stream has ended.
     state: watch::Sender<(usize, bool)>,
+}
+
+/// What the spec does with the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    On,
+    Paused,
+    Closed,
 }
 
 #[derive(Deserialize)]
@@ -389,6 +398,16 @@ impl Host {
         file.write_all(text.as_bytes()).unwrap();
     }
 
+    /// Reads no more of the log: it stays unread, or the reading end is closed.
+    pub(crate) fn stop_reading_the_log(&self, close: bool) {
+        self.log.read(if close { Reading::Closed } else { Reading::Paused });
+    }
+
+    /// Goes on reading the log.
+    pub(crate) fn read_the_log_again(&self) {
+        self.log.read(Reading::On);
+    }
+
     /// Waits for a log line that contains the text, and returns it.
     pub(crate) async fn logged(&self, text: &str) -> String {
         let mut state = self.log.state.subscribe();
@@ -452,13 +471,24 @@ impl Drop for Host {
 }
 
 impl Log {
+    fn read(&self, how: Reading) {
+        *self.reading.0.lock().unwrap() = how;
+        self.reading.1.notify_all();
+    }
+
     fn of(stream: impl std::io::Read + Send + 'static) -> Arc<Self> {
-        let log = Arc::new(Self { lines: Mutex::default(), state: watch::Sender::new((0, false)) });
+        let state = watch::Sender::new((0, false));
+        let log = Arc::new(Self { lines: Mutex::default(), reading: (Mutex::new(Reading::On), Condvar::new()), state });
         let reader = Arc::clone(&log);
         thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 reader.lines.lock().unwrap().push(line);
                 reader.state.send_modify(|(count, _)| *count += 1);
+                let (reading, changed) = &reader.reading;
+                let reading = changed.wait_while(reading.lock().unwrap(), |now| *now == Reading::Paused).unwrap();
+                if *reading == Reading::Closed {
+                    break;
+                }
             }
             reader.state.send_modify(|(_, ended)| *ended = true);
         });

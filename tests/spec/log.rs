@@ -1,0 +1,46 @@
+//! The log: whatever becomes of stderr, the host serves as before.
+
+use crate::support::{Config, Host, expecting_replies, message, within};
+
+async fn start() -> Option<Host> {
+    Host::start(Config::new().options(&["--log", "trace"]).bot("bot", &["echo"])).await
+}
+
+/// Posts messages until the host says that it dropped log lines, and expects an answer to each.
+async fn talk_until_lines_are_dropped(host: &Host) {
+    let dropped = async {
+        loop {
+            let answer = host.post("bot", &expecting_replies(message("hi"))).await;
+            assert_eq!((answer.status, &answer.replies()[0]["text"]), (200, &"Echo: hi".into()));
+            let metrics = host.admin("GET", "/metrics", Vec::new()).await.text;
+            let count = metrics.lines().find_map(|line| line.strip_prefix("turntable_log_lines_dropped_total "));
+            if count.is_some_and(|count| count != "0") {
+                return;
+            }
+        }
+    };
+    within("a dropped log line", dropped).await;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(host.admin("GET", path, Vec::new()).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_the_log_that_is_gone_costs_log_lines_only() {
+    let Some(mut host) = start().await else { return };
+    host.stop_reading_the_log(true);
+    talk_until_lines_are_dropped(&host).await;
+    let status = host.ends().await;
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_the_log_that_stands_still_costs_log_lines_only() {
+    let Some(mut host) = start().await else { return };
+    host.stop_reading_the_log(false);
+    talk_until_lines_are_dropped(&host).await;
+    host.read_the_log_again();
+    host.logged("log lines were dropped because stderr did not take them").await;
+    let status = host.ends().await;
+    assert!(status.success(), "{status}");
+}
