@@ -7,9 +7,19 @@ use crate::support::{Config, Connector, Host, compile_bomb, component, expecting
 
 const ERROR_REPLY: &str = "Sorry, something went wrong on my side. Please try again.";
 
-/// A host with a hostile bot whose limits are small, and a well-behaved one.
+/// Limits of time that only a guest that never ends meets, however slow the machine is.
+const AMPLE: &str = "limits.cpu-ms = 60000\nlimits.wall-ms = 120000";
+/// Limits for a guest that computes for ever, and for one that sleeps for ever.
+const LITTLE_CPU: &str = "limits.cpu-ms = 100\nlimits.wall-ms = 120000";
+const LITTLE_WALL: &str = "limits.cpu-ms = 1000\nlimits.wall-ms = 1000";
+
+/// A host with a hostile bot that has ample time, and a well-behaved one.
 async fn start(more: &str) -> Option<Host> {
-    let limits = format!("limits.wall-ms = 2000\nlimits.cpu-ms = 100\n{more}");
+    start_within(AMPLE, more).await
+}
+
+async fn start_within(time: &str, more: &str) -> Option<Host> {
+    let limits = format!("{time}\n{more}");
     Host::start(Config::new().bot("hostile", &[]).plugin("hostile", "hostile", &limits).bot("echo", &["echo"])).await
 }
 
@@ -49,12 +59,18 @@ async fn traps_undo_the_call_and_tell_the_author_where() {
 #[tokio::test(flavor = "multi_thread")]
 async fn exhausted_limits_are_named() {
     let Some(host) = start("limits.memory-bytes = '16 MiB'").await else { return };
-    fails(&host, "spin", "cpu-budget", "cpu-ms (100)").await;
-    fails(&host, "sleep", "wall-clock", "wall-ms (2000)").await;
     fails(&host, "allocate", "memory", "memory-bytes (16777216)").await;
     fails(&host, "flood-calls", "host-call-limit", "host-calls (1000)").await;
     fails(&host, "flood-logs", "host-call-limit", "host-calls (1000)").await;
     host.logged("log-lines-per-turn (200)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exhausted_time_is_named() {
+    let Some(host) = start_within(LITTLE_CPU, "").await else { return };
+    fails(&host, "spin", "cpu-budget", "cpu-ms (100)").await;
+    let Some(host) = start_within(LITTLE_WALL, "").await else { return };
+    fails(&host, "sleep", "wall-clock", "wall-ms (1000)").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,16 +228,16 @@ async fn an_operator_may_let_the_turn_go_on_after_a_failure() {
 /// A `describe` that misbehaves fails the load with its reason; the running generation goes on serving.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_manifest_fails_the_load() {
-    for (setting, says) in [
-        ("trap", "describe was told to trap"),
-        ("spin", "cpu-ms (100)"),
-        ("sleep", "wall-ms (2000)"),
-        ("huge", "at most 65536 are allowed"),
-        ("not-json", "not one JSON object"),
-        ("no-name", "`name` is missing"),
-        ("bad-route", "`routes[0].pattern`"),
+    for (setting, time, says) in [
+        ("trap", AMPLE, "describe was told to trap"),
+        ("spin", LITTLE_CPU, "cpu-ms (100)"),
+        ("sleep", LITTLE_WALL, "wall-ms (1000)"),
+        ("huge", AMPLE, "at most 65536 are allowed"),
+        ("not-json", AMPLE, "not one JSON object"),
+        ("no-name", AMPLE, "`name` is missing"),
+        ("bad-route", AMPLE, "`routes[0].pattern`"),
     ] {
-        let Some(host) = start(&format!("settings.describe = '{setting}'")).await else { return };
+        let Some(host) = start_within(time, &format!("settings.describe = '{setting}'")).await else { return };
         let status = host.status("hostile").await;
         assert_eq!(status["generation"], Value::Null);
         assert!(status["last_failure"]["problems"].to_string().contains(says), "{setting}: {status:#}");
@@ -301,6 +317,8 @@ fn contract_of(version: &str) -> Vec<u8> {
 /// A component that is small and takes the compiler very long: the child is ended, the host goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compile_bomb_ends_in_its_child() {
+    // A host with ample time compiles what the other one then finds compiled.
+    drop(Host::start(Config::new().bot("echo", &["echo"])).await);
     let config = Config::new().set("runtime.compile-ms", "1500").bot("echo", &["echo"]);
     let Some(host) = Host::start(config).await else { return };
     let bomb = compile_bomb(&host.component("echo"));

@@ -256,7 +256,7 @@ async fn a_layer_that_fails_lets_nothing_pass_unless_it_may() {
                     .map(|on| json!({ "on": on, "if": format!("{on}-{number}."), "do": way, "with": with }))
             })
             .collect();
-        let more = format!("on-hook-failure = '{policy}'\nlimits.cpu-ms = 50\nlimits.wall-ms = 300");
+        let more = format!("on-hook-failure = '{policy}'\nlimits.cpu-ms = 200\nlimits.wall-ms = 1000");
         let Some(host) = start(&[("layer", json!(rules), &more)]).await else { return };
         for (number, _) in ways.iter().enumerate() {
             let (received, sent) = (format!("receive-{number}."), format!("try send-{number}."));
@@ -304,7 +304,7 @@ async fn a_sender_whose_time_ends_while_a_hook_runs_fails_alone() {
     let rules = json!([{ "on": "send", "if": "slow", "do": "sleep" }]);
     let mut config = Config::new().bot("bot", &[]);
     config = config.plugin("bot", "interceptor", &layer("layer", &rules, "limits.wall-ms = 60000"));
-    let handler = format!("{HANDLER}\nlimits.wall-ms = 300");
+    let handler = format!("{HANDLER}\nlimits.wall-ms = 2000");
     let Some(host) = Host::start(config.plugin("bot", "scripted", &handler)).await else { return };
     host.bot("bot").says("set conversation k 1\nslow").replies(ERROR).says("get conversation k").replies("none").await;
 }
@@ -315,7 +315,7 @@ async fn a_sender_does_not_pay_for_the_hooks_on_its_sends() {
     let mut config = Config::new().bot("bot", &[]);
     config =
         config.plugin("bot", "interceptor", &layer("layer", &rules, "limits.cpu-ms = 20000\nlimits.wall-ms = 60000"));
-    let handler = format!("{HANDLER}\nlimits.cpu-ms = 20\nlimits.wall-ms = 60000");
+    let handler = format!("{HANDLER}\nlimits.cpu-ms = 100\nlimits.wall-ms = 60000");
     let Some(host) = Host::start(config.plugin("bot", "scripted", &handler)).await else { return };
     host.bot("bot").says("one\ntwo\nthree").replies("heard: one").replies("heard: two").replies("heard: three").await;
     let calls = host.last_turn("bot").await["calls"].clone();

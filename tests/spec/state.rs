@@ -63,7 +63,7 @@ async fn a_failed_turn_leaves_no_state() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stalled_store_takes_after_the_guest_was_cut_is_kept_and_delivered() {
-    let Some(mut host) = start(&format!("{ALL}\nlimits.wall-ms = 300")).await else { return };
+    let Some(mut host) = start(&format!("{ALL}\nlimits.wall-ms = 2000")).await else { return };
     let connector = Connector::start().await;
     let go_on = host.stall_at("commit:1").await;
     let mut activity = connector.message("one\nset user k 1\nflush\ntwo\nset user k 2");

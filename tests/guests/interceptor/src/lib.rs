@@ -98,7 +98,7 @@ fn obey(rule: &Value, event: &Event) -> Result<Step, Fault> {
         // Some work, to be told from that of the sender.
         "work" => {
             let mut sum = 0_u64;
-            for number in 0..30_000_000_u64 {
+            for number in 0..150_000_000_u64 {
                 sum = std::hint::black_box(sum.wrapping_add(number));
             }
         }
