@@ -1,6 +1,7 @@
 //! Measures Turntable. `README.md` beside the sources has method and figures; `make bench` runs `turntable-bench all`.
 
 mod broadcast;
+mod contention;
 mod conversations;
 mod http;
 mod in_process;
@@ -45,7 +46,7 @@ struct Cli {
 enum Command {
     /// Run every measurement and print the table of targets and verdicts
     All {
-        /// Measure only these: in-process, peer, swap, neighbours, memory, storage, conversations, transcripts, timers, broadcast
+        /// Measure only these: in-process, peer, swap, neighbours, memory, storage, contention, conversations, transcripts, timers, broadcast
         #[arg(value_name = "PART")]
         only: Vec<String>,
     },
@@ -109,13 +110,14 @@ fn single() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "in-process",
     "peer",
     "swap",
     "neighbours",
     "memory",
     "storage",
+    "contention",
     "conversations",
     "transcripts",
     "timers",
@@ -138,6 +140,7 @@ async fn all(only: &[String]) -> anyhow::Result<()> {
             "neighbours" => neighbours::measure(&lab, &mut report).await,
             "memory" => memory::measure(&lab, &mut report).await,
             "storage" => storage::measure(&lab, &mut report).await,
+            "contention" => contention::measure(&lab, &mut report).await,
             "conversations" => conversations::measure(&lab, &mut report).await,
             "transcripts" => transcripts::measure(&lab, &mut report).await,
             "timers" => timers::measure(&lab, &mut report).await,
