@@ -31,9 +31,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use self::contention::{Contention, Key};
 pub use self::entry::{Refusal, Ticket, Turns};
 pub use self::feed::{FeedItem, RecordFeed};
-use self::contention::{Contention, Key};
 use self::hooks::Hooks;
 use self::instances::Instances;
 use self::middleware::{Middleware, Next};
