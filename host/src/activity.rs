@@ -152,6 +152,15 @@ impl Activity {
         self.account("conversation")
     }
 
+    /// Whether more than one user may take part in the conversation, as far as the channel says so.
+    pub fn is_group(&self) -> bool {
+        let member = |name: &str| self.object.get("conversation").and_then(|conversation| conversation.get(name));
+        let kind = member("conversationType").and_then(Value::as_str).unwrap_or_default();
+        // The two kinds of Teams that are no chat with one user.
+        let is_shared = ["groupChat", "channel"].iter().any(|shared| kind.eq_ignore_ascii_case(shared));
+        is_shared || member("isGroup").and_then(Value::as_bool) == Some(true)
+    }
+
     /// The text without a mention of the bot and without space around it (`protocol/activity.md` §6, mention).
     pub fn spoken_text(&self) -> String {
         let mut text = self.str("text").to_owned();

@@ -4,7 +4,7 @@
 //!
 //! | member | meaning |
 //! | --- | --- |
-//! | `target` | `{"channel", "conversation"}`, or `{"channel", "user"}`: the conversation in which the user was heard last; with `"new": true` a new one with that user (`POST /v3/conversations` of the channel), which is kept |
+//! | `target` | `{"channel", "conversation"}`, or `{"channel", "user"}`: the conversation in which the user was heard last, in a group for that user alone; with `"new": true` a new one with that user (`POST /v3/conversations` of the channel), which is kept |
 //! | `mode` | `now`, `when-idle`, `interrupt` or `cancel` (`design.md` §7); default `when-idle` |
 //! | `activity`, `event` or `dialog` | what is delivered: an activity, `{"name", "value"}` for the bot's handlers, or `{"plugin", "id"}` with `options` |
 //! | `at` | when: RFC 3339 with an offset, or a cron expression with a time zone; default at once |
@@ -112,6 +112,7 @@ pub(super) async fn notify(app: &Arc<App>, bot: &str, headers: &HeaderMap, body:
     let asked: Asked = serde_json::from_slice(body).map_err(|error| HttpError::bad_syntax(error.to_string()))?;
     let mut reference = find(app, bot, &asked.target).await?;
     let mut notification = read(reference.conversation.clone(), &asked)?;
+    notification.user = asked.target.user.as_deref().unwrap_or_default().into();
     notification.key = key_of(headers, body)?;
     let _claim = match &notification.key {
         Some((key, _)) if asked.target.new => Some(app.turns.claim_key(bot, key).ok_or_else(in_use)?),
@@ -321,6 +322,7 @@ pub(super) fn shown(notification: &Notification) -> Value {
         "id": &*notification.id,
         "channel": notification.conversation.channel.to_string(),
         "conversation": &*notification.conversation.conversation,
+        "user": (!notification.user.is_empty()).then_some(&*notification.user),
         "sender": &*notification.sender,
         "name": &*notification.name,
         "mode": notification.mode.name(),

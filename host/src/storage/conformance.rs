@@ -261,6 +261,7 @@ fn owed(id: &str, due_ms: u64) -> Notification {
     Notification {
         id: id.into(),
         conversation: conversation("owed"),
+        user: "ann".into(),
         sender: "p".into(),
         name: "".into(),
         mode: Mode::WhenIdle,

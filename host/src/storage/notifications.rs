@@ -70,6 +70,8 @@ pub struct Notification {
     pub id: Arc<str>,
     /// The conversation.
     pub conversation: ConversationKey,
+    /// The user whom it is for, or empty for everybody in the conversation. In a group, only they answer what it asks.
+    pub user: Arc<str>,
     /// The plugin that asked for it, or empty for an operator.
     pub sender: Arc<str>,
     /// The name of a timer; a new one of the same sender in the same conversation replaces it. Empty for none.

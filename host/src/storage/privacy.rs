@@ -35,8 +35,8 @@ pub trait Privacy: Send + Sync {
     /// ids, its reference and its transcript. What waits to run stays, as its caller was told that it will.
     async fn forget_conversation(&self, conversation: &ConversationKey) -> Result<Forgotten, StorageError>;
 
-    /// Forgets a user in a conversation with others: that they were heard, what they said and got, their state in it, and
-    /// the answers to all, which may quote them.
+    /// Forgets a user in a conversation with others: that they were heard, what they said and got or were to get, their state
+    /// in it, and the answers to all, which may quote them.
     async fn forget_member(&self, conversation: &ConversationKey, user: &str) -> Result<Forgotten, StorageError>;
 
     /// Forgets the state of a user that belongs to no conversation.

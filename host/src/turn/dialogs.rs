@@ -329,13 +329,16 @@ impl Turn {
     }
 
     /// The frame waits for the user who is asked: in a group, nobody else answers. A question that comes again is for whom
-    /// it was, whoever interrupted it.
+    /// it was, whoever interrupted it. A question that a notification begins is for the user whom the notification is for,
+    /// or for everybody.
     fn wait(&mut self, id: &str, event: &str, status: Status) -> Result<(), TurnError> {
         let activity = &self.activity;
-        let conversation = activity.object().get("conversation");
-        let is_group = conversation.and_then(|group| group.get("isGroup")).and_then(Value::as_bool) == Some(true);
-        let user = activity.account("from");
-        let asked = (is_group && !user.is_empty() && user != activity.account("recipient")).then(|| user.into());
+        let user = match &self.context.notification {
+            Some(notification) => &*notification.user,
+            None => activity.account("from"),
+        };
+        let is_user = !user.is_empty() && user != activity.account("recipient");
+        let asked = (is_user && activity.is_group()).then(|| user.into());
         if let Some(frame) = self.frame_mut(id)? {
             frame.status = status;
             if asked.is_some() && event != "reprompt" {

@@ -248,6 +248,7 @@ fn notification(broadcast: &Broadcast, place: u64, conversation: &ConversationKe
     Notification {
         id: notification_id(&broadcast.id, place),
         conversation: conversation.clone(),
+        user: "".into(),
         sender: "".into(),
         name: "".into(),
         mode: broadcast.mode,

@@ -198,6 +198,14 @@ impl Proactive {
         forgotten
     }
 
+    /// Forgets what a user alone was to hear in a conversation, and returns how much.
+    pub(super) fn forget_notifications(&mut self, conversation: &ConversationKey, user: &str) -> usize {
+        let before = self.notifications.len();
+        self.notifications
+            .retain(|_, known| known.notification.conversation != *conversation || *known.notification.user != *user);
+        before - self.notifications.len()
+    }
+
     /// Forgets that a user was heard in a conversation. False: they were not.
     pub(super) fn forget_user(&mut self, conversation: &ConversationKey, user: &str) -> bool {
         let was_past = self.past.get_mut(conversation).is_some_and(|users| users.remove(user));

@@ -37,6 +37,7 @@ impl Privacy for MemoryStorage {
         let mut forgotten = Forgotten::default();
         let private = ScopeOwner::Private(key.channel.clone(), key.conversation.clone(), user.into());
         forgotten.add("state", state.forget_values(|scope| scope.bot == key.bot && scope.owner == private));
+        forgotten.add("notifications", state.proactive.forget_notifications(key, user));
         forgotten.add("users", usize::from(state.proactive.forget_user(key, user)));
         forgotten.add("transcript", state.transcripts.delete_user(key, user));
         let before = state.dead.len();

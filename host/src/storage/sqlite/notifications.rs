@@ -20,7 +20,7 @@ const REMEMBERED_MS: u64 = 24 * 3600 * 1000;
 const REFERENCE: &str = "bot, channel, conversation, user, text, seen_ms, gone";
 /// The columns that `notification_of` reads.
 const NOTIFICATION: &str = "bot, channel, conversation, id, sender, name, mode, content, depth, due_ms, cron, expires_ms, \
-                            key, body, ended";
+                            key, body, ended, user";
 
 #[async_trait]
 impl Notifications for SqliteStorage {
@@ -281,7 +281,7 @@ fn add(connection: &Connection, new: &Notification) -> Result<Added, StorageErro
     }
     let (key, body) = new.key.as_ref().map(|(key, body)| (key, &body[..])).unzip();
     let sql = "INSERT INTO notifications (id, bot, channel, conversation, sender, name, mode, content, depth, due_ms, cron, \
-               expires_ms, key, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               expires_ms, key, body, user) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let row = params![
         new.id,
         bot,
@@ -296,7 +296,8 @@ fn add(connection: &Connection, new: &Notification) -> Result<Added, StorageErro
         new.cron,
         new.expires_ms,
         key,
-        body
+        body,
+        new.user
     ];
     run(connection, sql, row).map(|_| Added::New)
 }
@@ -343,6 +344,7 @@ fn notification_of(row: &Row<'_>) -> rusqlite::Result<Notification> {
         expires_ms: row.get(11)?,
         key: key.zip(body),
         ended: row.get(14)?,
+        user: row.get(15)?,
     })
 }
 

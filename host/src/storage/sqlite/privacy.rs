@@ -153,6 +153,8 @@ fn forget_member(
     let sql = "DELETE FROM dead_letters WHERE bot = ? AND channel = ? AND conversation = ? \
                AND json_extract(activity, '$.recipient.id') = ?";
     forgotten.add("dead_letters", run(connection, sql, of)?);
+    let sql = "DELETE FROM notifications WHERE bot = ? AND channel = ? AND conversation = ? AND user = ?";
+    forgotten.add("notifications", run(connection, sql, of)?);
     let sql = "UPDATE contacts SET user = '', text = json_set(text, '$.user', json('{\"id\":\"\"}')) \
                WHERE bot = ? AND channel = ? AND conversation = ? AND user = ?";
     run(connection, sql, of)?;
