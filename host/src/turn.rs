@@ -3,6 +3,7 @@
 //! [`Turns::accept`] takes an activity from any origin, `Turns::run_turn` owns its flow from the generation that
 //! serves it to the answer, and [`Staging`] is the one door for what it sends.
 
+mod address;
 pub mod broadcaster;
 mod contention;
 mod cron;

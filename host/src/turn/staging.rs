@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use ulid::Ulid;
 
 use super::TurnContext;
+use super::address::{address, address_suggestions};
 use super::contention::Key;
 use super::hooks::Hooks;
 use super::proactive::{self, removes_the_bot};
@@ -356,6 +357,8 @@ impl Staging {
             return false;
         }
         address(activity, inbound, threaded);
+        let is_for_all = self.turn.notification.as_ref().is_some_and(|notification| notification.user.is_empty());
+        address_suggestions(activity, is_for_all && inbound.is_group());
         true
     }
 
@@ -544,40 +547,6 @@ impl Staging {
 
 fn string<'a>(object: &'a Object, member: &str) -> &'a str {
     object.get(member).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Fills in the reference of the conversation by the threading rules (`protocol/http.md` §2.3).
-fn address(activity: &mut Object, inbound: &Activity, threaded: bool) {
-    // A guest speaks in its own conversation and under its own name, whatever it writes.
-    for (member, source) in [
-        ("channelId", "channelId"),
-        ("serviceUrl", "serviceUrl"),
-        ("conversation", "conversation"),
-        ("from", "recipient"),
-    ] {
-        match inbound.object().get(source) {
-            Some(value) => activity.insert(member.into(), value.clone()),
-            None => activity.shift_remove(member),
-        };
-    }
-    for (member, source) in [("recipient", "from"), ("locale", "locale")] {
-        let absent = activity.get(member).is_none_or(|value| value.is_null() || value.as_str() == Some(""));
-        if let (true, Some(value)) = (absent, inbound.object().get(source)) {
-            activity.insert(member.into(), value.clone());
-        }
-    }
-    for member in ["id", "timestamp", "callerId"] {
-        activity.shift_remove(member);
-    }
-    if threaded && threads(inbound) && string(activity, "replyToId").is_empty() {
-        activity.insert("replyToId".into(), inbound.id().into());
-    }
-}
-
-/// Whether an answer names the activity that it answers.
-fn threads(inbound: &Activity) -> bool {
-    let welcome = inbound.kind() == "conversationUpdate" && matches!(inbound.channel_id(), "directline" | "webchat");
-    !inbound.id().is_empty() && !welcome
 }
 
 fn stream_info(activity: &Object) -> Option<&Value> {
