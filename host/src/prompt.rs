@@ -21,6 +21,8 @@
 
 mod answer;
 mod ask;
+mod attachment;
+mod channels;
 mod choice;
 mod confirm;
 mod date;
@@ -30,8 +32,9 @@ mod number;
 
 use jiff::civil::DateTime;
 use regex::Regex;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+pub use self::channels::Place;
 use self::choice::Choice;
 use self::language::Language;
 use crate::activity::{Activity, Object};
@@ -139,16 +142,16 @@ impl Prompt {
 
     /// Returns the question as an activity: `prompt` for attempt 0, then `retry`, or `prompt` again. None where the
     /// definition has none.
-    pub fn ask(&self, attempt: u32, channel_id: &str, locale: &str) -> Option<Object> {
+    pub fn ask(&self, attempt: u32, place: &Place<'_>, locale: &str) -> Option<Object> {
         let retry = self.retry.as_ref().filter(|_| attempt > 0);
         let say = retry.or(self.prompt.as_ref())?;
         let language = self.language(locale);
         let question = match &self.kind {
-            Kind::Choice { choices, style, .. } => ask::with_choices(say, choices, *style, channel_id, language),
+            Kind::Choice { choices, style, .. } => ask::with_choices(say, choices, *style, place, language),
             Kind::Confirm { choices, style } if choices.is_empty() => {
-                ask::with_choices(say, &confirm::titles(language), *style, channel_id, language)
+                ask::with_choices(say, &confirm::titles(language), *style, place, language)
             }
-            Kind::Confirm { choices, style } => ask::with_choices(say, choices, *style, channel_id, language),
+            Kind::Confirm { choices, style } => ask::with_choices(say, choices, *style, place, language),
             _ => ask::plain(say),
         };
         Some(question)
@@ -200,7 +203,7 @@ impl Prompt {
                     false => Err(not("the date or time is out of range")),
                 }
             }
-            Kind::Attachment { content_types, count_max } => attachments(answer, content_types, *count_max),
+            Kind::Attachment { content_types, count_max } => attachment::find(answer, content_types, *count_max),
         }
     }
 
@@ -226,40 +229,6 @@ fn within_lengths(text: &str, min: usize, max: usize, pattern: Option<&Regex>) -
         Some(_) if chars > MATCHED_CHARS_MAX => Err(not("the text is too long for a pattern")),
         Some(pattern) if !pattern.is_match(text) => Err(not("the text does not match the pattern")),
         _ => Ok(()),
-    }
-}
-
-fn attachments(answer: &Activity, content_types: &[String], count_max: usize) -> Result<Value, NotRecognized> {
-    let attachments = answer.object().get("attachments").and_then(Value::as_array);
-    let all: Vec<&Value> = attachments.into_iter().flatten().filter(|attachment| !is_the_text(attachment)).collect();
-    if all.is_empty() {
-        return Err(not("there is no attachment"));
-    }
-    let fits = |attachment: &Value| {
-        let kind = attachment["contentType"].as_str().unwrap_or_default();
-        content_types.is_empty() || content_types.iter().any(|wanted| covers(wanted, kind))
-    };
-    if !all.iter().copied().all(fits) {
-        return Err(not("an attachment is of another type"));
-    }
-    if all.len() > count_max {
-        return Err(not("there are too many attachments"));
-    }
-    Ok(json!(all))
-}
-
-/// Whether an attachment is the message's own text once more: Teams sends each message as HTML too.
-fn is_the_text(attachment: &Value) -> bool {
-    attachment["contentType"] == "text/html" && attachment["contentUrl"].as_str().unwrap_or_default().is_empty()
-}
-
-/// Whether `image/*` or `*/*` or a media type covers another.
-fn covers(wanted: &str, kind: &str) -> bool {
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    match wanted.split_once('/') {
-        Some(("*", "*")) => true,
-        Some((group, "*")) => kind.split('/').next().is_some_and(|other| other.eq_ignore_ascii_case(group)),
-        _ => wanted.eq_ignore_ascii_case(kind),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Prompts, asked and understood by the host, in whole conversations.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::dialogs::{ERROR, begin, prompt, start};
 use crate::support::message;
@@ -172,4 +172,106 @@ async fn prompts_count_as_what_their_plugin_sends() {
         .await;
     let log = host.logged("bytes-per-send (1024)").await;
     assert!(log.contains("guest-fault"), "{log}");
+}
+
+/// A message in a conversation of Teams.
+fn in_teams(kind: &str, text: &str) -> Value {
+    let mut activity = message(text);
+    activity["channelId"] = "msteams".into();
+    activity["conversation"]["conversationType"] = kind.into();
+    activity["conversation"]["isGroup"] = (kind != "personal").into();
+    activity
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_shows_choices_as_a_card_in_groups_and_as_suggestions_in_chats() {
+    let Some(host) = start("settings.routes = [{ name = 'help', pattern = 'help', confirm = 'Stop?' }]").await else {
+        return;
+    };
+    let is_card = |text: &'static str| {
+        move |reply: &Value| {
+            let card = &reply["attachments"][0];
+            let buttons = card["content"]["buttons"].as_array().map_or(0, Vec::len);
+            card["contentType"] == "application/vnd.microsoft.card.hero"
+                && card["content"]["text"] == text
+                && card["content"]["buttons"][0] == json!({ "type": "imBack", "title": "Yes", "value": "Yes" })
+                && buttons == 2
+                && reply["suggestedActions"].is_null()
+        }
+    };
+    let confirm = prompt(&json!({ "kind": "confirm", "prompt": "Sure?" }));
+    let resumed = r#"script resume {"from":"prompt","reason":"completed","result":true}"#;
+    for kind in ["groupChat", "channel"] {
+        host.bot("bot")
+            .sends(in_teams(kind, &confirm))
+            .replies_with("a card", is_card("Sure?"))
+            .sends(in_teams(kind, "perhaps"))
+            .replies_with("the card again", is_card("Sure?"))
+            .sends(in_teams(kind, "help"))
+            .replies_with("the question of the host, as a card", is_card("Stop?"))
+            .sends(in_teams(kind, "No"))
+            .replies_with("the card once more", is_card("Sure?"))
+            .sends(in_teams(kind, "Yes"))
+            .replies(resumed)
+            .await;
+    }
+    host.bot("bot")
+        .sends(in_teams("personal", &confirm))
+        .replies_with("suggestions for the user", |reply| {
+            reply["text"] == "Sure?"
+                && reply["suggestedActions"]["to"] == json!(["user"])
+                && reply["suggestedActions"]["actions"][1]["value"] == "No"
+                && reply["attachments"].is_null()
+        })
+        .sends(in_teams("personal", "Yes"))
+        .replies(resumed)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_and_pictures_of_teams_are_what_a_prompt_asks_for() {
+    let Some(host) = start("").await else { return };
+    let html = json!({ "contentType": "text/html", "content": "<p>this one</p>" });
+    let file = json!({
+        "contentType": "application/vnd.microsoft.teams.file.download.info", "name": "x.pdf",
+        "contentUrl": "https://contoso.sharepoint.com/personal/ann/x.pdf",
+        "content": { "downloadUrl": "https://contoso.sharepoint.com/download", "uniqueId": "1150D938", "fileType": "pdf" }
+    });
+    let picture = json!({ "contentType": "image/*", "contentUrl": "https://smba.trafficmanager.net/amer/v3/attachments/0/views/original" });
+    for (wanted, sent) in [("application/pdf", file), ("image/png", picture)] {
+        let mut answer = in_teams("personal", "this one");
+        answer["attachments"] = json!([sent, html]);
+        let mut wrong = in_teams("personal", "this one");
+        wrong["attachments"] = json!([{ "contentType": "video/mp4", "contentUrl": "https://example.org/a.mp4" }, html]);
+        let resumed = json!({ "from": "prompt", "reason": "completed", "result": [sent] });
+        host.bot("bot")
+            .sends(in_teams(
+                "personal",
+                &prompt(&json!({ "kind": "attachment", "prompt": "A file?", "content-types": [wanted] })),
+            ))
+            .replies("A file?")
+            .sends(wrong)
+            .replies("A file?")
+            .sends(answer)
+            .replies(&format!("script resume {resumed}"))
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_with_ten_thousand_attachments_is_asked_again() {
+    let Some(host) = start("").await else { return };
+    let mut flood = message("");
+    flood["attachments"] = json!(vec![json!({ "contentType": "image/png", "contentUrl": "a" }); 10_000]);
+    let mut photo = message("");
+    photo["attachments"] = json!([{ "contentType": "image/png", "contentUrl": "a" }]);
+    let asks = json!({ "kind": "attachment", "prompt": "A photo?", "retry": "One photo, please.", "content-types": ["image/png"] });
+    host.bot("bot")
+        .says(&prompt(&asks))
+        .replies("A photo?")
+        .sends(flood)
+        .replies("One photo, please.")
+        .sends(photo)
+        .replies_with("the photo", |reply| reply["text"].as_str().unwrap().contains(r#""contentType":"image/png""#))
+        .await;
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::channels::{self, Place};
 use super::choice::Choice;
 use super::language::Language;
 use super::{Say, Style};
@@ -25,12 +26,12 @@ pub(super) fn with_choices(
     say: &Say,
     choices: &[Choice],
     style: Style,
-    channel_id: &str,
+    place: &Place<'_>,
     language: &Language,
 ) -> Object {
     let mut question = plain(say);
     let text = question.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
-    match if style == Style::Auto { best(choices, channel_id) } else { style } {
+    match shown(style, choices, place) {
         Style::Inline => _ = question.insert("text".into(), inline(&text, choices, language).into()),
         Style::List => _ = question.insert("text".into(), list(&text, choices).into()),
         Style::HeroCard => {
@@ -50,30 +51,35 @@ pub(super) fn with_choices(
     question
 }
 
-/// What the channel shows best (the rules of the Bot Framework's `ChoiceFactory.forChannel`).
-fn best(choices: &[Choice], channel_id: &str) -> Style {
-    let count = choices.len();
-    let fits = choices.iter().all(|choice| choice.shown().chars().count() <= TITLE_CHARS_MAX);
-    let suggested_max = match channel_id {
-        "facebook" | "skype" => 10,
-        "line" => 13,
-        "kik" => 20,
-        "msteams" => 3,
-        "directline" | "webchat" | "emulator" | "telegram" | "slack" | "directlinespeech" => 100,
-        _ => 0,
+/// The style in which the channel shows the choices: the wanted one where it can, else buttons of the other kind, else a list.
+/// Buttons that a channel does not show would be lost. Of a channel that is not known, the author knows better.
+fn shown(style: Style, choices: &[Choice], place: &Place<'_>) -> Style {
+    let known = channels::buttons(place);
+    let shows = |style: &Style| {
+        known.is_none_or(|known| match style {
+            Style::SuggestedAction => choices.len() <= known.suggested,
+            Style::HeroCard => choices.len() <= known.card,
+            _ => true,
+        })
     };
-    let buttons_max = match channel_id {
-        "facebook" | "skype" => 3,
-        "msteams" => 50,
-        "line" | "directline" | "webchat" | "emulator" | "telegram" | "slack" => 99,
-        _ => 0,
-    };
-    match () {
-        () if fits && count <= suggested_max => Style::SuggestedAction,
-        () if fits && count <= buttons_max => Style::HeroCard,
-        () if fits && count <= INLINE_MAX => Style::Inline,
-        () => Style::List,
+    match style {
+        Style::Auto if known.is_none() => best_text(choices),
+        Style::Auto if !fit_on_buttons(choices) => best_text(choices),
+        Style::Auto => [Style::SuggestedAction, Style::HeroCard].into_iter().find(shows).unwrap_or(best_text(choices)),
+        Style::SuggestedAction | Style::HeroCard => {
+            [style, Style::SuggestedAction, Style::HeroCard].into_iter().find(shows).unwrap_or(Style::List)
+        }
+        Style::Inline | Style::List | Style::None => style,
     }
+}
+
+/// The style for channels without buttons: within the sentence where it stays readable.
+fn best_text(choices: &[Choice]) -> Style {
+    if fit_on_buttons(choices) && choices.len() <= INLINE_MAX { Style::Inline } else { Style::List }
+}
+
+fn fit_on_buttons(choices: &[Choice]) -> bool {
+    choices.iter().all(|choice| choice.shown().chars().count() <= TITLE_CHARS_MAX)
 }
 
 fn inline(text: &str, choices: &[Choice], language: &Language) -> String {
@@ -97,9 +103,16 @@ fn list(text: &str, choices: &[Choice]) -> String {
 }
 
 fn buttons(choices: &[Choice]) -> Vec<Value> {
-    let button = |choice: &Choice| match &choice.action {
-        Some(action) => action.clone(),
-        None => json!({ "type": "imBack", "title": choice.shown(), "value": choice.value }),
+    // A button of its own needs no more than what is different; the protocol wants type, title and value.
+    let button = |choice: &Choice| {
+        let mut button = choice.action.clone().unwrap_or_else(|| json!({}));
+        for (member, usual) in [("type", "imBack"), ("title", choice.shown()), ("value", &choice.value)] {
+            let given = button.get(member).filter(|given| !given.is_null() && **given != "");
+            if given.is_none() {
+                button[member] = usual.into();
+            }
+        }
+        button
     };
     choices.iter().map(button).collect()
 }

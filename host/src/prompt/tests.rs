@@ -1,5 +1,6 @@
 //! What people answer, and what it means, language by language.
 
+mod attachments;
 mod choices;
 mod confirms;
 mod dates;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Offer, resumed};
 use crate::activity::Activity;
 use crate::plugin::{Fault, Plugin, Step};
-use crate::prompt::Prompt;
+use crate::prompt::{Place, Prompt};
 use crate::turn::stack::{Frame, Status};
 use crate::turn::{Turn, TurnError};
 
@@ -38,7 +38,7 @@ impl Turn {
         let activity = &self.activity;
         let question = Prompt::parse(definition)
             .ok()
-            .and_then(|prompt| prompt.ask(attempt, activity.channel_id(), activity.str("locale")));
+            .and_then(|prompt| prompt.ask(attempt, &Place::of(activity), activity.str("locale")));
         match question {
             Some(question) => self.send(question, true).await.map(drop),
             None => Ok(()),
