@@ -1,5 +1,6 @@
 //! One conversation of the local Direct Line.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -37,8 +38,12 @@ struct State {
     log: Log,
     touched: Instant,
     knows_bot: bool,
-    knows_user: bool,
+    /// Ids of the users whom the bot was told of.
+    users: Vec<String>,
 }
+
+/// Users of one conversation whom the bot is told of. Each is one who holds its token.
+const USERS_MAX: usize = 64;
 
 /// The right to change what was said. Others wait.
 pub struct Door<'a> {
@@ -50,7 +55,8 @@ pub struct Door<'a> {
 pub struct Introduction {
     /// For the turn.
     pub inbound: Inbound,
-    is_bot: bool,
+    /// The id of the user; none where the bot itself joined.
+    user: Option<String>,
 }
 
 /// An activity of the user that has its place in the conversation.
@@ -70,8 +76,8 @@ impl Stamped {
 impl Conversation {
     pub(super) fn new(start: Start, service_url: Arc<str>) -> Self {
         let Start { id, bot, title, user, locale } = start;
-        let state = State { log: Log::new(), touched: Instant::now(), knows_bot: false, knows_user: false };
-        let identity = Identity { conversation: id, bot, title, locale, service_url };
+        let state = State { log: Log::new(), touched: Instant::now(), knows_bot: false, users: Vec::new() };
+        let identity = Identity { conversation: id, bot, title, locale, service_url, is_group: AtomicBool::new(false) };
         Self { identity, user, gate: tokio::sync::Mutex::default(), state: Mutex::new(state) }
     }
 
@@ -146,8 +152,9 @@ impl Conversation {
 }
 
 impl Door<'_> {
-    /// Returns the notices that the bot has not had yet: that it joined, then that the user did, once that is known.
-    /// Each counts as given when [`Door::introduced`] says so.
+    /// Returns the notices that the bot has not had yet: that it joined, then that the users did: the one whom the
+    /// conversation was started for, and the one who speaks now. With a second user the conversation becomes a group. Each notice counts as given when
+    /// [`Door::introduced`] says so.
     ///
     /// # Errors
     /// Where the user's id makes no valid activity.
@@ -157,26 +164,35 @@ impl Door<'_> {
         request_id: &Arc<str>,
     ) -> Result<Vec<Introduction>, ActivityError> {
         let conversation = self.conversation;
-        let user = conversation.user.as_ref().or(user);
-        let mut introductions = Vec::with_capacity(2);
         let mut state = conversation.state();
-        for (is_due, member) in [(!state.knows_bot, None), (!state.knows_user && user.is_some(), user)] {
-            if is_due {
-                let timestamp = state.log.stamp().timestamp;
-                let activity = conversation.identity.introduction(member, user, &timestamp);
-                let inbound = conversation.inbound(&activity, request_id)?;
-                introductions.push(Introduction { inbound, is_bot: member.is_none() });
+        let mut new: Vec<&Account> = Vec::new();
+        for user in conversation.user.as_ref().into_iter().chain(user) {
+            let is_known = state.users.contains(&user.id) || new.iter().any(|known| known.id == user.id);
+            if !is_known && state.users.len() + new.len() < USERS_MAX {
+                new.push(user);
             }
         }
-        Ok(introductions)
+        if state.users.len() + new.len() > 1 {
+            conversation.identity.is_group.store(true, Ordering::Relaxed);
+        }
+        let first = new.first().copied().or(conversation.user.as_ref());
+        let bot = (!state.knows_bot).then_some((0, None));
+        let users = (state.users.len() + 1..).zip(new.into_iter().map(Some));
+        let mut introduce = |(number, member): (usize, Option<&Account>)| {
+            let timestamp = state.log.stamp().timestamp;
+            let activity = conversation.identity.introduction(member, first, number, &timestamp);
+            let inbound = conversation.inbound(&activity, request_id)?;
+            Ok(Introduction { inbound, user: member.map(|user| user.id.clone()) })
+        };
+        bot.into_iter().chain(users).map(&mut introduce).collect()
     }
 
     /// Notes that the bot has been given a notice.
     pub fn introduced(&self, introduction: &Introduction) {
         let mut state = self.conversation.state();
-        match introduction.is_bot {
-            true => state.knows_bot = true,
-            false => state.knows_user = true,
+        match &introduction.user {
+            None => state.knows_bot = true,
+            Some(user) => state.users.push(user.clone()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Who speaks in a conversation, and what the channel writes on each activity that passes it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
@@ -25,6 +26,8 @@ pub(super) struct Identity {
     pub(super) title: String,
     pub(super) locale: String,
     pub(super) service_url: Arc<str>,
+    /// Whether more than one user takes part.
+    pub(super) is_group: AtomicBool,
 }
 
 impl Account {
@@ -39,6 +42,13 @@ impl Account {
 impl Identity {
     fn bot(&self) -> Value {
         json!({"id": &*self.bot, "name": self.title, "role": "bot"})
+    }
+
+    fn conversation(&self) -> Value {
+        match self.is_group.load(Ordering::Relaxed) {
+            true => json!({"id": &*self.conversation, "isGroup": true}),
+            false => json!({"id": &*self.conversation}),
+        }
     }
 
     /// Makes of a client's activity the one that the bot gets.
@@ -62,8 +72,14 @@ impl Identity {
         activity
     }
 
-    /// Makes the notice that a member joined: the bot itself where `member` is none.
-    pub(super) fn introduction(&self, member: Option<&Account>, user: Option<&Account>, timestamp: &str) -> Object {
+    /// Makes the notice that a member joined: the bot itself where `member` is none. `number` counts the users from 1.
+    pub(super) fn introduction(
+        &self,
+        member: Option<&Account>,
+        user: Option<&Account>,
+        number: usize,
+        timestamp: &str,
+    ) -> Object {
         let sender = member.or(user).map_or_else(|| json!({"id": &*self.conversation}), Account::value);
         let added = member.map_or_else(|| self.bot(), Account::value);
         let mut activity = Object::new();
@@ -71,7 +87,11 @@ impl Identity {
         activity.insert("membersAdded".to_owned(), json!([added]));
         activity.insert("from".to_owned(), sender);
         self.set_locale(&mut activity);
-        let who = if member.is_some() { "user" } else { "bot" };
+        let who = match (member, number) {
+            (None, _) => "bot".to_owned(),
+            (Some(_), 1) => "user".to_owned(),
+            (Some(_), number) => format!("user{number}"),
+        };
         // Not part of the history, so it has an id that no activity of the history can have.
         self.complete(&mut activity, &format!("{}|{who}", self.conversation), timestamp);
         activity
@@ -93,7 +113,7 @@ impl Identity {
         activity.insert("id".to_owned(), id.into());
         activity.insert("timestamp".to_owned(), timestamp.into());
         activity.insert("channelId".to_owned(), CHANNEL_ID.into());
-        activity.insert("conversation".to_owned(), json!({"id": &*self.conversation}));
+        activity.insert("conversation".to_owned(), self.conversation());
         activity.insert("from".to_owned(), self.bot());
         stream_entity_to_data(&mut activity);
         activity
@@ -117,7 +137,7 @@ impl Identity {
         activity.insert("timestamp".to_owned(), timestamp.into());
         activity.insert("channelId".to_owned(), CHANNEL_ID.into());
         activity.insert("serviceUrl".to_owned(), Value::from(&*self.service_url));
-        activity.insert("conversation".to_owned(), json!({"id": &*self.conversation}));
+        activity.insert("conversation".to_owned(), self.conversation());
         activity.insert("recipient".to_owned(), self.bot());
     }
 }

@@ -118,6 +118,36 @@ async fn each_member_is_introduced_once_and_the_bot_first() {
     assert_eq!(set(&conversation.since(None))["activities"], json!([]), "clients do not see them");
 }
 
+/// Clients that share a token of no user talk in one conversation, each under a name of its own.
+#[tokio::test]
+async fn a_second_user_makes_a_conversation_a_group() {
+    let hub = hub();
+    let (conversation, _) = hub.start(Start { user: Some(ann()), ..start("C1") });
+    let ben = Account { id: "ben".into(), name: "Ben".into() };
+    let request = Arc::from("r");
+    let door = conversation.enter().await;
+    let introduced = |user: &Account| -> Vec<Object> {
+        let introductions = door.introductions(Some(user), &request).unwrap();
+        introductions.iter().for_each(|introduction| door.introduced(introduction));
+        introductions.iter().map(|introduction| introduction.inbound.activity.object().clone()).collect()
+    };
+    let alone = introduced(&ann());
+    assert_eq!(alone.len(), 2, "{alone:?}");
+    assert_eq!(alone[1]["conversation"], json!({ "id": "C1" }));
+    let group = introduced(&ben);
+    assert_eq!(group.len(), 1, "{group:?}");
+    assert_eq!(group[0]["membersAdded"], json!([{ "id": "ben", "name": "Ben", "role": "user" }]));
+    assert_eq!(group[0]["conversation"], json!({ "id": "C1", "isGroup": true }));
+    assert_ne!(group[0]["id"], alone[1]["id"], "else it would be taken for a redelivery");
+    let said = door.stamp(message("hi"), &ann(), &request).unwrap();
+    assert_eq!(said.inbound.activity.object()["conversation"]["isGroup"], true);
+    assert!(introduced(&ann()).is_empty() && introduced(&ben).is_empty());
+    for number in 0..200 {
+        introduced(&Account { id: format!("user {number}"), name: String::new() });
+    }
+    assert!(introduced(&Account { id: "too many".into(), name: String::new() }).is_empty());
+}
+
 #[tokio::test]
 async fn updates_and_deletions_keep_place_id_and_time() {
     let hub = hub();

@@ -144,16 +144,17 @@ pub(super) async fn deliver(
     Ok(Json(json!({ "id": id })).into_response())
 }
 
-/// Tells the bot who is in a new conversation: itself, and the user where that is known.
+/// Tells the bot who is in a conversation and whom it was not told of yet: itself, and the user where that is known.
 pub(super) async fn introduce(
     local: &Arc<Local>,
     conversation: &Arc<Conversation>,
+    user: Option<Account>,
     request_id: Arc<str>,
 ) -> Result<(), HttpError> {
     let (local, conversation) = (local.clone(), conversation.clone());
     let told = tokio::spawn(async move {
         let door = conversation.enter().await;
-        accept_introductions(&local, &door, None, &request_id).await
+        accept_introductions(&local, &door, user.as_ref(), &request_id).await
     });
     told.await.map_err(HttpError::internal)?
 }

@@ -102,14 +102,17 @@ pub(super) async fn start(
     if locale.len() > ID_BYTES_MAX {
         return Err(HttpError::bad_argument("`locale` is too long"));
     }
-    let start =
-        Start { id: claims.conv.as_str().into(), bot: bot.name().clone(), title: bot.status().title, user, locale };
+    let start = Start {
+        id: claims.conv.as_str().into(),
+        bot: bot.name().clone(),
+        title: bot.status().title,
+        user: user.clone(),
+        locale,
+    };
     let (conversation, is_new) = local.app.directline.start(start);
-    if is_new {
-        // A bot that cannot take it now is told before the first activity.
-        if let Err(error) = activities::introduce(&local, &conversation, request_id.0).await {
-            tracing::info!(bot = %conversation.bot(), status = error.status().as_u16(), "conversation started, the bot does not know yet");
-        }
+    // A bot that cannot take it now is told before the first activity.
+    if let Err(error) = activities::introduce(&local, &conversation, user, request_id.0).await {
+        tracing::info!(bot = %conversation.bot(), status = error.status().as_u16(), "conversation started, the bot does not know yet");
     }
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(opened(&local, &parts, &claims, &conversation, "-")?)).into_response())
