@@ -147,6 +147,8 @@ impl Activity {
     }
 
     /// Adds a suggested action: a text the user can say with one tap, or any [`CardAction`].
+    ///
+    /// The recipient of the message sees them, unless `suggested_actions.to` names others.
     #[must_use]
     pub fn suggest(mut self, action: impl Into<CardAction>) -> Self {
         self.suggested_actions.get_or_insert_default().actions.push(action.into());
@@ -183,6 +185,13 @@ impl Activity {
     #[must_use]
     pub fn speak(mut self, speak: impl Into<String>) -> Self {
         self.speak = Some(speak.into());
+        self
+    }
+
+    /// Says whether the bot expects an answer: `acceptingInput`, `expectingInput` or `ignoringInput`.
+    #[must_use]
+    pub fn input_hint(mut self, hint: impl Into<String>) -> Self {
+        self.input_hint = Some(hint.into());
         self
     }
 

@@ -71,7 +71,7 @@ object! {
 object! {
     /// Buttons under a message that go away once one is chosen.
     SuggestedActions {
-        /// Who sees them, by account id; empty means all.
+        /// Who sees them, by account id. Empty: the host fills in the recipient of the message.
         to: Vec<String> = "to",
         /// The buttons, in order.
         actions: Vec<CardAction> = "actions",
@@ -124,7 +124,12 @@ impl CardAction {
     /// The user says the title, visibly.
     pub fn im_back(title: impl Into<String>) -> Self {
         let title = title.into();
-        Self { value: Some(title.clone().into()), ..Self::titled("imBack", title) }
+        Self::im_back_with(title.clone(), title)
+    }
+
+    /// The user says `value`, visibly, while the button shows the title.
+    pub fn im_back_with(title: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { value: Some(Value::String(value.into())), ..Self::titled("imBack", title.into()) }
     }
 
     /// The user sends a message with `text` and `value`; the conversation shows the title.

@@ -72,6 +72,7 @@ fn builders_write_what_the_protocol_wants() {
         .tap(CardAction::open_url("More", "https://example.org"));
     let activity = Activity::message("Choose")
         .suggest("Red")
+        .suggest(CardAction::im_back_with("Blue, please", "blue"))
         .suggest(CardAction::post_back("Green", "g"))
         .attach(card)
         .attach(Attachment::adaptive_card(json!({ "type": "AdaptiveCard", "version": "1.4" })))
@@ -79,9 +80,10 @@ fn builders_write_what_the_protocol_wants() {
         .carousel()
         .locale("en")
         .speak("Choose one")
+        .input_hint("expectingInput")
         .channel_data(json!({ "x": 1 }));
     let expected = json!({
-        "type": "message", "text": "Choose", "locale": "en", "speak": "Choose one",
+        "type": "message", "text": "Choose", "locale": "en", "speak": "Choose one", "inputHint": "expectingInput",
         "attachments": [
             { "contentType": "application/vnd.microsoft.card.hero", "content": {
                 "title": "Title", "subtitle": "Under it", "text": "Text",
@@ -97,6 +99,7 @@ fn builders_write_what_the_protocol_wants() {
         "attachmentLayout": "carousel",
         "suggestedActions": { "actions": [
             { "type": "imBack", "title": "Red", "value": "Red" },
+            { "type": "imBack", "title": "Blue, please", "value": "blue" },
             { "type": "postBack", "title": "Green", "value": "g" }
         ] },
         "channelData": { "x": 1 },
