@@ -3,6 +3,11 @@
 //! Hours that are named are those of the clock on the wall: a time that a change skips is due as much later as the clock was
 //! put forward, and one that comes twice is due the first time. Where every hour counts (`*`, `*/2`), it is due in both of two
 //! hours of the same name, and in none that is skipped.
+//!
+//! A range may wrap: `SAT-SUN` is Saturday and Sunday, `22-2` five hours of a night, `NOV-FEB` a winter. Names and letters
+//! are read in any case.
+
+mod ranges;
 
 use cronexpr::{Crontab, MakeTimestamp, parse_crontab};
 use jiff::Timestamp;
@@ -47,8 +52,9 @@ impl Cron {
             return Err(format!("the cron expression has more than {BYTES_MAX} bytes"));
         }
         let wrong = |error: cronexpr::Error| format!("the cron expression `{}`: {error}", shortened(text));
-        parse_crontab(text).map_err(wrong)?;
         let (fields, zone) = text.trim().rsplit_once(char::is_whitespace).ok_or("a cron expression has a time zone")?;
+        let fields = &ranges::ascending(fields);
+        parse_crontab(&format!("{fields} {zone}")).map_err(wrong)?;
         let zone = DateTimeParser::new().parse_time_zone(zone).map_err(|error| error.to_string())?;
         let is_every_hour = fields.split_whitespace().nth(1).is_some_and(|hours| hours.starts_with('*'));
         let december = last_of_december(fields).map_err(wrong)?;
@@ -102,7 +108,8 @@ impl Cron {
 
 fn find(fields: &Crontab, clock: DateTime) -> Result<DateTime, String> {
     let after = Offset::UTC.to_timestamp(clock).map_err(|error| error.to_string())?;
-    fields.find_next(MakeTimestamp(after)).map(|next| next.datetime()).map_err(|error| error.to_string())
+    let next = fields.find_next(MakeTimestamp(after)).map(|next| next.datetime());
+    next.map_err(|_| "never comes: in the next four years no day has its day, month and weekday".to_owned())
 }
 
 /// The next time from a day of December on.
@@ -231,6 +238,64 @@ mod tests {
         }
     }
 
+    /// The weekdays, hours or months in which an expression is due, from Monday, 2026-12-28 on.
+    fn due(cron: &str, format: &str, count: usize) -> String {
+        let mut last = ms("2026-12-27T23:59:00Z");
+        let next = |_| {
+            last = next_of(cron, last).unwrap();
+            let time = jiff::Timestamp::from_millisecond(i64::try_from(last).unwrap()).unwrap();
+            time.to_zoned(jiff::tz::TimeZone::UTC).strftime(format).to_string()
+        };
+        (0..count).map(next).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_range_of_weekdays_wraps() {
+        for (weekdays, expected) in [
+            ("SAT-SUN", "Sat Sun Sat"),
+            ("sat-sun", "Sat Sun Sat"),
+            ("Sat-Sun/1", "Sat Sun Sat"),
+            ("6-0", "Sat Sun Sat"),
+            ("6-7", "Sat Sun Sat"),
+            ("FRI-MON", "Mon Fri Sat Sun Mon"),
+            ("5-1", "Mon Fri Sat Sun Mon"),
+            ("FRI-MON/2", "Fri Sun Fri"),
+            ("7", "Sun Sun"),
+            ("0", "Sun Sun"),
+            ("0-7", "Mon Tue Wed Thu Fri Sat Sun Mon"),
+            ("7-0", "Sun Sun"),
+            ("7-2", "Mon Tue Sun Mon"),
+            ("SUN-TUE", "Mon Tue Sun Mon"),
+            ("MON-SUN", "Mon Tue Wed Thu Fri Sat Sun Mon"),
+            ("WED-TUE", "Mon Tue Wed Thu Fri Sat Sun Mon"),
+            ("WED,SAT-SUN", "Wed Sat Sun Wed"),
+        ] {
+            let count = expected.split(' ').count();
+            assert_eq!(due(&format!("0 9 * * {weekdays} UTC"), "%a", count), expected, "{weekdays}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_other_fields_wrap() {
+        assert_eq!(due("0 22-2 * * * UTC", "%H", 7), "00 01 02 22 23 00 01");
+        assert_eq!(due("0 22-3/2 * * * UTC", "%H", 5), "00 02 22 00 02");
+        assert_eq!(due("50-10/10 0 * * * UTC", "%M", 5), "00 10 50 00 10");
+        assert_eq!(due("0 0 1 NOV-FEB * UTC", "%b", 5), "Jan Feb Nov Dec Jan");
+        assert_eq!(due("0 0 1 11-feb/3 * UTC", "%b", 3), "Feb Nov Feb");
+        assert_eq!(due("0 0 30-2 * * UTC", "%d", 5), "30 31 01 02 30");
+        assert_eq!(due("0 9 * * fril UTC", "%d", 1), "29", "the last Friday");
+    }
+
+    #[test]
+    fn what_never_comes_is_told_at_once() {
+        for never in ["0 0 30 2 *", "0 0 31 2,4,6 *", "0 0 31 JUN *", "0 0 30-31 2 *"] {
+            let told = next_of(&format!("{never} UTC"), ms("2027-01-01T00:00:00Z")).unwrap_err();
+            let expected = "never comes: in the next four years no day has its day, month and weekday";
+            assert_eq!(told, format!("the cron expression `{never} UTC`: {expected}"));
+        }
+        assert_eq!(due("0 0 29 2 * UTC", "%Y", 1), "2028", "a leap day comes");
+    }
+
     #[test]
     fn nonsense_ends() {
         for text in [
@@ -241,6 +306,13 @@ mod tests {
             "* * * * *",
             "",
             "* * * * * ../etc",
+            "0 25-2 * * * UTC",
+            "0 9 * * SAT-FOO UTC",
+            "0 9 * * SAT-SUN/0 UTC",
+            "0 9 * * SAT-SUN/9 UTC",
+            "0 9 * * 8-1 UTC",
+            "0 9 * * SAT- UTC",
+            "0 9 * * 99999999999-1 UTC",
         ] {
             next_of(text, ms("2027-01-01T00:00:00Z")).unwrap_err();
         }
