@@ -3,6 +3,7 @@
 //! The modules in the order in which data meets them; `ARCHITECTURE.md` has the map and the invariants.
 
 pub mod config;
+mod secret;
 
 pub mod app;
 pub mod http;

@@ -19,6 +19,7 @@ use wasmtime::Engine;
 
 use super::compile::memory_file;
 use super::preflight::Preflight;
+use crate::secret;
 
 /// The store.
 #[derive(Clone)]
@@ -39,6 +40,7 @@ const CODE: &str = "cwasm";
 const TEMPORARY: &str = "cwasm-tmp";
 /// A host that was killed while writing leaves a temporary file; no write takes this long.
 const TEMPORARY_AGE_MAX: Duration = Duration::from_secs(3600);
+const KEY_BYTES: usize = 32;
 const MAC_BYTES: usize = 32;
 const LENGTH_BYTES: usize = 4;
 
@@ -199,29 +201,15 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Two hosts may start on one data folder at once: whoever links its key first wins, and both use that one.
-fn load_or_create_key(path: &Path) -> anyhow::Result<[u8; 32]> {
-    if !path.try_exists()? {
-        let mut key = [0_u8; 32];
+/// Two hosts may start on one data folder at once: both use the key that was there first.
+fn load_or_create_key(path: &Path) -> anyhow::Result<[u8; KEY_BYTES]> {
+    let key = secret::read_or_create(path, KEY_BYTES as u64, || {
+        let mut key = vec![0; KEY_BYTES];
         getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no random bytes for a key: {error}"))?;
-        let temporary = path.with_extension(format!("{}.tmp", ulid::Ulid::new()));
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        file.write_all(&key)?;
-        file.sync_all()?;
-        let linked = std::fs::hard_link(&temporary, path);
-        std::fs::remove_file(&temporary)?;
-        if let Err(error) = linked
-            && error.kind() != ErrorKind::AlreadyExists
-        {
-            return Err(error).with_context(|| format!("cannot create {}", path.display()));
-        }
-    }
-    let about = std::fs::metadata(path)?;
-    if std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o077 != 0 {
-        bail!("{} can be read by others; run `chmod 600` on it, or delete it and the cache folder", path.display());
-    }
-    let key = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    key.try_into().map_err(|_| anyhow::anyhow!("{} is not a key of 32 bytes; delete it", path.display()))
+        Ok(key)
+    });
+    let key = key.with_context(|| format!("the key of compiled code in {} cannot be used", path.display()))?;
+    key.try_into().map_err(|_| anyhow::anyhow!("{} is not a key of {KEY_BYTES} bytes; delete it", path.display()))
 }
 
 struct Sha256Hasher(Sha256);
@@ -298,15 +286,16 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_start_at_once_get_one_key() {
+    fn a_key_that_cannot_be_used_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("code-key");
-        let keys: Vec<[u8; 32]> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| load_or_create_key(&path).unwrap())).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert!(keys.iter().all(|key| *key == keys[0]));
+        let key = load_or_create_key(&path).unwrap();
+        assert_eq!(load_or_create_key(&path).unwrap(), key);
+        let told = || format!("{:#}", load_or_create_key(&path).unwrap_err());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(load_or_create_key(&path).unwrap_err().to_string().contains("chmod 600"));
+        assert!(told().contains("code-key cannot be used: its mode is 0644"), "{}", told());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&path, "short").unwrap();
+        assert!(told().ends_with("is not a key of 32 bytes; delete it"), "{}", told());
     }
 }

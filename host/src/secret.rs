@@ -1,0 +1,214 @@
+//! Files that hold a secret: who may read them, and how the host makes one.
+//!
+//! The host makes a secret file with mode 0600. A container platform mounts one otherwise: as a link (Kubernetes leads
+//! `key` over `..data` to the file of the day), owned by root, readable by a group. So links are followed, and what counts
+//! is the file that was opened:
+//!
+//! - It belongs to the user of the host, or to root.
+//! - Nobody but the owner may write it, and only owner and group may read it.
+//! - The group may read it only where root owns it, or where nobody may write it (0440): 0640 of a user is most often the
+//!   accident of a umask.
+//!
+//! Nothing is ever created through a link.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use rustix::fs::OFlags;
+
+/// Reads a secret of at most so many bytes; if there is no file, `make` says what to write into a new one.
+///
+/// # Errors
+/// As [`read`], and where the file cannot be written.
+pub(crate) fn read_or_create(
+    path: &Path,
+    bytes_max: u64,
+    make: impl FnOnce() -> anyhow::Result<Vec<u8>>,
+) -> anyhow::Result<Vec<u8>> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            create(path, &make()?).with_context(|| format!("cannot create {}", path.display()))?;
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot look at {}", path.display())),
+    }
+    read(path, bytes_max)
+}
+
+/// Reads a secret of at most so many bytes.
+///
+/// # Errors
+/// Where the file is absent, no regular file, too large, or where others may read or change it.
+pub(crate) fn read(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    // A pipe must not be waited for.
+    let file = OpenOptions::new().read(true).custom_flags(i32::try_from(OFlags::NONBLOCK.bits())?).open(path);
+    let file = file.map_err(|error| dangling(path).unwrap_or_else(|| error.into()))?;
+    check(&file)?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= bytes_max, "it has more than {bytes_max} bytes");
+    Ok(bytes)
+}
+
+/// What to say of a link that leads to nothing.
+fn dangling(path: &Path) -> Option<anyhow::Error> {
+    let target = fs::read_link(path).ok().filter(|_| !path.exists())?;
+    let target = target.display();
+    Some(anyhow::anyhow!("it is a link to {target}, which is not there; mount the secret, or remove the link"))
+}
+
+/// Looks at the open file, not at its name, which may mean another file by now.
+fn check(file: &File) -> anyhow::Result<()> {
+    let metadata = file.metadata()?;
+    ensure!(metadata.is_file(), "it is not a regular file");
+    let (mode, owner, user) = (metadata.mode() & 0o777, metadata.uid(), rustix::process::geteuid().as_raw());
+    ensure!(
+        owner == user || owner == 0,
+        "it belongs to user {owner} and the host runs as {user}; run `chown {user}` on it, or let the host run as {owner}"
+    );
+    let for_group = if owner == 0 || mode & 0o222 == 0 { 0o040 } else { 0 };
+    if mode & 0o077 & !for_group != 0 {
+        bail!(
+            "its mode is {mode:04o}, and others may read or write it; run `chmod 600` on it. A secret that a platform mounts \
+             needs mode 0400 or 0440: in Kubernetes `defaultMode: 0440` with `fsGroup`, in Docker `mode: 0400` with `uid`"
+        );
+    }
+    Ok(())
+}
+
+/// Makes the file with mode 0600, and its folder where that is missing.
+fn create(path: &Path, secret: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    // Complete before it has its name, so that no reader finds half a secret.
+    let temporary = folder.join(format!(".secret-{}.tmp", ulid::Ulid::new()));
+    let written = write_private(&temporary, secret).and_then(|()| match fs::hard_link(&temporary, path) {
+        // Another host was faster: its secret counts.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    });
+    let removed = fs::remove_file(&temporary);
+    written?;
+    removed?;
+    Ok(())
+}
+
+fn write_private(path: &Path, secret: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(secret)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use super::*;
+
+    const BYTES_MAX: u64 = 8;
+
+    fn file(folder: &Path, mode: u32, owner: Option<u32>) -> std::path::PathBuf {
+        let path = folder.join(format!("{mode:o}-{owner:?}"));
+        fs::write(&path, "secret").unwrap();
+        chown(&path, owner, None).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    fn is_root() -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    #[test]
+    fn a_secret_is_made_once_and_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/key");
+        assert_eq!(read_or_create(&path, BYTES_MAX, || Ok(b"first".to_vec())).unwrap(), b"first");
+        assert_eq!(read_or_create(&path, BYTES_MAX, || Ok(b"second".to_vec())).unwrap(), b"first");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn hosts_that_start_at_once_get_one_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let made = |number: u8| read_or_create(&path, BYTES_MAX, || Ok(vec![number])).unwrap();
+        let secrets: Vec<Vec<u8>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|number| scope.spawn(move || made(number))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(secrets.iter().all(|secret| *secret == secrets[0]));
+    }
+
+    #[test]
+    fn modes_that_only_owner_and_platform_read_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        for mode in [0o600, 0o400, 0o440, 0o700] {
+            assert_eq!(read(&file(folder.path(), mode, None), BYTES_MAX).unwrap(), b"secret", "{mode:o}");
+        }
+        // Kubernetes makes 0640 of a secret with `defaultMode: 0600` and `fsGroup`.
+        let of_root = read(&file(folder.path(), 0o640, None), BYTES_MAX);
+        assert_eq!(of_root.is_ok(), is_root(), "{of_root:?}");
+        for mode in [0o644, 0o444, 0o604, 0o660, 0o620, 0o602, 0o666] {
+            let told = read(&file(folder.path(), mode, None), BYTES_MAX).unwrap_err().to_string();
+            assert!(told.contains(&format!("its mode is {mode:04o}")) && told.contains("`chmod 600`"), "{told}");
+            assert!(told.contains("`defaultMode: 0440`"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_refused() {
+        if !is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let told = read(&file(folder.path(), 0o400, Some(4242)), BYTES_MAX).unwrap_err().to_string();
+        assert!(told.starts_with("it belongs to user 4242 and the host runs as 0; run `chown 0`"), "{told}");
+    }
+
+    #[test]
+    fn links_are_followed_to_the_file_that_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let day = folder.path().join("..2026_11_29");
+        fs::create_dir(&day).unwrap();
+        let good = file(&day, 0o440, None);
+        symlink("..2026_11_29", folder.path().join("..data")).unwrap();
+        let key = folder.path().join("key");
+        symlink(Path::new("..data").join(good.file_name().unwrap()), &key).unwrap();
+        assert_eq!(read_or_create(&key, BYTES_MAX, || panic!("it is there")).unwrap(), b"secret");
+
+        let open = folder.path().join("open");
+        symlink(file(&day, 0o644, None), &open).unwrap();
+        assert!(read(&open, BYTES_MAX).unwrap_err().to_string().contains("its mode is 0644"), "that of the file");
+    }
+
+    #[test]
+    fn nothing_is_created_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, target) = (folder.path().join("link"), folder.path().join("elsewhere"));
+        symlink(&target, &link).unwrap();
+        let told = read_or_create(&link, BYTES_MAX, || Ok(vec![1])).unwrap_err().to_string();
+        assert!(
+            told.starts_with("it is a link to ") && told.contains("mount the secret, or remove the link"),
+            "{told}"
+        );
+        assert!(!target.exists());
+        let circle = folder.path().join("circle");
+        symlink(&circle, &circle).unwrap();
+        read_or_create(&circle, BYTES_MAX, || Ok(vec![1])).unwrap_err();
+    }
+
+    #[test]
+    fn what_is_no_small_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(folder.path(), BYTES_MAX).unwrap_err().to_string(), "it is not a regular file");
+        assert!(read(&folder.path().join("absent"), BYTES_MAX).is_err());
+        let path = folder.path().join("long");
+        write_private(&path, b"123456789").unwrap();
+        assert_eq!(read(&path, BYTES_MAX).unwrap_err().to_string(), "it has more than 8 bytes");
+    }
+}
