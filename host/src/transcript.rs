@@ -6,6 +6,7 @@
 pub mod chat;
 pub mod diff;
 pub mod file;
+mod foreign;
 pub mod steps;
 
 use std::fmt;
@@ -38,7 +39,16 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Everything that is wrong with one file, in the order of its lines; at least one thing.
+/// A file that was read.
+#[derive(Debug)]
+pub struct Transcript {
+    /// Its activities, in their order.
+    pub activities: Vec<Object>,
+    /// What may be meant otherwise than it was read; often nothing.
+    pub warnings: Problems,
+}
+
+/// Everything that is wrong with one file, in the order of its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
     path: PathBuf,
@@ -64,20 +74,25 @@ impl Problems {
     }
 }
 
+impl Problems {
+    /// The problems, each on a line with its place; a long list is cut.
+    pub fn lines(&self) -> Vec<String> {
+        let path = self.path.display();
+        let line = |Problem { line, message }: &Problem| match line {
+            0 => format!("{path}: {message}"),
+            line => format!("{path}:{line}: {message}"),
+        };
+        let mut lines: Vec<String> = self.list.iter().take(TOLD_MAX).map(line).collect();
+        if self.list.len() > TOLD_MAX {
+            lines.push(format!("{path}: and {} more", self.list.len() - TOLD_MAX));
+        }
+        lines
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        for (index, Problem { line, message }) in self.list.iter().take(TOLD_MAX).enumerate() {
-            let end = if index == 0 { "" } else { "\n" };
-            match line {
-                0 => write!(f, "{end}{path}: {message}")?,
-                line => write!(f, "{end}{path}:{line}: {message}")?,
-            }
-        }
-        match self.list.len().saturating_sub(TOLD_MAX) {
-            0 => Ok(()),
-            more => write!(f, "\n{path}: and {more} more"),
-        }
+        f.write_str(&self.lines().join("\n"))
     }
 }
 
@@ -87,19 +102,19 @@ impl std::error::Error for Problems {}
 ///
 /// # Errors
 /// Everything that is wrong with it, each with its line.
-pub fn read(path: &Path) -> Result<Vec<Object>, Problems> {
+pub fn read(path: &Path) -> Result<Transcript, Problems> {
     let is_chat = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("chat"));
-    let read = text_of(path, if is_chat { CHAT_BYTES_MAX } else { FILE_BYTES_MAX }).and_then(|text| {
-        if is_chat {
-            chat::parse(&text, path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")))
-        } else {
-            file::parse(&text)
-        }
-    });
-    read.map_err(|mut list| {
+    let problems = |mut list: Vec<Problem>| {
         list.sort_by_key(|problem| problem.line);
         Problems { path: path.to_owned(), list }
-    })
+    };
+    let text = text_of(path, if is_chat { CHAT_BYTES_MAX } else { FILE_BYTES_MAX });
+    let read = text.and_then(|text| match is_chat {
+        true => chat::parse(&text, path),
+        false => Ok((file::parse(&text)?, Vec::new())),
+    });
+    let (activities, warnings) = read.map_err(problems)?;
+    Ok(Transcript { activities, warnings: problems(warnings) })
 }
 
 /// Reads a text file in UTF-8, with or without a byte order mark.
@@ -144,7 +159,8 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let prefix = format!("{}/", folder.path().display());
-        read(&path).map_err(|problems| problems.to_string().replace(&prefix, ""))
+        let read = read(&path).map_err(|problems| problems.to_string().replace(&prefix, ""))?;
+        Ok(read.activities)
     }
 
     #[test]

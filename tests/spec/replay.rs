@@ -256,3 +256,43 @@ fn what_cannot_be_replayed_is_no_difference() {
         assert_eq!(ended.stdout, "", "{args:?}");
     }
 }
+
+/// What other tools keep is read, and the channel on which the bot hears it is told.
+#[test]
+fn transcripts_of_other_tools_are_replayed_on_the_channel_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |role: u8, text: &str| {
+        let activity = json!({ "type": "message", "timestamp": 1_663_765_489, "from": { "id": "x", "role": role } });
+        let Value::Object(mut activity) = activity else { unreachable!() };
+        activity.insert("text".to_owned(), text.into());
+        activity
+    };
+    let activities = [said(1, "hi"), said(0, "Echo: hi"), said(1, "ho"), said(0, "Echo: ho")];
+    let config = Config::new().bot("echo", &["echo"]);
+    let wrapped = json!({ "activities": activities, "watermark": "3" }).to_string();
+    let lines = activities.map(|activity| json!(activity).to_string()).join("\n");
+    for (name, text) in [("wrapped.json", wrapped), ("lines.jsonl", lines)] {
+        let file = written(folder.path(), name, &text);
+        let Some(ended) = replay(&config, &file, &[]) else { return };
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let heading = "bot echo, channel replay (the file names none; choose one with --channel)\n";
+        assert!(ended.stdout.starts_with(heading) && ended.stdout.contains("no difference in 2 answers"), "{ended:?}");
+        let chosen = replay(&config, &file, &["--channel", "msteams", "--json"]).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&chosen.stdout).unwrap()["channels"], json!(["msteams"]), "{chosen:?}");
+    }
+}
+
+#[test]
+fn a_chat_with_a_stranger_or_with_itself_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::new().bot("echo", &["echo"]);
+    let file = written(folder.path(), "a.chat", "user=Ann\n\nAnn: hi\nBob: ho\nbot: Echo: hi\nBob: ho\n");
+    let Some(ended) = replay(&config, &file, &[]) else { return };
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.starts_with(&format!("{file}:4: warning: the header does not name `Bob`")), "{ended:?}");
+    assert!(ended.stdout.starts_with("bot echo, channel chatdown\n"), "{ended:?}");
+    let file = written(folder.path(), "b.chat", "user: hi\nbot: [Attachment=b.chat]\n");
+    let ended = replay(&config, &file, &[]).unwrap();
+    let told = format!("error: {file}:2: attachment b.chat is this chat itself; name another file\n");
+    assert_eq!((ended.code, ended.stderr), (Some(2), told));
+}

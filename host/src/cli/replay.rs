@@ -12,9 +12,9 @@ use crate::activity::Object;
 use crate::app::replay::{ReplayHost, with_replay_host};
 use crate::config::{self, Config};
 use crate::telemetry::{self, LogFormat};
-use crate::transcript;
 use crate::transcript::diff::{Line, Teller, compare};
-use crate::transcript::steps::{Again, Step, split};
+use crate::transcript::steps::{Again, CHANNEL_ASSUMED, Step, split, strangers};
+use crate::transcript::{self, Transcript};
 
 /// Compare what a bot says now to the users of a transcript with what it said then
 ///
@@ -37,7 +37,10 @@ pub(super) struct Args {
     /// Let the users speak this language instead of that in the file, such as de-DE
     #[arg(long, value_name = "LOCALE")]
     locale: Option<String>,
-    /// Print one JSON object: `equal`, and `steps` with `user`, `lines` (each said `both`, `then` or `now`) and `failures`
+    /// Let the users speak on this channel instead of that in the file, such as msteams
+    #[arg(long, value_name = "CHANNEL")]
+    channel: Option<String>,
+    /// Print one JSON object: `equal`, `bot`, `channels`, and `steps` with `user`, `lines` (each said `both`, `then` or `now`) and `failures`
     #[arg(long)]
     json: bool,
     /// Log on stderr from this level on
@@ -54,13 +57,21 @@ struct Compared {
     failures: Vec<String>,
 }
 
+/// A replay that came to its end.
+struct Replayed {
+    bot: String,
+    /// The channels on which the bot heard users.
+    channels: Vec<String>,
+    steps: Vec<Compared>,
+}
+
 /// Runs the command.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match replay(args) {
-        Ok(compared) => {
+        Ok(replayed) => {
             let terminal = Terminal::stdout();
-            let equal = compared.iter().all(Compared::is_equal);
-            terminal.line(if args.json { as_json(&compared, equal)? } else { as_text(&compared, terminal) })?;
+            let equal = replayed.steps.iter().all(Compared::is_equal);
+            terminal.line(if args.json { as_json(&replayed, equal)? } else { as_text(&replayed, terminal) })?;
             Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Err(error) => {
@@ -73,9 +84,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// A script must not take a mistake for a difference.
 const COULD_NOT_RUN: u8 = 2;
 
-fn replay(args: &Args) -> anyhow::Result<Vec<Compared>> {
-    let activities = transcript::read(&args.file)?;
+fn replay(args: &Args) -> anyhow::Result<Replayed> {
+    let Transcript { activities, warnings } = transcript::read(&args.file)?;
     let in_file = || args.file.display().to_string();
+    let strangers = strangers(&activities).into_iter().map(|warning| format!("{}: {warning}", in_file()));
+    for warning in warnings.lines().into_iter().chain(strangers) {
+        super::complain(&one_line(&warning));
+    }
     let steps = split(activities).map_err(|why| anyhow!(why)).with_context(in_file)?;
     if steps.iter().all(|step| step.user.is_empty()) {
         return Err(anyhow!("no user says anything, so there is nothing to replay").context(in_file()));
@@ -83,7 +98,15 @@ fn replay(args: &Args) -> anyhow::Result<Vec<Compared>> {
     let config = config::load(&args.config)?;
     let bot = bot(args, &config)?;
     let _flush = telemetry::init(LogFormat::Text, &args.log)?;
-    with_replay_host(&config, bot, async |host| compare_all(host, steps, args.locale.clone()).await)
+    let again = Again::with(args.locale.clone(), args.channel.clone());
+    let mut channels: Vec<String> = Vec::new();
+    for channel in steps.iter().flat_map(|step| &step.user).map(|activity| again.channel_of(activity)) {
+        if !channels.iter().any(|known| known == channel) {
+            channels.push(channel.to_owned());
+        }
+    }
+    let compared = with_replay_host(&config, bot, async |host| compare_all(host, steps, again).await)?;
+    Ok(Replayed { bot: bot.to_owned(), channels, steps: compared })
 }
 
 fn bot<'a>(args: &'a Args, config: &'a Config) -> anyhow::Result<&'a str> {
@@ -93,10 +116,9 @@ fn bot<'a>(args: &'a Args, config: &'a Config) -> anyhow::Result<&'a str> {
     })
 }
 
-async fn compare_all(host: &mut ReplayHost, steps: Vec<Step>, locale: Option<String>) -> anyhow::Result<Vec<Compared>> {
+async fn compare_all(host: &mut ReplayHost, steps: Vec<Step>, mut again: Again) -> anyhow::Result<Vec<Compared>> {
     // Not every host keeps its answers to invokes.
     let keeps_answers = steps.iter().flat_map(|step| &step.then).any(is_answer);
-    let mut again = Again::in_language(locale);
     let (mut then_teller, mut now_teller, mut user_teller) = (Teller::default(), Teller::default(), Teller::default());
     let mut compared = Vec::new();
     for step in steps {
@@ -160,12 +182,26 @@ impl Compared {
     }
 }
 
-fn as_json(compared: &[Compared], equal: bool) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(&json!({ "equal": equal, "steps": compared }))
+fn as_json(replayed: &Replayed, equal: bool) -> serde_json::Result<String> {
+    let Replayed { bot, channels, steps } = replayed;
+    serde_json::to_string_pretty(&json!({ "equal": equal, "bot": bot, "channels": channels, "steps": steps }))
 }
 
-fn as_text(compared: &[Compared], terminal: Terminal) -> String {
-    let mut lines = Vec::new();
+/// Says who hears whom where: a bot says other things on channels that show other things.
+fn heading(replayed: &Replayed) -> String {
+    let Replayed { bot, channels, .. } = replayed;
+    let channels = match channels.as_slice() {
+        [assumed] if assumed == CHANNEL_ASSUMED => {
+            format!("{assumed} (the file names none; choose one with --channel)")
+        }
+        channels => channels.join(", "),
+    };
+    one_line(&format!("bot {bot}, channel {channels}"))
+}
+
+fn as_text(replayed: &Replayed, terminal: Terminal) -> String {
+    let compared = &replayed.steps;
+    let mut lines = vec![terminal.paint(Style::Dim, heading(replayed)), String::new()];
     for step in compared {
         lines.extend(step.user.iter().map(|line| terminal.paint(Style::Strong, format!("  {}", one_line(line)))));
         lines.extend(step.lines.iter().map(|line| match line {

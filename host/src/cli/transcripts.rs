@@ -152,13 +152,7 @@ async fn show(args: ShowArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn import(args: ImportArgs) -> anyhow::Result<ExitCode> {
-    let activities = match transcript::read(&args.file) {
-        Ok(activities) => activities,
-        Err(problems) => {
-            super::complain(&printable(&problems.to_string()));
-            return Ok(ExitCode::FAILURE);
-        }
-    };
+    let Some(activities) = read(&args.file) else { return Ok(ExitCode::FAILURE) };
     let (of, body) = (&args.of, serde_json::to_vec(&activities)?);
     Admin::find(&of.admin)?.ask(Method::PUT, &of.bot, &["transcripts", "file"], &of.query(), Some(body)).await?;
     Terminal::stdout().line(format!("imported {} activities", activities.len()))?;
@@ -220,14 +214,20 @@ fn line(activity: &Object) -> String {
     one_line(format!("{} {who}{kind}: {said}", text("timestamp")).trim_end())
 }
 
-fn convert(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
-    let activities = match transcript::read(&args.file) {
-        Ok(activities) => activities,
-        Err(problems) => {
-            super::complain(&printable(&problems.to_string()));
-            return Ok(ExitCode::FAILURE);
-        }
+/// Reads a file, and says what is wrong with it or may be.
+fn read(path: &Path) -> Option<Vec<Object>> {
+    let (read, said) = match transcript::read(path) {
+        Ok(read) => (Some(read.activities), read.warnings),
+        Err(problems) => (None, problems),
     };
+    for line in said.lines() {
+        super::complain(&one_line(&line));
+    }
+    read
+}
+
+fn convert(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
+    let Some(activities) = read(&args.file) else { return Ok(ExitCode::FAILURE) };
     write(&transcript::file::print(&activities)?, args.output.as_deref())
 }
 

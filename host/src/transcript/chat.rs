@@ -14,7 +14,8 @@
 //! The header names who speaks: `user=` or `users=A,B`, `bot=`, and `channelId=`. A line that begins with a name (or with
 //! `user`, `bot`) and a colon begins what that party says, until the next; `bot->Ann:` says to whom. Tags stand in brackets:
 //! `Typing`, `Delay` (milliseconds), `ConversationUpdate` (`Added=`, `Removed=`), `Attachment`, `AttachmentLayout`,
-//! `Suggestions`, `InputHint`, and cards such as `HeroCard`. Other text in brackets is text.
+//! `Suggestions`, `InputHint`, and cards: `HeroCard`, `ThumbnailCard`, `AnimationCard`, `AudioCard`, `VideoCard`, `MediaCard`,
+//! `SigninCard`, `OAuthCard`. Other text in brackets is text.
 //!
 //! The first activity is a conversation update by which the bot joins, as in chatdown. Times, ids and the id of the
 //! conversation follow from the text alone, so that the same file always gives the same activities.
@@ -22,6 +23,7 @@
 mod markup;
 mod message;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -44,12 +46,13 @@ const DELAY_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
 const CHANNEL_ID: &str = "chatdown";
 const SERVICE_URL: &str = "https://chatdown";
 
-/// Reads a chat and converts it to activities. Attachments are read from the chat's folder.
+/// Reads the text of the chat in this file, and converts it to activities and warnings. Attachments are read from the chat's
+/// folder.
 ///
 /// # Errors
 /// Everything that is wrong with it, in no order.
-pub fn parse(text: &str, folder: &Path) -> Result<Vec<Object>, Vec<Problem>> {
-    let mut chat = Chat::new(text, folder);
+pub fn parse(text: &str, path: &Path) -> Result<(Vec<Object>, Vec<Problem>), Vec<Problem>> {
+    let mut chat = Chat::new(text, path);
     let body = chat.read_header(text);
     chat.open();
     for block in chat.blocks(body) {
@@ -58,7 +61,7 @@ pub fn parse(text: &str, folder: &Path) -> Result<Vec<Object>, Vec<Problem>> {
     if chat.activities.len() > ACTIVITIES_MAX {
         chat.problems.push(Problem::at(0, format!("makes more than {ACTIVITIES_MAX} activities; split it")));
     }
-    if chat.problems.is_empty() { Ok(chat.activities) } else { Err(chat.problems) }
+    if chat.problems.is_empty() { Ok((chat.activities, chat.warnings)) } else { Err(chat.problems) }
 }
 
 /// Who takes part.
@@ -79,7 +82,7 @@ struct Block {
 }
 
 struct Chat<'a> {
-    folder: &'a Path,
+    path: &'a Path,
     channel_id: String,
     conversation: String,
     /// The bot, then the users; then who joins later.
@@ -97,20 +100,24 @@ struct Chat<'a> {
     attachments_left: u64,
     activities: Vec<Object>,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 const BOT: usize = 0;
 
 /// Who takes part, at most: each name is looked for among all.
 const ACCOUNTS_MAX: usize = 1_000;
+/// Words that are told as unknown names, and the longest such word, in characters.
+const STRANGERS_MAX: usize = 20;
+const NAME_CHARS_MAX: usize = 30;
 /// So many problems are noted; nobody reads more.
 const PROBLEMS_MAX: usize = 1_000;
 
 impl<'a> Chat<'a> {
-    fn new(text: &str, folder: &'a Path) -> Self {
+    fn new(text: &str, path: &'a Path) -> Self {
         let digest = hex::encode(Sha256::digest(text.as_bytes()));
         Self {
-            folder,
+            path,
             channel_id: CHANNEL_ID.to_owned(),
             conversation: format!("chat-{}", digest.get(..16).unwrap_or_default()),
             accounts: Vec::new(),
@@ -122,6 +129,7 @@ impl<'a> Chat<'a> {
             attachments_left: message::ATTACHMENTS_BYTES_MAX,
             activities: Vec::new(),
             problems: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -157,18 +165,40 @@ impl<'a> Chat<'a> {
     /// Splits lines into what each party says.
     fn blocks<'t>(&mut self, lines: impl Iterator<Item = (usize, &'t str)>) -> Vec<Block> {
         let mut blocks: Vec<Block> = Vec::new();
+        let mut strangers = HashSet::new();
         for (number, line) in lines {
             match (self.begins(line), blocks.last_mut()) {
                 (Some((speaker, to, said)), _) => {
                     blocks.push(Block { line: number, speaker: Some(speaker), to, text: said.to_owned() });
                 }
-                (None, Some(block)) => block.text.extend(["\n", line]),
+                (None, Some(block)) => {
+                    if let Some(name) = stranger(line)
+                        && !is_in_tag(&block.text)
+                        && strangers.len() < STRANGERS_MAX
+                        && strangers.insert(name)
+                    {
+                        let message = self.told_of(name, block.speaker);
+                        self.warnings.push(Problem::at(number, message));
+                    }
+                    block.text.extend(["\n", line]);
+                }
                 (None, None) => {
                     blocks.push(Block { line: number, speaker: None, to: None, text: line.to_owned() });
                 }
             }
         }
         blocks
+    }
+
+    /// What to say of a line that looks as if a party said it whom the header does not name.
+    fn told_of(&self, name: &str, speaker: Option<usize>) -> String {
+        let known: Vec<&str> = self.accounts.iter().take(self.speakers).map(|account| &*account.name).collect();
+        let speaker = speaker.and_then(|speaker| self.accounts.get(speaker)).map_or("nobody", |account| &account.name);
+        format!(
+            "warning: the header does not name `{name}`, so this line is part of what {speaker} says; add the name to `users=` \
+             if it is a party (known: {})",
+            known.join(", ")
+        )
     }
 
     /// Whether a line begins what a party says: the party, to whom, and the rest.
@@ -219,7 +249,7 @@ impl<'a> Chat<'a> {
                     self.update_members(line, value);
                 }
                 Piece::Tag(tag) => {
-                    if let Err(problem) = draft.take(&tag, self.folder, &mut self.attachments_left) {
+                    if let Err(problem) = draft.take(&tag, self.path, &mut self.attachments_left) {
                         self.problems.push(problem);
                     }
                 }
@@ -340,6 +370,21 @@ impl<'a> Chat<'a> {
     fn problem(&mut self, line: usize, message: String) {
         self.problems.push(Problem::at(line, message));
     }
+}
+
+/// The word before the colon, of a line such as `Bob: hi`.
+fn stranger(line: &str) -> Option<&str> {
+    let (head, said) = line.split_once(':')?;
+    let name = head.split_once("->").map_or(head, |(name, _)| name).trim_end();
+    let is_word =
+        name.starts_with(char::is_alphabetic) && name.chars().all(|char| char.is_alphanumeric() || "_-".contains(char));
+    let is_followed = said.is_empty() || said.starts_with(char::is_whitespace) || said.starts_with('[');
+    (is_word && is_followed && name.chars().count() <= NAME_CHARS_MAX).then_some(name)
+}
+
+/// Whether a text ends within a tag, so that the next line is a property.
+fn is_in_tag(text: &str) -> bool {
+    text.rfind('[') > text.rfind(']')
 }
 
 /// Reads `key=value`, as it stands in the header.

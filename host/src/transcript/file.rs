@@ -1,17 +1,22 @@
-//! `.transcript` files: JSON, an array of activities or an object whose `transcript` is one.
+//! `.transcript` files: JSON, as this host, the Emulator, the SDKs and other tools write it.
+//!
+//! A file has one JSON value or several, one after the other: an array of activities, an object that has them as `transcript`,
+//! `activities` (Direct Line, Copilot Studio, answers to `expectReplies`) or `items` (a page of a transcript store), or an
+//! activity by itself (a line of a log, a blob). What other tools write otherwise is put right by [`foreign`].
 
-use serde::Deserialize;
+use std::collections::HashMap;
+
 use serde_json::value::RawValue;
 
-use super::{ACTIVITIES_MAX, Problem};
+use super::{ACTIVITIES_MAX, Problem, foreign};
 use crate::activity::{Activity, Object};
 
-/// The second shape; what else it holds is of no use here.
-#[derive(Deserialize)]
-struct Wrapped<'a> {
-    #[serde(borrow)]
-    transcript: Vec<&'a RawValue>,
-}
+/// The shapes of a file, for errors.
+const SHAPES: &str =
+    "a transcript is a JSON array of activities, or an object whose `transcript` or `activities` is one";
+
+/// Members that have the activities, the first of them that is there.
+const WRAPPERS: [&str; 3] = ["transcript", "activities", "items"];
 
 /// Reads the activities of a transcript, in their order and verbatim. Each is an object with a `type`, and its known members
 /// have the JSON types of the protocol.
@@ -19,18 +24,7 @@ struct Wrapped<'a> {
 /// # Errors
 /// The place where the text is no JSON, or everything that is wrong with its activities, each with the line of the entry.
 pub fn parse(text: &str) -> Result<Vec<Object>, Vec<Problem>> {
-    let entries: Result<Vec<&RawValue>, _> = match text.trim_start().starts_with('{') {
-        true => serde_json::from_str::<Wrapped<'_>>(text).map(|wrapped| wrapped.transcript),
-        false => serde_json::from_str(text),
-    };
-    let entries = entries.map_err(|error| {
-        let shape = "a transcript is a JSON array of activities, or an object whose `transcript` is one";
-        vec![Problem::at(error.line(), format!("{error}; {shape}"))]
-    })?;
-    if entries.len() > ACTIVITIES_MAX {
-        let message = format!("holds {} activities, more than {ACTIVITIES_MAX}; split it", entries.len());
-        return Err(Problem::of_file(message));
-    }
+    let entries = entries(text)?;
     let (mut activities, mut problems) = (Vec::with_capacity(entries.len()), Vec::new());
     let mut lines = Lines { text, offset: 0, line: 1 };
     for (index, entry) in entries.iter().enumerate() {
@@ -41,6 +35,44 @@ pub fn parse(text: &str) -> Result<Vec<Object>, Vec<Problem>> {
         }
     }
     if problems.is_empty() { Ok(activities) } else { Err(problems) }
+}
+
+/// Finds the activities in the JSON values of a file.
+fn entries(text: &str) -> Result<Vec<&RawValue>, Vec<Problem>> {
+    let mut entries = Vec::new();
+    let mut lines = Lines { text, offset: 0, line: 1 };
+    let mut is_empty = true;
+    for value in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+        let value = value.map_err(|error| vec![Problem::at(error.line(), format!("{error}; {SHAPES}"))])?;
+        let line = lines.of(value.get());
+        let found = entries_of(value).map_err(|why| vec![Problem::at(line, format!("{why}; {SHAPES}"))])?;
+        entries.extend(found);
+        if entries.len() > ACTIVITIES_MAX {
+            let message = format!("holds {} activities, more than {ACTIVITIES_MAX}; split it", entries.len());
+            return Err(Problem::of_file(message));
+        }
+        is_empty = false;
+    }
+    if is_empty { Err(vec![Problem::at(1, format!("the file is empty; {SHAPES}"))]) } else { Ok(entries) }
+}
+
+/// The activities of one JSON value.
+fn entries_of(value: &RawValue) -> Result<Vec<&RawValue>, String> {
+    let array = |text| serde_json::from_str::<Vec<&RawValue>>(text).map_err(|error| error.to_string());
+    if value.get().starts_with('[') {
+        return array(value.get());
+    }
+    if !value.get().starts_with('{') {
+        return Err("the value is neither an array nor an object".to_owned());
+    }
+    let members: HashMap<String, &RawValue> = serde_json::from_str(value.get()).map_err(|error| error.to_string())?;
+    let member = |name: &str| members.iter().find(|(member, _)| member.eq_ignore_ascii_case(name));
+    match WRAPPERS.into_iter().find_map(member) {
+        Some((name, list)) if !list.get().starts_with('[') => Err(format!("`{name}` is not an array")),
+        Some((_, list)) => array(list.get()),
+        None if member("type").is_some() => Ok(vec![value]),
+        None => Err("the object has neither of these members, nor a `type`".to_owned()),
+    }
 }
 
 /// Returns a transcript of these activities: an array, indented, without a byte order mark.
@@ -55,6 +87,7 @@ fn activity(text: &str) -> Result<Object, String> {
     let Ok(activity) = serde_json::from_str::<Object>(text) else {
         return Err("is not an object; each entry is an activity".to_owned());
     };
+    let activity = foreign::put_right(activity);
     Activity::check_types(&activity).map_err(|error| error.to_string())?;
     match activity.get("type").and_then(serde_json::Value::as_str) {
         None | Some("") => Err("has no `type`, such as \"message\"".to_owned()),
@@ -87,14 +120,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_shapes_are_read() {
+    fn the_shapes_of_many_tools_are_read() {
         let array = r#" [ {"type":"message","text":"a"}, {"type":"typing"} ] "#;
-        let object = format!(r#"{{"version":1,"transcript":{array},"more":{{"transcript":[]}}}}"#);
-        for text in [array, &object] {
-            let activities = parse(text).unwrap();
-            assert_eq!(json!(activities), json!([{"type":"message","text":"a"},{"type":"typing"}]));
+        let line = |text: &str| format!(r#"{{"type":"message","text":"{text}"}}"#);
+        let expected = json!([{"type":"message","text":"a"},{"type":"typing"}]);
+        for text in [
+            array,
+            &format!(r#"{{"version":1,"transcript":{array},"more":{{"transcript":[]}}}}"#),
+            &format!(r#"{{"activities":{array}}}"#),
+            &format!(r#"{{"activities":{array},"watermark":"2"}}"#),
+            &format!(r#"{{"items":{array},"continuationToken":"x"}}"#),
+            &format!(r#"{{"Items":{array},"ContinuationToken":null}}"#),
+            &format!("{}\n{{\"type\":\"typing\"}}\n", line("a")),
+            &format!("{}{{\"activities\":[{{\"type\":\"typing\"}}]}}", line("a")),
+            &format!("[{}]\r\n\r\n[{{\"type\":\"typing\"}}]", line("a")),
+        ] {
+            assert_eq!(json!(parse(text).unwrap()), expected, "{text}");
         }
-        assert_eq!(parse("[]").unwrap(), Vec::<Object>::new());
+        assert_eq!(parse(&line("a")).unwrap().len(), 1, "an activity by itself");
+        for empty in ["[]", "{\"activities\":[]}", "[] []"] {
+            assert_eq!(parse(empty).unwrap(), Vec::<Object>::new());
+        }
+    }
+
+    #[test]
+    fn digits_and_texts_stay_as_they_are() {
+        let text =
+            r#"{"activities":[{"type":"message","channelData":{"lat":31.245270191439438,"n":1.50},"text":"\u00fc"}]}"#;
+        let printed = print(&parse(text).unwrap()).unwrap();
+        assert!(
+            printed.contains("31.245270191439438") && printed.contains("1.50") && printed.contains("ü"),
+            "{printed}"
+        );
     }
 
     #[test]
@@ -122,12 +179,15 @@ mod tests {
     #[test]
     fn what_is_no_transcript_is_told_with_its_line_and_the_shape_that_is_wanted() {
         let cases = [
-            ("", 1, "EOF while parsing a value"),
+            ("", 1, "the file is empty"),
+            ("\n\n", 1, "the file is empty"),
             ("[\n{\"type\":]", 2, "expected value at line 2 column 9"),
-            ("{\"activities\":[]}", 1, "missing field `transcript`"),
-            ("{\"transcript\":{}}", 1, "expected a sequence"),
-            ("\"text\"", 1, "expected a sequence"),
-            ("[] []", 1, "trailing characters"),
+            ("\n{\"messages\":[]}", 2, "neither of these members"),
+            ("{\"transcript\":{}}", 1, "`transcript` is not an array"),
+            ("\"text\"", 1, "neither an array nor an object"),
+            ("[]\n7", 2, "neither an array nor an object"),
+            ("[]\n[", 2, "EOF while parsing"),
+            ("{\"type\":\"message\"}\nno", 2, "expected ident"),
         ];
         for (text, line, why) in cases {
             let problems = parse(text).unwrap_err();

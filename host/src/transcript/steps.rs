@@ -16,6 +16,9 @@ pub struct Step {
     pub then: Vec<Object>,
 }
 
+/// Speakers that are told as unknown.
+const STRANGERS_MAX: usize = 20;
+
 /// Splits a transcript into its steps. What only the machinery of bots knows (`trace`, `ContinueConversation`) is left out.
 ///
 /// The bot's side is what has the role `bot`, or comes from whom the user's side is addressed to. What it says in reply to an
@@ -55,6 +58,43 @@ pub fn split(activities: Vec<Object>) -> Result<Vec<Step>, String> {
         }
     }
     Ok(steps)
+}
+
+/// Returns a warning for each id that is taken for a user because nothing says what it is, where others are known or there are
+/// several.
+pub fn strangers(activities: &[Object]) -> Vec<String> {
+    let bots = bots(activities);
+    let mut users: HashSet<&str> = HashSet::new();
+    for activity in activities {
+        users.extend(
+            ["from", "recipient"]
+                .into_iter()
+                .filter(|side| role(activity, side) == Some(false))
+                .map(|side| account(activity, side)),
+        );
+        if is_bots(activity, &bots) {
+            users.insert(account(activity, "recipient"));
+        }
+        let members = activity.get("membersAdded").and_then(Value::as_array);
+        users.extend(members.into_iter().flatten().filter_map(|member| member.get("id")?.as_str()));
+    }
+    let mut strangers: Vec<&str> = Vec::new();
+    for activity in activities.iter().filter(|activity| string(activity, "type") == "message") {
+        let id = account(activity, "from");
+        let is_known = id.is_empty() || role(activity, "from").is_some() || bots.contains(id) || users.contains(id);
+        if !is_known && !strangers.contains(&id) && strangers.len() < STRANGERS_MAX {
+            strangers.push(id);
+        }
+    }
+    if users.iter().all(|user| user.is_empty()) && strangers.len() < 2 {
+        return Vec::new();
+    }
+    let warning = |id| {
+        format!(
+            "warning: `{id}` speaks without a role and nothing else names it, so it is taken for a user; add a role to its `from`"
+        )
+    };
+    strangers.into_iter().map(warning).collect()
 }
 
 /// The ids of the bot, as far as activities say what they are.
@@ -104,19 +144,32 @@ fn is_machinery(activity: &Object) -> bool {
     }
 }
 
+/// The channel of activities that name none.
+pub const CHANNEL_ASSUMED: &str = "replay";
+
 /// Prepares what the user did then for being done again.
 #[derive(Debug, Default)]
 pub struct Again {
     locale: Option<String>,
+    channel: Option<String>,
     /// Ids of what the bot said then, with those that it has now.
     ids: HashMap<String, String>,
     heard: HashSet<(String, String)>,
 }
 
 impl Again {
-    /// Begins a replay in which users speak this language; none: that of the file.
-    pub fn in_language(locale: Option<String>) -> Self {
-        Self { locale, ..Self::default() }
+    /// Begins a replay in which users speak this language on this channel; none: that of the file.
+    pub fn with(locale: Option<String>, channel: Option<String>) -> Self {
+        Self { locale, channel, ..Self::default() }
+    }
+
+    /// The channel on which the bot hears an activity.
+    pub fn channel_of<'a>(&'a self, activity: &'a Object) -> &'a str {
+        match (&self.channel, string(activity, "channelId")) {
+            (Some(channel), _) => channel,
+            (None, "") => CHANNEL_ASSUMED,
+            (None, channel) => channel,
+        }
     }
 
     /// Returns an activity of the user's side as the bot shall hear it: in the same conversation, and answering what the bot
@@ -126,10 +179,10 @@ impl Again {
         if account(&activity, "conversation").is_empty() {
             activity.insert("conversation".to_owned(), json!({ "id": "replay" }));
         }
-        for (member, value) in [("channelId", "replay"), ("serviceUrl", "https://replay.invalid")] {
-            if missing(&activity, member) {
-                activity.insert(member.to_owned(), value.into());
-            }
+        let channel = self.channel_of(&activity).to_owned();
+        activity.insert("channelId".to_owned(), channel.into());
+        if missing(&activity, "serviceUrl") {
+            activity.insert("serviceUrl".to_owned(), "https://replay.invalid".into());
         }
         // Whatever it asked for then, what the bot says is noted.
         activity.shift_remove("deliveryMode");
@@ -223,6 +276,36 @@ mod tests {
     }
 
     #[test]
+    fn speakers_of_whom_nothing_is_known_are_warned_of() {
+        let warned = |activities: Value| strangers(&file::parse(&activities.to_string()).unwrap()).len();
+        let from = |id: &str| said("a", &json!({ "id": id }));
+        let joined =
+            json!({ "type": "conversationUpdate", "recipient": { "id": "B" }, "membersAdded": [{ "id": "U" }] });
+        assert_eq!(warned(json!([joined, from("U"), from("B")])), 0);
+        assert_eq!(warned(json!([by("user", "a"), by("bot", "b"), from("X"), from("X")])), 1);
+        let joined = json!({ "type": "conversationUpdate", "recipient": { "id": "B" } });
+        assert_eq!(warned(json!([joined, from("U"), from("B")])), 0, "one alone is the user");
+        assert_eq!(warned(json!([joined, from("U"), from("X"), from("B")])), 2);
+        let answered = json!({ "type": "message", "from": { "id": "B", "role": "bot" }, "recipient": { "id": "U" } });
+        assert_eq!(warned(json!([from("U"), answered])), 0);
+    }
+
+    #[test]
+    fn a_replay_has_the_channel_of_the_file_or_the_one_that_it_is_told() {
+        let activity = |value: Value| file::parse(&value.to_string()).unwrap().remove(0);
+        let (with, without) = (json!({ "type": "message", "channelId": "msteams" }), json!({ "type": "message" }));
+        for (asked, activity_of, channel) in [
+            (None, &with, "msteams"),
+            (None, &without, "replay"),
+            (Some("slack"), &with, "slack"),
+            (Some("slack"), &without, "slack"),
+        ] {
+            let mut again = Again::with(None, asked.map(ToOwned::to_owned));
+            assert_eq!(again.of(activity(activity_of.clone()))["channelId"], channel);
+        }
+    }
+
+    #[test]
     fn machinery_is_left_out_and_types_decide_where_roles_cannot() {
         let log = json!([
             by("user", "a"),
@@ -238,7 +321,7 @@ mod tests {
     #[test]
     fn the_user_does_again_what_refers_to_what_the_bot_says_now() {
         let objects = |value: Value| file::parse(&value.to_string()).unwrap();
-        let mut again = Again::in_language(Some("de".to_owned()));
+        let mut again = Again::with(Some("de".to_owned()), None);
         again.pair(
             &objects(json!([{ "type": "typing", "id": "t" }, { "type": "message", "id": "then" }])),
             &objects(json!([{ "type": "message", "id": "now" }])),

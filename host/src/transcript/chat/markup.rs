@@ -51,6 +51,7 @@ impl Kind {
             "videocard" => Self::Card("video"),
             "mediacard" => Self::Card("media"),
             "signincard" => Self::Card("signin"),
+            "oauthcard" => Self::Card("oauth"),
             _ => return None,
         })
     }
@@ -63,8 +64,7 @@ pub(super) fn pieces<'a>(text: &'a str, line: usize, problems: &mut Vec<Problem>
     while let Some(found) = rest.get(searched..).and_then(|rest| rest.find('[')) {
         let (before, tail) = rest.split_at(searched + found);
         let inside = tail.get(1..).unwrap_or_default();
-        let head = inside.split(['=', ':', '\n', ']', '[']).next().unwrap_or_default();
-        let Some(kind) = Kind::named(&head.trim().to_ascii_lowercase()) else {
+        let Some((head, kind)) = head_of(inside) else {
             searched = before.len() + 1;
             continue;
         };
@@ -93,6 +93,19 @@ pub(super) fn pieces<'a>(text: &'a str, line: usize, problems: &mut Vec<Problem>
     pieces.push(Piece::Text(rest));
     pieces.retain(|piece| *piece != Piece::Text(""));
     pieces
+}
+
+/// The name of a tag with the spaces around it, and its kind. A card may have its first property on the line of its name, after
+/// a space.
+fn head_of(inside: &str) -> Option<(&str, Kind)> {
+    let head = inside.split(['=', ':', '\n', ']', '[']).next().unwrap_or_default();
+    if let Some(kind) = Kind::named(&head.trim().to_ascii_lowercase()) {
+        return Some((head, kind));
+    }
+    let word = head.split_whitespace().next()?;
+    let kind = Kind::named(&word.to_ascii_lowercase()).filter(|kind| matches!(kind, Kind::Card(_)))?;
+    let end = head.find(word)? + word.len();
+    Some((head.get(..end)?, kind))
 }
 
 fn breaks(text: &str) -> usize {
@@ -125,6 +138,9 @@ mod tests {
                     tag(Kind::InputHint, 8, "z"),
                 ],
             ),
+            ("[OAuthCard graph]", vec![tag(Kind::Card("oauth"), 5, "graph")]),
+            ("[heroCard title=T\ntext=a b]", vec![tag(Kind::Card("hero"), 5, "title=T\ntext=a b")]),
+            ("[typing along] [delay of a day]", vec![Piece::Text("[typing along] [delay of a day]")]),
             (
                 "[HeroCard\n title=T\n]\n\n[Herocard=\n]",
                 vec![tag(Kind::Card("hero"), 5, "title=T"), Piece::Text("\n"), tag(Kind::Card("hero"), 9, "")],

@@ -28,11 +28,11 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Takes a tag of a message. `bytes_left` is what attachments may still have.
-    pub(super) fn take(&mut self, tag: &Tag<'_>, folder: &Path, bytes_left: &mut u64) -> Result<(), Problem> {
+    /// Takes a tag of a message in this chat. `bytes_left` is what attachments may still have.
+    pub(super) fn take(&mut self, tag: &Tag<'_>, chat: &Path, bytes_left: &mut u64) -> Result<(), Problem> {
         let taken = match tag.kind {
             Kind::Attachment => {
-                attachment(tag.value, folder, bytes_left).map(|attachment| self.attachments.push(attachment))
+                attachment(tag.value, chat, bytes_left).map(|attachment| self.attachments.push(attachment))
             }
             Kind::AttachmentLayout => match tag.value.to_ascii_lowercase() {
                 layout if layout == "list" || layout == "carousel" => {
@@ -43,7 +43,7 @@ impl Draft {
             },
             Kind::Suggestions => match tag.value {
                 "" => Err("`[Suggestions]` is empty; give texts with `|` between them".to_owned()),
-                value => buttons(value).map(|suggestions| self.suggestions = suggestions),
+                value => buttons("", value).map(|suggestions| self.suggestions = suggestions),
             },
             Kind::InputHint => {
                 let known = ["acceptingInput", "expectingInput", "ignoringInput"];
@@ -80,13 +80,36 @@ impl Draft {
     }
 }
 
-fn buttons(titles: &str) -> Result<Vec<Value>, String> {
+/// Buttons that say their title, or sign the user in.
+fn buttons(kind: &str, titles: &str) -> Result<Vec<Value>, String> {
     let titles: Vec<&str> = titles.split('|').map(str::trim).filter(|title| !title.is_empty()).collect();
     if titles.len() > PARTS_MAX {
         return Err(format!("there are more than {PARTS_MAX} buttons"));
     }
-    Ok(titles.into_iter().map(|title| json!({ "type": "imBack", "title": title, "value": title })).collect())
+    let button = |title| match kind {
+        "oauth" => json!({ "type": "signin", "title": title, "value": "" }),
+        _ => says(title),
+    };
+    Ok(titles.into_iter().map(button).collect())
 }
+
+fn says(title: &str) -> Value {
+    json!({ "type": "imBack", "title": title, "value": title })
+}
+
+/// What a tap on a card does: it opens a URL, or says a text.
+fn tap(value: &str) -> Value {
+    match url::Url::parse(value) {
+        Ok(url) if matches!(url.scheme(), "https" | "http" | "mailto" | "tel") => {
+            json!({ "type": "openUrl", "title": value, "value": value })
+        }
+        _ => says(value),
+    }
+}
+
+/// The properties of a card, for errors.
+const PROPERTIES: &str = "title, subtitle, text, aspect, value, duration, image, media, buttons, tap, connectionName, \
+                          shareable, autostart, autoloop";
 
 /// Makes a card of lines such as `title=Hello`.
 fn card(kind: &str, properties: &str) -> Result<Value, String> {
@@ -96,7 +119,8 @@ fn card(kind: &str, properties: &str) -> Result<Value, String> {
         return Err(format!("the card has more than {PARTS_MAX} lines"));
     }
     for line in properties.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let Some((name, value)) = line.split_once('=') else {
+        let connection = Some(("connectionName", line)).filter(|_| kind == "oauth");
+        let Some((name, value)) = line.split_once('=').or(connection) else {
             return Err(format!("`{line}`: a card has lines such as `title=Hello`"));
         };
         let (name, value) = (name.trim(), value.trim());
@@ -105,20 +129,21 @@ fn card(kind: &str, properties: &str) -> Result<Value, String> {
             None => _ = content.insert(name.to_owned(), json!([value])),
         };
         match name.to_ascii_lowercase().as_str() {
-            name @ ("title" | "subtitle" | "text" | "aspect" | "value") => {
+            name @ ("title" | "subtitle" | "text" | "aspect" | "value" | "duration") => {
                 content.insert(name.to_owned(), value.into());
             }
             "image" | "images" if has_images => append("images", json!({ "url": value })),
             "image" | "images" => _ = content.insert("image".to_owned(), json!({ "url": value })),
             "media" => append("media", json!({ "url": value })),
-            "buttons" => buttons(value)?.into_iter().for_each(|button| append("buttons", button)),
+            "buttons" => buttons(kind, value)?.into_iter().for_each(|button| append("buttons", button)),
+            "tap" => _ = content.insert("tap".to_owned(), tap(value)),
+            // Chatdown itself knows the second, which lacks a letter.
+            "connectionname" | "connectioname" | "connection" => {
+                content.insert("connectionName".to_owned(), value.into());
+            }
             "shareable" | "sharable" => _ = content.insert("shareable".to_owned(), is_true(value)),
             name @ ("autostart" | "autoloop") => _ = content.insert(name.to_owned(), is_true(value)),
-            _ => {
-                let known =
-                    "title, subtitle, text, aspect, value, image, media, buttons, shareable, autostart, autoloop";
-                return Err(format!("`{name}` is no property of a card; there are {known}"));
-            }
+            _ => return Err(format!("`{name}` is no property of a card; there are {PROPERTIES}")),
         }
     }
     Ok(json!({ "contentType": format!("application/vnd.microsoft.card.{kind}"), "content": content }))
@@ -129,7 +154,7 @@ fn is_true(value: &str) -> Value {
 }
 
 /// Makes an attachment of `PATH TYPE` or `URL TYPE`; without a type it is the one of the file name's end.
-fn attachment(value: &str, folder: &Path, bytes_left: &mut u64) -> Result<Value, String> {
+fn attachment(value: &str, chat: &Path, bytes_left: &mut u64) -> Result<Value, String> {
     let (place, kind) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
     if place.is_empty() {
         return Err("`[Attachment]` is empty; give a file or a URL".to_owned());
@@ -143,7 +168,7 @@ fn attachment(value: &str, folder: &Path, bytes_left: &mut u64) -> Result<Value,
         return Ok(json!({ "contentType": content_type, "contentUrl": place, "name": name }));
     }
     let place = place.replace('\\', "/");
-    let bytes = file_beside(&place, folder, bytes_left).map_err(|why| format!("attachment {place} {why}"))?;
+    let bytes = file_beside(&place, chat, bytes_left).map_err(|why| format!("attachment {place} {why}"))?;
     if content_type.starts_with("application/vnd.microsoft.card.") || content_type.ends_with("json") {
         let content: Value =
             serde_json::from_slice(&bytes).map_err(|error| format!("attachment {place} is no JSON: {error}"))?;
@@ -155,7 +180,8 @@ fn attachment(value: &str, folder: &Path, bytes_left: &mut u64) -> Result<Value,
 }
 
 /// Reads a file within the folder of the chat: a chat from elsewhere must not take files of this machine along.
-fn file_beside(place: &str, folder: &Path, bytes_left: &mut u64) -> Result<Vec<u8>, String> {
+fn file_beside(place: &str, chat: &Path, bytes_left: &mut u64) -> Result<Vec<u8>, String> {
+    let folder = chat.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     let outside = "leads out of the folder of the chat; put the file beside it";
     if !Path::new(place).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
         return Err(outside.to_owned());
@@ -169,6 +195,9 @@ fn file_beside(place: &str, folder: &Path, bytes_left: &mut u64) -> Result<Vec<u
     let path = real(&folder.join(place))?;
     if !path.starts_with(real(folder)?) {
         return Err(outside.to_owned());
+    }
+    if real(chat).is_ok_and(|chat| chat == path) {
+        return Err("is this chat itself; name another file".to_owned());
     }
     let bytes = bounded(&path, ATTACHMENT_BYTES_MAX)?;
     *bytes_left = bytes_left

@@ -6,7 +6,7 @@ use super::*;
 /// Converts a chat whose folder holds a card and a picture.
 fn convert(text: &str) -> Result<Vec<Object>, Vec<(usize, String)>> {
     let folder = folder();
-    let converted = parse(text, &folder.path().join("chats"));
+    let converted = parse(text, &folder.path().join("chats/a.chat")).map(|(activities, _)| activities);
     converted.map_err(|list| list.into_iter().map(|problem| (problem.line, problem.message)).collect())
 }
 
@@ -169,6 +169,82 @@ fn messages_have_attachments_suggestions_and_hints() {
     }
 }
 
+/// The cards of the documentation of chatdown, and how files in the field write them.
+#[test]
+fn every_card_of_chatdown_is_one() {
+    let says = |text: &str| json!({ "type": "imBack", "title": text, "value": text });
+    let signs_in = json!([{ "type": "signin", "title": "Sign in", "value": "" }]);
+    let oauth = json!({ "connectionName": "graph", "text": "Please", "buttons": signs_in });
+    let media = json!({ "title": "T", "image": { "url": "https://x/i" }, "media": [{ "url": "https://x/m" }] });
+    let cases = [
+        ("OAuthCard graph", "oauth", json!({ "connectionName": "graph" })),
+        ("OAuthCard=graph", "oauth", json!({ "connectionName": "graph" })),
+        ("OAuthCard\n connectionName=graph\n text=Please\n buttons=Sign in", "oauth", oauth.clone()),
+        ("oauthcard connection=graph\n text=Please\n buttons=Sign in", "oauth", oauth.clone()),
+        ("OauthCard=\n connectioname=graph\n text=Please\n buttons=Sign in\n", "oauth", oauth),
+        ("SigninCard\n title=T\n buttons=Go", "signin", json!({ "title": "T", "buttons": [says("Go")] })),
+        ("ThumbnailCard title=T", "thumbnail", json!({ "title": "T" })),
+        ("AudioCard\n title=T\n image=https://x/i\n media=https://x/m", "audio", media.clone()),
+        ("VideoCard\n title=T\n image=https://x/i\n media=https://x/m", "video", media.clone()),
+        ("AnimationCard\n title=T\n image=https://x/i\n media=https://x/m", "animation", media.clone()),
+        ("MediaCard\n title=T\n image=https://x/i\n media=https://x/m", "media", media),
+        ("HeroCard\n title=T\n tap=Buy it", "hero", json!({ "title": "T", "tap": says("Buy it") })),
+        (
+            "ThumbnailCard\n Tap = https://x.example/a?b=c",
+            "thumbnail",
+            json!({ "tap": { "type": "openUrl", "title": "https://x.example/a?b=c", "value": "https://x.example/a?b=c" } }),
+        ),
+    ];
+    for (text, kind, content) in cases {
+        let activities = convert(&format!("bot: [{text}]")).unwrap();
+        let content_type = format!("application/vnd.microsoft.card.{kind}");
+        assert_eq!(
+            activities[1]["attachments"],
+            json!([{ "contentType": content_type, "content": content }]),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_chat_that_attaches_itself_is_told() {
+    let folder = folder();
+    let chats = folder.path().join("chats");
+    let text = "user: hi\nbot: [Attachment=a.chat]\n[Attachment=./again.chat text/plain]";
+    std::fs::write(chats.join("a.chat"), text).unwrap();
+    std::os::unix::fs::symlink("a.chat", chats.join("again.chat")).unwrap();
+    let problems = parse(text, &chats.join("a.chat")).unwrap_err();
+    let told: Vec<_> = problems.iter().map(|problem| (problem.line, &*problem.message)).collect();
+    let itself = "is this chat itself; name another file";
+    assert_eq!(
+        told,
+        [(2, &*format!("attachment a.chat {itself}")), (3, &*format!("attachment ./again.chat {itself}"))]
+    );
+}
+
+#[test]
+fn names_that_the_header_lacks_are_warned_of_once() {
+    let warned = |text: &str| {
+        let (_, warnings) = parse(text, Path::new("a.chat")).unwrap();
+        warnings.into_iter().map(|warning| (warning.line, warning.message)).collect::<Vec<_>>()
+    };
+    let told = warned("user=Ann\nbot=Bo\n\nAnn: hi\nBob: hello\nBob: again\nZoe->Bo: me too\n");
+    let say = |name: &str| {
+        format!(
+            "warning: the header does not name `{name}`, so this line is part of what Ann says; add the name to `users=` if it is \
+             a party (known: Bo, Ann)"
+        )
+    };
+    assert_eq!(told, [(5, say("Bob")), (7, say("Zoe"))]);
+    for quiet in [
+        "user: at 10:30\nhttps://x.example\n12: x\ntwo words: x\na:b",
+        "bot: [Suggestions=\nNote: a|b]",
+        "user: a\nBOT: b\n> Bob: c",
+    ] {
+        assert_eq!(warned(quiet), [], "{quiet}");
+    }
+}
+
 #[test]
 fn the_channel_is_the_one_of_the_header() {
     assert_eq!(convert("channelId=msteams\nuser: hi").unwrap()[1]["channelId"], "msteams");
@@ -217,7 +293,7 @@ fn what_is_wrong_is_told_with_its_line() {
             &[
                 (
                     1,
-                    "`colour` is no property of a card; there are title, subtitle, text, aspect, value, image, media, buttons, shareable, autostart, autoloop",
+                    "`colour` is no property of a card; there are title, subtitle, text, aspect, value, duration, image, media, buttons, tap, connectionName, shareable, autostart, autoloop",
                 ),
                 (3, "`text`: a card has lines such as `title=Hello`"),
                 (4, "`[HeroCard` is not closed; end it with `]`"),
@@ -255,10 +331,10 @@ fn attachments_are_bounded_one_by_one_and_together() {
     let chats = folder.path().join("chats");
     std::fs::write(chats.join("big.bin"), vec![0; (4 << 20) + 1]).unwrap();
     std::fs::write(chats.join("large.bin"), vec![0; 4 << 20]).unwrap();
-    let problems = parse("bot: [Attachment=big.bin]", &chats).unwrap_err();
+    let problems = parse("bot: [Attachment=big.bin]", &chats.join("a.chat")).unwrap_err();
     assert_eq!(problems[0].message, "attachment big.bin is larger than 4194304 bytes; split it");
     let five = "[Attachment=large.bin]".repeat(5);
-    let problems = parse(&format!("bot: {five}"), &chats).unwrap_err();
+    let problems = parse(&format!("bot: {five}"), &chats.join("a.chat")).unwrap_err();
     assert_eq!(problems.len(), 1);
     assert!(problems[0].message.ends_with("attachments of a chat have 16777216 bytes at most"), "{problems:?}");
 }
