@@ -5,6 +5,7 @@
 
 mod bot;
 mod components;
+mod rehearsal;
 mod status;
 pub mod watch;
 
@@ -22,7 +23,6 @@ use self::components::{Components, Picked, Source};
 pub use self::status::{BotStatus, LoadFailure, PluginStatus, Rehearsal, Swap, WaitingFrames};
 use crate::config::{self, BotSpec, Config, Overrides, PluginSpec};
 use crate::plugin::{LoadError, Plugin, Runtime};
-use crate::storage::FrameTag;
 
 /// All bots of the host. The set is fixed at start; what serves for each of them is not.
 pub struct Registry {
@@ -145,25 +145,6 @@ impl Registry {
         spec_of(&spec, plugin)?;
         let deployed = BTreeMap::from([(plugin.to_owned(), component)]);
         self.load(bot, &loading, spec, "deploy", &deployed).await
-    }
-
-    /// Loads and probes these bytes as a component of a bot, as `deploy` would, and changes nothing. `frames` are those
-    /// on the stacks of the bot.
-    pub async fn rehearse(
-        &self,
-        bot: &str,
-        plugin: &str,
-        component: Bytes,
-        frames: Vec<(FrameTag, u64)>,
-    ) -> Result<Rehearsal, RegistryError> {
-        let bot = self.existing(bot)?;
-        let spec = bot.read().spec.clone();
-        let probed = match self.plugin(bot, spec_of(&spec, plugin)?, component).await {
-            Ok(probed) => probed,
-            Err(LoadError::Host(error)) => return Err(RegistryError::Host(error)),
-            Err(error) => return Err(RegistryError::Unfit(error.problems())),
-        };
-        Ok(Rehearsal::of(&bot.name, &probed, frames))
     }
 
     /// Swaps back to the previous generation; a second call swaps forward again.

@@ -372,6 +372,9 @@ pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
     /// Counts the frames on the stacks of a bot.
     async fn frames(&self, bot: &str) -> Result<Vec<(FrameTag, u64)>, StorageError>;
 
+    /// Returns conversations with such a frame on their stacks, each once, at most so many.
+    async fn waiting_in(&self, bot: &str, frame: &FrameTag, max: usize) -> Result<Vec<ConversationKey>, StorageError>;
+
     /// Makes a turn real. After `Ok`, every row will be delivered or become a dead letter, and every host id in it is
     /// known to `channel_id`. After any error nothing has changed, and the claim of the activity still stands.
     async fn commit(&self, commit: TurnCommit) -> Result<(), StorageError>;

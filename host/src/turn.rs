@@ -33,6 +33,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use self::contention::{Contention, Key};
+pub(crate) use self::dialogs::rehearsal::{Fate, Rehearsing};
 pub use self::entry::{Refusal, Ticket, Turns};
 pub use self::feed::{FeedItem, RecordFeed};
 use self::hooks::Hooks;

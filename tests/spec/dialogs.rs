@@ -461,11 +461,30 @@ async fn a_deployment_can_be_rehearsed() {
         host.admin("PUT", "/v1/bots/bot/plugins/scripted?dry-run=true", component.to_vec()).await
     };
     let waiting = |becomes: &str| json!([{ "dialog": "script", "state_version": 1, "count": 3, "becomes": becomes }]);
+    let lost = |becomes: &str, why: &str| {
+        let mut waiting = waiting(becomes);
+        waiting[0]["why"] = why.into();
+        waiting
+    };
     assert_eq!(rehearse(&component).await.json()["waiting"], waiting("continue"));
-    host.reconfigure("bot", "settings.state-version = 1", "settings.state-version = 2").await;
-    assert_eq!(rehearse(&component).await.json()["waiting"], waiting("migrate"));
-    host.reconfigure("bot", "settings.state-version = 2", "settings.state-version = 0").await;
-    assert_eq!(rehearse(&component).await.json()["waiting"], waiting("newer"));
+    let steps = [
+        ("settings.state-version = 2", lost("reset", "its state could not be migrated")),
+        ("settings.state-version = 2\nsettings.migrate = 'accept'", waiting("migrate")),
+        ("settings.state-version = 2\nsettings.migrate = 'trap'", Value::Null),
+        ("settings.state-version = 0", lost("reset", "its state is newer than the plugin")),
+    ];
+    let mut before = "settings.state-version = 1";
+    for (settings, wanted) in steps {
+        host.reconfigure("bot", before, settings).await;
+        before = settings;
+        let waiting = rehearse(&component).await.json()["waiting"].clone();
+        if wanted.is_null() {
+            assert_eq!((&waiting[0]["becomes"], &waiting[0]["count"]), (&json!("fail"), &json!(3)), "{waiting:#}");
+            assert!(waiting[0]["why"].as_str().unwrap().starts_with("trap"), "{waiting:#}");
+        } else {
+            assert_eq!(waiting, wanted, "{settings}");
+        }
+    }
     let generation = host.status("bot").await["generation"].clone();
     let unfit = rehearse(b"no component").await;
     assert_eq!(unfit.status, 422, "{}", unfit.text);

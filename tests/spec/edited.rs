@@ -1,22 +1,40 @@
 //! A straight-line dialog whose source is edited while a conversation waits in it: what it does with what was said is either
 //! what the user meant, or nothing.
 
+use serde_json::Value;
+
 use crate::support::{Config, Host, expecting_replies, message};
 
-const LOST: &str = "Sorry, I have been updated and lost my place. Please start again.";
+/// What the operator of these specs says of a reset.
+const LOST: &str = "Verzeihung, ich habe den Faden verloren.";
 
 async fn start() -> Option<Host> {
-    Host::start(Config::new().bot("bot", &[]).plugin("bot", "edited", "grants = { dialogs = true }")).await
+    let config = Config::new().bot("bot", &[]).bot_key("dialog-reset-text", &format!("'{LOST}'"));
+    Host::start(config.plugin("bot", "edited", "grants = { dialogs = true }")).await
 }
 
-/// Deploys an edition; they stand at the head of `tests/guests/edited/src/lib.rs`.
-async fn deploy(host: &Host, edition: u8) {
+/// Returns an edition; they stand at the head of `tests/guests/edited/src/lib.rs`.
+fn component_of(host: &Host, edition: u8) -> Vec<u8> {
     const MARKER: &[u8] = b"EDITION-0";
     let mut component = std::fs::read(host.component("edited")).unwrap();
     let at = component.windows(MARKER.len()).position(|bytes| bytes == MARKER).unwrap();
     component[at + MARKER.len() - 1] = b'0' + edition;
-    let swap = host.deploy("bot", "edited", component).await;
+    component
+}
+
+async fn deploy(host: &Host, edition: u8) {
+    let swap = host.deploy("bot", "edited", component_of(host, edition)).await;
     assert_eq!(swap.status, 200, "{}", swap.text);
+}
+
+/// What a dry run says of an edition: dialogs, how many of them, and what becomes of these.
+async fn rehearse(host: &Host, edition: u8) -> Vec<(String, u64, String)> {
+    let path = "/v1/bots/bot/plugins/edited?dry-run=true";
+    let answer = host.admin("PUT", path, component_of(host, edition)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let row = |row: &Value| (text(&row["dialog"]), row["count"].as_u64().unwrap(), text(&row["becomes"]));
+    answer.json()["waiting"].as_array().unwrap().iter().map(row).collect()
 }
 
 /// A conversation over several generations.
@@ -83,6 +101,49 @@ async fn a_hook_carries_over_what_it_knows() {
     deploy(&host, 5).await;
     assert_eq!(talk.say("Rome").await, ["Which town?"]);
     assert_eq!(talk.say("Oslo").await, ["Ann goes to Oslo."]);
+}
+
+/// A dry run gives the journals that wait to the new component: it says of each edition what the user would meet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_knows_which_conversations_an_edit_would_end() {
+    let Some(host) = start().await else { return };
+    for talk in ["a", "b"] {
+        Talk(&host, talk).until_the_city().await;
+    }
+    // Still waits for the name, before what most editions changed.
+    assert_eq!(Talk(&host, "c").say("trip").await, ["Welcome.", "Your name?"]);
+    let generation = host.status("bot").await["generation"].clone();
+    let cases: [(u8, &[(u64, &str)]); 8] = [
+        (0, &[(3, "continue")]),
+        (1, &[(1, "continue"), (2, "reset")]),
+        (2, &[(1, "continue"), (2, "reset")]),
+        (3, &[(3, "reset")]),
+        (4, &[(3, "continue")]),
+        // The hook knows the name of those who have said it.
+        (5, &[(2, "migrate"), (1, "reset")]),
+        (6, &[(1, "migrate"), (2, "reset")]),
+        (7, &[(3, "continue")]),
+    ];
+    for (edition, wanted) in cases {
+        let wanted: Vec<_> =
+            wanted.iter().map(|(count, fate)| ("trip".to_owned(), *count, (*fate).to_owned())).collect();
+        assert_eq!(rehearse(&host, edition).await, wanted, "edition {edition}");
+    }
+    assert_eq!(host.status("bot").await["generation"], generation, "nothing was changed");
+    assert_eq!(Talk(&host, "a").say("Rome").await, ["Ann goes to Rome."], "nor forgotten");
+}
+
+/// A dry run tries a sample, says how many it did not try, and takes no longer for a thousand conversations.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tries_a_sample() {
+    let Some(host) = start().await else { return };
+    for number in 0..60 {
+        let mut activity = expecting_replies(message("trip"));
+        activity["conversation"]["id"] = format!("c{number}").into();
+        assert_eq!(host.post("bot", &activity).await.status, 200);
+    }
+    let rows = rehearse(&host, 3).await;
+    assert_eq!(rows, [("trip".to_owned(), 50, "reset".to_owned()), ("trip".to_owned(), 10, "not tried".to_owned())]);
 }
 
 /// A swap back is an edit too, in the other direction.

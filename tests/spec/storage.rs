@@ -275,6 +275,24 @@ async fn an_older_store_is_brought_up_to_date_with_all_that_is_in_it() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
+/// A stack that this host cannot read is emptied. Whoever answers a question of it is told, in the operator's words, and
+/// the answer is not taken for something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_cannot_be_read_is_a_reset_that_is_said() {
+    let config = Config::new().bot("bot", &[]).bot_key("dialog-reset-text", "'Bitte von vorn.'");
+    let Some(mut host) = Host::start(config.plugin("bot", "scripted", GRANTS)).await else { return };
+    converse(&host).await;
+    host.kill();
+    host.ends().await;
+    let connection = Connection::open(store(&host)).unwrap();
+    assert_eq!(connection.execute("UPDATE stacks SET text = '[{\"id\": 1'", []).unwrap(), 1);
+    drop(connection);
+    host.again(None).await;
+    assert_eq!(say(&host, "on").await, ["Bitte von vorn."]);
+    assert_eq!(say(&host, "on").await, ["heard: on"]);
+    assert_eq!(say(&host, "get conversation name").await, ["\"Ann\""], "what the conversation keeps is there");
+}
+
 /// Puts a store of the first schema in the place of this one, with the same rows.
 fn as_of_the_first_release(file: &Path) {
     let now = file.with_extension("now");

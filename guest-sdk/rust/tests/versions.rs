@@ -39,16 +39,19 @@ impl Dialogs for Desk {
         if release == 3 {
             return DialogSet::new();
         }
-        DialogSet::new()
-            .with(steps("steps").version(release).migrate(|old| {
-                let city = old.state["city"].as_str().unwrap_or_default();
-                Ok(Some(json!({ "town": format!("{city} ({} to {})", old.from, old.to) })))
-            }))
-            .with(steps("gives-up").version(release).migrate(|_| Ok(None)))
-            .with(steps("no-hook").version(release))
-            .with(StraightLine::new("line", line).version(release))
-            .with(StraightLine::new("carries", line).version(release).migrate(|old| Ok(Some(old.state))))
-            .with(Own)
+        let set = match release {
+            1 => DialogSet::new().with(StraightLine::new("style", line)),
+            _ => DialogSet::new().with(steps("style")),
+        };
+        set.with(steps("steps").version(release).migrate(|old| {
+            let city = old.state["city"].as_str().unwrap_or_default();
+            Ok(Some(json!({ "town": format!("{city} ({} to {})", old.from, old.to) })))
+        }))
+        .with(steps("gives-up").version(release).migrate(|_| Ok(None)))
+        .with(steps("no-hook").version(release))
+        .with(StraightLine::new("line", line).version(release))
+        .with(StraightLine::new("carries", line).version(release).migrate(|old| Ok(Some(old.state))))
+        .with(Own)
     }
 }
 
@@ -126,6 +129,13 @@ fn what_cannot_be_migrated_is_reset_and_said() {
     across("gives-up", "Rome", 2).replies(RESET).ends_dialogs();
     across("no-hook", "Rome", 2).replies(RESET).ends_dialogs();
     across("steps", "Rome", 3).replies(RESET).ends_dialogs();
+}
+
+/// The author wrote the dialog anew in the other style, and forgot that its state has another shape now.
+#[test]
+fn a_state_of_another_style_is_reset_and_said() {
+    across("style", "Ann", 1).replies("Ann goes.").ends_dialogs();
+    across("style", "Ann", 2).replies(RESET).ends_dialogs();
 }
 
 #[test]

@@ -128,6 +128,10 @@ impl Storage for Crashing {
         self.storage.frames(bot).await
     }
 
+    async fn waiting_in(&self, bot: &str, frame: &FrameTag, max: usize) -> Result<Vec<ConversationKey>, StorageError> {
+        self.storage.waiting_in(bot, frame, max).await
+    }
+
     async fn map_id(
         &self,
         conversation: &ConversationKey,

@@ -69,23 +69,21 @@ fn rehearsed(rehearsal: &Rehearsal, json: bool) -> anyhow::Result<ExitCode> {
     terminal.line(
         terminal.paint(Style::Good, format!("{bot}: {plugin} {} would serve; nothing was changed", short(digest))),
     )?;
-    let rows: Vec<Vec<String>> = waiting
-        .iter()
-        .map(|frames| {
-            let WaitingFrames { dialog, state_version, count, becomes } = frames;
-            vec![
-                format!("  {dialog}"),
-                format!("state version {state_version}"),
-                format!("{count} waiting"),
-                becomes.clone(),
-            ]
-        })
-        .collect();
-    match rows.is_empty() {
+    match waiting.is_empty() {
         true => terminal.line("  no dialog of it waits")?,
-        false => terminal.line(aligned(&rows).join("\n"))?,
+        false => terminal.line(fates(waiting))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns what would become of the dialogs that wait, one line for each fate.
+fn fates(waiting: &[WaitingFrames]) -> String {
+    let row = |frames: &WaitingFrames| {
+        let WaitingFrames { dialog, state_version, count, becomes, why } = frames;
+        let fate = why.as_ref().map_or_else(|| becomes.clone(), |why| format!("{becomes}: {why}"));
+        vec![format!("  {dialog}"), format!("state version {state_version}"), format!("{count} waiting"), fate]
+    };
+    aligned(&waiting.iter().map(row).collect::<Vec<_>>()).join("\n")
 }
 
 /// Runs `rollback` and `reload`; `action` is what the admin API calls it.
@@ -167,6 +165,20 @@ mod tests {
             digests: vec!["sha256:3333333333334444".to_owned(), "sha256:5".to_owned()],
             duration_ms: 3.25,
         }
+    }
+
+    #[test]
+    fn a_dry_run_says_what_would_become_of_each_dialog_and_why() {
+        let row = |dialog: &str, count: u64, becomes: &str, why: Option<&str>| WaitingFrames {
+            dialog: dialog.to_owned(),
+            state_version: 2,
+            count,
+            becomes: becomes.to_owned(),
+            why: why.map(str::to_owned),
+        };
+        let waiting = [row("order", 48, "continue", None), row("trip", 2, "reset", Some("its dialog is gone"))];
+        let told = "  order  state version 2  48 waiting  continue\n  trip   state version 2  2 waiting   reset: its dialog is gone";
+        assert_eq!(fates(&waiting), told);
     }
 
     #[test]

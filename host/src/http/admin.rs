@@ -8,7 +8,7 @@
 //! | `GET /v1/bots` | yes | `[BotStatus, …]`, by name |
 //! | `GET /v1/bots/{bot}` | yes | `BotStatus` |
 //! | `PUT /v1/bots/{bot}/plugins/{plugin}` | yes | body: a component; `Swap`, or 422 `Unfit` with `problems` |
-//! | the same with `?dry-run=true` | yes | nothing changes; `Rehearsal`: what would become of the dialogs that wait, or 422 |
+//! | the same with `?dry-run=true` | yes | nothing changes; `Rehearsal`: what the component would make of the dialogs that wait, or 422 |
 //! | `POST /v1/bots/{bot}/reload` | yes | `Swap`, or 422 `Unfit` with `problems` |
 //! | `POST /v1/bots/{bot}/rollback` | yes | `Swap`, or 409 where there is nothing to roll back to |
 //! | `POST /v1/bots/{bot}/enable`, `…/disable` | yes | `BotStatus` |
@@ -169,8 +169,7 @@ async fn deploy(
     let component = body::read(request, bytes_max, "runtime.component-bytes-max").await?;
     let app = admin.app.clone();
     if deployment.dry_run {
-        let frames = app.storage.frames(&bot).await?;
-        let rehearsed = detached(async move { app.registry.rehearse(&bot, &plugin, component, frames).await });
+        let rehearsed = detached(async move { app.registry.rehearse(&bot, &plugin, component, &*app.storage).await });
         return Ok(rehearsed.await?.into_response());
     }
     Ok(detached(async move { app.registry.deploy(&bot, &plugin, component).await }).await?.into_response())

@@ -135,7 +135,9 @@ impl GuestState {
     fn turn(&mut self) -> Result<(&mut Staging, &Plugin), wit::types::Fault> {
         match &mut self.staging {
             Some(staging) => Ok((staging, &self.plugin)),
-            None => Err(Fault::new("denied", "there is no turn in `describe`").into()),
+            None => {
+                Err(Fault::new("denied", "there is no turn in `describe`, nor in a dry run of a deployment").into())
+            }
         }
     }
 }

@@ -5,8 +5,6 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::{Bot, Generation};
-use crate::plugin::Plugin;
-use crate::storage::FrameTag;
 
 /// Status of a bot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -165,33 +163,10 @@ pub struct WaitingFrames {
     pub state_version: u64,
     /// How many wait.
     pub count: u64,
-    /// `continue`, `migrate`, `reset` (the dialog is gone), or `newer` (restored where the older state was kept, else by
-    /// the bot's `on-newer`).
+    /// `continue`; `migrate`; `restore` (the older state that a migration left serves again); `hold` (by the bot's
+    /// `on-newer`); `reset` (the user is told); `fail` (the component fails to migrate it); `not tried`.
     pub becomes: String,
-}
-
-impl Rehearsal {
-    pub(super) fn of(bot: &str, plugin: &Plugin, frames: Vec<(FrameTag, u64)>) -> Self {
-        let of_plugin = frames.into_iter().filter(|(frame, _)| frame.plugin == plugin.name);
-        let waiting = of_plugin.map(|(frame, count)| {
-            let becomes = match plugin.dialog_version(&frame.dialog) {
-                None => "reset",
-                Some(version) if version == frame.state_version => "continue",
-                Some(version) if version > frame.state_version => "migrate",
-                Some(_) => "newer",
-            };
-            WaitingFrames {
-                dialog: frame.dialog.to_string(),
-                state_version: frame.state_version,
-                count,
-                becomes: becomes.to_owned(),
-            }
-        });
-        Self {
-            bot: bot.to_owned(),
-            plugin: plugin.name.to_string(),
-            digest: plugin.digest.to_string(),
-            waiting: waiting.collect(),
-        }
-    }
+    /// Why, where it is reset, fails or was not tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }

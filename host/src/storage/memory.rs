@@ -173,6 +173,12 @@ impl Storage for MemoryStorage {
         Ok(counts)
     }
 
+    async fn waiting_in(&self, bot: &str, frame: &FrameTag, max: usize) -> Result<Vec<ConversationKey>, StorageError> {
+        let state = self.state();
+        let waits = state.stacks.iter().filter(|(key, stack)| *key.bot == *bot && stack.frames.contains(frame));
+        Ok(waits.map(|(conversation, _)| conversation.clone()).take(max).collect())
+    }
+
     async fn commit(&self, commit: TurnCommit) -> Result<(), StorageError> {
         let mut state = self.state();
         if state.leases.taken_over(&commit.conversation, commit.fence) {

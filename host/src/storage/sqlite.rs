@@ -281,6 +281,18 @@ impl Storage for SqliteStorage {
         })
     }
 
+    async fn waiting_in(&self, bot: &str, frame: &FrameTag, max: usize) -> Result<Vec<ConversationKey>, StorageError> {
+        self.read("waiting_in", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT DISTINCT bot, channel, conversation FROM frames \
+                 WHERE bot = ? AND plugin = ? AND dialog = ? AND state_version = ? LIMIT ?",
+            )?;
+            let of = params![bot, frame.plugin, frame.dialog, place(frame.state_version), place(max as u64)];
+            let rows = statement.query_map(of, conversation_of)?;
+            rows.collect()
+        })
+    }
+
     async fn commit(&self, mut commit: TurnCommit) -> Result<(), StorageError> {
         let met = self.met.leave_out_known(&mut commit.proactive);
         let removed = commit.proactive.removed.then(|| commit.conversation.clone());

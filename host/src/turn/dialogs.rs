@@ -3,6 +3,7 @@
 //! What a dialog does is the guest's; the stack, the prompts and every transition are here (`dialogs.wit`).
 
 mod prompts;
+pub(crate) mod rehearsal;
 mod versions;
 
 use std::sync::Arc;
@@ -70,8 +71,14 @@ impl Turn {
 
     /// Offers the activity of the turn to the dialog that waits.
     pub(super) async fn offer(&mut self) -> Result<Offer, TurnError> {
-        let Some(top) = self.staged()?.stack.top().cloned() else { return Ok(Offer::Left) };
         let activity = self.activity.clone();
+        let Some(top) = self.staged()?.stack.top().cloned() else {
+            if !self.staged()?.lost_dialogs() || activity.kind() != "message" {
+                return Ok(Offer::Left);
+            }
+            // The message was for a dialog that nobody can find any more.
+            return self.tell_of_reset().await.map(|()| Offer::Taken);
+        };
         if !self.may_answer(&top) {
             return Ok(Offer::Left);
         }
@@ -259,6 +266,9 @@ impl Turn {
                 })
             }
             "ignored" if event == "reprompt" => Ok(()),
+            "reject" if matches!(event, "continue" | "resume" | "reprompt") => {
+                self.reset(&frame, versions::UNFIT).await.map(drop)
+            }
             other => {
                 let why = format!("`{}` answered `{event}` with the step `{}`", frame.dialog, shortened(other));
                 Err(self.refused(&frame, Fault::invalid(why)))

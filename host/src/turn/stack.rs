@@ -88,6 +88,11 @@ impl Frame {
         }
     }
 
+    /// What is known of it without reading the stack.
+    pub(super) fn tag(&self) -> FrameTag {
+        FrameTag { plugin: self.plugin.clone(), dialog: self.dialog.clone(), state_version: self.state_version }
+    }
+
     /// Whether the frame asked something and an activity can answer it.
     pub(super) fn waits(&self) -> bool {
         matches!(self.status, Status::Waiting { .. } | Status::Prompt { .. } | Status::Confirm { .. })
@@ -131,12 +136,7 @@ impl Stack {
                 return None;
             }
         };
-        let tag = |frame: &Frame| FrameTag {
-            plugin: frame.plugin.clone(),
-            dialog: frame.dialog.clone(),
-            state_version: frame.state_version,
-        };
-        Some(StoredStack { text, frames: self.frames.iter().map(tag).collect() })
+        Some(StoredStack { text, frames: self.frames.iter().map(Frame::tag).collect() })
     }
 
     pub(super) fn top(&self) -> Option<&Frame> {

@@ -113,6 +113,11 @@ impl Staging {
         Ok(())
     }
 
+    /// Whether dialogs waited in the conversation that are lost, because their stack could not be read.
+    pub(super) fn lost_dialogs(&self) -> bool {
+        self.unreadable
+    }
+
     pub(super) fn savepoint(&self) -> Savepoint {
         Savepoint {
             written: self.state.savepoint(),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::journal::{Entry, Journal};
+use super::journal::{Entry, Journal, Waits};
 use super::{Step, hash, hash_number};
 use crate::prompt::Prompt;
 use crate::{Activity, Fault, Result, Turn};
@@ -34,13 +34,22 @@ pub(super) struct Core {
     pub(super) edited: Option<usize>,
     /// The author awaited two things at once.
     pub(super) torn: bool,
+    /// In a rehearsal, what the function must come to wait for behind the last entry. It does nothing else there.
+    awaited: Option<Waits>,
 }
 
 /// Why the function does not go on now.
 pub(super) enum Suspension {
-    Waits { kind: &'static str, key: String, asked: Option<Value>, step: Step },
+    Waits {
+        kind: &'static str,
+        key: String,
+        asked: Option<Value>,
+        step: Step,
+    },
     Ends(Step),
     Restarts(Value),
+    /// The end of a rehearsal: the function waits for what its journal waits for.
+    Arrives,
 }
 
 /// What the closure of [`Dialogue::step`] gets: the turn, and a key.
@@ -246,7 +255,12 @@ enum Recall {
 
 impl Core {
     pub(super) fn new(turn: Turn, journal: Journal) -> Self {
-        Self { turn, journal, at: 0, suspended: None, edited: None, torn: false }
+        Self { turn, journal, at: 0, suspended: None, edited: None, torn: false, awaited: None }
+    }
+
+    /// The same for a function that is only asked whether it still comes to what its journal waits for.
+    pub(super) fn rehearsing(turn: Turn, journal: Journal, awaited: Waits) -> Self {
+        Self { awaited: Some(awaited), ..Self::new(turn, journal) }
     }
 
     fn recall(&mut self, kind: &str, key: &str) -> Recall {
@@ -255,7 +269,7 @@ impl Core {
             return Recall::Inert;
         }
         match self.journal.entries.get(self.at) {
-            None => Recall::New,
+            None => self.beyond(kind, key),
             Some(entry) if entry.kind == kind && entry.key == key => {
                 self.at += 1;
                 Recall::Is(entry.clone())
@@ -267,8 +281,19 @@ impl Core {
         }
     }
 
+    /// Behind the last entry: the function goes on for real, or in a rehearsal ends.
+    fn beyond(&mut self, kind: &str, key: &str) -> Recall {
+        match &self.awaited {
+            None => return Recall::New,
+            Some(awaited) if awaited.kind == kind && awaited.key == key => self.suspended = Some(Suspension::Arrives),
+            Some(_) => self.edited = Some(self.at),
+        }
+        Recall::Inert
+    }
+
     fn is_fresh(&self) -> bool {
-        self.edited.is_none() && self.suspended.is_none() && self.at >= self.journal.entries.len()
+        let goes_on = self.edited.is_none() && self.suspended.is_none() && self.awaited.is_none();
+        goes_on && self.at >= self.journal.entries.len()
     }
 
     fn found_edited(&mut self) {

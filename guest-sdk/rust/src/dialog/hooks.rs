@@ -132,9 +132,23 @@ pub(super) fn migrated(state: Value) -> Step {
     Step::new("accept", Value::Null).with_state(state)
 }
 
-/// The state cannot be carried over.
-pub(super) fn not_migrated() -> Step {
+/// The dialog can go on from its state.
+pub(super) fn fits() -> Step {
+    Step::new("accept", Value::Null)
+}
+
+/// This version of the dialog cannot go on from its state: the host resets it.
+pub(super) fn unfit() -> Step {
     Step::new("reject", Value::Null)
+}
+
+/// Reads what a frame keeps. None: it is of a dialog of another style, and the event needs it.
+pub(super) fn kept<T: DeserializeOwned + Default>(state: Option<Value>, event: &Event) -> Option<T> {
+    match state.map(T::deserialize).transpose() {
+        Ok(kept) => Some(kept.unwrap_or_default()),
+        Err(_) if matches!(event.kind.as_str(), "continue" | "resume" | "reprompt" | "migrate" | "rehearse") => None,
+        Err(_) => Some(T::default()),
+    }
 }
 
 /// The builder functions that both styles have.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::dialogue::{Core, Dialogue, Suspension};
@@ -17,8 +17,6 @@ use crate::{Activity, Fault, Level, Result, Turn};
 
 /// How often a dialog may restart within one event.
 const RESTARTS_MAX: u32 = 100;
-/// What the user reads when an edited dialog cannot go on, by default as the host says it of one that it resets.
-const LOST: &str = "Sorry, I have been updated and lost my place. Please start again.";
 
 type Run = Box<dyn Fn(Dialogue) -> Pin<Box<dyn Future<Output = Result<Value>>>>>;
 
@@ -61,12 +59,15 @@ type Run = Box<dyn Fn(Dialogue) -> Pin<Box<dyn Future<Output = Result<Value>>>>>
 /// types now, its source was edited. That counts as a change of the state's version: the hook
 /// [`migrate`](Self::migrate) gets the named results and may return a state to restart with (the function reads it with
 /// [`Dialogue::state`]); the answer that just arrived is asked for again. Without a hook, or where it returns none, the
-/// user reads [`lost_text`](Self::lost_text), the dialog ends as cancelled, and a warning is in the log. With a new [`version`](Self::version) and without a hook, the journal
+/// host resets the dialog: the user reads the `dialog-reset-text` of the operator, a parent resumes with the reason
+/// `failed`, and a warning is in the log. With a new [`version`](Self::version) and without a hook, the journal
 /// is kept and checked in the same way.
+///
+/// `turntable deploy --dry-run` replays the journals that wait with the new component, and says how many would go on,
+/// be carried over by the hook, or be reset. In such a rehearsal nothing behind the journal runs.
 pub struct StraightLine {
     id: String,
     run: Run,
-    lost: String,
     hooks: Hooks,
 }
 
@@ -82,14 +83,13 @@ impl StraightLine {
             let run = Rc::clone(&run);
             Box::pin(async move { Ok(serde_json::to_value(run(&mut dialogue).await?)?) })
         };
-        Self { id: id.into(), run: Box::new(run), lost: LOST.to_owned(), hooks: Hooks::default() }
+        Self { id: id.into(), run: Box::new(run), hooks: Hooks::default() }
     }
 
-    /// Sets what the user reads when the function was edited and cannot go on; `""` is nothing. Default: in English, that
-    /// the bot has lost its place.
+    /// Does nothing any more.
     #[must_use]
-    pub fn lost_text(mut self, text: impl Into<String>) -> Self {
-        self.lost = text.into();
+    #[deprecated(note = "the host says it, in the words of the bot's `dialog-reset-text`")]
+    pub fn lost_text(self, _text: impl Into<String>) -> Self {
         self
     }
 
@@ -107,10 +107,7 @@ impl StraightLine {
 
     /// Runs the function until it waits or ends.
     fn once(&self, turn: &Turn, journal: Journal) -> Result<Then> {
-        let core = Rc::new(RefCell::new(Core::new(turn.share(), journal)));
-        let mut future = (self.run)(Dialogue { core: Rc::clone(&core) });
-        let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        drop(future);
+        let (core, polled) = self.poll(Core::new(turn.share(), journal));
         let mut core = core.borrow_mut();
         let mut journal = std::mem::take(&mut core.journal);
         if core.torn {
@@ -118,7 +115,13 @@ impl StraightLine {
         }
         let unread = polled.is_ready() && core.at < journal.entries.len();
         if let Some(at) = core.edited.or_else(|| unread.then_some(core.at)) {
-            return self.edited(turn, &journal, at);
+            turn.log(
+                Level::Warn,
+                "the dialog was edited: it does something else than its journal says",
+                &[("dialog", &self.id), ("ordinal", &at)],
+            );
+            let carried = self.carried_over(&journal)?;
+            return Ok(carried.map_or_else(|| Then::Step(hooks::unfit()), |journal| Then::Restart(Box::new(journal))));
         }
         match (polled, core.suspended.take()) {
             (Poll::Pending, Some(Suspension::Waits { kind, key, asked, step })) => {
@@ -127,26 +130,43 @@ impl StraightLine {
             }
             (Poll::Pending, Some(Suspension::Ends(step))) => Ok(Then::Step(step)),
             (Poll::Pending, Some(Suspension::Restarts(state))) => Ok(Then::Restart(Box::new(journal.restarted(state)))),
-            (Poll::Pending, None) => Err(self.misused("awaits something that is not of its dialogue")),
+            (Poll::Pending, Some(Suspension::Arrives) | None) => {
+                Err(self.misused("awaits something that is not of its dialogue"))
+            }
             (Poll::Ready(_), Some(_)) => Err(self.misused("went on past something that it awaited")),
             (Poll::Ready(result), None) => Ok(Then::Step(Step::done(result?)?)),
         }
     }
 
-    /// The journal is of another function.
-    fn edited(&self, turn: &Turn, journal: &Journal, at: usize) -> Result<Then> {
-        turn.log(
-            Level::Warn,
-            "the dialog was edited: it does something else than its journal says",
-            &[("dialog", &self.id), ("ordinal", &at)],
-        );
-        if let Some(state) = self.hooks.migrated(self.hooks.version, journal.summary())? {
-            return Ok(Then::Restart(Box::new(journal.restarted(state))));
+    fn poll(&self, core: Core) -> (Rc<RefCell<Core>>, Poll<Result<Value>>) {
+        let core = Rc::new(RefCell::new(core));
+        let mut future = (self.run)(Dialogue { core: Rc::clone(&core) });
+        let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(future);
+        (core, polled)
+    }
+
+    /// The journal to go on with where the present one is of another function; none where the hook gives up.
+    fn carried_over(&self, journal: &Journal) -> Result<Option<Journal>> {
+        let state = self.hooks.migrated(self.hooks.version, journal.summary())?;
+        Ok(state.map(|state| journal.restarted(state)))
+    }
+
+    /// Finds out whether the function, given its journal, still comes to what the frame waits for.
+    fn rehearsed(&self, turn: &Turn, journal: Journal) -> Result<Step> {
+        let Some(waits) = journal.waits.clone() else { return Ok(Step::ignored()) };
+        let (core, _) = self.poll(Core::rehearsing(turn.share(), journal, waits));
+        let core = core.borrow();
+        if core.torn {
+            return Err(self.misused("awaited two things at once, or went on past one"));
         }
-        if !self.lost.is_empty() {
-            turn.reply(self.lost.as_str())?;
+        if core.edited.is_none() && matches!(core.suspended, Some(Suspension::Arrives)) {
+            return Ok(hooks::fits());
         }
-        Ok(Then::Step(Step::cancelled()))
+        Ok(match self.carried_over(&core.journal)? {
+            Some(journal) => hooks::migrated(journal.to_value()?),
+            None => hooks::unfit(),
+        })
     }
 
     fn misused(&self, what: &str) -> Fault {
@@ -160,7 +180,7 @@ impl StraightLine {
         Ok(match self.hooks.migrated(hooks::from_version(event), journal.summary())? {
             // What the frame waits for is asked already: the answer has no place in the new run.
             Some(state) => hooks::migrated(journal.restarted(state).to_value()?),
-            None => hooks::not_migrated(),
+            None => hooks::unfit(),
         })
     }
 }
@@ -180,10 +200,7 @@ impl Dialog for StraightLine {
     }
 
     fn on_event(&self, turn: &mut Turn, event: &Event, state: Option<Value>) -> Result<Step> {
-        let mut journal = match state {
-            Some(state) => Journal::deserialize(state)?,
-            None => Journal::default(),
-        };
+        let Some(mut journal) = hooks::kept::<Journal>(state, event) else { return Ok(hooks::unfit()) };
         match event.kind.as_str() {
             "begin" => self.play(turn, Journal::begun(event.data.clone())),
             "continue" | "resume" => {
@@ -199,6 +216,7 @@ impl Dialog for StraightLine {
             "validate" => self.hooks.validate(turn, event),
             "cancelled" => self.hooks.cancelled(turn, event),
             "migrate" => self.migrated(event, &journal),
+            "rehearse" => self.rehearsed(turn, journal),
             _ => Ok(Step::ignored()),
         }
     }

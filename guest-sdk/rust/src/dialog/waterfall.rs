@@ -126,7 +126,7 @@ impl Waterfall {
                 kept.values = values;
                 hooks::migrated(serde_json::to_value(kept)?)
             }
-            _ => hooks::not_migrated(),
+            _ => hooks::unfit(),
         })
     }
 }
@@ -141,10 +141,7 @@ impl Dialog for Waterfall {
     }
 
     fn on_event(&self, turn: &mut Turn, event: &Event, state: Option<Value>) -> Result<Step> {
-        let mut kept = match state {
-            Some(state) => Kept::deserialize(state)?,
-            None => Kept::default(),
-        };
+        let Some(mut kept) = hooks::kept::<Kept>(state, event) else { return Ok(hooks::unfit()) };
         match event.kind.as_str() {
             "begin" => {
                 let kept = Kept { options: event.data.clone(), ..Kept::default() };
@@ -158,6 +155,8 @@ impl Dialog for Waterfall {
             "validate" => self.hooks.validate(turn, event),
             "cancelled" => self.hooks.cancelled(turn, event),
             "migrate" => self.migrated(event, kept),
+            // The step that waits may be gone; then the answer ends the dialog, which is no reset.
+            "rehearse" => Ok(hooks::fits()),
             _ => Ok(Step::ignored()),
         }
     }

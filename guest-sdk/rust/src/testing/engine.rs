@@ -265,6 +265,10 @@ impl Engine {
                 self.host.flush_staged()
             }
             "ignored" if event == "reprompt" => Ok(()),
+            "reject" if matches!(event, "continue" | "resume" | "reprompt") => {
+                let frame = self.host.staged().frame(id).cloned();
+                frame.map_or(Ok(()), |frame| self.reset(&frame).map(drop))
+            }
             other => Err(Fault::invalid(format!("a dialog answered `{event}` with the step `{other}`"))),
         }
     }

@@ -133,9 +133,17 @@ async fn a_stack_is_left_replaced_and_emptied(storage: &dyn Storage) {
         let counts = storage.frames("bot").await.unwrap();
         counts.iter().filter(|(frame, _)| &*frame.plugin == "owners").map(|(_, count)| *count).sum::<u64>()
     };
+    let waiting_in = async |version: u64, max: usize| {
+        let frame = FrameTag { plugin: "owners".into(), dialog: "d".into(), state_version: version };
+        let mut found = storage.waiting_in("bot", &frame, max).await.unwrap();
+        found.sort_by(|one, other| one.conversation.cmp(&other.conversation));
+        found
+    };
     set(&one, Some(Some(stack(1)))).await;
     set(&other, Some(Some(stack(2)))).await;
     assert_eq!(waiting().await, 3);
+    assert_eq!(waiting_in(7, 9).await, [one.clone(), other.clone()], "each conversation once");
+    assert_eq!((waiting_in(7, 1).await.len(), waiting_in(8, 9).await), (1, Vec::new()));
     set(&one, None).await;
     assert_eq!(storage.load_stack(&one).await.unwrap().as_deref(), Some("[1]"), "a turn without dialogs leaves it");
     set(&one, Some(Some(stack(3)))).await;

@@ -8,11 +8,17 @@ use crate::plugin::Event;
 use crate::turn::stack::{Frame, Previous};
 use crate::turn::{Turn, TurnError};
 
+/// Reasons for which a dialog is reset, as the log and dry runs have them.
+pub(super) const GONE: &str = "its dialog is gone";
+pub(super) const NEWER: &str = "its state is newer than the plugin";
+pub(super) const NOT_MIGRATED: &str = "its state could not be migrated";
+pub(super) const UNFIT: &str = "its dialog was edited and cannot go on from its state";
+
 impl Turn {
     /// Brings a frame's state to the version of the plugin that serves now.
     pub(super) async fn ready(&mut self, frame: &Frame) -> Result<Ready, TurnError> {
         let Some((position, version)) = self.plugin_of(frame) else {
-            return self.reset(frame, "its dialog is gone").await;
+            return self.reset(frame, GONE).await;
         };
         if version == frame.state_version {
             return Ok(Ready::At(position));
@@ -36,7 +42,7 @@ impl Turn {
                 Ok(Ready::At(position))
             }
             _ if self.generation.spec.on_newer == OnNewer::Hold => Ok(Ready::Held),
-            _ => self.reset(frame, "its state is newer than the plugin").await,
+            _ => self.reset(frame, NEWER).await,
         }
     }
 
@@ -45,7 +51,7 @@ impl Turn {
         let event = Event { kind: "migrate", name: frame.dialog.clone(), data: data.into() };
         let step = self.enter_dialog(position, frame, &event).await?;
         if step.kind != "accept" {
-            return self.reset(frame, "its state could not be migrated").await;
+            return self.reset(frame, NOT_MIGRATED).await;
         }
         let kept = Previous { state_version: frame.state_version, state: frame.state.clone(), successes: 0 };
         self.set_state(frame, version, Some(kept))?;
@@ -71,14 +77,20 @@ impl Turn {
     }
 
     /// Takes a frame that cannot go on off the stack, and tells the user once.
-    async fn reset(&mut self, frame: &Frame, why: &str) -> Result<Ready, TurnError> {
+    pub(super) async fn reset(&mut self, frame: &Frame, why: &str) -> Result<Ready, TurnError> {
         tracing::warn!(bot = %self.generation.spec.name, plugin = %frame.plugin, dialog = %frame.dialog,
             state_version = frame.state_version, turn = %self.context.turn_id, why, "a dialog is reset");
         self.hand_back(&frame.id, "failed", None)?;
-        if !std::mem::replace(&mut self.told_of_reset, true) {
-            let text = self.generation.spec.dialog_reset_text.clone();
-            self.say(&text).await?;
-        }
+        self.tell_of_reset().await?;
         Ok(Ready::Reset)
+    }
+
+    /// Tells the user, once in a turn, that a dialog was reset.
+    pub(in crate::turn) async fn tell_of_reset(&mut self) -> Result<(), TurnError> {
+        if std::mem::replace(&mut self.told_of_reset, true) {
+            return Ok(());
+        }
+        let text = self.generation.spec.dialog_reset_text.clone();
+        self.say(&text).await
     }
 }

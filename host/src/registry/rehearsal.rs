@@ -1,0 +1,124 @@
+//! Dry runs of a deployment: what a component would make of the dialogs that wait.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{Registry, RegistryError, Rehearsal, WaitingFrames, spec_of};
+use crate::plugin::LoadError;
+use crate::storage::{FrameTag, Storage};
+use crate::turn::{Fate, Rehearsing};
+
+/// Conversations whose dialogs a dry run gives to the component, of each dialog and state version.
+const REHEARSED_PER_DIALOG_MAX: usize = 50;
+/// How long a dry run goes on giving dialogs to the component.
+const REHEARSAL_MAX: Duration = Duration::from_secs(10);
+
+impl Registry {
+    /// Loads and probes these bytes as a component of a bot, as `deploy` would, and changes nothing. The component gets a
+    /// sample of the dialogs that wait in the store, so that what would become of them is found out and not guessed.
+    pub async fn rehearse(
+        &self,
+        bot: &str,
+        plugin: &str,
+        component: bytes::Bytes,
+        storage: &dyn Storage,
+    ) -> Result<Rehearsal, RegistryError> {
+        let bot = self.existing(bot)?;
+        let spec = bot.read().spec.clone();
+        let probed = match self.plugin(bot, spec_of(&spec, plugin)?, component).await {
+            Ok(probed) => Arc::new(probed),
+            Err(LoadError::Host(error)) => return Err(RegistryError::Host(error)),
+            Err(error) => return Err(RegistryError::Unfit(error.problems())),
+        };
+        let rehearsing = Rehearsing { runtime: &self.runtime, plugin: &probed, on_newer: spec.on_newer };
+        let until = Instant::now() + REHEARSAL_MAX;
+        let mut waiting = Vec::new();
+        for (tag, count) in storage.frames(&bot.name).await.map_err(unread)? {
+            if tag.plugin == probed.name {
+                let fates = sampled(&rehearsing, &bot.name, &tag, storage, until).await?;
+                waiting.extend(rows(&tag, count, fates));
+            }
+        }
+        Ok(Rehearsal {
+            bot: bot.name.to_string(),
+            plugin: probed.name.to_string(),
+            digest: probed.digest.to_string(),
+            waiting,
+        })
+    }
+}
+
+/// Counts what would become of a sample of the frames with this tag. What takes too long is left out.
+async fn sampled(
+    rehearsing: &Rehearsing<'_>,
+    bot: &str,
+    tag: &FrameTag,
+    storage: &dyn Storage,
+    until: Instant,
+) -> Result<BTreeMap<Fate, u64>, RegistryError> {
+    let mut fates = BTreeMap::new();
+    for conversation in storage.waiting_in(bot, tag, REHEARSED_PER_DIALOG_MAX).await.map_err(unread)? {
+        // One stack at a time: many of them would take much memory.
+        let Some(stack) = storage.load_stack(&conversation).await.map_err(unread)? else { continue };
+        let Ok(found) = timeout_at(until, rehearsing.fates(tag, &stack)).await else { break };
+        for fate in found.map_err(|failure| RegistryError::Host(anyhow::anyhow!("{failure}")))? {
+            *fates.entry(fate).or_default() += 1;
+        }
+    }
+    Ok(fates)
+}
+
+/// One row for each fate, and one for the frames that were not tried.
+fn rows(tag: &FrameTag, count: u64, fates: BTreeMap<Fate, u64>) -> Vec<WaitingFrames> {
+    let row = |count: u64, becomes: &str, why: Option<&str>| WaitingFrames {
+        dialog: tag.dialog.to_string(),
+        state_version: tag.state_version,
+        count,
+        becomes: becomes.to_owned(),
+        why: why.map(ToOwned::to_owned),
+    };
+    let tried: u64 = fates.values().sum();
+    let mut rows: Vec<_> = fates.iter().map(|(fate, count)| row(*count, fate.label(), fate.why())).collect();
+    // Conversations go on meanwhile, so there may be fewer.
+    let untried = count.saturating_sub(tried);
+    if untried > 0 {
+        let why = format!(
+            "a dry run tries those of {REHEARSED_PER_DIALOG_MAX} conversations of each dialog, for {} s",
+            REHEARSAL_MAX.as_secs()
+        );
+        rows.push(row(untried, "not tried", Some(&why)));
+    }
+    rows
+}
+
+fn unread(error: crate::storage::StorageError) -> RegistryError {
+    RegistryError::Host(anyhow::Error::new(error).context("the waiting dialogs cannot be read"))
+}
+
+#[cfg(test)]
+mod tests {
+    use similar_asserts::assert_eq;
+
+    use super::*;
+
+    #[test]
+    fn every_frame_is_in_one_row() {
+        let tag = FrameTag { plugin: "p".into(), dialog: "order".into(), state_version: 3 };
+        let cases: [(u64, &[(Fate, u64)], &[(u64, &str)]); 4] = [
+            (2, &[(Fate::Continue, 2)], &[(2, "continue")]),
+            (3, &[(Fate::Reset("gone"), 1), (Fate::Migrate, 2)], &[(2, "migrate"), (1, "reset")]),
+            (80, &[(Fate::Continue, 49), (Fate::Hold, 1)], &[(49, "continue"), (1, "hold"), (30, "not tried")]),
+            // A dialog ended while the others were tried, or began.
+            (1, &[(Fate::Continue, 2)], &[(2, "continue")]),
+        ];
+        for (count, fates, wanted) in cases {
+            let rows = rows(&tag, count, fates.iter().cloned().collect());
+            let told: Vec<(u64, &str)> = rows.iter().map(|row| (row.count, &*row.becomes)).collect();
+            assert_eq!(told, wanted);
+            assert!(rows.iter().all(|row| row.why.is_some() == matches!(&*row.becomes, "reset" | "not tried")));
+        }
+    }
+}
