@@ -48,6 +48,7 @@ async function onDesktop() {
   await showsTurnAndJson(page);
   await showsErrors(page);
   await showsTextAsText(page);
+  await showsMarkdown(page);
   await sendsFiles(page);
   await submitsCards(page);
   await showsCarousels(page);
@@ -56,6 +57,9 @@ async function onDesktop() {
   await comesBack(page);
   await showsNewGenerations(page);
   await startsAnew(page);
+  await survivesReloads(page);
+  await saysWhatWasForgotten(page);
+  await givesWayToAnotherTab(page);
   await page.close();
 }
 
@@ -66,7 +70,7 @@ async function open(options, at = base) {
   page.setDefaultTimeout(PATIENCE_MS);
   page.on('pageerror', (error) => assert.fail(`an error in the page: ${error.stack}`));
   // Violations of the content security policy are reported here, too.
-  page.on('console', (message) => message.type() === 'error' && !isOfCutWay(message) && !isOfPlainHttp(message) && assert.fail(`an error in the console: ${message.text()}`));
+  page.on('console', (message) => message.type() === 'error' && !isOfCutWay(message) && !isOfPlainHttp(message) && !isOfForgotten(message) && assert.fail(`an error in the console: ${message.text()}`));
   await page.goto(`${at}#${encodeURIComponent(bot)}`);
   await page.locator('#connection[data-state="online"]').waitFor();
   // What one reloads to see new logic would be gone.
@@ -82,6 +86,11 @@ function isOfCutWay(message) {
 /** A header that counts over HTTPS, and on localhost, only. */
 function isOfPlainHttp(message) {
   return message.text().startsWith('The Cross-Origin-Opener-Policy header has been ignored');
+}
+
+/** Browsers report what the host refuses. */
+function isOfForgotten(message) {
+  return /status of 40[134]/.test(message.text()) && message.location().url.includes('/v3/directline/conversations/');
 }
 
 async function welcomes(page) {
@@ -134,6 +143,25 @@ async function showsTextAsText(page) {
   await write(page, markup);
   await says(page, 'bot', `ok: ${markup}`);
   assert.equal(await page.locator('#log img, #log b').count(), 0);
+}
+
+/** What bots write as Markdown is shown as such, also on cards; what they call plain is not, nor what the user types. */
+async function showsMarkdown(page) {
+  const text = 'Hi **Ann**, see [the menu](https://menu.test):\n- *soup*\n- `bread`';
+  await send(page, { type: 'message', text });
+  const last = page.locator('.message.bot .content').last();
+  await last.locator('strong', { hasText: /^Ann$/ }).waitFor();
+  assert.equal(await last.locator('ul > li').count(), 2);
+  assert.equal(await last.getByRole('link', { name: 'the menu' }).getAttribute('rel'), 'noopener noreferrer');
+  await send(page, { type: 'message', text: '**as it is**', textFormat: 'plain' });
+  await says(page, 'bot', '**as it is**');
+  const hero = { contentType: 'application/vnd.microsoft.card.hero', content: { title: 'Card', text: 'so *good*' } };
+  const block = { contentType: 'application/vnd.microsoft.card.adaptive', content: { type: 'AdaptiveCard', body: [{ type: 'TextBlock', text: 'or **better**' }] } };
+  await send(page, { type: 'message', attachments: [hero, block] });
+  await page.locator('.card em', { hasText: 'good' }).waitFor();
+  await page.locator('.card strong', { hasText: 'better' }).waitFor();
+  await write(page, '**mine**');
+  await says(page, 'user', '**mine**');
 }
 
 async function sendsFiles(page) {
@@ -306,6 +334,54 @@ async function startsAnew(page) {
   assert.equal(await page.locator('.message', { hasText: 'as before' }).count(), 0);
 }
 
+/** A reload shows the conversation again, in order, and goes on with it, as the same user. */
+async function survivesReloads(page) {
+  for (const text of ['before', 'before too']) {
+    await write(page, text);
+    await says(page, 'bot', `ok: ${text}`);
+  }
+  const texts = () => page.locator('.message .content').allInnerTexts();
+  const shown = await texts();
+  await page.reload();
+  await says(page, 'bot', 'ok: before too');
+  assert.deepEqual(await texts(), shown);
+  assert.equal(await page.locator('.message.user').count(), 2);
+  await page.locator('#connection[data-state="online"]').waitFor();
+  await write(page, 'after');
+  await says(page, 'bot', 'ok: after');
+  assert.equal(await page.locator('.message', { hasText: 'Welcome, Guest!' }).count(), 1, 'the bot met nobody new');
+}
+
+/** Where the host forgot the conversation, the page begins another, and says so. */
+async function saysWhatWasForgotten(page) {
+  for (const change of [(kept) => (kept.id = '0'.repeat(32)), (kept) => (kept.token = 'none')]) {
+    await page.evaluate(`(() => {
+      const kept = JSON.parse(sessionStorage.turntable);
+      (${change})(Object.values(kept.conversations)[0]);
+      sessionStorage.turntable = JSON.stringify(kept);
+    })()`);
+    await page.reload();
+    await page.locator('.notice', { hasText: 'no longer knows the conversation of before' }).waitFor();
+    await says(page, 'bot', 'Welcome, Guest!');
+    assert.equal(await page.locator('.message.user').count(), 0);
+    await page.locator('#connection[data-state="online"]').waitFor();
+    await write(page, 'anew');
+    await says(page, 'bot', 'ok: anew');
+  }
+}
+
+/** A tab that the browser duplicates has the same conversation; only one of them can hold its stream. */
+async function givesWayToAnotherTab(page) {
+  const kept = await page.evaluate(() => sessionStorage.turntable);
+  const other = await page.context().newPage();
+  await other.addInitScript((kept) => (sessionStorage.turntable = kept), kept);
+  await other.goto(page.url());
+  await says(other, 'bot', 'ok: anew');
+  await page.locator('.notice', { hasText: 'goes on in another tab' }).waitFor();
+  await other.locator('#connection[data-state="online"]').waitFor();
+  await other.close();
+}
+
 async function onPhone() {
   const page = await open({ viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true, colorScheme: 'dark' }, fromAfar);
   assert.equal(await page.evaluate(() => isSecureContext), false, 'nothing is used that browsers keep for HTTPS');
@@ -319,13 +395,54 @@ async function onPhone() {
   await page.locator('#bots').waitFor({ state: 'hidden' });
   await write(page, 'trap');
   await page.locator('.turn.bad[open]').waitFor();
+  await send(page, { type: 'message', text: `\`\`\`\n${'code '.repeat(80)}\n\`\`\`` });
+  const code = page.locator('.message.bot pre.code').last();
+  await code.waitFor();
+  assert.ok(await code.evaluate((element) => element.scrollWidth > element.clientWidth), 'long lines scroll in their block');
+  assert.ok(await page.locator('#log').evaluate((log) => log.scrollWidth <= log.clientWidth), 'and nowhere else');
   const { scrollWidth, innerWidth } = await page.evaluate(() => ({ scrollWidth: document.documentElement.scrollWidth, innerWidth }));
+  const rest = await page.evaluate(() => document.documentElement.scrollHeight - innerHeight);
+  assert.ok(rest <= 0, `the page itself does not scroll, by ${rest} px`);
   assert.ok(scrollWidth <= 360 && innerWidth <= 360, `nothing is wider than the screen: ${scrollWidth}, ${innerWidth}`);
+  await hasTallButtons(page);
   for (const id of ['#send', '#restart', '#bots-toggle']) {
     const { x, width, height } = await page.locator(id).boundingBox();
-    assert.ok(x >= 0 && x + width <= 360 && height >= 32, `${id} can be reached with a finger`);
+    assert.ok(x >= 0 && x + width <= 360 && height >= 44, `${id} can be reached with a finger`);
   }
   await page.close();
+}
+
+/** Everything that can be pressed is at least 44 px tall, wherever it is. */
+async function hasTallButtons(page) {
+  const buttons = [{ type: 'imBack', title: 'Say it', value: 'it' }, { type: 'openUrl', title: 'Read it', value: 'https://a.test' }];
+  const body = [
+    { type: 'Input.Toggle', id: 'on', title: 'On' },
+    { type: 'Input.Text', id: 'name', label: 'Name' },
+    { type: 'Input.ChoiceSet', id: 'one', choices: [{ title: 'One', value: '1' }] },
+    { type: 'Input.ChoiceSet', id: 'many', isMultiSelect: true, choices: [{ title: 'One', value: '1' }] },
+  ];
+  const attachments = [
+    { contentType: 'application/vnd.microsoft.card.hero', content: { title: 'Hero', buttons } },
+    { contentType: 'application/vnd.microsoft.card.adaptive', content: { type: 'AdaptiveCard', body, actions: [{ type: 'Action.Submit', title: 'Go' }] } },
+    { contentType: 'text/plain', name: 'notes.txt', contentUrl: 'https://a.test/notes.txt' },
+  ];
+  const message = { type: 'message', attachments, suggestedActions: { actions: [...buttons, { type: 'imBack', title: 'No', value: 'no' }] } };
+  await page.locator('#text').fill(`send ${JSON.stringify(message)}`);
+  await page.keyboard.press('Enter');
+  await page.locator('#suggestions button').last().waitFor();
+  await page.locator('#file').setInputFiles({ name: 'a.png', mimeType: 'image/png', buffer: Buffer.from(PICTURE, 'base64') });
+  await page.locator('#files button').waitFor();
+  for (const isBots of [false, true]) {
+    if (isBots) await page.locator('#bots-toggle').click();
+    const small = await page.evaluate(() => {
+      const all = document.querySelectorAll('button, .button, summary, .attach, .choice, .file, select, input:not([type="checkbox"], [type="radio"]), textarea');
+      const boxes = [...all].filter((element) => element.checkVisibility()).map((element) => [element.outerHTML.slice(0, 80), element.getBoundingClientRect().height]);
+      return { count: boxes.length, boxes: boxes.filter(([, height]) => height < 44) };
+    });
+    assert.deepEqual(small.boxes, [], 'too low for a finger');
+    assert.ok(small.count > 15, `${small.count} of them`);
+  }
+  await page.keyboard.press('Escape');
 }
 
 async function write(page, text) {

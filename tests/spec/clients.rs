@@ -58,6 +58,16 @@ async fn the_chat_page_works_by_keyboard_and_on_a_phone() {
     run("page.mjs", &[host.url("/").as_ref(), "bot".as_ref(), &host.component("hostile")]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chat_page_shows_markdown_and_runs_none_of_it() {
+    if !can_run() {
+        return;
+    }
+    let config = Config::new().set("server.mode", "'development'").bot("echo", &["echo"]);
+    let Some(host) = Host::start(config).await else { return };
+    run("markdown.mjs", &[host.url("/").as_ref()]).await;
+}
+
 /// Runs a script to its end; the spec fails, or skips, as the script says.
 async fn run(script: &str, args: &[&Path]) {
     let mut command = Command::new("node");

@@ -3,8 +3,8 @@
 //! Everything is in the binary: `page/` holds plain HTML, CSS and ES modules, as they are served. What the page shows it
 //! gets from [`directline`](super::directline) and [`dev`](super::dev).
 //!
-//! The page shows what bots say. Their texts enter it as text only, and its content security policy allows no script and
-//! no style but the files below.
+//! The page shows what bots say. Their texts enter it as text only, also Markdown, of which `markdown.js` makes elements, and
+//! its content security policy allows no script and no style but the files below.
 
 use axum::Router;
 use axum::extract::Request;
@@ -25,13 +25,18 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/page.js", JS, include_str!("page/page.js")),
     ("/page/adaptive.js", JS, include_str!("page/adaptive.js")),
     ("/page/bots.js", JS, include_str!("page/bots.js")),
+    ("/page/cards.css", CSS, include_str!("page/cards.css")),
     ("/page/cards.js", JS, include_str!("page/cards.js")),
     ("/page/client.js", JS, include_str!("page/client.js")),
     ("/page/composer.js", JS, include_str!("page/composer.js")),
+    ("/page/conversation.css", CSS, include_str!("page/conversation.css")),
     ("/page/dom.js", JS, include_str!("page/dom.js")),
     ("/page/feed.js", JS, include_str!("page/feed.js")),
     ("/page/icon.svg", SVG, include_str!("page/icon.svg")),
     ("/page/log.js", JS, include_str!("page/log.js")),
+    ("/page/markdown.js", JS, include_str!("page/markdown.js")),
+    ("/page/narrow.css", CSS, include_str!("page/narrow.css")),
+    ("/page/session.js", JS, include_str!("page/session.js")),
     ("/page/turns.js", JS, include_str!("page/turns.js")),
 ];
 

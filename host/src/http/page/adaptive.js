@@ -2,6 +2,7 @@
 
 import { factList } from "./cards.js";
 import { el, image, link, list, plain } from "./dom.js";
+import { markdown } from "./markdown.js";
 
 /** Cards are nested by their authors, not by us: deeper than this is no card. */
 const DEPTH_MAX = 16;
@@ -66,8 +67,8 @@ function smallPicture(item) {
 function textBlock(item) {
   const isHeading = item.style === "heading" || ["large", "extraLarge", "medium"].includes(item.size);
   const isBold = isHeading || item.weight === "bolder";
-  const classes = ["text-block", isBold && "bold", item.isSubtle && "muted", isHeading && size(item.size)];
-  return el("p", { class: classes.filter(Boolean).join(" "), text: plain(item.text) });
+  const classes = ["text-block markdown", isBold && "bold", item.isSubtle && "muted", isHeading && size(item.size)];
+  return el("div", { class: classes.filter(Boolean).join(" ") }, markdown(plain(item.text)));
 }
 
 function columnBlock(column, scope, depth) {

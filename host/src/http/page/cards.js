@@ -2,6 +2,7 @@
 
 import { adaptiveCard } from "./adaptive.js";
 import { el, image, link, list, plain } from "./dom.js";
+import { markdown } from "./markdown.js";
 
 const CARD = "application/vnd.microsoft.card.";
 
@@ -63,7 +64,7 @@ function card(kind, content, act) {
       { class: "card-text" },
       plain(content.title) && el("h3", { text: plain(content.title) }),
       plain(content.subtitle) && el("p", { class: "muted", text: plain(content.subtitle) }),
-      plain(content.text) && el("p", { text: plain(content.text) }),
+      plain(content.text) && el("div", { class: "markdown" }, markdown(plain(content.text))),
       list(content.facts).length > 0 && factList(content.facts.map((fact) => [plain(fact.key), plain(fact.value)])),
       list(content.media).map((medium) => el("p", {}, link(medium.url, plain(medium.url)))),
       !known && el("p", { class: "muted", text: `A card of type ${kind}, which this page does not render; see its JSON.` }),

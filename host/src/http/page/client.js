@@ -22,32 +22,49 @@ export function randomId() {
 /**
  * A conversation with a bot.
  *
- * `onActivity(activity)` is called for each activity, again where it changed; `onState(state, why)` with `connecting`,
- * `online`, `offline` (it goes on trying) or `ended`.
+ * `onActivity(activity)` is called for each activity, again where it changed; `onState(state)` with `connecting`, `online`,
+ * `offline` (it goes on trying), `ended` or `elsewhere` (another tab has it now); `onKept({ id, token } | null)` with what
+ * `resume` needs later.
  */
 export class Conversation {
   #token;
   #socket;
+  /** None: from the beginning, so that what was said before a reload is shown again. */
   #watermark = "";
   #closed = false;
   #failures = 0;
   #retry;
   #refresh;
 
-  constructor(bot, user, { onActivity, onState }) {
-    Object.assign(this, { id: "", bot, user, onActivity, onState });
+  constructor(bot, user, { onActivity, onState, onKept }) {
+    Object.assign(this, { id: "", bot, user, onActivity, onState, onKept });
   }
 
   /** Starts it, and opens the stream. Throws `Refused`, or a `TypeError` where the host cannot be reached. */
   async start() {
     this.onState("connecting");
     const { token } = await ask("POST", "/tokens/generate", null, { bot: this.bot, user: this.user });
-    this.#token = token;
     const opened = await ask("POST", "/conversations", token, { locale: navigator.language });
     if (this.#closed) return;
     this.id = opened.conversationId;
+    this.#keep(opened.token ?? token);
     this.#refresh = setInterval(() => this.#renew(), REFRESH_MS);
     this.#listen(opened.streamUrl);
+  }
+
+  /** Goes on with a conversation of before. False: the host does not know it any more. */
+  async resume({ id, token }) {
+    this.onState("connecting");
+    this.id = id;
+    this.#token = token;
+    try {
+      await this.#open();
+    } catch (error) {
+      if (isForgotten(error)) return false;
+      if (!this.#closed) this.#wait();
+    }
+    if (!this.#closed) this.#refresh = setInterval(() => this.#renew(), REFRESH_MS);
+    return true;
   }
 
   /** Sends an activity. Returns once the bot has answered; throws as `start` does. */
@@ -92,8 +109,11 @@ export class Conversation {
       this.#watermark = watermark || this.#watermark;
       for (const activity of activities) this.onActivity(activity);
     };
-    socket.onclose = () => {
-      if (!this.#closed && this.#socket === socket) this.#wait();
+    socket.onclose = ({ reason }) => {
+      if (this.#closed || this.#socket !== socket) return;
+      // Two tabs would take the stream from each other for ever.
+      if (reason === "collision") this.#end("elsewhere");
+      else this.#wait();
     };
   }
 
@@ -108,30 +128,51 @@ export class Conversation {
     clearTimeout(this.#retry);
     this.#retry = undefined;
     try {
-      const query = `watermark=${encodeURIComponent(this.#watermark)}`;
-      const opened = await ask("GET", `/conversations/${encodeURIComponent(this.id)}?${query}`, this.#token);
-      if (this.#closed) return;
-      this.#token = opened.token;
-      this.#listen(opened.streamUrl);
+      await this.#open();
     } catch (error) {
       if (this.#closed) return;
-      if ([401, 403, 404].includes(error.status)) this.#end();
+      if (isForgotten(error)) this.#forget();
       else this.#wait();
     }
   }
 
+  /** Opens the stream again, from where it was lost. */
+  async #open() {
+    const query = `watermark=${encodeURIComponent(this.#watermark)}`;
+    const opened = await ask("GET", `/conversations/${encodeURIComponent(this.id)}?${query}`, this.#token);
+    if (this.#closed) return;
+    this.#keep(opened.token);
+    this.#listen(opened.streamUrl);
+  }
+
   async #renew() {
     try {
-      this.#token = (await ask("POST", "/tokens/refresh", this.#token)).token;
+      const { token } = await ask("POST", "/tokens/refresh", this.#token);
+      if (!this.#closed) this.#keep(token);
     } catch (error) {
-      if ([401, 403, 404].includes(error.status) && !this.#closed) this.#end();
+      if (isForgotten(error) && !this.#closed) this.#forget();
     }
   }
 
-  #end() {
-    this.close();
-    this.onState("ended");
+  #keep(token) {
+    this.#token = token;
+    this.onKept({ id: this.id, token });
   }
+
+  #forget() {
+    this.onKept(null);
+    this.#end("ended");
+  }
+
+  #end(state) {
+    this.close();
+    this.onState(state);
+  }
+}
+
+/** Whether the host no longer knows a conversation, or its token. */
+function isForgotten(error) {
+  return [401, 403, 404].includes(error.status);
 }
 
 async function ask(method, path, token, body) {

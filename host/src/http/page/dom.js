@@ -12,21 +12,22 @@ export function el(tag, props = {}, ...children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value != null) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child != null && child !== false));
+  // One by one: a call has a bound of arguments, and bots have none of paragraphs.
+  for (const child of children.flat()) if (child != null && child !== false) element.append(child);
   return element;
 }
 
 /** Returns the URL where a link may lead to it, else null. Scripts and files of this machine never pass. */
 export function linkUrl(text) {
   const url = parse(text);
-  return url && ["http:", "https:"].includes(url.protocol) ? url.href : null;
+  return url && ["http:", "https:", "mailto:"].includes(url.protocol) ? url.href : null;
 }
 
 /** Returns the URL where a picture may come from it, else null. */
 export function imageUrl(text) {
   const url = parse(text);
   if (url?.protocol === "data:") return /^data:image\//i.test(url.href) ? url.href : null;
-  return linkUrl(text);
+  return url && ["http:", "https:"].includes(url.protocol) ? url.href : null;
 }
 
 /** Makes a link to another page, or plain text where the URL is not a safe one. */

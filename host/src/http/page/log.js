@@ -2,6 +2,7 @@
 
 import { attachments } from "./cards.js";
 import { el, json, plain } from "./dom.js";
+import { markdown } from "./markdown.js";
 import { failed, turnBlock } from "./turns.js";
 
 /** Types of activities without a place in the log. */
@@ -109,7 +110,7 @@ export class Log {
       "article",
       { class: classes, "data-id": activity.id, "data-time": String(time.getTime()) },
       el("h3", { class: "hidden", text: `${who} said` }),
-      el("div", { class: "content" }, body(activity), attachments(activity, this.#act)),
+      el("div", { class: "content" }, body(activity, isUser), attachments(activity, this.#act)),
       el("p", { class: "meta" }, clock, jsonButton(activity, who, source)),
       source,
       isUser && el("div", { class: "turns", "aria-live": "off" }),
@@ -151,9 +152,11 @@ function jsonButton(activity, who, source) {
   return button;
 }
 
-function body(activity) {
+function body(activity, isUser) {
   const text = plain(activity.text);
-  if (text) return el("p", { class: "text", text });
+  // What the user typed is shown as it was typed.
+  const isPlain = isUser || ["plain", "xml"].includes(plain(activity.textFormat).toLowerCase());
+  if (text) return isPlain ? el("p", { class: "text", text }) : el("div", { class: "text markdown" }, markdown(text));
   if (activity.attachments?.length > 0) return null;
   const { type, name, value, channelData } = activity;
   if (type !== "message") return el("p", { class: "muted", text: name ? `${type}: ${plain(name)}` : plain(type) });

@@ -6,6 +6,7 @@ import { Composer } from "./page/composer.js";
 import { el, plain } from "./page/dom.js";
 import { Turns, watchBots } from "./page/feed.js";
 import { Log } from "./page/log.js";
+import { keep, recall, userId } from "./page/session.js";
 
 const TYPING_MS = 4000;
 const STATES = {
@@ -13,11 +14,12 @@ const STATES = {
   online: "Connected",
   offline: "Connection lost, trying again…",
   ended: "Conversation ended",
+  elsewhere: "Open in another tab",
   failed: "Not connected",
 };
 
 const $ = (id) => document.getElementById(id);
-const user = { id: `dl_${randomId()}`, name: "Guest", role: "user" };
+const user = { id: userId(() => `dl_${randomId()}`), name: "Guest", role: "user" };
 const log = new Log($("log"), (activity) => say(activity, []));
 const composer = new Composer((activity, files) => say(activity, files));
 const turns = new Turns();
@@ -26,7 +28,7 @@ let chosen = null;
 let conversation = null;
 let typingTimer;
 
-$("restart").addEventListener("click", () => begin(chosen));
+$("restart").addEventListener("click", () => beginAnew(chosen));
 $("bots-toggle").addEventListener("click", () => showBots($("bots-toggle").getAttribute("aria-expanded") !== "true"));
 addEventListener("keydown", (event) => event.key === "Escape" && showBots(false));
 addEventListener("online", () => conversation?.hurry());
@@ -47,7 +49,13 @@ function choose(name) {
   begin(name);
 }
 
-/** Starts a new conversation with a bot. */
+/** Starts a new conversation with a bot, also where there is one. */
+function beginAnew(name) {
+  keep(name, null);
+  return begin(name);
+}
+
+/** Goes on with the conversation that this tab had with a bot, or starts a new one. */
 async function begin(name) {
   conversation?.close();
   chosen = name;
@@ -62,13 +70,21 @@ async function begin(name) {
   document.title = `${title} – Turntable`;
   const hint = "Say something. Each message shows which plugin answered, and how long that took.";
   $("log").append(empty(title, bot.generation == null ? "A new version is tried as soon as its file changes." : hint));
-  const current = new Conversation(name, user, { onActivity, onState: (state) => conversation === current && onState(state) });
+  const current = new Conversation(name, user, {
+    onActivity,
+    onState: (state) => conversation === current && onState(state),
+    onKept: (kept) => keep(name, kept),
+  });
   conversation = current;
   onState("connecting");
   await turns.open(name, (record) => conversation === current && onTurn(record));
   // Another bot may have been chosen meanwhile.
   if (conversation !== current) return undefined;
+  const before = recall(name);
   try {
+    if (before && (await current.resume(before))) return composer.focus();
+    if (conversation !== current) return undefined;
+    if (before) log.notice("", "The host no longer knows the conversation of before: it may have restarted. This is a new one.");
     await current.start();
   } catch (error) {
     if (conversation !== current) return undefined;
@@ -118,9 +134,11 @@ function onTurn(record) {
 function onState(state) {
   $("connection").dataset.state = state;
   $("connection").textContent = STATES[state];
-  const places = { online: "Write a message", ended: "Start a new conversation to go on", failed: "Not connected" };
+  const anew = "Start a new conversation to go on";
+  const places = { online: "Write a message", ended: anew, elsewhere: anew, failed: "Not connected" };
   composer.enable(state === "online", places[state] ?? STATES[state]);
   if (state === "ended") log.notice("", "The host no longer knows this conversation: it may have restarted.", again());
+  if (state === "elsewhere") log.notice("", "This conversation goes on in another tab.", again());
 }
 
 function onBots(list) {
@@ -190,5 +208,5 @@ function failureBlock(bot, heading) {
 }
 
 function again() {
-  return el("button", { type: "button", class: "button", text: "New conversation", click: () => begin(chosen) });
+  return el("button", { type: "button", class: "button", text: "New conversation", click: () => beginAnew(chosen) });
 }
