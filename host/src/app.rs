@@ -101,11 +101,13 @@ async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyho
     guests.spawn(app.turns.clone().run_broadcaster());
 
     let (stop, stopped) = watch::channel(false);
-    let mut servers = vec![tokio::spawn(http::serve(public, http::public_router(&app), stopping(&stopped)))];
+    let keep_alive = config.server.keep_alive;
+    let router = http::public_router(&app);
+    let mut servers = vec![tokio::spawn(http::serve(public, router, keep_alive, stopping(&stopped)))];
     if let Some(listener) = admin {
         let token = http::admin::load_or_create_token(&config.admin.token_file)?;
         let router = http::admin_router(app.clone(), token, metrics);
-        servers.push(tokio::spawn(http::serve(listener, router, stopping(&stopped))));
+        servers.push(tokio::spawn(http::serve(listener, router, keep_alive, stopping(&stopped))));
     }
     // Listened to before the host says that it is there, and never let go: a signal must not fall into a gap.
     let mut signals = Signals::new()?;

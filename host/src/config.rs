@@ -80,6 +80,9 @@ pub struct Server {
     pub invoke_deadline: Duration,
     /// `expect-replies-deadline-ms`, default 14,000: after that expectReplies is answered 504.
     pub expect_replies_deadline: Duration,
+    /// `keep-alive-ms`, default 75,000: how long a connection of either listener may be idle before it is closed. Longer than
+    /// the 60 s of most load balancers: one that reuses a connection just while it is closed here answers 502.
+    pub keep_alive: Duration,
     /// `shutdown-grace-ms`, default 10,000: how long accepted turns may go on after a stop signal.
     pub shutdown_grace: Duration,
     /// `turns-queued-per-conversation-max`, default 32; beyond it 429.
@@ -313,6 +316,7 @@ impl Default for Server {
             acknowledge_after: Duration::from_millis(5_000),
             invoke_deadline: Duration::from_millis(9_000),
             expect_replies_deadline: Duration::from_millis(14_000),
+            keep_alive: Duration::from_millis(75_000),
             shutdown_grace: Duration::from_millis(10_000),
             turns_queued_per_conversation_max: 32,
             turns_queued_max: 4_096,

@@ -18,6 +18,7 @@ pub mod request;
 mod serve;
 pub mod token;
 mod transcripts;
+mod unread;
 
 use std::sync::Arc;
 
@@ -25,8 +26,9 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
-use axum::middleware::from_fn_with_state;
-use tower::ServiceBuilder;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tower::{Layer, ServiceBuilder};
+use tower_http::normalize_path::NormalizePathLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use self::error::HttpError;
@@ -61,7 +63,9 @@ pub fn admin_router(app: Arc<App>, token: Token, metrics: PrometheusHandle) -> R
 /// Puts around routes what every request of a listener passes.
 fn edge(listener: &'static str, guard: Arc<Guard>, routes: Router) -> Router {
     let layers = ServiceBuilder::new()
-        // The request id, its span, its metrics: first, so that refusals by the layers below have them too.
+        // Around every refusal: none may leave a body unread without saying so.
+        .layer(from_fn(unread::settle))
+        // The request id, its span, its metrics: before the rest, so that refusals by the layers below have them too.
         .layer(from_fn_with_state(listener, request::observe))
         // No browser may take an answer for something else than its content type says.
         .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
@@ -69,10 +73,13 @@ fn edge(listener: &'static str, guard: Arc<Guard>, routes: Router) -> Router {
         .layer(from_fn_with_state(guard, guard::check_host))
         // Body limits differ by route; `body::read` applies them, and names the bound that was exceeded.
         .layer(DefaultBodyLimit::disable());
-    routes
+    let routes = routes
         .fallback(async || HttpError::not_found("there is no such route"))
         .method_not_allowed_fallback(async || HttpError::method_not_allowed())
-        .layer(layers)
+        .layer(layers);
+    // Many tools configure a URL with a slash at its end. A redirect would turn their POST into a GET. Put around the
+    // router, because inside of it the route has been chosen already.
+    Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(routes))
 }
 
 #[cfg(test)]
@@ -96,6 +103,12 @@ mod tests {
     async fn every_answer_has_an_id_and_errors_have_the_body_of_the_protocol() {
         for (method, target, host, status, code) in [
             ("POST", "/x", "localhost", 200, None),
+            ("POST", "/x/", "localhost", 200, None),
+            ("POST", "/x/?a=b", "localhost", 200, None),
+            ("POST", "/x//", "localhost", 200, None),
+            ("GET", "/x/", "localhost", 405, Some("MethodNotAllowed")),
+            ("POST", "/x/y", "localhost", 404, Some("NotFound")),
+            ("POST", "/", "localhost", 404, Some("NotFound")),
             ("POST", "/y", "localhost", 404, Some("NotFound")),
             ("GET", "/x", "localhost", 405, Some("MethodNotAllowed")),
             ("POST", "/x", "evil.example", 421, Some("MisdirectedRequest")),

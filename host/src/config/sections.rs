@@ -37,6 +37,7 @@ pub(super) fn server(table: &mut Table<'_>) -> Server {
     table.millis("acknowledge-ms", &mut server.acknowledge_after, WAIT_MS);
     table.millis("invoke-deadline-ms", &mut server.invoke_deadline, WAIT_MS);
     table.millis("expect-replies-deadline-ms", &mut server.expect_replies_deadline, WAIT_MS);
+    table.millis("keep-alive-ms", &mut server.keep_alive, WAIT_MS);
     table.millis("shutdown-grace-ms", &mut server.shutdown_grace, 0..=*WAIT_MS.end());
     table.number("turns-queued-per-conversation-max", &mut server.turns_queued_per_conversation_max, 1..=10_000);
     table.number("turns-queued-max", &mut server.turns_queued_max, 1..=1_000_000);

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT_ENCODING, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -58,7 +58,7 @@ pub mod code {
     pub const CONFLICT: &str = "Conflict";
     /// The body is larger than the route takes.
     pub const TOO_LARGE: &str = "MessageSizeTooBig";
-    /// The body is not JSON by its `Content-Type`.
+    /// The body is not JSON by its `Content-Type`, or compressed by its `Content-Encoding`.
     pub const UNSUPPORTED_MEDIA_TYPE: &str = "UnsupportedMediaType";
     /// `Host` names another server.
     pub const MISDIRECTED: &str = "MisdirectedRequest";
@@ -83,12 +83,15 @@ pub struct HttpError {
     problems: Vec<String>,
     detail: Option<String>,
     retry_after: Option<Duration>,
+    /// Whether another `Content-Encoding` would do.
+    wants_identity: bool,
 }
 
 impl HttpError {
     /// Makes an error. `message` says what was wrong and what to do, in words fit for a stranger.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), problems: vec![], detail: None, retry_after: None }
+        let (problems, detail, retry_after, wants_identity) = (vec![], None, None, false);
+        Self { status, code, message: message.into(), problems, detail, retry_after, wants_identity }
     }
 
     /// 400 `BadArgument`.
@@ -132,6 +135,14 @@ impl HttpError {
     pub fn too_large(bytes_max: u64, bound: &str) -> Self {
         let message = format!("the body is larger than {bytes_max} bytes (`{bound}`)");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, message)
+    }
+
+    /// 415 for a body with this `Content-Encoding`; `Accept-Encoding` says that it is not the media type.
+    pub fn encoded(encoding: &str) -> Self {
+        let encoding = shorten(encoding);
+        let message = format!("the body has Content-Encoding `{encoding}`; send it without one, not compressed");
+        let error = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::UNSUPPORTED_MEDIA_TYPE, message);
+        Self { wants_identity: true, ..error }
     }
 
     /// 503 with `Retry-After`.
@@ -204,6 +215,12 @@ impl HttpError {
     }
 }
 
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         self.log();
@@ -215,6 +232,9 @@ impl IntoResponse for HttpError {
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.wants_identity {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         response
     }

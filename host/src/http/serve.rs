@@ -20,13 +20,12 @@ use tokio::time::sleep;
 use tower::Service;
 
 use super::guard::LocalAddress;
+use super::unread::Lingering;
 
 /// Connections that one listener serves at once; further ones wait in the backlog of the system.
 const CONNECTIONS_MAX: usize = 4_096;
 /// How long a new connection may take to bring its first request head.
 const FIRST_REQUEST_MAX: Duration = Duration::from_secs(10);
-/// How long a kept-alive connection may take to bring the next head, idle time included.
-const NEXT_REQUEST_MAX: Duration = Duration::from_secs(60);
 /// Bytes of a request head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Requests at once on one HTTP/2 connection.
@@ -39,9 +38,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves HTTP/1.1 and HTTP/2 (by prior knowledge), upgrades included, until `shutdown`; then accepts nothing more,
 /// closes idle connections and returns when requests under way are answered. The caller bounds that wait.
 ///
+/// A connection of HTTP/1.1 is closed where it does not bring the next request head within `keep_alive`, idle time included.
 /// Upgraded connections (WebSocket) are their handlers' and not waited for.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
-    let server = Arc::new(builder());
+pub async fn serve(listener: TcpListener, router: Router, keep_alive: Duration, shutdown: impl Future<Output = ()>) {
+    let server = Arc::new(builder(keep_alive));
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
@@ -57,14 +57,14 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
     graceful.shutdown().await;
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .keep_alive(true)
         .max_buf_size(HEAD_BYTES_MAX)
-        .header_read_timeout(NEXT_REQUEST_MAX);
+        .header_read_timeout(keep_alive);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -109,9 +109,11 @@ async fn connection(
         tracing::debug!(%error, "cannot switch off send coalescing");
     }
     let spoken = AtomicBool::new(false);
+    let (stream, abandoned) = Lingering::new(stream);
     let service = service_fn(|mut request: Request<Incoming>| {
         spoken.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(LocalAddress(local));
+        request.extensions_mut().insert(abandoned.clone());
         // A router is always ready.
         router.clone().call(request.map(Body::new))
     });
@@ -147,12 +149,14 @@ mod tests {
 
     use super::*;
 
+    const KEEP_ALIVE: Duration = Duration::from_secs(600);
+
     /// Returns the address of a running server, what stops it, and its end.
     async fn start(router: Router) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let server = serve(listener, router, async move { stopped.await.unwrap_or_default() });
+        let server = serve(listener, router, KEEP_ALIVE, async move { stopped.await.unwrap_or_default() });
         (address, stop, tokio::spawn(server))
     }
 
@@ -178,6 +182,17 @@ mod tests {
             let answer = exchange(&mut stream, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", "!").await;
             assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(&format!("{address}!")), "{answer}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_next_request_is_closed_after_its_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(async || "hi"));
+        tokio::spawn(serve(listener, router, Duration::from_millis(50), std::future::pending()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        exchange(&mut stream, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", "hi").await;
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
     }
 
     #[tokio::test]
