@@ -7,9 +7,9 @@ target_dir := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 turntable := $(target_dir)/$(profile_dir)/turntable
 
 plugins := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
-rust_guests := portable-rust surface-rust scripted interceptor edited hostile
+rust_guests := portable-rust surface-rust scripted builders interceptor edited hostile
 # Guests without native tests stay out: what they depend on would change the features of what `make run` compiled.
-tested := --workspace $(addprefix --exclude ,turntable-bench hostile scripted interceptor surface-rust edited unregistered)
+tested := --workspace $(addprefix --exclude ,turntable-bench hostile scripted builders interceptor surface-rust edited unregistered)
 # Side by side: guests are built while the host is.
 together := --no-print-directory -j3
 

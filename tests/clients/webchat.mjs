@@ -2,7 +2,7 @@
 //
 // usage: node webchat.mjs BASE_URL BOT ORIGIN TOLD     e.g. node webchat.mjs http://localhost:3978 demo http://127.0.0.1:9555 other
 //
-// TOLD is the bot of `tests/guests/hostile`. ORIGIN must be in `server.allowed-origins` of the host; the page with Web Chat is served there. Environment: CHROMIUM, the
+// TOLD is the bot of `tests/guests/hostile`, which also books trips. ORIGIN must be in `server.allowed-origins` of the host; the page with Web Chat is served there. Environment: CHROMIUM, the
 // browser's path. Exit status: 0 all held, 1 something did not (the last line says what), 2 wrong usage, 3 no browser here.
 
 import assert from 'node:assert/strict';
@@ -34,6 +34,7 @@ try {
   await talk(await newPage());
   await choose(await newPage());
   await stream(await newPage());
+  await group(await newPage(), await newPage());
   await stranger(await browser.newPage(), `http://127.0.0.1:${servers[1].address().port}/`);
   console.log('Web Chat: ok');
 } catch (error) {
@@ -52,16 +53,20 @@ async function newPage() {
 
 /** Opens Web Chat with a bot. Returns its send box, and a list of what goes wrong in the page. */
 async function open(page, bot) {
+  return join(page, await generate(bot), user.id, true);
+}
+
+/** Opens Web Chat in a conversation that a token is for. */
+async function join(page, { token, conversationId }, userID, webSocket) {
   const problems = [];
   page.on('pageerror', (error) => problems.push(error.message));
-  const { token, conversationId } = await generate(bot);
   await page.goto(origin);
   await page.evaluate(
-    ([domain, token, userID]) => {
-      const directLine = WebChat.createDirectLine({ domain, token });
+    ([domain, token, userID, webSocket]) => {
+      const directLine = WebChat.createDirectLine({ domain, token, webSocket });
       WebChat.renderWebChat({ directLine, userID, locale: 'en-US' }, document.getElementById('chat'));
     },
-    [domain, token, user.id],
+    [domain, token, userID, webSocket],
   );
   const box = page.locator('[data-testid="send box text area"], .webchat__send-box-text-box__input').first();
   await box.waitFor();
@@ -191,6 +196,43 @@ async function stream(page) {
   assert.deepEqual(pieces.map(({ channelData }) => channelData.streamType), ['streaming', 'streaming', 'final']);
   await settled(page);
   assert.deepEqual(problems, []);
+}
+
+/** Two users in one conversation: Ann at the stream, Ben polling, as a conversation has one stream. */
+async function group(annsPage, bensPage) {
+  step = 'join a conversation of two';
+  const token = await call('POST', '/tokens/generate', undefined, { bot: told });
+  const ann = await join(annsPage, token, 'ann', true);
+  const ben = await join(bensPage, token, 'ben', false);
+  const say = async (box, text) => {
+    await box.fill(text);
+    await box.press('Enter');
+  };
+  const said = (page, text) => page.locator('.webchat__bubble').getByText(text, { exact: true });
+
+  step = 'see in a group what the other says, and the answer';
+  await say(ann.box, 'hello from Ann');
+  await said(bensPage, 'hello from Ann').waitFor();
+  await fromBot(bensPage, 'ok: hello from Ann').waitFor();
+  await say(ben.box, 'hello from Ben');
+  await said(annsPage, 'hello from Ben').waitFor();
+  await fromBot(annsPage, 'ok: hello from Ben').waitFor();
+
+  step = 'see in a group the buttons of a question, if one is asked';
+  const rome = (page) => page.locator('.webchat__suggested-actions').getByRole('button', { name: 'Rome', exact: true });
+  await say(ann.box, 'book');
+  await rome(annsPage).waitFor();
+  await fromBot(bensPage, 'Where to?').waitFor();
+  assert.equal(await rome(bensPage).count(), 0, 'Ben was not asked');
+
+  step = 'answer in a group for nobody else';
+  await say(ben.box, 'Oslo');
+  await fromBot(annsPage, 'ok: Oslo').waitFor();
+  await say(ann.box, 'Rome');
+  await fromBot(bensPage, 'When do you want to go to Rome?').waitFor();
+  await settled(annsPage);
+  await settled(bensPage);
+  assert.deepEqual([...ann.problems, ...ben.problems], []);
 }
 
 function fromBot(page, text) {

@@ -14,6 +14,8 @@ use crate::support::{Config, Host, skip};
 /// Longer than the patience of any script, so that a script can say itself what did not happen.
 const SCRIPT_MAX: Duration = Duration::from_secs(300);
 const NO_BROWSER: i32 = 3;
+/// Grants of the plugin `travel`.
+const TRAVELS: &str = "grants = { state = ['user'], dialogs = true }";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_npm_direct_line_client_talks_to_a_bot() {
@@ -40,9 +42,32 @@ async fn web_chat_talks_to_a_bot_from_an_origin_that_is_allowed() {
         .plugin("bot", "help", "settings.text = 'Say anything.'")
         .plugin("bot", "welcome", "")
         .plugin("bot", "echo", "")
-        .bot("told", &["hostile"]);
+        .bot("told", &[])
+        .plugin("told", "travel", TRAVELS)
+        .plugin("told", "hostile", "");
     let Some(host) = Host::start(config).await else { return };
     run("webchat.mjs", &[host.url("").as_ref(), "bot".as_ref(), origin.as_ref(), "told".as_ref()]).await;
+}
+
+/// A channel with a connector of its own, which answers a DELETE with 501: that is a dead letter, and all else arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agents_playground_is_a_channel() {
+    if !can_run() {
+        return;
+    }
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = Config::new()
+        .set("channel.connector-origins", &format!("['http://localhost:{free}']"))
+        .bot("bot", &[])
+        .plugin("bot", "cancel", "grants = { dialogs = true }")
+        .plugin("bot", "travel", TRAVELS)
+        .plugin("bot", "hostile", "");
+    let Some(host) = Host::start(config).await else { return };
+    let endpoint = host.url("/api/bots/bot/messages");
+    run("playground.mjs", &[endpoint.as_ref(), free.to_string().as_ref()]).await;
+    let letters = host.admin("GET", "/v1/bots/bot/dead-letters", Vec::new()).await.json();
+    let letters = letters.as_array().unwrap();
+    assert!(letters.iter().all(|letter| letter["action"] == "delete"), "{letters:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +94,7 @@ async fn the_chat_page_shows_markdown_and_runs_none_of_it() {
 }
 
 /// Runs a script to its end; the spec fails, or skips, as the script says.
-async fn run(script: &str, args: &[&Path]) {
+pub(super) async fn run(script: &str, args: &[&Path]) {
     let mut command = Command::new("node");
     command.arg(folder().join(script)).args(args).stdin(Stdio::null()).kill_on_drop(true);
     let output: Output = timeout(SCRIPT_MAX, command.output()).await.expect("the script ends").expect("node starts");
@@ -82,7 +107,7 @@ async fn run(script: &str, args: &[&Path]) {
 }
 
 /// Whether node and the packages are here; says so where not.
-fn can_run() -> bool {
+pub(super) fn can_run() -> bool {
     let has_node = std::process::Command::new("node").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !has_node {
         skip("node is not installed");

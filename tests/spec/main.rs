@@ -37,6 +37,7 @@ mod references;
 mod reload;
 mod replay;
 mod routes;
+mod schema;
 mod sdk;
 mod shutdown;
 mod state;
