@@ -406,6 +406,7 @@ async fn leave_traces(storage: &dyn Storage, id: &str, user: &str) {
         met: Some(met(id, user, &text)),
         added: vec![Notification {
             conversation: key.clone(),
+            user: user.into(),
             key: None,
             ..owed(&format!("n-{id}-{user}"), 9_000_000)
         }],
@@ -489,6 +490,8 @@ async fn a_user_is_forgotten_without_the_others(storage: &dyn Storage) {
     found.sort();
     assert_eq!(found, [("alone".into(), true), ("shared".into(), false)]);
     storage.forget_member(&key, "dan").await.unwrap();
+    let waits = storage.notification("bot", "n-shared-eve").await.unwrap().unwrap();
+    assert_eq!((storage.waiting(&key).await.unwrap(), &*waits.user), (1, "eve"), "what was for dan alone is gone");
     storage.forget_user("bot", &channel, "dan").await.unwrap();
     assert_eq!(values(storage, ScopeOwner::User(channel.clone(), "dan".into())).await, 0);
     assert_eq!(values(storage, ScopeOwner::Private(channel.clone(), place.clone(), "dan".into())).await, 0);
