@@ -115,7 +115,10 @@ function listening(child) {
     let said = '';
     child.stdout.on('data', (chunk) => {
       said += chunk;
-      if (said.includes(`Listening on ${port}`)) resolve();
+      const [, found] = said.match(/Listening on (\d+)\s/) ?? [];
+      if (found === port) resolve();
+      // It takes another port where this one is taken.
+      else if (found) reject(new Error(`port ${port} is taken`));
     });
     child.on('error', reject);
     child.on('exit', (code) => reject(new Error(`the Playground ended with ${code} before it listened: ${said}`)));
