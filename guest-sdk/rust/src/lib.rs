@@ -43,13 +43,15 @@ pub use stack::{Frame, Stack};
 pub use state::{Scope, State, Stored};
 pub use turn::{Level, Meta, Turn};
 
-/// What nearly every plugin uses.
+/// What nearly every plugin uses, and every type that stands in the signature of something an author writes: handlers,
+/// dialogs, their hooks, middleware. The functions that make prompts are in [`prompt`](crate::prompt).
 pub mod prelude {
     pub use crate::Flow::{Handled, Next};
     pub use crate::{
-        Activity, Attachment, Bot, CardAction, ChannelAccount, DialogSet, Dialogs, Dialogue, Fault, Flow, HeroCard,
-        InvokeResponse, Level, Manifest, Middleware, Passage, Result, Route, Scope, StraightLine, Turn, Verdict,
-        Waterfall,
+        Activity, AdaptiveCardAction, Attachment, Bot, CardAction, ChannelAccount, Check, Delivery, Dialog, DialogSet,
+        Dialogs, Dialogue, Event, Fault, Flow, HeroCard, InvokeResponse, Level, Manifest, MessageReaction, Meta,
+        Middleware, Migration, Once, Outcome, Passage, Result, Route, Scope, Search, Step, StraightLine, TokenExchange,
+        TokenResponse, Turn, Value, Verdict, Waterfall, WaterfallStep, When, json,
     };
 }
 

@@ -42,6 +42,27 @@ pub(crate) trait Host {
 ///
 /// What a handler sends is staged: it leaves, in order, once the whole turn has succeeded. A handler that returns a fault
 /// or panics has sent nothing. Only `typing` and streaming activities leave at once.
+///
+/// Handlers get it as `&mut Turn`, as theirs alone. None of its functions needs that: they take `&self`, so a function of
+/// yours takes `&Turn`.
+///
+/// ```
+/// use turntable_sdk::prelude::*;
+///
+/// fn greet(turn: &Turn) -> Result {
+///     turn.reply(format!("Hello, {}!", turn.text()))?;
+///     Ok(Handled)
+/// }
+///
+/// #[derive(Default)]
+/// struct Greeter;
+///
+/// impl Bot for Greeter {
+///     fn on_message(&mut self, turn: &mut Turn) -> Result {
+///         greet(turn)
+///     }
+/// }
+/// ```
 pub struct Turn {
     meta: Meta,
     activity: Activity,

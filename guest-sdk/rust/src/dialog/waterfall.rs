@@ -1,5 +1,7 @@
 //! Dialogs as explicit steps.
 
+use std::ops::Deref;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,7 +29,7 @@ type StepFn = Box<dyn Fn(&mut WaterfallStep<'_>) -> Result<Step>>;
 ///     })
 ///     .step(|step| {
 ///         let (what, count): (String, i64) = (step.get("what")?, step.result()?);
-///         step.turn().reply(format!("{count} × {what}, coming"))?;
+///         step.reply(format!("{count} × {what}, coming"))?;
 ///         step.done(count)
 ///     });
 /// # let _ = order;
@@ -48,6 +50,8 @@ enum Runs {
 }
 
 /// What a step of a [`Waterfall`] knows and can do. Return what one of the functions that end a step gives.
+///
+/// It is the [`Turn`], too: `step.reply(…)`, `step.state()`, `step.config(…)`.
 pub struct WaterfallStep<'a> {
     turn: &'a mut Turn,
     options: &'a Value,
@@ -162,8 +166,16 @@ impl Dialog for Waterfall {
     }
 }
 
+impl Deref for WaterfallStep<'_> {
+    type Target = Turn;
+
+    fn deref(&self) -> &Turn {
+        self.turn
+    }
+}
+
 impl WaterfallStep<'_> {
-    /// The turn: for replies, state, settings, the log.
+    /// The turn, for functions that want it as handlers have it. Everything that it does, the step does itself.
     pub fn turn(&mut self) -> &mut Turn {
         self.turn
     }
