@@ -2,6 +2,8 @@
 //!
 //! Rules of the wire: `protocol/activity.md` §1 and §2. Absent, `null` and `""` count as the same.
 
+pub(crate) mod members;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use serde_json::{Map, Value};
 /// A JSON object, members in the order in which they arrived.
 pub type Object = Map<String, Value>;
 
-/// An incoming activity: validated, and still the text that arrived.
+/// An incoming activity: validated, and still the text that arrived, but for the names of members in another case.
 #[derive(Debug, Clone)]
 pub struct Activity {
     text: Arc<str>,
@@ -82,9 +84,12 @@ const ARRAYS: &[&str] = &[
 impl Activity {
     /// Reads and validates an incoming activity.
     pub fn parse(text: &str) -> Result<Self, ActivityError> {
-        let object: Object = serde_json::from_str(text).map_err(|error| ActivityError::Syntax(error.to_string()))?;
+        let syntax = |error: serde_json::Error| ActivityError::Syntax(error.to_string());
+        let mut object: Object = serde_json::from_str(text).map_err(syntax)?;
+        let is_renamed = members::canonical(&mut object, members::ACTIVITY);
         Self::check_types(&object)?;
-        let activity = Self { text: text.into(), object };
+        let text = if is_renamed { serde_json::to_string(&object).map_err(syntax)?.into() } else { text.into() };
+        let activity = Self { text, object };
         if activity.kind().is_empty() {
             return Err(ActivityError::Missing("type"));
         }
@@ -303,6 +308,24 @@ mod tests {
             "type": "message", "conversation": { "id": "c" }, "recipient": { "id": "b" }, "text": text, "entities": mentions
         });
         Activity::parse(&activity.to_string()).unwrap()
+    }
+
+    #[test]
+    fn members_in_another_case_are_those_of_the_protocol() {
+        let sent = r#"{"Type":"message","Id":"1","Conversation":{"Id":"c"},"Value":{"N":1.10}}"#;
+        let activity = Activity::parse(sent).unwrap();
+        assert_eq!((activity.kind(), activity.id(), activity.conversation_id()), ("message", "1", "c"));
+        assert_eq!(
+            &**activity.text(),
+            r#"{"type":"message","id":"1","conversation":{"id":"c"},"value":{"N":1.10}}"#,
+            "guests read the protocol's names"
+        );
+        assert_eq!(
+            Activity::parse(r#"{"Type":7}"#).unwrap_err(),
+            ActivityError::WrongType { member: "type", wanted: "a string" }
+        );
+        let verbatim = r#"{"type":"message", "conversation":{"id":"c"}}"#;
+        assert_eq!(&**Activity::parse(verbatim).unwrap().text(), verbatim);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{Local, watermark};
-use crate::activity::{Activity, ActivityError, ID_BYTES_MAX, Object};
+use crate::activity::{Activity, ActivityError, ID_BYTES_MAX, Object, members};
 use crate::channel::directline::{Account, Conversation, Door};
 use crate::http::error::{self, HttpError};
 use crate::http::request::RequestId;
@@ -63,7 +63,8 @@ pub(super) async fn take(
 /// Reads an activity as a client sends it: without what the channel adds.
 pub(super) fn parse(bytes: &[u8]) -> Result<Object, HttpError> {
     let text = std::str::from_utf8(bytes).map_err(|_| HttpError::bad_syntax("the activity is not UTF-8"))?;
-    let activity: Object = serde_json::from_str(text).map_err(|error| ActivityError::Syntax(error.to_string()))?;
+    let mut activity: Object = serde_json::from_str(text).map_err(|error| ActivityError::Syntax(error.to_string()))?;
+    members::canonical(&mut activity, members::ACTIVITY);
     Activity::check_types(&activity)?;
     match activity.get("type").and_then(Value::as_str).unwrap_or_default() {
         "" => Err(ActivityError::Missing("type").into()),

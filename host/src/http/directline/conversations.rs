@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::token::TOKEN_LIFE;
 use super::{Claims, Local, activities, member, reached_by, watermark};
-use crate::activity::ID_BYTES_MAX;
+use crate::activity::members::{self, Member, plain, with};
+use crate::activity::{ID_BYTES_MAX, Object};
 use crate::channel::directline::{Account, Conversation, DirectLine, Start};
 use crate::http::error::{self, HttpError};
 use crate::http::request::RequestId;
@@ -26,7 +27,7 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 const ORIGINS_MAX: usize = 32;
 const SESSION: &str = "turntable-session";
 
-/// What a client says about itself. Every member may be absent or null.
+/// What a client says about itself. Every member may be absent or null, and its name in any case.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Parameters {
@@ -43,6 +44,9 @@ struct User {
     id: Option<String>,
     name: Option<String>,
 }
+
+const MEMBERS: &[Member] =
+    &[plain("bot"), with("user", &[plain("id"), plain("name")]), plain("locale"), plain("trustedOrigins")];
 
 /// `POST tokens/generate`: a token for a new conversation with a bot. Anonymous, so in development mode only.
 pub(super) async fn generate(State(local): State<Arc<Local>>, request: Request) -> Result<Response, HttpError> {
@@ -149,8 +153,10 @@ async fn parameters(request: Request) -> Result<Parameters, HttpError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Parameters::default());
     }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| HttpError::bad_syntax(format!("the body is not as expected: {error}")))
+    let unexpected = |error| HttpError::bad_syntax(format!("the body is not as expected: {error}"));
+    let mut body: Object = serde_json::from_slice(&bytes).map_err(unexpected)?;
+    members::canonical(&mut body, MEMBERS);
+    Parameters::deserialize(Value::Object(body)).map_err(unexpected)
 }
 
 impl Parameters {
