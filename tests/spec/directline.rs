@@ -1,5 +1,6 @@
 //! The doors of the local Direct Line, by raw socket: whose token opens what, and what a file may do.
 
+use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::support::raw::{self, RawAnswer, request};
@@ -172,5 +173,57 @@ async fn an_upload_is_served_as_a_harmless_attachment() {
     assert!(served.headers["content-security-policy"].starts_with("sandbox"), "{served:?}");
     for path in ["/v3/attachments/../views/original", "/v3/attachments/%2e%2e%2fcode-key/views/original"] {
         assert_eq!(ask(&host, "GET", path, &[], "").await.status, 404, "{path}");
+    }
+}
+
+/// A client whose JSON library capitalises names says the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_count_in_any_case() {
+    let Some(host) = start().await else { return };
+    for (sent, user) in [
+        (json!({ "User": { "Id": "dl_1", "Name": "Ann" }, "TrustedOrigins": [FRIEND] }), json!("dl_1")),
+        (json!({ "USER": { "ID": "dl_1" }, "trustedorigins": [FRIEND], "Bot": "bot" }), json!("dl_1")),
+        (json!({ "user": { "id": "dl_1" }, "User": { "Id": "dl_2" }, "trustedOrigins": [FRIEND] }), json!("dl_1")),
+        (json!({ "USER": { "ID": "dl_1" }, "User": { "Id": "dl_2" }, "TrustedOrigins": [FRIEND] }), json!("dl_2")),
+    ] {
+        let path = "/v3/directline/tokens/generate";
+        let generated = body(&ask(&host, "POST", path, &[JSON], &sent.to_string()).await);
+        let token = generated["token"].as_str().unwrap();
+        let claims = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        assert_eq!((&claims["user"], &claims["origins"]), (&user, &json!([FRIEND])), "{sent}");
+    }
+    // What is said comes from the user of the token, and the bot reads it.
+    let client = Client::new(&host).await;
+    let said = json!({ "Type": "message", "From": { "Id": "ann" }, "Text": "hi", "Value": { "Id": 1 } }).to_string();
+    let taken = client.ask("POST", &client.path("activities"), &[JSON], &said).await;
+    assert_eq!(taken.status, 200, "{taken:?}");
+    let heard = body(&client.ask("GET", &client.path("activities"), &[], "").await);
+    let texts: Vec<&Value> = heard["activities"].as_array().unwrap().iter().map(|said| &said["text"]).collect();
+    assert!(texts.contains(&&json!("hi")) && texts.contains(&&json!("Echo: hi")), "{heard:#}");
+}
+
+/// What RFC 5987 writes into a header is read from it; `directline/file_name.rs` has many more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_an_upload_is_what_its_sender_calls_it() {
+    let Some(host) = start().await else { return };
+    for (disposition, name) in [
+        ("filename*=utf-8''%C3%A4.png", "ä.png"),
+        ("filename=\"a.png\"; filename*=UTF-8'de'%C3%A4.png", "ä.png"),
+        ("filename=\"%C3%A4.png\"", "ä.png"),
+        ("filename=\"photo_\u{202e}gnp.exe\"", "photo_gnp.exe"),
+    ] {
+        let client = Client::new(&host).await;
+        let path = format!("{}?userId=ann", client.path("upload"));
+        let part = format!("--b\r\nContent-Disposition: form-data; name=\"f\"; {disposition}\r\n\r\nx\r\n--b--\r\n");
+        let form = client.ask("POST", &path, &[("Content-Type", "multipart/form-data; boundary=b")], &part).await;
+        let single = ("Content-Disposition", &*format!("attachment; {disposition}"));
+        let alone = client.ask("POST", &path, &[("Content-Type", "image/png"), single], "x").await;
+        assert_eq!((form.status, alone.status), (200, 200), "{disposition}: {form:?}, {alone:?}");
+        let heard = body(&client.ask("GET", &client.path("activities"), &[], "").await);
+        let attachments =
+            heard["activities"].as_array().unwrap().iter().filter_map(|said| said["attachments"].as_array());
+        let names: Vec<&Value> = attachments.flatten().map(|attachment| &attachment["name"]).collect();
+        assert_eq!(names, [name, name], "{disposition}");
     }
 }

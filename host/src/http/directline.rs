@@ -30,6 +30,7 @@ mod activities;
 mod attachments;
 mod conversations;
 mod cors;
+mod file_name;
 mod stream;
 mod token;
 mod upload;
