@@ -83,10 +83,20 @@ pub struct Answer {
 pub enum Accepted {
     /// Not seen before: the caller runs the turn, and must `commit` with the key or `release` it.
     New,
-    /// The first run is still going on. The receiver yields its answer, or closes without one when the run was released.
-    Running(watch::Receiver<Option<Answer>>),
-    /// Done before: this was the answer.
-    Duplicate(Answer),
+    /// The first run is still going on.
+    Running {
+        /// Its turn.
+        turn_id: Arc<str>,
+        /// Yields its answer, or closes without one when the run was released.
+        answer: watch::Receiver<Option<Answer>>,
+    },
+    /// Done before.
+    Duplicate {
+        /// The turn that ran; empty where an earlier version of the host did not keep it.
+        turn_id: Arc<str>,
+        /// What it answered.
+        answer: Answer,
+    },
 }
 
 /// Who asks for a lease: one process, or one part of it that runs turns.
@@ -343,8 +353,9 @@ impl std::error::Error for StorageError {}
 /// The store. Every method is atomic: it happens whole or not at all.
 #[async_trait]
 pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
-    /// Claims an activity for its first run, or says how far that run is. Called once per delivery, before queueing.
-    async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError>;
+    /// Claims an activity for its first run, which is this turn, or says how far that run is. Called once per delivery, before
+    /// queueing.
+    async fn accept(&self, key: &RedeliveryKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError>;
 
     /// Ends a claim whose run failed in the host. Without a mark the claim is forgotten and a redelivery runs again; with
     /// the mark of a flush the activity stays processed, and its answer is the one of the flush. Waiting redeliveries

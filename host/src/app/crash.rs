@@ -67,9 +67,9 @@ impl Crashing {
 
 #[async_trait]
 impl Storage for Crashing {
-    async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError> {
+    async fn accept(&self, key: &RedeliveryKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
         self.at("accept").await;
-        let accepted = self.storage.accept(key).await;
+        let accepted = self.storage.accept(key, turn_id).await;
         self.at("accepted").await;
         accepted
     }

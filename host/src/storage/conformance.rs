@@ -30,6 +30,11 @@ pub(crate) fn mark(id: &str) -> RedeliveryKey {
     RedeliveryKey { conversation: conversation("marks"), kind: "message".into(), id: id.into(), body: None }
 }
 
+/// The turn of [`commit`].
+pub(crate) fn turn() -> Arc<str> {
+    "turn".into()
+}
+
 pub(crate) fn answer(status: u16) -> Answer {
     Answer { status, body: Some("{}".into()) }
 }
@@ -42,7 +47,7 @@ pub(crate) fn commit(conversation: &ConversationKey, outbox: Vec<OutboxAction>) 
     TurnCommit {
         conversation: conversation.clone(),
         service_url: "http://localhost".into(),
-        turn_id: "turn".into(),
+        turn_id: turn(),
         fence: Fence(0),
         outbox,
         writes: Vec::new(),
@@ -63,21 +68,21 @@ fn done(channel_id: &str) -> Delivery {
 }
 
 async fn running(storage: &dyn Storage, id: &str) -> watch::Receiver<Option<Answer>> {
-    match storage.accept(&mark(id)).await.unwrap() {
-        Accepted::Running(receiver) => receiver,
+    match storage.accept(&mark(id), &turn()).await.unwrap() {
+        Accepted::Running { turn_id, answer } if turn_id == turn() => answer,
         other => panic!("{id} is running, not {other:?}"),
     }
 }
 
 async fn duplicate(storage: &dyn Storage, id: &str) -> Answer {
-    match storage.accept(&mark(id)).await.unwrap() {
-        Accepted::Duplicate(answer) => answer,
+    match storage.accept(&mark(id), &turn()).await.unwrap() {
+        Accepted::Duplicate { turn_id, answer } if turn_id == turn() => answer,
         other => panic!("{id} is done, not {other:?}"),
     }
 }
 
 async fn new(storage: &dyn Storage, id: &str) {
-    let accepted = storage.accept(&mark(id)).await.unwrap();
+    let accepted = storage.accept(&mark(id), &turn()).await.unwrap();
     assert!(matches!(accepted, Accepted::New), "{id} is new, not {accepted:?}");
 }
 
@@ -424,7 +429,7 @@ async fn leave_traces(storage: &dyn Storage, id: &str, user: &str) {
         transcript: vec![said(1, user, "", r#"{"type":"message","id":"s"}"#)],
         ..commit(&key, vec![send(&format!("tt-{id}-{user}-dead")), send(&format!("tt-{id}-{user}"))])
     };
-    assert!(matches!(storage.accept(&mark).await.unwrap(), Accepted::New));
+    assert!(matches!(storage.accept(&mark, &turn()).await.unwrap(), Accepted::New));
     storage.commit(commit).await.unwrap();
     let row = storage.claim_outbox(&key).await.unwrap().unwrap();
     storage.note_delivery(&row, Delivery::Dead { why: "no".into(), gone: false }).await.unwrap();
@@ -455,7 +460,7 @@ async fn a_conversation_is_forgotten_whole(storage: &dyn Storage) {
     assert_eq!(storage.notification("bot", "n-traces-ann").await.unwrap(), None);
     assert!(storage.transcript(&key, 0, 0, 9).await.unwrap().is_empty());
     let again = RedeliveryKey { conversation: key.clone(), ..mark("traces-ann") };
-    assert!(matches!(storage.accept(&again).await.unwrap(), Accepted::New), "its answer is forgotten");
+    assert!(matches!(storage.accept(&again, &turn()).await.unwrap(), Accepted::New), "its answer is forgotten");
     storage.release(&again).await;
     // What the other conversation has stays, and forgetting again finds nothing.
     let other = conversation("other traces");
@@ -503,7 +508,9 @@ async fn a_user_is_forgotten_without_the_others(storage: &dyn Storage) {
     );
     assert_eq!(&*storage.reference(&key).await.unwrap().unwrap().user, "eve");
     let answered = RedeliveryKey { conversation: key.clone(), ..mark("shared-dan") };
-    let Accepted::Duplicate(answer) = storage.accept(&answered).await.unwrap() else { panic!("still a redelivery") };
+    let Accepted::Duplicate { answer, .. } = storage.accept(&answered, &turn()).await.unwrap() else {
+        panic!("still a redelivery")
+    };
     assert_eq!(answer.body, None);
     assert_eq!(storage.conversations_of("bot", &channel, "dan").await.unwrap(), [("alone".into(), true)]);
     storage.forget_member(&key, "eve").await.unwrap();

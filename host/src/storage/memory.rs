@@ -80,12 +80,16 @@ struct Held {
 
 enum Mark {
     Running {
+        turn_id: Arc<str>,
         /// Dropped without a value when the run is released.
         answer: watch::Sender<Option<Answer>>,
         /// The answer of the last flush.
         flushed: Option<Answer>,
     },
-    Done(Answer),
+    Done {
+        turn_id: Arc<str>,
+        answer: Answer,
+    },
 }
 
 impl MemoryStorage {
@@ -108,14 +112,19 @@ impl MemoryStorage {
 
 #[async_trait]
 impl Storage for MemoryStorage {
-    async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError> {
+    async fn accept(&self, key: &RedeliveryKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
         let mut state = self.state();
         Ok(match state.marks.get(key) {
-            Some(Mark::Running { answer, .. }) => Accepted::Running(answer.subscribe()),
-            Some(Mark::Done(answer)) => Accepted::Duplicate(answer.clone()),
+            Some(Mark::Running { turn_id, answer, .. }) => {
+                Accepted::Running { turn_id: turn_id.clone(), answer: answer.subscribe() }
+            }
+            Some(Mark::Done { turn_id, answer }) => {
+                Accepted::Duplicate { turn_id: turn_id.clone(), answer: answer.clone() }
+            }
             None => {
                 let (answer, _) = watch::channel(None);
-                state.marks.insert(key.clone(), Mark::Running { answer, flushed: None });
+                let claim = Mark::Running { turn_id: turn_id.clone(), answer, flushed: None };
+                state.marks.insert(key.clone(), claim);
                 Accepted::New
             }
         })
@@ -124,14 +133,14 @@ impl Storage for MemoryStorage {
     async fn release(&self, key: &RedeliveryKey) {
         let mut state = self.state();
         match state.marks.get(key) {
-            Some(Mark::Running { flushed: Some(answer), .. }) => {
-                let answer = answer.clone();
-                state.finish(key, answer, self.bounds.marks_max);
+            Some(Mark::Running { turn_id, flushed: Some(answer), .. }) => {
+                let (turn_id, answer) = (turn_id.clone(), answer.clone());
+                state.finish(key, turn_id, answer, self.bounds.marks_max);
             }
             Some(Mark::Running { flushed: None, .. }) => {
                 state.marks.remove(key);
             }
-            Some(Mark::Done(_)) | None => {}
+            Some(Mark::Done { .. }) | None => {}
         }
     }
 
@@ -200,7 +209,7 @@ impl Storage for MemoryStorage {
         }
         if let Some((key, answer)) = commit.mark {
             if commit.ends_turn {
-                state.finish(&key, answer, self.bounds.marks_max);
+                state.finish(&key, commit.turn_id.clone(), answer, self.bounds.marks_max);
             } else if let Some(Mark::Running { flushed, .. }) = state.marks.get_mut(&key) {
                 *flushed = Some(answer);
             }
@@ -401,13 +410,13 @@ impl State {
     }
 
     /// Marks an activity as done, and tells those who wait for it.
-    fn finish(&mut self, key: &RedeliveryKey, answer: Answer, marks_max: usize) {
-        match self.marks.insert(key.clone(), Mark::Done(answer.clone())) {
+    fn finish(&mut self, key: &RedeliveryKey, turn_id: Arc<str>, answer: Answer, marks_max: usize) {
+        match self.marks.insert(key.clone(), Mark::Done { turn_id, answer: answer.clone() }) {
             Some(Mark::Running { answer: waiting, .. }) => {
                 waiting.send_replace(Some(answer));
                 self.done.push_back(key.clone());
             }
-            Some(Mark::Done(_)) => {}
+            Some(Mark::Done { .. }) => {}
             None => self.done.push_back(key.clone()),
         }
         while self.done.len() > marks_max {

@@ -81,6 +81,7 @@ impl Bounds {
 type Running = HashMap<RedeliveryKey, Run>;
 
 struct Run {
+    turn_id: Arc<str>,
     /// Dropped without a value when the run is released.
     answer: watch::Sender<Option<Answer>>,
     /// The answer of the last flush.
@@ -168,14 +169,15 @@ impl Readers {
 
 #[async_trait]
 impl Storage for SqliteStorage {
-    async fn accept(&self, key: &RedeliveryKey) -> Result<Accepted, StorageError> {
+    async fn accept(&self, key: &RedeliveryKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
         // Claimed before the file is asked, so that nobody else claims it meanwhile.
         {
             let mut running = self.running();
             if let Some(run) = running.get(key) {
-                return Ok(Accepted::Running(run.answer.subscribe()));
+                return Ok(Accepted::Running { turn_id: run.turn_id.clone(), answer: run.answer.subscribe() });
             }
-            running.insert(key.clone(), Run { answer: watch::Sender::new(None), flushed: None });
+            let run = Run { turn_id: turn_id.clone(), answer: watch::Sender::new(None), flushed: None };
+            running.insert(key.clone(), run);
         }
         let found = self.cache.marks.find(key);
         if found == Found::Nowhere {
@@ -183,9 +185,9 @@ impl Storage for SqliteStorage {
         }
         match self.read("accept", |connection| commit::mark_of(connection, key, found)) {
             Ok(None) => Ok(Accepted::New),
-            Ok(Some(answer)) => {
+            Ok(Some((turn_id, answer))) => {
                 self.finish(key, answer.clone());
-                Ok(Accepted::Duplicate(answer))
+                Ok(Accepted::Duplicate { turn_id, answer })
             }
             Err(error) => {
                 self.running().remove(key);
@@ -197,7 +199,7 @@ impl Storage for SqliteStorage {
     async fn release(&self, key: &RedeliveryKey) {
         let run = self.running().remove(key);
         // A flush has left its mark in the file already.
-        if let Some(Run { answer, flushed: Some(flushed) }) = run {
+        if let Some(Run { answer, flushed: Some(flushed), .. }) = run {
             answer.send_replace(Some(flushed));
         }
     }

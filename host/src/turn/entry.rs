@@ -58,7 +58,7 @@ pub struct Turns {
 /// An accepted activity: its turn runs, or waits for its place in the conversation, whatever becomes of the caller.
 #[derive(Debug)]
 pub struct Ticket {
-    /// The turn; for a redelivery, an id that no turn has.
+    /// The turn; for a redelivery that of the first run, empty where an earlier version of the host did not keep its id.
     pub turn_id: Arc<str>,
     /// The answer. Dropped without one only if the host is torn down.
     pub answer: oneshot::Receiver<Answer>,
@@ -189,10 +189,10 @@ impl Turns {
         let turn_id: Arc<str> = Ulid::new().to_string().into();
         let mark = RedeliveryKey::of(&inbound);
         if let Some(key) = &mark {
-            match self.services.storage.accept(key).await {
+            match self.services.storage.accept(key, &turn_id).await {
                 Ok(Accepted::New) => {}
-                Ok(Accepted::Running(running)) => return Ok(self.ticket_of_first_run(turn_id, running)),
-                Ok(Accepted::Duplicate(answer)) => return Ok(ready(turn_id, answer)),
+                Ok(Accepted::Running { turn_id, answer }) => return Ok(self.ticket_of_first_run(turn_id, answer)),
+                Ok(Accepted::Duplicate { turn_id, answer }) => return Ok(ready(turn_id, answer)),
                 Err(error) => return Err(Refusal::Storage(error.to_string())),
             }
         }
@@ -208,13 +208,13 @@ impl Turns {
         let inbound = Inbound { key: kept.conversation, activity: Arc::new(activity), request_id };
         let mark = RedeliveryKey::of(&inbound);
         if let Some(key) = &mark {
-            match self.services.storage.accept(key).await {
+            match self.services.storage.accept(key, &kept.turn_id).await {
                 Ok(Accepted::New) => {}
-                Ok(Accepted::Running(running)) => return Ok(self.ticket_of_first_run(kept.turn_id, running)),
-                Ok(Accepted::Duplicate(answer)) => {
+                Ok(Accepted::Running { turn_id, answer }) => return Ok(self.ticket_of_first_run(turn_id, answer)),
+                Ok(Accepted::Duplicate { turn_id, answer }) => {
                     let forgotten = self.services.storage.forget_kept(&kept.turn_id).await;
                     forgotten.map_err(|error| Refusal::Storage(error.to_string()))?;
-                    return Ok(ready(kept.turn_id, answer));
+                    return Ok(ready(turn_id, answer));
                 }
                 Err(error) => return Err(Refusal::Storage(error.to_string())),
             }
@@ -284,9 +284,11 @@ impl Turns {
             }
             if let Some(key) = &context.mark {
                 // It was let go when the turn failed, so a redelivery may have claimed it.
-                match self.services.storage.accept(key).await {
+                match self.services.storage.accept(key, &context.turn_id).await {
                     Ok(Accepted::New) => {}
-                    Ok(Accepted::Running(_) | Accepted::Duplicate(_)) => return self.forget_kept(&context).await,
+                    Ok(Accepted::Running { .. } | Accepted::Duplicate { .. }) => {
+                        return self.forget_kept(&context).await;
+                    }
                     Err(_) => continue,
                 }
             }

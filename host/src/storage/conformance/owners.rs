@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ScopeOwner, StateScope, StateValue, StateWrite, commit, done, mark, marking, new, send};
+use super::{ScopeOwner, StateScope, StateValue, StateWrite, commit, done, mark, marking, new, send, turn};
 use crate::activity::ConversationKey;
 use crate::channel::testing::conversation;
 use crate::storage::{Accepted, Expected, Fence, FrameTag, Lease, Storage, StorageError, StoredStack, TurnCommit};
@@ -82,7 +82,7 @@ async fn what_another_owner_left_is_taken_over(storage: &dyn Storage) {
     storage.release(&mark("left")).await;
     new(storage, "left").await;
     storage.commit(marking("left", 200, true)).await.unwrap();
-    assert!(matches!(storage.accept(&mark("left")).await.unwrap(), Accepted::Duplicate(_)));
+    assert!(matches!(storage.accept(&mark("left"), &turn()).await.unwrap(), Accepted::Duplicate { .. }));
 }
 
 async fn a_commit_whose_values_are_others_by_now_stores_nothing(storage: &dyn Storage) {

@@ -107,7 +107,7 @@ impl State {
     fn blank_answers(&mut self, conversation: &ConversationKey) -> usize {
         let of = self.marks.iter_mut().filter(|(key, _)| key.conversation == *conversation);
         let done = of.filter_map(|(_, mark)| match mark {
-            Mark::Done(answer) => answer.body.take(),
+            Mark::Done { answer, .. } => answer.body.take(),
             Mark::Running { .. } => None,
         });
         done.count()

@@ -1,6 +1,6 @@
 //! The conformance suite, and the bounds that are this store's own.
 
-use super::super::conformance::{answer, commit, conforms, mark, send};
+use super::super::conformance::{answer, commit, conforms, mark, send, turn};
 use super::*;
 use crate::channel::testing::{conversation, settings};
 
@@ -23,28 +23,28 @@ async fn a_full_outbox_takes_nothing_and_names_its_bound() {
     let sends = |from: usize, to: usize| (from..to).map(|n| send(&format!("tt-{n}"))).collect::<Vec<_>>();
     storage.commit(commit(&one, sends(0, 7))).await.unwrap();
     let too_much = TurnCommit { mark: Some((mark("m"), answer(200))), ..commit(&one, sends(7, 9)) };
-    assert!(matches!(storage.accept(&mark("m")).await.unwrap(), Accepted::New));
+    assert!(matches!(storage.accept(&mark("m"), &turn()).await.unwrap(), Accepted::New));
     let Err(StorageError::Full(bound)) = storage.commit(too_much).await else { panic!("9 rows do not fit into 8") };
     assert!(bound.contains("channel.outbox-rows-max is 8"), "{bound}");
     assert_eq!(storage.outbox_depth().await.unwrap(), 7);
     assert_eq!(storage.channel_id(&one, "tt-7").await.unwrap(), None);
-    assert!(matches!(storage.accept(&mark("m")).await.unwrap(), Accepted::Running(_)));
+    assert!(matches!(storage.accept(&mark("m"), &turn()).await.unwrap(), Accepted::Running { .. }));
     storage.commit(commit(&one, sends(7, 8))).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_oldest_marks_go_but_no_running_one() {
     let storage = storage();
-    assert!(matches!(storage.accept(&mark("running")).await.unwrap(), Accepted::New));
+    assert!(matches!(storage.accept(&mark("running"), &turn()).await.unwrap(), Accepted::New));
     for n in 0..6 {
         let key = mark(&format!("m{n}"));
-        storage.accept(&key).await.unwrap();
+        storage.accept(&key, &turn()).await.unwrap();
         let marked = TurnCommit { mark: Some((key, answer(200))), ..commit(&conversation("c"), Vec::new()) };
         storage.commit(marked).await.unwrap();
     }
-    assert!(matches!(storage.accept(&mark("running")).await.unwrap(), Accepted::Running(_)));
-    assert!(matches!(storage.accept(&mark("m2")).await.unwrap(), Accepted::Duplicate(_)));
-    assert!(matches!(storage.accept(&mark("m1")).await.unwrap(), Accepted::New), "4 marks are kept");
+    assert!(matches!(storage.accept(&mark("running"), &turn()).await.unwrap(), Accepted::Running { .. }));
+    assert!(matches!(storage.accept(&mark("m2"), &turn()).await.unwrap(), Accepted::Duplicate { .. }));
+    assert!(matches!(storage.accept(&mark("m1"), &turn()).await.unwrap(), Accepted::New), "4 marks are kept");
 }
 
 #[tokio::test]

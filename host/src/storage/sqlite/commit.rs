@@ -67,7 +67,7 @@ pub(super) fn write(
         set_stack(connection, &commit.conversation, stack.as_ref())?;
     }
     let number = match &commit.mark {
-        Some((key, answer)) => set_mark(connection, key, answer, marks, bounds.marks_max)?,
+        Some((key, answer)) => set_mark(connection, key, &commit.turn_id, answer, marks, bounds.marks_max)?,
         None => None,
     };
     let mut places = Vec::with_capacity(sends);
@@ -162,14 +162,15 @@ fn body(key: &RedeliveryKey) -> &[u8] {
 fn set_mark(
     connection: &Connection,
     key: &RedeliveryKey,
+    turn_id: &str,
     answer: &Answer,
     marks: &Marks,
     marks_max: usize,
 ) -> Result<Option<i64>, StorageError> {
     let (bot, channel, conversation) = columns(&key.conversation);
     let columns: &[&dyn ToSql] = params![bot, channel, conversation, key.kind, key.id, body(key)];
-    let values: &[&dyn ToSql] = params![answer.status, answer.body];
-    let update = format!("UPDATE marks SET status = ?, answer = ? WHERE {MARK}");
+    let values: &[&dyn ToSql] = params![answer.status, answer.body, turn_id];
+    let update = format!("UPDATE marks SET status = ?, answer = ?, turn_id = ? WHERE {MARK}");
     // A flush has left it one.
     let updated = match marks.find(key) {
         Found::At(number) => {
@@ -182,8 +183,8 @@ fn set_mark(
     if updated > 0 {
         return Ok(None);
     }
-    let sql = "INSERT INTO marks (bot, channel, conversation, kind, id, body, status, answer) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let sql = "INSERT INTO marks (bot, channel, conversation, kind, id, body, status, answer, turn_id) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     run(connection, sql, &*[columns, values].concat())?;
     let number = connection.last_insert_rowid();
     forget_oldest(connection, "marks", number, marks_max)?;
@@ -203,11 +204,16 @@ fn forget_oldest(connection: &Connection, table: &str, newest: i64, max: usize) 
     run(connection, &sql, params![newest.saturating_sub(max)]).map(drop)
 }
 
-pub(super) fn mark_of(connection: &Connection, key: &RedeliveryKey, found: Found) -> rusqlite::Result<Option<Answer>> {
+/// Returns the turn of a mark, and what it answered.
+pub(super) fn mark_of(
+    connection: &Connection,
+    key: &RedeliveryKey,
+    found: Found,
+) -> rusqlite::Result<Option<(Arc<str>, Answer)>> {
     let (bot, channel, conversation) = columns(&key.conversation);
     let columns: &[&dyn ToSql] = params![bot, channel, conversation, key.kind, key.id, body(key)];
-    let sql = format!("SELECT status, answer FROM marks WHERE {MARK}");
-    find(connection, &sql, columns, found, |row| Ok(Answer { status: row.get(0)?, body: row.get(1)? }))
+    let sql = format!("SELECT turn_id, status, answer FROM marks WHERE {MARK}");
+    find(connection, &sql, columns, found, |row| Ok((row.get(0)?, Answer { status: row.get(1)?, body: row.get(2)? })))
 }
 
 /// Reads the row of a table that the query's columns are of: the one that was found, or the newest of all.

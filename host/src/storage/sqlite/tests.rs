@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use futures_util::FutureExt;
 use tempfile::TempDir;
 
-use super::super::conformance::{answer, commit, conforms, mark, send};
+use super::super::conformance::{answer, commit, conforms, mark, send, turn};
 use super::*;
 use crate::channel::testing::{conversation, object, settings};
 use crate::storage::privacy::Privacy;
@@ -53,8 +53,8 @@ async fn everything_survives_a_restart() {
     };
     {
         let storage = folder.open();
-        assert!(matches!(storage.accept(&mark("m")).await.unwrap(), Accepted::New));
-        assert!(matches!(storage.accept(&mark("flushed")).await.unwrap(), Accepted::New));
+        assert!(matches!(storage.accept(&mark("m"), &turn()).await.unwrap(), Accepted::New));
+        assert!(matches!(storage.accept(&mark("flushed"), &turn()).await.unwrap(), Accepted::New));
         let kept = KeptActivity { turn_id: "kept".into(), conversation: one.clone(), activity: "{}".into() };
         storage.keep(kept).await.unwrap();
         let value = StateValue { value: "1".into(), etag: "e".into() };
@@ -75,9 +75,11 @@ async fn everything_survives_a_restart() {
         storage.note_delivery(&row, Delivery::Done { channel_id: "c1".into() }).await.unwrap();
     }
     let storage = folder.open();
-    assert!(matches!(storage.accept(&mark("m")).await.unwrap(), Accepted::Duplicate(found) if found == answer(201)));
     assert!(
-        matches!(storage.accept(&mark("flushed")).await.unwrap(), Accepted::Duplicate(_)),
+        matches!(storage.accept(&mark("m"), &turn()).await.unwrap(), Accepted::Duplicate { turn_id, answer: found } if found == answer(201) && turn_id == turn())
+    );
+    assert!(
+        matches!(storage.accept(&mark("flushed"), &turn()).await.unwrap(), Accepted::Duplicate { .. }),
         "at most once after a flush"
     );
     let values = storage.load_state(&scope).await.unwrap();
@@ -436,23 +438,23 @@ async fn marks_of_an_earlier_start_are_known_before_and_after_they_are_learnt() 
     let done = |id: &str| TurnCommit { mark: Some((mark(id), answer(201))), ..commit(&conversation("c"), Vec::new()) };
     folder.open().commit(done("before")).await.unwrap();
     let storage = folder.open();
-    assert!(matches!(storage.accept(&mark("before")).await.unwrap(), Accepted::Duplicate(_)));
+    assert!(matches!(storage.accept(&mark("before"), &turn()).await.unwrap(), Accepted::Duplicate { .. }));
     let learnt = async {
         while storage.cache.marks.find(&mark("new")) != Found::Nowhere {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), learnt).await.unwrap();
-    assert!(matches!(storage.accept(&mark("before")).await.unwrap(), Accepted::Duplicate(_)));
+    assert!(matches!(storage.accept(&mark("before"), &turn()).await.unwrap(), Accepted::Duplicate { .. }));
     // As many as are kept, in either half of what is remembered.
     for number in 0..250 {
         let id = number.to_string();
-        assert!(matches!(storage.accept(&mark(&id)).await.unwrap(), Accepted::New), "{number}");
+        assert!(matches!(storage.accept(&mark(&id), &turn()).await.unwrap(), Accepted::New), "{number}");
         storage.commit(done(&id)).await.unwrap();
     }
     for number in 150..250 {
         assert!(
-            matches!(storage.accept(&mark(&number.to_string())).await.unwrap(), Accepted::Duplicate(_)),
+            matches!(storage.accept(&mark(&number.to_string()), &turn()).await.unwrap(), Accepted::Duplicate { .. }),
             "{number}"
         );
     }
@@ -553,4 +555,17 @@ fn what_changed_while_it_was_read_is_read_again() {
     values.loaded(&scope, Some(&read));
     values.apply(vec![write("new")]);
     assert_eq!(values.get(&scope).unwrap()["k"], value("new"));
+}
+
+/// An earlier version of the host kept no turns with its marks.
+#[tokio::test]
+async fn a_mark_of_an_earlier_version_names_no_turn() {
+    let folder = Folder::new();
+    let done = TurnCommit { mark: Some((mark("old"), answer(201))), ..commit(&conversation("c"), Vec::new()) };
+    folder.open().commit(done).await.unwrap();
+    let before = "ALTER TABLE marks DROP COLUMN turn_id; PRAGMA user_version = 8";
+    Connection::open(folder.path()).unwrap().execute_batch(before).unwrap();
+    let accepted = folder.open().accept(&mark("old"), &turn()).await.unwrap();
+    let Accepted::Duplicate { turn_id, answer: found } = accepted else { panic!("{accepted:?}") };
+    assert_eq!((&*turn_id, found), ("", answer(201)));
 }
