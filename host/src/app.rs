@@ -25,7 +25,7 @@ use crate::config::{Config, StorageKind};
 use crate::delivery::{Deliveries, DrainReport};
 use crate::http;
 use crate::plugin;
-use crate::registry::{Registry, watch as file_watch};
+use crate::registry::{Bot, BotStatus, Registry, watch as file_watch};
 use crate::storage::memory::MemoryStorage;
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{STARTS_MAX, Storage};
@@ -54,6 +54,13 @@ pub struct App {
     pub directline: Arc<DirectLine>,
     /// The plugin runtime.
     pub plugins: Arc<plugin::Runtime>,
+}
+
+impl App {
+    /// Status of a bot, as the admin API and the page show it.
+    pub fn status(&self, bot: &Bot) -> BotStatus {
+        BotStatus { refused_origins: self.deliveries.refused_origins(bot.name()), ..bot.status() }
+    }
 }
 
 /// How `serve` behaves besides the configuration.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::activity::{ConversationKey, Object};
 
@@ -29,12 +30,30 @@ pub struct Opened {
     pub service_url: Option<Arc<str>>,
 }
 
+/// An origin to which replies of a bot were not sent, because the configuration does not allow it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedOrigin {
+    /// Scheme, host and port of the `serviceUrl`.
+    pub origin: String,
+    /// Which setting refuses it.
+    pub why: String,
+    /// How many calls were refused since the start of the host.
+    pub count: u64,
+    /// When the last one was refused, RFC 3339.
+    pub last: String,
+}
+
 /// A peer that takes activities. Calls for one conversation come one after the other; the implementation need not order.
 #[async_trait]
 pub trait Channel: Send + Sync {
     /// Whether activities may go to this `serviceUrl` at all. What may not is never kept as the way to a conversation.
     fn admits(&self, _service_url: &str) -> bool {
         true
+    }
+
+    /// Origins to which nothing of a bot was sent because [`Channel::admits`] says no, those refused most often first.
+    fn refused_origins(&self, _bot: &str) -> Vec<RefusedOrigin> {
+        Vec::new()
     }
 
     /// Opens a conversation by the protocol's `ConversationParameters`. `at` says how another with the same user is reached.

@@ -143,8 +143,8 @@ pub enum Allocator {
 /// How activities leave the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
-    /// `connector-origins`: where unauthenticated replies may go, on loopback. Default: the port of the Agents Playground,
-    /// `http://localhost:56150`. The Emulator takes another port at each start: `http://localhost:*` allows any port.
+    /// `connector-origins`: where unauthenticated replies may go, on loopback. Default: in development any port of loopback,
+    /// `http://localhost:*`; in production the port of the Agents Playground, `http://localhost:56150`.
     pub connector_origins: Vec<String>,
     /// `send-timeout-ms`, default 10,000 for one call to the connector.
     pub send_timeout: Duration,

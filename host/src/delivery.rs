@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::activity::{ConversationKey, Object};
-use crate::channel::{Address, Channel, ChannelError, Opened};
+use crate::channel::{Address, Channel, ChannelError, Opened, RefusedOrigin};
 use crate::config;
 use crate::storage::Storage;
 use courier::{Courier, Ephemeral, Wait};
@@ -109,6 +109,11 @@ impl Deliveries {
     }
 
     /// Opens a conversation at the channel of another one, if the channel's rate allows it now.
+    /// Origins to which replies of a bot were not sent, because `channel.connector-origins` does not list them.
+    pub fn refused_origins(&self, bot: &str) -> Vec<RefusedOrigin> {
+        self.shared.courier.refused_origins(bot)
+    }
+
     pub async fn open(&self, at: &Address, parameters: Object) -> Result<Opened, ChannelError> {
         let (shared, at) = (self.shared.clone(), at.clone());
         // Connections belong to the transport's threads.

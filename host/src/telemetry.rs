@@ -84,6 +84,8 @@ pub mod name {
     pub const DELIVERIES_THROTTLED: &str = "turntable_deliveries_throttled_total";
     /// How long deliveries waited for the rate of their channel, by bot.
     pub const DELIVERY_THROTTLED_SECONDS: &str = "turntable_delivery_throttled_seconds";
+    /// Calls that were not made because the configuration does not list the origin of their `serviceUrl`, by bot.
+    pub const ORIGINS_REFUSED: &str = "turntable_origins_refused_total";
     /// Generations swapped in, by bot and cause.
     pub const SWAPS: &str = "turntable_swaps_total";
     /// From request to swap, by cause.
@@ -240,6 +242,11 @@ pub fn delivery_was_throttled(bot: &str, waited: Duration) {
     histogram!(name::DELIVERY_THROTTLED_SECONDS, "bot" => bot.to_owned()).record(waited);
 }
 
+/// Nothing is sent to the origin of a `serviceUrl` (`channel.connector-origins`).
+pub fn origin_refused(bot: &str) {
+    counter!(name::ORIGINS_REFUSED, "bot" => bot.to_owned()).increment(1);
+}
+
 /// A generation replaced another. `cause`: `start`, `watch`, `reload`, `deploy` or `rollback`.
 pub fn swapped(bot: &str, cause: &'static str, duration: Duration) {
     counter!(name::SWAPS, "bot" => bot.to_owned(), "cause" => cause).increment(1);
@@ -309,6 +316,7 @@ mod tests {
         delivery_ended("telemetry-test", "delivered");
         delivery_throttled("telemetry-test");
         delivery_was_throttled("telemetry-test", Duration::from_millis(200));
+        origin_refused("telemetry-test");
         swapped("telemetry-test", "deploy", Duration::from_millis(4));
         load_failed("telemetry-test", "watch");
         request_ended("public", "POST", "/api/messages", 200, Duration::from_micros(500));
@@ -325,6 +333,7 @@ mod tests {
             r#"turntable_deliveries_total{bot="telemetry-test",outcome="delivered"} 1"#,
             r#"turntable_deliveries_throttled_total{bot="telemetry-test"} 1"#,
             r#"turntable_delivery_throttled_seconds_sum{bot="telemetry-test"} 0.2"#,
+            r#"turntable_origins_refused_total{bot="telemetry-test"} 1"#,
             r#"turntable_swaps_total{bot="telemetry-test",cause="deploy"} 1"#,
             r#"turntable_loads_failed_total{bot="telemetry-test",cause="watch"} 1"#,
             r#"turntable_http_requests_total{listener="public",method="POST",route="/api/messages",status="200"} 1"#,

@@ -138,6 +138,10 @@ async fn metrics_keep_their_names() {
     let throttled = "turntable_deliveries_throttled_total{bot=\"bot\"} 1";
     let waits = async { while !host.admin("GET", "/metrics", Vec::new()).await.text.contains(throttled) {} };
     within("the third to wait", waits).await;
+    let mut foreign = message("hi");
+    foreign["serviceUrl"] = "http://192.0.2.1".into();
+    host.post("echo", &foreign).await;
+    host.dead_letter("echo", &foreign).await;
     host.deploy("bot", "hostile", std::fs::read(host.component("echo")).unwrap()).await;
     host.deploy("bot", "hostile", b"no component".to_vec()).await;
 

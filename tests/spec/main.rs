@@ -34,6 +34,7 @@ mod portable;
 mod privacy;
 mod prompts;
 mod references;
+mod refusals;
 mod reload;
 mod replay;
 mod routes;

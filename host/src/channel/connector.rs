@@ -3,6 +3,7 @@
 //! Facts: `protocol/http.md` §2. This release sends no credentials, so it talks to configured loopback origins only.
 
 mod origin;
+mod refused;
 mod reply;
 
 use std::net::SocketAddr;
@@ -17,15 +18,26 @@ use reqwest::{Client, Method, RequestBuilder, redirect, retry};
 use serde_json::Value;
 use url::Url;
 
-use super::{Address, Channel, ChannelError, Opened};
+use super::{Address, Channel, ChannelError, Opened, RefusedOrigin};
 use crate::activity::Object;
 use crate::config;
-use origin::{Loopback, Origins};
+use origin::{Loopback, NotAdmitted, Origins};
+use refused::RefusedOrigins;
 
 /// Sends activities to connectors on the wire.
 pub struct Connector {
     client: Client,
     origins: Origins,
+    refused: RefusedOrigins,
+}
+
+/// Checks that calls can go to a `serviceUrl`: an absolute `http` or `https` URL to which a path can be added. Whether they
+/// may is [`Channel::admits`].
+///
+/// # Errors
+/// What is wrong with it, in words fit for its sender.
+pub fn check_service_url(service_url: &str) -> Result<(), String> {
+    origin::usable(service_url).map(drop)
 }
 
 /// The longest wait for a connection. Below the whole call's time, so that a peer that cannot be reached is told apart
@@ -56,7 +68,8 @@ impl Connector {
             .pool_idle_timeout(IDLE_CONNECTION_MAX)
             .build()
             .context("the HTTP client of the connector cannot be made")?;
-        Ok(Self { client, origins: Origins::new(&channel.connector_origins, own)? })
+        let origins = Origins::new(&channel.connector_origins, own)?;
+        Ok(Self { client, origins, refused: RefusedOrigins::default() })
     }
 
     async fn call(
@@ -84,7 +97,12 @@ impl Connector {
 
     /// Returns where a call goes; an empty last segment means the list that it would be in.
     fn url(&self, to: &Address, path: &[&str]) -> Result<Url, ChannelError> {
-        let base = self.origins.admit(&to.service_url).map_err(refused)?;
+        let base = self.origins.admit(&to.service_url).map_err(|not_admitted| {
+            if let NotAdmitted::Origin { origin, why } = &not_admitted {
+                self.refused.note(&to.conversation.bot, origin.clone(), why);
+            }
+            refused(not_admitted.why())
+        })?;
         let mut text = base.as_str().trim_end_matches('/').to_owned();
         for &segment in path {
             // URL parsers take these for steps in the path even when percent-encoded, so no request can carry them.
@@ -108,6 +126,10 @@ impl Channel for Connector {
 
     async fn open(&self, at: &Address, parameters: &Object) -> Result<Opened, ChannelError> {
         let request = self.client.post(self.url(at, &["v3", "conversations"])?);
+    fn refused_origins(&self, bot: &str) -> Vec<RefusedOrigin> {
+        self.refused.of(bot)
+    }
+
         match with_body(request, parameters)?.send().await {
             Ok(response) => reply::read_opened(response).await,
             Err(error) => Err(reply::failure(&error)),

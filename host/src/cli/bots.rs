@@ -50,7 +50,7 @@ fn overview(bots: &[BotStatus], terminal: Terminal) -> String {
         })
         .collect();
     let mut lines = vec![terminal.table(&rows, &["bot", "state", "generation", "since", "plugins"])];
-    lines.extend(bots.iter().flat_map(|bot| failure(bot, terminal)));
+    lines.extend(bots.iter().flat_map(|bot| failure(bot, terminal).into_iter().chain(refused(bot, terminal))));
     lines.join("\n")
 }
 
@@ -80,6 +80,7 @@ fn detail(bot: &BotStatus, terminal: Terminal) -> String {
         .collect();
     lines.extend(aligned(&rows));
     lines.extend(failure(bot, terminal));
+    lines.extend(refused(bot, terminal));
     lines.join("\n")
 }
 
@@ -97,6 +98,18 @@ fn failure(bot: &BotStatus, terminal: Terminal) -> Vec<String> {
     let title = format!("{}: load ({}) failed at {}", bot.name, failure.cause, to_seconds(&failure.at));
     let problems = failure.problems.iter().map(|problem| format!("  - {}", printable(problem)));
     std::iter::once(terminal.paint(Style::Bad, title)).chain(problems).collect()
+}
+
+/// Returns lines about origins to which replies were not sent.
+fn refused(bot: &BotStatus, terminal: Terminal) -> Vec<String> {
+    if bot.refused_origins.is_empty() {
+        return Vec::new();
+    }
+    let title = format!("{}: replies were not sent; `turntable dead-letters list {0}` shows them", bot.name);
+    let origins = bot.refused_origins.iter().map(|refused| {
+        format!("  - {} times, last at {}: {}", refused.count, to_seconds(&refused.last), printable(&refused.why))
+    });
+    std::iter::once(terminal.paint(Style::Bad, title)).chain(origins).collect()
 }
 
 /// Returns an RFC 3339 time in UTC without the fraction of its second.
@@ -124,7 +137,9 @@ mod tests {
             },
             {
                 "name": "b", "title": "B", "enabled": false, "generation": null, "previous_generation": null,
-                "serving_since": null, "last_failure": null,
+                "serving_since": null, "last_failure": null, "refused_origins": [
+                    { "origin": "http://x:1", "why": "http://x:1 is not listed", "count": 2, "last": "2026-11-20T20:02:00.5Z" }
+                ],
                 "plugins": [ { "name": "echo", "digest": null, "describes": null, "bytes": null, "since": null, "source": "file" } ]
             }
         ]))
@@ -139,7 +154,9 @@ demo  serving   3           2026-11-20T20:00:00Z  help, echo
 b     disabled  -           -                     echo
 demo: load (watch) failed at 2026-11-20T20:01:00Z
   - echo: imports wasi:nn
-  - help: traps";
+  - help: traps
+b: replies were not sent; `turntable dead-letters list b` shows them
+  - 2 times, last at 2026-11-20T20:02:00Z: http://x:1 is not listed";
         assert_eq!(overview(&bots(), Terminal::plain()), expected);
     }
 
@@ -154,6 +171,12 @@ demo: load (watch) failed at 2026-11-20T20:01:00Z
   - echo: imports wasi:nn
   - help: traps";
         assert_eq!(detail(&bots()[0], Terminal::plain()), expected);
-        assert_eq!(detail(&bots()[1], Terminal::plain()), "b  B\ndisabled\n  echo  -  not loaded    from file");
+        let expected = "\
+b  B
+disabled
+  echo  -  not loaded    from file
+b: replies were not sent; `turntable dead-letters list b` shows them
+  - 2 times, last at 2026-11-20T20:02:00Z: http://x:1 is not listed";
+        assert_eq!(detail(&bots()[1], Terminal::plain()), expected);
     }
 }

@@ -108,7 +108,7 @@ fn config(path: &Path, mut root: Table<'_>, found: &Found, overrides: Overrides,
     let admin =
         sections::admin(root.table("admin"), folder, &runtime.data_dir, &server, server_table.span_of("listen"));
     found.in_section("channel");
-    let channel = sections::channel(root.table("channel"));
+    let channel = sections::channel(root.table("channel"), server.development);
     found.in_section("storage");
     let storage = sections::storage(root.table("storage"), folder, &runtime.data_dir);
     found.in_section("");

@@ -19,6 +19,9 @@ const GIB: u64 = 1 << 30;
 /// Every waiting time that can be set lies in here, in milliseconds.
 const WAIT_MS: RangeInclusive<u64> = 1..=600_000;
 
+/// Where replies may go in development mode: the tools of developers take another port at each start.
+const ANY_PORT: &str = "http://localhost:*";
+
 /// Reads `[server]`, but not `default-bot`, which needs the bots.
 pub(super) fn server(table: &mut Table<'_>) -> Server {
     let mut server = Server::default();
@@ -128,8 +131,11 @@ pub(super) fn runtime(mut table: Table<'_>, folder: &Path) -> Runtime {
 }
 
 /// Reads `[channel]`.
-pub(super) fn channel(mut table: Table<'_>) -> Channel {
+pub(super) fn channel(mut table: Table<'_>, development: bool) -> Channel {
     let mut channel = Channel::default();
+    if development {
+        channel.connector_origins = vec![ANY_PORT.to_owned()];
+    }
     each(&mut table, "connector-origins", &mut channel.connector_origins, connector_origin);
     table.millis("send-timeout-ms", &mut channel.send_timeout, WAIT_MS);
     table.number("send-attempts-max", &mut channel.send_attempts_max, 1..=20);

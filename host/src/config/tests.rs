@@ -146,6 +146,24 @@ fn everything_that_can_be_set_is_read() {
 }
 
 #[test]
+fn replies_may_go_to_any_port_of_this_machine_in_development_only() {
+    let bot = "[[bots.a.plugins]]\ncomponent = '../target/components/echo.wasm'\n";
+    let origins = |head: &str| Folder::new().load(&format!("{head}{bot}")).unwrap().channel.connector_origins;
+    assert_eq!(origins(""), ["http://localhost:56150"]);
+    assert_eq!(origins("[server]\nmode = 'development'\n"), ["http://localhost:*"]);
+    let chosen = "[server]\nmode = 'development'\n[channel]\nconnector-origins = ['http://localhost:1']\n";
+    assert_eq!(origins(chosen), ["http://localhost:1"], "what the operator says holds");
+}
+
+#[test]
+fn a_connection_outlives_the_idle_time_of_load_balancers() {
+    let bot = "[[bots.a.plugins]]\ncomponent = '../target/components/echo.wasm'\n";
+    let keep_alive = |head: &str| Folder::new().load(&format!("{head}{bot}")).unwrap().server.keep_alive;
+    assert_eq!(keep_alive(""), Duration::from_secs(75));
+    assert_eq!(keep_alive("[server]\nkeep-alive-ms = 120000\n"), Duration::from_secs(120));
+}
+
+#[test]
 fn every_problem_is_reported_at_once_with_its_place() {
     let problems = Folder::new().problems(include_str!("../../../tests/data/config/wrong.toml"));
     assert_eq!(problems, include_str!("../../../tests/data/config/wrong.problems").trim_end());

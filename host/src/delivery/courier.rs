@@ -15,7 +15,7 @@ use super::rates::{Rates, Taken};
 use super::slots::Slots;
 use super::watched::{Outcome, Watched};
 use crate::activity::{ChannelInstance, ConversationKey, Object};
-use crate::channel::{Address, Channel, ChannelError, Opened};
+use crate::channel::{Address, Channel, ChannelError, Opened, RefusedOrigin};
 use crate::config::{self, Ambiguous};
 use crate::storage::{Delivery, OutboxAction, OutboxRow, Storage, StorageError};
 use crate::telemetry;
@@ -261,6 +261,10 @@ impl Courier {
     }
 
     /// Opens a conversation, or says when that may be tried. All that a bot opens on a channel share the buckets of one
+    pub(super) fn refused_origins(&self, bot: &str) -> Vec<RefusedOrigin> {
+        self.connector.refused_origins(bot)
+    }
+
     /// conversation: channels count it like sends (`protocol/http.md` §2.1).
     pub(super) async fn open(&self, at: &Address, parameters: &Object) -> Result<Opened, ChannelError> {
         let opens = ConversationKey { conversation: "".into(), ..at.conversation.clone() };

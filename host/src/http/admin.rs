@@ -5,7 +5,7 @@
 //! | `GET /healthz` | no | 200 `{"status":"ok"}`: the process answers |
 //! | `GET /readyz` | no | 200 where every enabled bot has a generation, else 503; `{"ready":…,"waiting":[bot, …]}` |
 //! | `GET /metrics` | yes | Prometheus text |
-//! | `GET /v1/bots` | yes | `[BotStatus, …]`, by name |
+//! | `GET /v1/bots` | yes | `[BotStatus, …]`, by name; `refused_origins` says where replies may not go |
 //! | `GET /v1/bots/{bot}` | yes | `BotStatus` |
 //! | `PUT /v1/bots/{bot}/plugins/{plugin}` | yes | body: a component; `Swap`, or 422 `Unfit` with `problems` |
 //! | the same with `?dry-run=true` | yes | nothing changes; `Rehearsal`: what the component would make of the dialogs that wait, or 422 |
@@ -146,11 +146,11 @@ async fn metrics_text(State(admin): State<Arc<Admin>>) -> Result<Response, HttpE
 }
 
 async fn bots(State(admin): State<Arc<Admin>>) -> Json<Vec<BotStatus>> {
-    Json(admin.app.registry.bots().iter().map(|bot| bot.status()).collect())
+    Json(admin.app.registry.bots().iter().map(|bot| admin.app.status(bot)).collect())
 }
 
 async fn bot(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Result<Json<BotStatus>, HttpError> {
-    Ok(Json(admin.bot(&name)?.status()))
+    Ok(Json(admin.app.status(&*admin.bot(&name)?)))
 }
 
 async fn deploy(
@@ -234,7 +234,7 @@ impl Admin {
         self.app.registry.set_enabled(name, enabled)?;
         // What waited for the bot may begin now.
         self.app.turns.wake_scheduler();
-        Ok(Json(self.bot(name)?.status()))
+        Ok(Json(self.app.status(&*self.bot(name)?)))
     }
 
     /// Enabled bots without a generation.

@@ -70,7 +70,7 @@ async fn require_local(State(dev): State<Arc<Dev>>, request: Request, next: Next
 }
 
 async fn bots(State(dev): State<Arc<Dev>>) -> Json<Vec<BotStatus>> {
-    Json(dev.app.registry.bots().iter().map(|bot| bot.status()).collect())
+    Json(dev.app.registry.bots().iter().map(|bot| dev.app.status(bot)).collect())
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@
 //! | 200 `{"activities":[…]}` | `deliveryMode: expectReplies` |
 //! | 400 `BadSyntax` | the body is not one JSON object in UTF-8, or nested deeper than 128 levels |
 //! | 400 `MissingProperty` | no `type`, no `conversation.id`, or no `serviceUrl` where answers go to one |
-//! | 400 `BadArgument` | a known member of the wrong type, an id that is too long |
+//! | 400 `BadArgument` | a known member of the wrong type, an id that is too long, or a `serviceUrl` that is no `http` or `https` URL, has a user name, a query or a fragment, where answers go to it |
 //! | 401 | the bot has an app id: token validation does not exist yet |
 //! | 403, 415, 421 | see [`guard`] |
 //! | 404 | no such bot, or no default bot |
@@ -18,8 +18,10 @@
 //! | 503 with `Retry-After` | no working generation, no free instance slot, a failure of the host, the host is stopping |
 //! | 504 | an `invoke` or `expectReplies` did not end within its deadline; the turn goes on |
 //!
-//! `serviceUrl` may be missing only where the answer does not need it (`invoke`, `expectReplies`). Other SDKs accept such
-//! an activity, fail with its first reply and answer 500 (`protocol/observed.md`); here the sender learns it at once.
+//! `serviceUrl` may be missing or unusable only where the answer does not need it (`invoke`, `expectReplies`): agents that call
+//! agents put a `urn:` there. Other SDKs accept such an activity everywhere, fail with its first reply and answer 500; here the
+//! sender learns it at once. A URL of an origin that `channel.connector-origins` does not list is accepted, because only the
+//! operator can do something about it: the status of the bot names it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,11 +42,12 @@ use super::request::RequestId;
 use super::{body, error};
 use crate::activity::{Activity, ChannelInstance, ConversationKey, DeliveryMode, Inbound};
 use crate::app::App;
+use crate::channel::connector;
 use crate::config;
 use crate::registry::Bot;
 use crate::turn::{Answer, Ticket};
 
-/// Names the turn that answered, to be looked up in the admin API.
+/// Names the turn that answered, to be looked up in the admin API; for a redelivery, the turn of the first run.
 const X_TURN_ID: HeaderName = HeaderName::from_static("x-turn-id");
 
 /// The routes of this module.
@@ -113,13 +116,21 @@ fn authorize(app: &App, bot: &Bot) -> Result<(), HttpError> {
 fn parse(bytes: &[u8]) -> Result<Activity, HttpError> {
     let text = std::str::from_utf8(bytes).map_err(|_| HttpError::bad_syntax("the body is not UTF-8"))?;
     let activity = Activity::parse(text)?;
-    if activity.service_url().is_empty() && !is_answered_in_place(&activity) {
+    if !is_answered_in_place(&activity) {
+        check_service_url(activity.service_url())?;
+    }
+    Ok(activity)
+}
+
+/// Checks that replies can go somewhere. Whether they may go there is the operator's business, not the sender's.
+fn check_service_url(service_url: &str) -> Result<(), HttpError> {
+    if service_url.is_empty() {
         return Err(HttpError::missing_property(
             "the activity has no `serviceUrl`, so replies could not go anywhere; \
              send one, or set `deliveryMode` to `expectReplies` to get them in the answer",
         ));
     }
-    Ok(activity)
+    connector::check_service_url(service_url).map_err(HttpError::bad_argument)
 }
 
 fn is_answered_in_place(activity: &Activity) -> bool {
@@ -169,7 +180,9 @@ impl Wait {
                 return Err(HttpError::deadline(message).detail(format_args!("turn {}", ticket.turn_id)));
             }
         };
-        if let Ok(value) = HeaderValue::from_str(&ticket.turn_id) {
+        if !ticket.turn_id.is_empty()
+            && let Ok(value) = HeaderValue::from_str(&ticket.turn_id)
+        {
             response.headers_mut().insert(X_TURN_ID, value);
         }
         Ok(response)
@@ -231,12 +244,53 @@ mod tests {
             (&format!(r#"{{"type":"message",{conversation},{service}}}"#), None),
             (&format!(r#"{{"type":"message",{conversation},"deliveryMode":"expectReplies"}}"#), None),
             (&format!(r#"{{"type":"invoke",{conversation}}}"#), None),
+            (&format!(r#"{{"type":"invoke","serviceUrl":"not a url",{conversation}}}"#), None),
+            (
+                &format!(r#"{{"type":"message","serviceUrl":"urn:a","deliveryMode":"expectReplies",{conversation}}}"#),
+                None,
+            ),
             (&format!(r#"{{"type":"fooBar",{conversation},{service},"unknown":[{{}}]}}"#), None),
         ];
         for (body, wanted) in cases {
             assert_eq!(code(body.as_bytes()), wanted, "{}", &body[..body.len().min(80)]);
         }
         assert_eq!(code(b"{\"type\":\"\xff\"}"), Some("BadSyntax"), "not UTF-8");
+    }
+
+    #[test]
+    fn a_service_url_that_no_reply_can_go_to_is_refused() {
+        for (url, fits) in [
+            ("https://smba.trafficmanager.net/teams/", true),
+            ("HTTP://LOCALHOST:56150/_connector", true),
+            ("http://[::1]:1", true),
+            ("not a url", false),
+            ("localhost:3978", false),
+            ("//localhost/", false),
+            ("/v3", false),
+            ("http://", false),
+            ("https://:80", false),
+            ("http://a b/", false),
+            ("http://localhost:99999", false),
+            ("http://localhost:0", false),
+            ("ftp://localhost/", false),
+            ("file:///etc/passwd", false),
+            ("urn:botframework:websocket:x", false),
+            ("wss://localhost/", false),
+            ("javascript:alert(1)", false),
+            ("http://user@localhost/", false),
+            ("http://:secret@localhost/", false),
+            ("https://localhost/?a=b", false),
+            ("https://localhost/#a", false),
+        ] {
+            let body = serde_json::json!({ "type": "message", "conversation": { "id": "c" }, "serviceUrl": url });
+            let error = parse(body.to_string().as_bytes()).err();
+            assert_eq!(error.is_none(), fits, "{url}");
+            if let Some(error) = error {
+                assert_eq!((error.status().as_u16(), error.code()), (400, "BadArgument"), "{url}");
+                assert!(error.to_string().contains("serviceUrl"), "{url}: {error}");
+                assert!(!error.to_string().contains("secret"), "{url}: {error}");
+            }
+        }
     }
 
     fn ticket() -> (oneshot::Sender<Answer>, Ticket) {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::{Bot, Generation};
+use crate::channel::RefusedOrigin;
 
 /// Status of a bot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct BotStatus {
     pub last_failure: Option<LoadFailure>,
     /// The plugins of the serving generation, or of the configuration where none serves.
     pub plugins: Vec<PluginStatus>,
+    /// Where replies should have gone and may not: `channel.connector-origins` does not list it.
+    #[serde(default)]
+    pub refused_origins: Vec<RefusedOrigin>,
 }
 
 /// A load that failed.
@@ -92,7 +96,7 @@ impl Swap {
 }
 
 impl Bot {
-    /// What the admin API shows.
+    /// What the admin API shows, but for the refused origins, which the channel knows.
     pub fn status(&self) -> BotStatus {
         let serving = self.read();
         let current = serving.current.as_deref();
@@ -109,6 +113,7 @@ impl Bot {
             serving_since: current.map(|generation| generation.built_at.to_string()),
             last_failure: serving.last_failure.clone(),
             plugins,
+            refused_origins: Vec::new(),
         }
     }
 }

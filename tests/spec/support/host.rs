@@ -85,6 +85,14 @@ impl Config {
         self
     }
 
+    /// Leaves a key to its default.
+    pub(crate) fn unset(mut self, key: &str) -> Self {
+        let prefix = format!("{key} = ");
+        self.text =
+            self.text.lines().filter(|line| !line.starts_with(&prefix)).map(|line| format!("{line}\n")).collect();
+        self
+    }
+
     /// Adds a bot with these built components as its plugins. Where one is not built, the spec skips.
     pub(crate) fn bot(mut self, name: &str, components: &[&str]) -> Self {
         self.bots.push_str(&format!("[bots.{name}]\n"));

@@ -23,6 +23,51 @@ struct Origin {
     port: Option<u16>,
 }
 
+/// Why nothing is sent to a `serviceUrl`.
+#[derive(Debug)]
+pub(super) enum NotAdmitted {
+    /// It is no URL that a call could go to.
+    Unusable(String),
+    /// It is one, but of an origin that the operator did not configure.
+    Origin {
+        /// Scheme, host and port.
+        origin: String,
+        /// Names the setting.
+        why: String,
+    },
+}
+
+/// Returns the `serviceUrl` as a URL if calls can go to it, whether or not they may; else what is wrong with it.
+pub(super) fn usable(service_url: &str) -> Result<Url, String> {
+    if service_url.is_empty() {
+        return Err("the activity that this answers has no serviceUrl".to_owned());
+    }
+    let url = Url::parse(service_url)
+        .map_err(|error| format!("serviceUrl is no URL such as `https://channel.example/`: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("serviceUrl has scheme {}; only http and https are called", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("serviceUrl carries a user name or password; send one without".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("serviceUrl has a query or fragment, so no path can follow it; send one without".to_owned());
+    }
+    if url.port() == Some(0) {
+        return Err("serviceUrl has port 0, where nobody can listen".to_owned());
+    }
+    Ok(url)
+}
+
+impl NotAdmitted {
+    /// What an operator reads.
+    pub(super) fn why(self) -> String {
+        match self {
+            Self::Unusable(why) | Self::Origin { why, .. } => why,
+        }
+    }
+}
+
 impl Origins {
     /// Reads `channel.connector-origins`. Fails for what is no origin on loopback.
     pub(super) fn new(configured: &[String], own: Vec<SocketAddr>) -> anyhow::Result<Self> {
@@ -33,38 +78,26 @@ impl Origins {
     }
 
     /// Returns the `serviceUrl` as a URL if activities may go there, or says why not.
-    pub(super) fn admit(&self, service_url: &str) -> Result<Url, String> {
-        if service_url.is_empty() {
-            return Err("the activity that this answers has no serviceUrl".to_owned());
-        }
-        let url = Url::parse(service_url).map_err(|error| format!("serviceUrl is no URL: {error}"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("serviceUrl has scheme {}; only http and https are called", url.scheme()));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("serviceUrl carries a user name or password".to_owned());
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err("serviceUrl has a query or fragment, so no path can follow it".to_owned());
-        }
+    pub(super) fn admit(&self, service_url: &str) -> Result<Url, NotAdmitted> {
+        let url = usable(service_url).map_err(NotAdmitted::Unusable)?;
         let origin = url.origin().ascii_serialization();
         let port = url.port_or_known_default().unwrap_or_default();
         let address = url.host().as_ref().and_then(loopback);
-        let Some(address) = address.filter(|address| self.allows(url.scheme(), *address, port)) else {
-            return Err(format!(
+        let allowed = address.filter(|address| self.allows(url.scheme(), *address, port));
+        let why = match allowed {
+            None => format!(
                 "{origin} is not among channel.connector-origins ({}); without an app id, replies go nowhere else",
                 self.configured
-            ));
+            ),
+            Some(address) if self.own.iter().any(|own| is_own(*own, address, port)) => {
+                format!("{origin} is this host's own listener, which channel.connector-origins never includes")
+            }
+            Some(_) if url.scheme() == "https" => {
+                format!("{origin}: connectors on loopback are called by http in this release")
+            }
+            Some(_) => return Ok(url),
         };
-        if self.own.iter().any(|own| is_own(*own, address, port)) {
-            return Err(format!(
-                "{origin} is this host's own listener, which channel.connector-origins never includes"
-            ));
-        }
-        if url.scheme() == "https" {
-            return Err(format!("{origin}: connectors on loopback are called by http in this release"));
-        }
-        Ok(url)
+        Err(NotAdmitted::Origin { origin, why })
     }
 
     fn allows(&self, scheme: &str, address: IpAddr, port: u16) -> bool {

@@ -212,7 +212,7 @@ async fn replies_go_to_configured_origins_only() {
         ("not a url", "no URL"),
         ("", "no serviceUrl"),
     ] {
-        let said = origins.admit(refused).unwrap_err();
+        let said = origins.admit(refused).unwrap_err().why();
         assert!(said.contains(why), "{refused}: {said}");
     }
 }
