@@ -82,6 +82,13 @@ pub enum ChannelError {
         /// What it said, shortened.
         why: String,
     },
+    /// It certainly was not delivered, because the channel takes too much at the moment; trying again later is safe.
+    Throttled {
+        /// What it said, shortened.
+        why: String,
+        /// When the channel asked to try again.
+        retry_after: Option<Duration>,
+    },
     /// It certainly was not delivered; trying again is safe.
     NotDelivered {
         /// What happened.
@@ -103,13 +110,26 @@ impl std::fmt::Display for ChannelError {
         match self {
             Self::Refused { status: Some(status), why } => write!(f, "refused with {status}: {why}"),
             Self::Refused { status: None, why } => write!(f, "refused: {why}"),
-            Self::NotDelivered { why, .. } => write!(f, "not delivered: {why}"),
+            Self::Throttled { why, .. } | Self::NotDelivered { why, .. } => write!(f, "not delivered: {why}"),
             Self::Ambiguous { why, .. } => write!(f, "perhaps delivered: {why}"),
         }
     }
 }
 
 impl std::error::Error for ChannelError {}
+
+impl ChannelError {
+    /// Adds to the text what became of the delivery.
+    pub(crate) fn and(mut self, what: &str) -> Self {
+        let (Self::Refused { why, .. }
+        | Self::Throttled { why, .. }
+        | Self::NotDelivered { why, .. }
+        | Self::Ambiguous { why, .. }) = &mut self;
+        why.push_str("; ");
+        why.push_str(what);
+        self
+    }
+}
 
 #[cfg(test)]
 pub(crate) mod testing;

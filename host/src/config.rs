@@ -148,7 +148,8 @@ pub struct Channel {
     pub connector_origins: Vec<String>,
     /// `send-timeout-ms`, default 10,000 for one call to the connector.
     pub send_timeout: Duration,
-    /// `send-attempts-max`, default 3, only where the channel certainly did not take the activity.
+    /// `send-attempts-max`, default 3, only where the channel certainly did not take the activity. A 429 is no failed attempt:
+    /// it is waited for, up to ten times.
     pub send_attempts_max: u32,
     /// `ambiguous`, default `drop`.
     pub ambiguous: Ambiguous,

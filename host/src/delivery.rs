@@ -6,6 +6,7 @@
 
 mod courier;
 mod ids;
+mod pace;
 mod rates;
 mod slots;
 mod watched;
@@ -108,12 +109,12 @@ impl Deliveries {
         self.shared.courier.channel_of(conversation).admits(service_url)
     }
 
-    /// Opens a conversation at the channel of another one, if the channel's rate allows it now.
     /// Origins to which replies of a bot were not sent, because `channel.connector-origins` does not list them.
     pub fn refused_origins(&self, bot: &str) -> Vec<RefusedOrigin> {
         self.shared.courier.refused_origins(bot)
     }
 
+    /// Opens a conversation at the channel of another one, if the channel's rate allows it now.
     pub async fn open(&self, at: &Address, parameters: Object) -> Result<Opened, ChannelError> {
         let (shared, at) = (self.shared.clone(), at.clone());
         // Connections belong to the transport's threads.

@@ -61,6 +61,107 @@ async fn empty_and_garbled_answers_count_as_taken() {
     assert_eq!(texts, ["Echo: one", "Echo: two", "Echo: three"]);
 }
 
+const PAGE: &str = "<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center></body></html>";
+
+fn page() -> Behaviour {
+    Behaviour::Answer(502, "text/html", "", PAGE.into())
+}
+
+/// Whatever follows the status line of a success: the reply was taken, once, and the next one leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_success_is_one_on_a_bad_day() {
+    let Some((host, connector, mut activity)) = set_up().await else { return };
+    let json = "application/json";
+    let bad_days = [
+        Behaviour::Answer(201, "", "", Vec::new()),
+        Behaviour::Answer(201, json, "", Vec::new()),
+        Behaviour::Answer(202, "", "", Vec::new()),
+        Behaviour::Answer(204, "", "", Vec::new()),
+        Behaviour::Answer(201, json, "", b"{\"id\":null}".into()),
+        Behaviour::Answer(201, json, "", b"null".into()),
+        Behaviour::Answer(200, "text/html", "", PAGE.into()),
+        Behaviour::Answer(201, json, "gzip", vec![0x1f, 0x8b, 8, 0, 0xff]),
+        Behaviour::Answer(201, json, "", vec![b' '; 8 << 20]),
+        Behaviour::TakeWithNumber(7),
+        Behaviour::Endless("{\"id\":\"1\"}"),
+        Behaviour::Endless(""),
+    ];
+    let count = bad_days.len();
+    for (number, behaviour) in bad_days.into_iter().enumerate() {
+        connector.plan(behaviour);
+        say(&host, &mut activity, &number.to_string()).await;
+    }
+    say(&host, &mut activity, "last").await;
+    let texts: Vec<String> = connector.calls(count + 1).await.iter().map(|call| call.text().to_owned()).collect();
+    let wanted: Vec<String> = (0..count).map(|number| format!("Echo: {number}")).chain(["Echo: last".into()]).collect();
+    assert_eq!(texts, wanted);
+    assert_eq!(host.admin("GET", "/v1/bots/echo/dead-letters", Vec::new()).await.json(), json!([]));
+}
+
+/// A channel that numbers its activities is asked by that number.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_a_number_is_good_for_updates_and_deletions() {
+    let Some(host) = Host::start(Config::new().bot("bot", &["hostile"])).await else { return };
+    for (text, method) in [("edit-sent", "PUT"), ("unsend-sent", "DELETE")] {
+        let connector = Connector::start().await;
+        connector.plan(Behaviour::TakeWithNumber(12_345_678_901_234_567_890));
+        assert_eq!(host.post("bot", &connector.message(text)).await.status, 200);
+        let calls = connector.calls(2).await;
+        assert_eq!(calls[1].method, method);
+        assert!(calls[1].path.ends_with("/activities/12345678901234567890"), "{}", calls[1].path);
+    }
+}
+
+/// The dead letter says what happened, and which choice of the operator's it is that nothing was sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_is_lost_says_why() {
+    let Some((host, connector, _)) = set_up().await else { return };
+    let elsewhere = Connector::start().await;
+    let kept = "not sent again, as it could come twice (channel.ambiguous is \"drop\")";
+    for (behaviour, says) in [
+        (page(), ["perhaps delivered: 502 Bad Gateway: a page with the title", kept]),
+        (Behaviour::Stall, ["perhaps delivered: no answer in time (channel.send-timeout-ms)", kept]),
+        (Behaviour::HangUp, ["perhaps delivered: the connection broke before an answer", kept]),
+        (Behaviour::Redirect(elsewhere.service_url()), ["refused with 307", "are not followed"]),
+    ] {
+        let what = format!("{behaviour:?}");
+        let activity = connector.plan(behaviour).message("hi");
+        assert_eq!(host.post("echo", &activity).await.status, 200, "{what}");
+        let letter = host.dead_letter("echo", &activity).await;
+        let why = letter["why"].as_str().unwrap();
+        assert!(says.iter().all(|says| why.contains(says)), "{what}: {why}");
+    }
+    assert!(elsewhere.calls_now().is_empty());
+}
+
+/// An operator who would rather have a reply twice than not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_was_perhaps_taken_is_sent_again_where_the_operator_wants_that() {
+    let config = Config::new().set("channel.ambiguous", "'resend'").set("channel.send-timeout-ms", "300");
+    let Some(host) = Host::start(config.bot("echo", &["echo"])).await else { return };
+    for behaviour in [page(), Behaviour::HangUp, Behaviour::Stall] {
+        let what = format!("{behaviour:?}");
+        let connector = Connector::start().await;
+        let activity = connector.plan(behaviour).message("hi");
+        assert_eq!(host.post("echo", &activity).await.status, 200, "{what}");
+        let texts: Vec<String> = connector.calls(2).await.iter().map(|call| call.text().to_owned()).collect();
+        assert_eq!(texts, ["Echo: hi", "Echo: hi"], "{what}");
+    }
+    assert_eq!(host.admin("GET", "/v1/bots/echo/dead-letters", Vec::new()).await.json(), json!([]));
+}
+
+/// «At once» is no reason to give up after three answers within milliseconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_says_at_once_three_times_gets_the_reply() {
+    let Some((host, connector, mut activity)) = set_up().await else { return };
+    connector.plan(Behaviour::Throttle(0)).plan(Behaviour::Throttle(0)).plan(Behaviour::Throttle(0));
+    say(&host, &mut activity, "hi").await;
+    say(&host, &mut activity, "next").await;
+    let texts: Vec<String> = connector.calls(5).await.iter().map(|call| call.text().to_owned()).collect();
+    assert_eq!(texts, ["Echo: hi", "Echo: hi", "Echo: hi", "Echo: hi", "Echo: next"]);
+    assert_eq!(host.admin("GET", "/v1/bots/echo/dead-letters", Vec::new()).await.json(), json!([]));
+}
+
 /// A port on which nobody listens, as good as certainly for the time of a spec.
 async fn closed_port() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, redirect, retry};
 use serde_json::Value;
 use url::Url;
@@ -58,6 +58,8 @@ impl Connector {
     pub fn new(channel: &config::Channel, own: Vec<SocketAddr>) -> anyhow::Result<Self> {
         let client = Client::builder()
             .user_agent(concat!("Turntable/", env!("CARGO_PKG_VERSION"), " (Activity protocol connector)"))
+            // No answer is uncompressed here: it could be far larger than what was received.
+            .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
             // A redirect could lead anywhere, and would turn a POST into a GET.
             .redirect(redirect::Policy::none())
             .retry(retry::never())
@@ -124,12 +126,12 @@ impl Channel for Connector {
         self.origins.admit(service_url).is_ok()
     }
 
-    async fn open(&self, at: &Address, parameters: &Object) -> Result<Opened, ChannelError> {
-        let request = self.client.post(self.url(at, &["v3", "conversations"])?);
     fn refused_origins(&self, bot: &str) -> Vec<RefusedOrigin> {
         self.refused.of(bot)
     }
 
+    async fn open(&self, at: &Address, parameters: &Object) -> Result<Opened, ChannelError> {
+        let request = self.client.post(self.url(at, &["v3", "conversations"])?);
         match with_body(request, parameters)?.send().await {
             Ok(response) => reply::read_opened(response).await,
             Err(error) => Err(reply::failure(&error)),

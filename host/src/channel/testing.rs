@@ -43,12 +43,17 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts a peer; `answer` is what it writes, byte for byte, before it closes the connection.
     pub(crate) async fn answering(answer: &str) -> Self {
-        Self::start(Some(answer.into())).await
+        Self::start(Some(answer.into()), false).await
+    }
+
+    /// Starts a peer that writes its answer and leaves the connection open.
+    pub(crate) async fn holding(answer: &str) -> Self {
+        Self::start(Some(answer.into()), true).await
     }
 
     /// Starts a peer that reads and never answers.
     pub(crate) async fn silent() -> Self {
-        Self::start(None).await
+        Self::start(None, true).await
     }
 
     /// The next request: its head and body as text.
@@ -61,20 +66,20 @@ impl Peer {
         self.requests.try_recv().is_err()
     }
 
-    async fn start(answer: Option<Arc<str>>) -> Self {
+    async fn start(answer: Option<Arc<str>>, holds: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (sender, requests) = mpsc::channel(16);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, answer.clone(), sender.clone()));
+                tokio::spawn(serve(stream, answer.clone(), holds, sender.clone()));
             }
         });
         Self { url, requests }
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: Option<Arc<str>>, requests: mpsc::Sender<String>) {
+async fn serve(mut stream: TcpStream, answer: Option<Arc<str>>, holds: bool, requests: mpsc::Sender<String>) {
     let mut read = Vec::new();
     while !is_whole(&read) {
         if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
@@ -82,10 +87,12 @@ async fn serve(mut stream: TcpStream, answer: Option<Arc<str>>, requests: mpsc::
         }
     }
     requests.send(String::from_utf8(read).unwrap()).await.unwrap();
-    match answer {
-        Some(answer) => drop(stream.write_all(answer.as_bytes()).await),
+    if let Some(answer) = answer {
+        drop(stream.write_all(answer.as_bytes()).await);
+    }
+    if holds {
         // Until the client goes.
-        None => drop(stream.read(&mut [0]).await),
+        drop(stream.read(&mut [0]).await);
     }
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
+use backon::{ExponentialBuilder, Retryable};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::ids::{self, Stream};
+use super::pace::{self, Pace};
 use super::rates::{Rates, Taken};
 use super::slots::Slots;
 use super::watched::{Outcome, Watched};
@@ -19,13 +20,6 @@ use crate::channel::{Address, Channel, ChannelError, Opened, RefusedOrigin};
 use crate::config::{self, Ambiguous};
 use crate::storage::{Delivery, OutboxAction, OutboxRow, Storage, StorageError};
 use crate::telemetry;
-
-/// Waits between attempts, where the channel does not say how long: about 1, 4, 16, 20, 20 … seconds, with jitter.
-const BACK_OFF_MIN: Duration = Duration::from_secs(1);
-const BACK_OFF_FACTOR: f32 = 4.0;
-const BACK_OFF_MAX: Duration = Duration::from_secs(20);
-/// The longest wait that a channel's `Retry-After` can ask for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// An activity that leaves at once.
 pub(super) struct Ephemeral {
@@ -209,14 +203,7 @@ impl Courier {
     /// Tries until the channel decides, where it certainly did not take the activity, or where taking it twice changes
     /// nothing: an update and a deletion may be repeated, a new activity may not.
     async fn persist(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
-        let retries = self.send_attempts_max.saturating_sub(1);
-        let back_off = ExponentialBuilder::default()
-            .with_min_delay(BACK_OFF_MIN)
-            .with_factor(BACK_OFF_FACTOR)
-            .with_max_delay(BACK_OFF_MAX)
-            .with_jitter()
-            .with_max_times(usize::try_from(retries).unwrap_or(usize::MAX));
-        let mut delays = back_off.build();
+        let mut pace = Pace::new(self.send_attempts_max);
         let resends = self.ambiguous == Ambiguous::Resend || !matches!(call, Call::Send(_));
         let mut perhaps_done = false;
         loop {
@@ -224,20 +211,22 @@ impl Courier {
                 Ok(channel_id) => return Ok(channel_id),
                 Err(error) => error,
             };
-            let retry_after = match &error {
-                ChannelError::NotDelivered { retry_after, .. } => *retry_after,
-                ChannelError::Ambiguous { retry_after, .. } if resends => {
-                    perhaps_done = true;
-                    *retry_after
-                }
+            match &error {
                 // The deletion before this one was done, and only its answer was lost.
                 ChannelError::Refused { status: Some(404), .. } if perhaps_done && matches!(call, Call::Delete(_)) => {
                     return Ok("".into());
                 }
-                ChannelError::Ambiguous { .. } | ChannelError::Refused { .. } => return Err(error),
+                ChannelError::Refused { .. } => return Err(error),
+                ChannelError::Ambiguous { .. } if !resends => {
+                    return Err(error.and("not sent again, as it could come twice (channel.ambiguous is \"drop\")"));
+                }
+                ChannelError::Ambiguous { .. } => perhaps_done = true,
+                ChannelError::NotDelivered { .. } | ChannelError::Throttled { .. } => {}
+            }
+            let delay = match pace.wait_after(&error) {
+                Ok(delay) => delay,
+                Err(bound) => return Err(error.and(bound)),
             };
-            let Some(delay) = delays.next() else { return Err(error) };
-            let delay = retry_after.map_or(delay, |after| after.min(RETRY_AFTER_MAX));
             tracing::debug!(bot = %to.conversation.bot, %error, ?delay, "delivery is tried again");
             (self.wait)(delay).await;
         }
@@ -261,19 +250,19 @@ impl Courier {
     }
 
     /// Opens a conversation, or says when that may be tried. All that a bot opens on a channel share the buckets of one
-    pub(super) fn refused_origins(&self, bot: &str) -> Vec<RefusedOrigin> {
-        self.connector.refused_origins(bot)
-    }
-
     /// conversation: channels count it like sends (`protocol/http.md` §2.1).
     pub(super) async fn open(&self, at: &Address, parameters: &Object) -> Result<Opened, ChannelError> {
         let opens = ConversationKey { conversation: "".into(), ..at.conversation.clone() };
         if let Err(wait) = self.rates.take(&opens, &mut Taken::default()) {
             telemetry::delivery_throttled(&opens.bot);
             let why = "the channel's rate is used up (channel.rates)".to_owned();
-            return Err(ChannelError::NotDelivered { why, retry_after: Some(wait) });
+            return Err(ChannelError::Throttled { why, retry_after: Some(wait) });
         }
         self.channel_of(&at.conversation).open(at, parameters).await
+    }
+
+    pub(super) fn refused_origins(&self, bot: &str) -> Vec<RefusedOrigin> {
+        self.connector.refused_origins(bot)
     }
 
     pub(super) fn channel_of(&self, conversation: &ConversationKey) -> &Arc<dyn Channel> {
@@ -328,7 +317,7 @@ fn is_gone(row: &OutboxRow, error: &ChannelError) -> bool {
 fn outcome_of(error: &ChannelError) -> &'static str {
     match error {
         ChannelError::Refused { .. } => "refused",
-        ChannelError::NotDelivered { .. } => "unreachable",
+        ChannelError::NotDelivered { .. } | ChannelError::Throttled { .. } => "unreachable",
         ChannelError::Ambiguous { .. } => "ambiguous",
     }
 }
@@ -339,7 +328,7 @@ async fn stored<T, F: Future<Output = Result<T, StorageError>>>(
     ask: impl FnMut() -> F,
 ) -> Option<T> {
     let back_off =
-        ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_delay(BACK_OFF_MAX);
+        ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_delay(pace::BACK_OFF_MAX);
     ask.retry(back_off.without_max_times())
         .sleep(tokio::time::sleep)
         .notify(|error, _| tracing::error!(operation, %error, "the store does not answer, deliveries wait"))

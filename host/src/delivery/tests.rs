@@ -142,6 +142,10 @@ fn not_delivered(retry_after: Option<u64>) -> Result<Arc<str>, ChannelError> {
     Err(ChannelError::NotDelivered { why: "busy".to_owned(), retry_after: retry_after.map(Duration::from_secs) })
 }
 
+fn throttled(retry_after: u64) -> Result<Arc<str>, ChannelError> {
+    Err(ChannelError::Throttled { why: "429".to_owned(), retry_after: Some(Duration::from_secs(retry_after)) })
+}
+
 fn refused() -> Result<Arc<str>, ChannelError> {
     Err(ChannelError::Refused { status: Some(403), why: "no".to_owned() })
 }
@@ -176,7 +180,25 @@ async fn attempts_end_and_the_next_row_goes_on() {
     let waits = WAITS.take();
     assert!((1..=2).contains(&waits[0].as_secs()), "{waits:?}");
     assert_eq!(waits[1..], [Duration::from_secs(60)]);
-    assert_eq!(fixture.dead().await, ["not delivered: busy"]);
+    let why = "not delivered: busy; given up after channel.send-attempts-max attempts";
+    assert_eq!(fixture.dead().await, [why]);
+}
+
+/// A 429 is no failed attempt: the channel took nothing, and says when it will.
+#[tokio::test]
+async fn a_channel_that_says_at_once_is_asked_again_at_a_pace() {
+    let mut fixture = Fixture::new((0..3).map(|_| throttled(0)).collect());
+    fixture.commit("a", vec![text("tt-1", "one")]).await;
+    assert_eq!(fixture.drained().await, DrainReport { delivered: 1, left: 0 });
+    assert_eq!(fixture.all_calls().len(), 4);
+    let waits = WAITS.take();
+    assert!(waits.iter().all(|wait| *wait >= Duration::from_millis(250)), "{waits:?}");
+
+    let mut fixture = Fixture::new((0..20).map(|_| throttled(0)).collect());
+    fixture.commit("a", vec![text("tt-1", "one")]).await;
+    assert_eq!(fixture.drained().await, DrainReport { delivered: 0, left: 0 });
+    assert_eq!(fixture.all_calls().len(), 11, "it is put off ten times");
+    assert_eq!(fixture.dead().await, ["not delivered: 429; given up after ten answers like this one"]);
 }
 
 #[tokio::test]
@@ -188,6 +210,14 @@ async fn what_may_have_arrived_is_sent_again_where_the_operator_wants_that() {
     let calls = [fixture.calls.recv().await.unwrap(), fixture.calls.recv().await.unwrap()];
     assert_eq!(calls[0], calls[1]);
     assert_eq!(WAITS.take().len(), 1, "after a wait");
+    fixture.drained().await;
+
+    let settings = config::Channel { ambiguous: config::Ambiguous::Resend, ..self::settings() };
+    let fixture = Fixture::with(settings, (0..3).map(|_| ambiguous()).collect());
+    fixture.commit("c", vec![send("tt-1", r#"{"type":"message","text":"one"}"#)]).await;
+    fixture.drained().await;
+    let why = "perhaps delivered: silence; given up after channel.send-attempts-max attempts";
+    assert_eq!(fixture.dead().await, [why]);
 }
 
 #[tokio::test]
@@ -197,7 +227,13 @@ async fn what_was_refused_or_may_have_arrived_is_not_sent_again() {
     fixture.commit("a", vec![text("tt-1", "one"), text("tt-2", "two"), text("tt-3", "three")]).await;
     assert_eq!(fixture.drained().await, DrainReport { delivered: 1, left: 0 });
     assert_eq!(fixture.all_calls().len(), 3);
-    assert_eq!(fixture.dead().await, ["perhaps delivered: silence", "refused with 403: no"]);
+    assert_eq!(
+        fixture.dead().await,
+        [
+            "perhaps delivered: silence; not sent again, as it could come twice (channel.ambiguous is \"drop\")",
+            "refused with 403: no",
+        ]
+    );
 }
 
 /// POST has no idempotency key; to update or delete twice is the same as once.
@@ -225,7 +261,8 @@ async fn an_update_or_deletion_that_may_have_arrived_is_asked_again() {
         r#"a POST {"text":"two"}"#,
     ];
     assert_eq!(fixture.all_calls(), expected);
-    assert_eq!(fixture.dead().await, ["perhaps delivered: busy", "refused with 404: no such activity"]);
+    let dropped = "perhaps delivered: busy; not sent again, as it could come twice (channel.ambiguous is \"drop\")";
+    assert_eq!(fixture.dead().await, [dropped, "refused with 404: no such activity"]);
     let waits = WAITS.take();
     assert_eq!(waits[0], Duration::from_secs(7), "the channel said when");
     assert_eq!(waits.len(), 2, "{waits:?}");
@@ -240,7 +277,11 @@ async fn a_panic_ends_one_delivery_and_not_the_lane() {
     fixture.commit("a", vec![text("tt-4", "four")]).await;
     assert_eq!(fixture.drained().await, DrainReport { delivered: 2, left: 0 });
     assert_eq!(fixture.all_calls().len(), 4);
-    assert_eq!(fixture.dead().await, ["perhaps delivered: the host failed while it sent this; its log says more"]);
+    let dead = fixture.dead().await;
+    assert!(
+        dead[0].starts_with("perhaps delivered: the host failed while it sent this; its log says more"),
+        "{dead:?}"
+    );
 }
 
 #[tokio::test]

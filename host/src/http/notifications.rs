@@ -42,7 +42,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::admin::{bearer, load_token};
 use super::body;
-use super::error::{HttpError, code};
+use super::error::{HttpError, RETRY_AFTER_DEFAULT, code};
 use super::guard::{self, Guard};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
@@ -218,9 +218,10 @@ fn not_opened(why: NotOpened) -> HttpError {
             HttpError::new(StatusCode::GONE, code::CONVERSATION_GONE, message)
         }
         ChannelError::Refused { status: None, why } => HttpError::bad_argument(why.clone()),
-        ChannelError::NotDelivered { retry_after: Some(after), .. } => {
+        ChannelError::Throttled { retry_after, .. } => {
             let message = "the channel opens no further conversation at the moment";
-            HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message).retry_after(*after)
+            let after = retry_after.unwrap_or(RETRY_AFTER_DEFAULT);
+            HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message).retry_after(after)
         }
         ChannelError::Refused { .. } | ChannelError::NotDelivered { .. } => {
             failed("the channel did not open the conversation; the log says why")

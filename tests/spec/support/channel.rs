@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -43,6 +44,16 @@ pub(crate) enum Behaviour {
     Status(u16),
     /// 429 with `Retry-After` in seconds.
     Throttle(u32),
+    /// This status, with this `Content-Type` and `Content-Encoding`, and this body.
+    Answer(u16, &'static str, &'static str, Vec<u8>),
+    /// 201 with an id that is a number.
+    TakeWithNumber(u64),
+    /// 307 to this URL.
+    Redirect(String),
+    /// 201 with the beginning of a body in chunks that never ends.
+    Endless(&'static str),
+    /// Closes the connection once it has read the body, without an answer.
+    HangUp,
     /// 200 with a body that is no JSON.
     Garbage,
     /// Never answers.
@@ -131,6 +142,24 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         Behaviour::Throttle(seconds) => {
             (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
         }
+        Behaviour::Answer(status, media, encoding, body) => {
+            let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
+            for (name, value) in [(header::CONTENT_TYPE, media), (header::CONTENT_ENCODING, encoding)] {
+                response.headers_mut().remove(&name);
+                if !value.is_empty() {
+                    response.headers_mut().insert(name, value.parse().unwrap());
+                }
+            }
+            response
+        }
+        Behaviour::TakeWithNumber(id) => (StatusCode::CREATED, Json(json!({ "id": id }))).into_response(),
+        Behaviour::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        Behaviour::Endless(start) => {
+            let start = stream::iter([Ok::<_, std::io::Error>(start)]);
+            (StatusCode::CREATED, Body::from_stream(start.chain(stream::pending()))).into_response()
+        }
+        // Ends the task of the connection; unlike `panic!` it prints nothing.
+        Behaviour::HangUp => std::panic::resume_unwind(Box::new("the connector hangs up")),
         Behaviour::Garbage => (StatusCode::OK, Body::from("<html>not JSON")).into_response(),
         Behaviour::Stall => std::future::pending().await,
     }

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
-use crate::activity::ID_BYTES_MAX;
+use crate::activity::{ID_BYTES_MAX, members};
 use crate::channel::{ChannelError, Opened};
 
 /// What is read of an answer; a `{"id"}` is far smaller.
@@ -49,9 +49,7 @@ async fn taken(response: Response) -> Result<Value, ChannelError> {
     let why = describe(status, &headers, &body);
     let retry_after = retry_after(&headers, SystemTime::now());
     Err(match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::PRECONDITION_FAILED => {
-            ChannelError::NotDelivered { why, retry_after }
-        }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::PRECONDITION_FAILED => ChannelError::Throttled { why, retry_after },
         // It has no such call, and will have none in a second.
         StatusCode::NOT_IMPLEMENTED => ChannelError::Refused { status: Some(status.as_u16()), why },
         // The channel gave up waiting, after it may have read everything.
@@ -86,15 +84,24 @@ async fn read_bounded(mut response: Response) -> Vec<u8> {
     body
 }
 
-/// Returns a member of a success, empty where there is none.
+/// Returns a member of a success, empty where there is none. Some channels number their activities: a number is its digits.
 fn text(body: &Value, member: &str) -> Arc<str> {
-    let text = body.get(member).and_then(Value::as_str).unwrap_or_default();
+    let text = match members::get(body, member) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
+    };
     if text.len() > ID_BYTES_MAX { "".into() } else { text.into() }
 }
 
 fn describe(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     let mut why = status.to_string();
-    let said = clean(&error_text(body));
+    let said = match headers.get(CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            format!("(not read, as its Content-Encoding is {})", clean(&String::from_utf8_lossy(encoding.as_bytes())))
+        }
+        _ => clean(&error_text(body)),
+    };
     if !said.is_empty() {
         let _ = write!(why, ": {said}");
     }
@@ -109,15 +116,26 @@ fn describe(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     why
 }
 
-/// Returns `code: message` of the protocol's error body, and any other body as it is.
+/// Returns `code: message` of the protocol's error body, the title of a page, and any other body as it is.
 fn error_text(body: &[u8]) -> String {
-    let error = serde_json::from_slice::<Value>(body).ok().and_then(|value| value.get("error").cloned());
-    let member = |name: &str| Some(error.as_ref()?.get(name)?.as_str()?.to_owned());
+    let error = serde_json::from_slice::<Value>(body).ok().and_then(|value| members::get(&value, "error").cloned());
+    let member = |name: &str| Some(members::get(error.as_ref()?, name)?.as_str()?.to_owned());
     match (member("code"), member("message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => String::from_utf8_lossy(body).into_owned(),
+        (None, None) => {
+            let text = String::from_utf8_lossy(body);
+            title(&text).map_or_else(|| text.to_string(), |title| format!("a page with the title \"{}\"", title.trim()))
+        }
     }
+}
+
+/// Returns the title of an HTML page, such as a proxy answers with.
+fn title(text: &str) -> Option<&str> {
+    let lower = text.to_ascii_lowercase();
+    let start = lower.find("<title>")? + "<title>".len();
+    let length = lower[start..].find("</title>")?;
+    text.get(start..start + length)
 }
 
 /// Makes foreign text fit for one log line.
@@ -141,12 +159,50 @@ fn causes(error: &reqwest::Error) -> String {
     text
 }
 
-/// Reads `Retry-After`: seconds or a date.
+/// Reads `Retry-After`: seconds, with a fraction where a channel sends one, or a date. A date in the past is now.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if text.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+        && let Ok(seconds) = text.parse::<f64>()
+    {
+        return Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date_and_anything_else_is_none() {
+        let now = httpdate::parse_http_date("Wed, 21 Oct 2015 07:28:00 GMT").unwrap();
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (text, wanted) in [
+            ("0", seconds(0)),
+            ("7", seconds(7)),
+            (" 7 ", seconds(7)),
+            ("007", seconds(7)),
+            ("1.5", Some(Duration::from_millis(1_500))),
+            (".5", Some(Duration::from_millis(500))),
+            ("99999999999999999999999", Some(Duration::MAX)),
+            ("1e400", Some(Duration::MAX)),
+            ("Wed, 21 Oct 2015 07:28:09 GMT", seconds(9)),
+            ("Wednesday, 21-Oct-15 07:28:09 GMT", seconds(9)),
+            ("Tue, 20 Oct 2015 07:28:00 GMT", seconds(0)),
+            ("-5", None),
+            ("-0", None),
+            ("", None),
+            ("soon", None),
+            ("NaN", None),
+            ("inf", None),
+            ("7s", None),
+            ("7, 8", None),
+        ] {
+            let headers = [(RETRY_AFTER, text.parse().unwrap())].into_iter().collect();
+            assert_eq!(retry_after(&headers, now), wanted, "{text:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
 }

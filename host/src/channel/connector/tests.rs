@@ -24,7 +24,14 @@ async fn every_success_is_one_whatever_its_body() {
         ("204 No Content", "", ""),
         ("200 OK", "null", ""),
         ("200 OK", "{}", ""),
-        ("200 OK", r#"{"id":7}"#, ""),
+        ("200 OK", r#"{"id":7}"#, "7"),
+        ("201 Created", r#"{"id":12345678901234567890123}"#, "12345678901234567890123"),
+        ("201 Created", r#"{"Id":"1"}"#, "1"),
+        ("201 Created", r#"{"id":null}"#, ""),
+        ("201 Created", r#"{"id":true}"#, ""),
+        ("201 Created", r#"{"id":{"id":"1"}}"#, ""),
+        ("201 Created", r#"["1"]"#, ""),
+        ("201 Created", "", ""),
         ("200 OK", "<html>fine</html>", ""),
     ] {
         let id_found = sent(&answer(status, "", body)).await.unwrap();
@@ -74,13 +81,13 @@ async fn a_redirect_is_refused_and_not_followed() {
 async fn throttling_is_not_delivered_and_says_when_to_try_again() {
     for status in ["429 Too Many Requests", "412 Precondition Failed"] {
         let throttled = sent(&answer(status, "retry-after: 7\r\n", "")).await;
-        let Err(ChannelError::NotDelivered { retry_after, .. }) = throttled else { panic!("{status}") };
+        let Err(ChannelError::Throttled { retry_after, .. }) = throttled else { panic!("{status}") };
         assert_eq!(retry_after, Some(Duration::from_secs(7)));
     }
     let past = sent(&answer("429 Too Many Requests", "retry-after: Wed, 21 Oct 2015 07:28:00 GMT\r\n", "")).await;
-    assert!(matches!(past, Err(ChannelError::NotDelivered { retry_after: Some(Duration::ZERO), .. })), "{past:?}");
+    assert!(matches!(past, Err(ChannelError::Throttled { retry_after: Some(Duration::ZERO), .. })), "{past:?}");
     let without = sent(&answer("429 Too Many Requests", "retry-after: soon\r\n", "")).await;
-    assert!(matches!(without, Err(ChannelError::NotDelivered { retry_after: None, .. })), "{without:?}");
+    assert!(matches!(without, Err(ChannelError::Throttled { retry_after: None, .. })), "{without:?}");
 }
 
 #[tokio::test]
@@ -96,6 +103,33 @@ async fn what_may_have_arrived_is_ambiguous() {
         let unclear = sent(&bytes).await;
         assert!(matches!(unclear, Err(ChannelError::Ambiguous { .. })), "{bytes}: {unclear:?}");
     }
+}
+
+#[tokio::test]
+async fn a_page_is_told_by_its_title_and_a_compressed_body_by_its_encoding() {
+    let page = "<!DOCTYPE html>\n<html><head><TITLE>\n 502 Bad Gateway</TITLE></head><body>nginx</body></html>";
+    let said = sent(&answer("502 Bad Gateway", "content-type: text/html\r\n", page)).await.unwrap_err().to_string();
+    assert_eq!(said, "perhaps delivered: 502 Bad Gateway: a page with the title \"502 Bad Gateway\"");
+    let said =
+        sent(&answer("400 Bad Request", "content-encoding: gzip\r\n", "\u{1f}\u{8b}")).await.unwrap_err().to_string();
+    assert_eq!(said, "refused with 400: 400 Bad Request: (not read, as its Content-Encoding is gzip)");
+}
+
+/// The status line says that it was taken; what is there of the body is read, and no longer than a call may take.
+#[tokio::test]
+async fn a_body_without_end_is_bounded_in_time_and_bytes() {
+    let mut settings = settings();
+    settings.send_timeout = Duration::from_millis(200);
+    let connector = Connector::new(&settings, Vec::new()).unwrap();
+    let head = "HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (body, id) in [("8\r\n{\"id\":1}\r\n".to_owned(), "1"), ("10000\r\n".to_owned() + &"x".repeat(0x10000), "")] {
+        let peer = Peer::holding(&format!("{head}{body}")).await;
+        let sent = connector.send(&address("c", &peer.url), &object("{}")).await;
+        assert_eq!(&*sent.unwrap(), id, "{}", &body[..8]);
+    }
+    let peer = Peer::holding("HTTP/1.1 502 Bad Gateway\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    let sent = connector.send(&address("c", &peer.url), &object("{}")).await;
+    assert!(matches!(sent, Err(ChannelError::Ambiguous { .. })), "{sent:?}");
 }
 
 #[tokio::test]
