@@ -6,7 +6,12 @@ use crate::support::{Behaviour, Config, Connector, Host, message, within};
 
 /// A host with short patience, a connector, and an activity that is answered there.
 async fn set_up() -> Option<(Host, Connector, Value)> {
-    let config = Config::new().set("channel.send-timeout-ms", "300").bot("echo", &["echo"]);
+    set_up_with(300).await
+}
+
+/// The same with so much patience, in milliseconds, where an answer that comes late would be another one.
+async fn set_up_with(send_timeout_ms: u32) -> Option<(Host, Connector, Value)> {
+    let config = Config::new().set("channel.send-timeout-ms", &send_timeout_ms.to_string()).bot("echo", &["echo"]);
     let host = Host::start(config).await?;
     let connector = Connector::start().await;
     let activity = connector.message("first");
@@ -70,7 +75,7 @@ fn page() -> Behaviour {
 /// Whatever follows the status line of a success: the reply was taken, once, and the next one leaves.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_success_is_one_on_a_bad_day() {
-    let Some((host, connector, mut activity)) = set_up().await else { return };
+    let Some((host, connector, mut activity)) = set_up_with(3_000).await else { return };
     let json = "application/json";
     let bad_days = [
         Behaviour::Answer(201, "", "", Vec::new()),
@@ -115,7 +120,7 @@ async fn an_id_that_is_a_number_is_good_for_updates_and_deletions() {
 /// The dead letter says what happened, and which choice of the operator's it is that nothing was sent again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_is_lost_says_why() {
-    let Some((host, connector, _)) = set_up().await else { return };
+    let Some((host, connector, _)) = set_up_with(3_000).await else { return };
     let elsewhere = Connector::start().await;
     let kept = "not sent again, as it could come twice (channel.ambiguous is \"drop\")";
     for (behaviour, says) in [
@@ -137,7 +142,7 @@ async fn a_reply_that_is_lost_says_why() {
 /// An operator who would rather have a reply twice than not at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_was_perhaps_taken_is_sent_again_where_the_operator_wants_that() {
-    let config = Config::new().set("channel.ambiguous", "'resend'").set("channel.send-timeout-ms", "300");
+    let config = Config::new().set("channel.ambiguous", "'resend'").set("channel.send-timeout-ms", "3000");
     let Some(host) = Host::start(config.bot("echo", &["echo"])).await else { return };
     for behaviour in [page(), Behaviour::HangUp, Behaviour::Stall] {
         let what = format!("{behaviour:?}");
@@ -153,7 +158,7 @@ async fn a_reply_that_was_perhaps_taken_is_sent_again_where_the_operator_wants_t
 /// «At once» is no reason to give up after three answers within milliseconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_says_at_once_three_times_gets_the_reply() {
-    let Some((host, connector, mut activity)) = set_up().await else { return };
+    let Some((host, connector, mut activity)) = set_up_with(10_000).await else { return };
     connector.plan(Behaviour::Throttle(0)).plan(Behaviour::Throttle(0)).plan(Behaviour::Throttle(0));
     say(&host, &mut activity, "hi").await;
     say(&host, &mut activity, "next").await;
