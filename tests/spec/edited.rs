@@ -113,7 +113,7 @@ async fn a_dry_run_knows_which_conversations_an_edit_would_end() {
     // Still waits for the name, before what most editions changed.
     assert_eq!(Talk(&host, "c").say("trip").await, ["Welcome.", "Your name?"]);
     let generation = host.status("bot").await["generation"].clone();
-    let cases: [(u8, &[(u64, &str)]); 8] = [
+    let cases: [(u8, &[(u64, &str)]); 9] = [
         (0, &[(3, "continue")]),
         (1, &[(1, "continue"), (2, "reset")]),
         (2, &[(1, "continue"), (2, "reset")]),
@@ -123,6 +123,7 @@ async fn a_dry_run_knows_which_conversations_an_edit_would_end() {
         (5, &[(2, "migrate"), (1, "reset")]),
         (6, &[(1, "migrate"), (2, "reset")]),
         (7, &[(3, "continue")]),
+        (8, &[(1, "continue"), (2, "fail")]),
     ];
     for (edition, wanted) in cases {
         let wanted: Vec<_> =

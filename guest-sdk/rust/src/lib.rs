@@ -44,7 +44,7 @@ pub use state::{Scope, State, Stored};
 pub use turn::{Level, Meta, Turn};
 
 /// What nearly every plugin uses, and every type that stands in the signature of something an author writes: handlers,
-/// dialogs, their hooks, middleware. The functions that make prompts are in [`prompt`](crate::prompt).
+/// dialogs, their hooks, middleware. The functions that make prompts are in [`prompt`].
 pub mod prelude {
     pub use crate::Flow::{Handled, Next};
     pub use crate::{

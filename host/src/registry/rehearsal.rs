@@ -39,7 +39,7 @@ impl Registry {
         for (tag, count) in storage.frames(&bot.name).await.map_err(unread)? {
             if tag.plugin == probed.name {
                 let fates = sampled(&rehearsing, &bot.name, &tag, storage, until).await?;
-                waiting.extend(rows(&tag, count, fates));
+                waiting.extend(rows(&tag, count, &fates));
             }
         }
         Ok(Rehearsal {
@@ -72,7 +72,7 @@ async fn sampled(
 }
 
 /// One row for each fate, and one for the frames that were not tried.
-fn rows(tag: &FrameTag, count: u64, fates: BTreeMap<Fate, u64>) -> Vec<WaitingFrames> {
+fn rows(tag: &FrameTag, count: u64, fates: &BTreeMap<Fate, u64>) -> Vec<WaitingFrames> {
     let row = |count: u64, becomes: &str, why: Option<&str>| WaitingFrames {
         dialog: tag.dialog.to_string(),
         state_version: tag.state_version,
@@ -107,15 +107,15 @@ mod tests {
     #[test]
     fn every_frame_is_in_one_row() {
         let tag = FrameTag { plugin: "p".into(), dialog: "order".into(), state_version: 3 };
-        let cases: [(u64, &[(Fate, u64)], &[(u64, &str)]); 4] = [
-            (2, &[(Fate::Continue, 2)], &[(2, "continue")]),
-            (3, &[(Fate::Reset("gone"), 1), (Fate::Migrate, 2)], &[(2, "migrate"), (1, "reset")]),
-            (80, &[(Fate::Continue, 49), (Fate::Hold, 1)], &[(49, "continue"), (1, "hold"), (30, "not tried")]),
-            // A dialog ended while the others were tried, or began.
-            (1, &[(Fate::Continue, 2)], &[(2, "continue")]),
+        let cases = [
+            (2, vec![(Fate::Continue, 2)], vec![(2, "continue")]),
+            (3, vec![(Fate::Reset("gone"), 1), (Fate::Migrate, 2)], vec![(2, "migrate"), (1, "reset")]),
+            (80, vec![(Fate::Continue, 49), (Fate::Hold, 1)], vec![(49, "continue"), (1, "hold"), (30, "not tried")]),
+            // A dialog began while the others were tried.
+            (1, vec![(Fate::Continue, 2)], vec![(2, "continue")]),
         ];
         for (count, fates, wanted) in cases {
-            let rows = rows(&tag, count, fates.iter().cloned().collect());
+            let rows = rows(&tag, count, &fates.into_iter().collect());
             let told: Vec<(u64, &str)> = rows.iter().map(|row| (row.count, &*row.becomes)).collect();
             assert_eq!(told, wanted);
             assert!(rows.iter().all(|row| row.why.is_some() == matches!(&*row.becomes, "reset" | "not tried")));

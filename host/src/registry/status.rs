@@ -169,7 +169,7 @@ pub struct WaitingFrames {
     /// How many wait.
     pub count: u64,
     /// `continue`; `migrate`; `restore` (the older state that a migration left serves again); `hold` (by the bot's
-    /// `on-newer`); `reset` (the user is told); `fail` (the component fails to migrate it); `not tried`.
+    /// `on-newer`); `reset` (the user is told); `fail` (the component breaks on it); `not tried`.
     pub becomes: String,
     /// Why, where it is reset, fails or was not tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -131,7 +131,7 @@ mod tests {
         let sent = Activity { speak: Some("+49 171 1234567".to_owned()), ..Activity::from(card) };
         let passage = TestHost::<Redact>::new().intercepts_send("shop", sent).unwrap();
         let Passage::Replace(activity) = passage else { panic!("{passage:?}") };
-        let text = turntable_sdk::Value::Object(activity.into_object()).to_string();
+        let text = Value::Object(activity.into_object()).to_string();
         assert!(text.contains("[card]") && text.contains("call [phone]") && !text.contains("4111"), "{text}");
     }
 

@@ -64,7 +64,7 @@ fn where_to(destinations: &[String]) -> turntable_sdk::Prompt<turntable_sdk::pro
 }
 
 /// Nobody travels from December to February.
-fn not_in_winter(_turn: &mut Turn, check: &turntable_sdk::Check) -> Result<Verdict> {
+fn not_in_winter(_turn: &mut Turn, check: &Check) -> Result<Verdict> {
     let day: Moment = check.value()?;
     let month = day.value.split('-').nth(1).ok_or_else(|| Fault::invalid("the day is no date"))?;
     Ok(match month {

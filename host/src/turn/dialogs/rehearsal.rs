@@ -29,11 +29,15 @@ pub(crate) enum Fate {
     Hold,
     /// It is taken off the stack, and the user is told.
     Reset(&'static str),
-    /// The component fails to migrate it; three such turns take it off the stack.
+    /// The component fails; three such turns take it off the stack.
     Fail(String),
 }
 
 impl Fate {
+    fn failed(failure: &Failure) -> Self {
+        Self::Fail(failure.to_string().chars().take(WHY_CHARS_MAX).collect())
+    }
+
     /// The fate in one word.
     pub(crate) fn label(&self) -> &'static str {
         match self {
@@ -95,7 +99,7 @@ impl Rehearsing<'_> {
                     self.goes_on(frame, depth, step.state.as_deref().or(state), Fate::Migrate).await
                 }
                 Ok(_) => Ok(Fate::Reset(versions::NOT_MIGRATED)),
-                Err(failure) => Ok(Fate::Fail(failure.to_string().chars().take(WHY_CHARS_MAX).collect())),
+                Err(failure) => Ok(Fate::failed(&failure)),
             };
         }
         match &frame.previous {
@@ -107,12 +111,14 @@ impl Rehearsing<'_> {
         }
     }
 
-    /// Asks whether the dialog can go on from a state. One that does not know the question can, as far as its version says.
+    /// Asks whether the dialog can go on from a state. One that does not know the question, and says so by a step or a
+    /// fault, can as far as its version says.
     async fn goes_on(&self, frame: &Frame, depth: usize, state: Option<&str>, if_so: Fate) -> Result<Fate, Failure> {
         Ok(match self.ask(frame, depth, "rehearse", "null", state).await? {
             Ok(step) if step.kind == "reject" => Fate::Reset(versions::UNFIT),
             Ok(step) if step.kind == "accept" && step.state.is_some() => Fate::Migrate,
-            Ok(_) | Err(_) => if_so,
+            Ok(_) | Err(Failure::Fault(_)) => if_so,
+            Err(failure) => Fate::failed(&failure),
         })
     }
 
