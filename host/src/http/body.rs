@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::CONTENT_ENCODING;
+use axum::http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -29,13 +29,15 @@ pub async fn read(request: Request, bytes_max: usize, bound: &str) -> Result<Byt
     collect(&mut body, bytes_max, bound, READ_MAX).await
 }
 
-/// Refuses what is compressed. `identity` means that it is not.
+/// Refuses what is compressed. `identity` means that it is not, and `chunked` is how it is sent.
 fn refuse_encoded(headers: &HeaderMap) -> Result<(), HttpError> {
-    for value in headers.get_all(CONTENT_ENCODING) {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        let mut encodings = value.split(',').map(str::trim).filter(|encoding| !encoding.is_empty());
-        if let Some(encoding) = encodings.find(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-            return Err(HttpError::encoded(encoding));
+    for (header, harmless) in [(CONTENT_ENCODING, "identity"), (TRANSFER_ENCODING, "chunked")] {
+        for value in headers.get_all(&header) {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let mut encodings = value.split(',').map(str::trim).filter(|encoding| !encoding.is_empty());
+            if let Some(encoding) = encodings.find(|encoding| !encoding.eq_ignore_ascii_case(harmless)) {
+                return Err(HttpError::encoded(&header, encoding));
+            }
         }
     }
     Ok(())
@@ -101,6 +103,15 @@ mod tests {
                 (Some((415, said)), Some(name)) if said.contains(name) && said.contains("Content-Encoding") => {}
                 _ => panic!("{encodings:?}: {refused:?}"),
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_sent_in_chunks_at_most() {
+        for (encoding, is_read) in [("chunked", true), ("Chunked", true), ("gzip, chunked", false)] {
+            let mut request = request(&["ab"]);
+            request.headers_mut().insert(TRANSFER_ENCODING, encoding.parse().unwrap());
+            assert_eq!(read(request, 4, "limit").await.is_ok(), is_read, "{encoding}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::header::{ACCEPT_ENCODING, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -137,10 +137,11 @@ impl HttpError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, message)
     }
 
-    /// 415 for a body with this `Content-Encoding`; `Accept-Encoding` says that it is not the media type.
-    pub fn encoded(encoding: &str) -> Self {
+    /// 415 for a body that is compressed, as this header says; `Accept-Encoding` tells it from a wrong media type.
+    pub fn encoded(header: &HeaderName, encoding: &str) -> Self {
         let encoding = shorten(encoding);
-        let message = format!("the body has Content-Encoding `{encoding}`; send it without one, not compressed");
+        let header = if *header == CONTENT_ENCODING { "Content-Encoding" } else { "Transfer-Encoding" };
+        let message = format!("the body has {header} `{encoding}`; send it without one, not compressed");
         let error = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::UNSUPPORTED_MEDIA_TYPE, message);
         Self { wants_identity: true, ..error }
     }

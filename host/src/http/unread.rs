@@ -2,7 +2,8 @@
 //!
 //! A client that is still sending when its connection is closed gets a broken pipe, or loses the answer that says why. So
 //! the rest of a small body is read and dropped before the answer, and the connection goes on. Where the rest is large or
-//! does not come, the answer says `Connection: close`, and [`Lingering`] reads on for a while after it.
+//! does not come, the answer says `Connection: close`, and [`Lingering`] reads on for a while after it. HTTP/2 reads on likewise,
+//! in the one stream.
 
 use std::io;
 use std::pin::Pin;
@@ -27,7 +28,7 @@ use tokio::time::{Sleep, sleep, timeout};
 const DRAIN_BYTES_MAX: usize = 8 << 20;
 /// How long that may take.
 const DRAIN_MAX: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 2_000 });
-/// Bytes that are read and dropped after an answer that says `Connection: close`.
+/// Bytes that are read and dropped after an answer that left a body unread.
 const LINGER_BYTES_MAX: usize = 64 << 20;
 /// How long that may take.
 const LINGER_MAX: Duration = Duration::from_secs(5);
@@ -52,9 +53,9 @@ pub(super) async fn settle(request: Request, next: Next) -> Response {
         Some(Rest::Broken) => false,
         // Its sender waits for «100 Continue» and may never send what is not asked for.
         Some(Rest::Unread { was_polled: false, .. }) if waits_for_word => false,
-        Some(Rest::Unread { body, .. }) => drain(body).await,
+        Some(Rest::Unread { body, .. }) => drain_before_answer(body, is_http_1).await,
     };
-    // HTTP/2 resets the stream instead, and has no such header.
+    // HTTP/2 ends the stream alone, and has no such header.
     if !is_settled && is_http_1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         if let Some(Abandoned(abandoned)) = abandoned {
@@ -65,23 +66,30 @@ pub(super) async fn settle(request: Request, next: Next) -> Response {
 }
 
 /// Reads the rest of a body and drops it. False: it is too large, comes too slowly, or broke off.
-async fn drain(mut body: Body) -> bool {
-    let is_announced_too_large = |body: &Body| body.size_hint().lower() > DRAIN_BYTES_MAX as u64;
-    if is_announced_too_large(&body) {
-        return false;
+async fn drain_before_answer(mut body: Body, is_http_1: bool) -> bool {
+    let is_small = body.size_hint().lower() <= DRAIN_BYTES_MAX as u64;
+    let is_dropped = is_small && drain(&mut body, DRAIN_BYTES_MAX, DRAIN_MAX).await;
+    if !is_dropped && !is_http_1 {
+        // Without a reader the stream would be reset, and some clients then drop an answer that they have already.
+        tokio::spawn(async move { drain(&mut body, LINGER_BYTES_MAX, LINGER_MAX).await });
     }
+    is_dropped
+}
+
+/// Reads a body to its end within bounds. False: it did not end.
+async fn drain(body: &mut Body, bytes_max: usize, time_max: Duration) -> bool {
     let all = async {
         let mut dropped = 0;
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else { return false };
             dropped += frame.data_ref().map_or(0, Bytes::len);
-            if dropped > DRAIN_BYTES_MAX {
+            if dropped > bytes_max {
                 return false;
             }
         }
         true
     };
-    timeout(DRAIN_MAX, all).await.unwrap_or(false)
+    timeout(time_max, all).await.unwrap_or(false)
 }
 
 /// What a route left of a body that was lent to it, once it has let go of it.
