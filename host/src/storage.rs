@@ -7,6 +7,7 @@ pub mod memory;
 mod met;
 pub mod notifications;
 pub mod privacy;
+mod redelivery;
 pub mod sqlite;
 pub mod transcripts;
 
@@ -15,59 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use self::broadcasts::Broadcasts;
 use self::notifications::{Notifications, ProactiveChanges};
 use self::privacy::Privacy;
+pub use self::redelivery::RedeliveryKey;
 use self::transcripts::{TranscriptItem, Transcripts};
 
-use crate::activity::{ChannelInstance, ConversationKey, Inbound, Object};
-
-/// Identifies one delivery of one activity: a redelivery has the same key (`design.md` §2, Redelivery).
-///
-/// Activities without an id have none, and are never taken for duplicates.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RedeliveryKey {
-    /// The conversation.
-    pub conversation: ConversationKey,
-    /// `type`.
-    pub kind: Arc<str>,
-    /// `id`.
-    pub id: Arc<str>,
-    /// SHA-256 of the body without timestamps, for the types that carry the id of *another* activity.
-    pub body: Option<[u8; 32]>,
-}
-
-/// Types whose `id` names another activity: two edits of one message share it and are no redelivery of each other.
-const BODY_TELLS_APART: &[&str] = &["messageUpdate", "messageDelete", "messageReaction"];
-
-impl RedeliveryKey {
-    /// Returns the key of an incoming activity, or `None` where it has no id.
-    pub fn of(inbound: &Inbound) -> Option<Self> {
-        let activity = &inbound.activity;
-        let body = BODY_TELLS_APART.contains(&activity.kind()).then(|| body_hash(activity.object()));
-        (!activity.id().is_empty()).then(|| Self {
-            conversation: inbound.key.clone(),
-            kind: activity.kind().into(),
-            id: activity.id().into(),
-            body,
-        })
-    }
-}
-
-/// Hashes what the activity says, whatever the order of its members and the time at which it was delivered.
-fn body_hash(activity: &Object) -> [u8; 32] {
-    let mut body = activity.clone();
-    for member in ["timestamp", "localTimestamp"] {
-        body.shift_remove(member);
-    }
-    let mut body = Value::Object(body);
-    body.sort_all_objects();
-    Sha256::digest(body.to_string()).into()
-}
+use crate::activity::{ChannelInstance, ConversationKey, Object};
 
 /// The HTTP answer of a turn, stored for redeliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -437,54 +394,3 @@ pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
 
 #[cfg(test)]
 pub(crate) mod conformance;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::activity::Activity;
-    use crate::channel::testing::conversation;
-
-    fn key(text: &str) -> Option<RedeliveryKey> {
-        let activity = Arc::new(Activity::parse(text).unwrap());
-        RedeliveryKey::of(&Inbound { key: conversation("c"), activity, request_id: "r".into() })
-    }
-
-    #[test]
-    fn a_message_is_known_by_its_id_alone() {
-        let first = key(r#"{"type":"message","id":"1","text":"a","conversation":{"id":"c"}}"#).unwrap();
-        let again = key(r#"{"type":"message","id":"1","text":"b","conversation":{"id":"c"}}"#).unwrap();
-        assert_eq!(first, again);
-        let other = key(r#"{"type":"message","id":"2","text":"a","conversation":{"id":"c"}}"#).unwrap();
-        assert_ne!(first, other);
-        let event = key(r#"{"type":"event","id":"1","conversation":{"id":"c"}}"#).unwrap();
-        assert_ne!(first, event);
-    }
-
-    #[test]
-    fn two_edits_of_one_message_are_not_redeliveries_of_each_other() {
-        for kind in BODY_TELLS_APART {
-            let edit = |text: &str, at: &str| {
-                key(&format!(
-                    r#"{{"type":"{kind}","id":"1","timestamp":"{at}","localTimestamp":"{at}","text":"{text}",
-                        "conversation":{{"id":"c"}}}}"#
-                ))
-                .unwrap()
-            };
-            assert_ne!(edit("one", "2026-01-01T00:00:00Z"), edit("two", "2026-01-01T00:00:00Z"), "{kind}");
-            assert_eq!(edit("one", "2026-01-01T00:00:00Z"), edit("one", "2026-01-01T00:00:07Z"), "{kind}");
-        }
-    }
-
-    #[test]
-    fn the_order_of_members_does_not_tell_bodies_apart() {
-        let one = key(r#"{"type":"messageUpdate","id":"1","text":"a","conversation":{"id":"c","name":"n"}}"#);
-        let other = key(r#"{"conversation":{"name":"n","id":"c"},"text":"a","type":"messageUpdate","id":"1"}"#);
-        assert_eq!(one, other);
-    }
-
-    #[test]
-    fn without_an_id_there_is_no_key() {
-        assert_eq!(key(r#"{"type":"message","conversation":{"id":"c"}}"#), None);
-        assert_eq!(key(r#"{"type":"messageReaction","id":"","conversation":{"id":"c"}}"#), None);
-    }
-}

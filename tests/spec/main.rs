@@ -47,6 +47,7 @@ mod swap;
 mod tidy;
 mod transcripts;
 mod travel;
+mod wire;
 
 /// A file that is not listed above would never run.
 #[test]
