@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::json;
+
 /// A JSON object, members in the order in which they arrived.
 pub type Object = Map<String, Value>;
 
@@ -85,7 +87,8 @@ impl Activity {
     /// Reads and validates an incoming activity.
     pub fn parse(text: &str) -> Result<Self, ActivityError> {
         let syntax = |error: serde_json::Error| ActivityError::Syntax(error.to_string());
-        let mut object: Object = serde_json::from_str(text).map_err(syntax)?;
+        let text = json::checked(text).map_err(syntax)?;
+        let mut object = json::object(&text).map_err(syntax)?;
         let is_renamed = members::canonical(&mut object, members::ACTIVITY);
         Self::check_types(&object)?;
         let text = if is_renamed { serde_json::to_string(&object).map_err(syntax)?.into() } else { text.into() };
@@ -117,7 +120,7 @@ impl Activity {
         Self::parse(&text)
     }
 
-    /// The JSON text as it arrived.
+    /// The JSON text as it arrived, with U+FFFD for half a character.
     pub fn text(&self) -> &Arc<str> {
         &self.text
     }

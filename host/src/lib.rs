@@ -9,6 +9,7 @@ pub mod app;
 pub mod http;
 
 pub mod activity;
+pub mod json;
 pub mod turn;
 
 pub mod prompt;

@@ -47,6 +47,7 @@ pub use self::staging::Staging;
 use crate::activity::{Activity, DeliveryMode, Inbound, Object};
 use crate::channel::Address;
 use crate::delivery::Deliveries;
+use crate::json;
 use crate::plugin::{Failure, Meta, Runtime};
 use crate::registry::Generation;
 pub use crate::storage::Answer;
@@ -303,10 +304,10 @@ fn with_replies(answer: &Answer, actions: &mut Vec<OutboxAction>) -> Answer {
         }
         _ => true,
     });
-    let mut body = json!({ "activities": activities });
+    let mut body = json!({});
+    body["activities"] = activities.into();
     // A body that an invoke answered with was checked to be JSON when it was set.
-    if let Some(invoke) = answer.body.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
-        let invoke: serde_json::Value = invoke;
+    if let Some(invoke) = answer.body.as_deref().and_then(|text| json::value(text).ok()) {
         body["body"] = invoke;
     }
     Answer { status: answer.status, body: Some(body.to_string().into()) }

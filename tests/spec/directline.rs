@@ -227,3 +227,22 @@ async fn the_name_of_an_upload_is_what_its_sender_calls_it() {
         assert_eq!(names, [name, name], "{disposition}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_and_half_characters_come_back_as_they_are_kept() {
+    let Some(host) = start().await else { return };
+    let client = Client::new(&host).await;
+    let data = r#"{"lat":31.245270191439438,"id":1234567890123456789012345,"one":1.0,"huge":1e400,"zero":-0}"#;
+    let sent = format!(
+        r#"{{"type":"message","text":"hi \ud83d","from":{{"id":"ann"}},"channelData":{{"data":{data}}},"value":{data}}}"#
+    );
+    let answer = client.ask("POST", &client.path("activities"), &[JSON], &sent).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let history = client.ask("GET", &client.path("activities"), &[], "").await.body;
+    for kept in [format!(r#""data":{data}"#), format!(r#""value":{data}"#), "Echo: hi \u{fffd}".to_owned()] {
+        assert!(history.contains(&kept), "{kept}: {history}");
+    }
+    let utf_16 = format!("\u{feff}{}", sent.chars().flat_map(|c| [c, '\0']).collect::<String>());
+    let answer = client.ask("POST", &client.path("activities"), &[JSON], &utf_16).await;
+    assert!(answer.status == 400 && answer.body.contains("UTF-16"), "{answer:?}");
+}

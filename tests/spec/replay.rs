@@ -278,7 +278,11 @@ fn transcripts_of_other_tools_are_replayed_on_the_channel_that_is_told() {
         let heading = "bot echo, channel replay (the file names none; choose one with --channel)\n";
         assert!(ended.stdout.starts_with(heading) && ended.stdout.contains("no difference in 2 answers"), "{ended:?}");
         let chosen = replay(&config, &file, &["--channel", "msteams", "--json"]).unwrap();
-        assert_eq!(serde_json::from_str::<Value>(&chosen.stdout).unwrap()["channels"], json!(["msteams"]), "{chosen:?}");
+        assert_eq!(
+            serde_json::from_str::<Value>(&chosen.stdout).unwrap()["channels"],
+            json!(["msteams"]),
+            "{chosen:?}"
+        );
     }
 }
 

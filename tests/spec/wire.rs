@@ -1,10 +1,71 @@
 //! What channels put into activities: around what users say, into JSON, and into its numbers.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Config, Connector, Host};
+use crate::dialogs::prompt;
+use crate::support::raw::{self, request};
+use crate::support::{Config, Connector, Host, expecting_replies, message};
 
 const GRANTS: &str = "grants = { state = ['conversation'], dialogs = true, conversations = true }";
+
+async fn start(more: &str) -> Option<Host> {
+    Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", &format!("{GRANTS}\n{more}"))).await
+}
+
+/// Posts a body as it is, and returns status and text of the answer.
+async fn post(host: &Host, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let name = host.url("").replace("http://", "");
+    let headers: Vec<_> = [("Host", &*name)].into_iter().chain(headers.iter().copied()).collect();
+    let answer = raw::send(&host.url(""), &request("POST", "/api/bots/bot/messages", &headers, body)).await;
+    (answer.status, answer.body)
+}
+
+/// JavaScript writes half a character as its escape, where a text was cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_character_becomes_the_replacement_character() {
+    let Some(host) = start("").await else { return };
+    let body = |text: &str, id: u32| {
+        format!(
+            r#"{{"type":"message","id":"{id}","channelId":"test","conversation":{{"id":"half"}},"recipient":{{"id":"bot"}},
+                "from":{{"id":"u","na\udc00me":"\uD83D"}},"deliveryMode":"expectReplies","text":"{text}"}}"#
+        )
+    };
+    let json = [("Content-Type", "application/json")];
+    for (id, (text, heard)) in [
+        (r"hi \ud83d", "hi \u{fffd}"),
+        (r"\ude00 hi", "\u{fffd} hi"),
+        (r"\ud83d\ude00", "😀"),
+        (r"\\ud83d", r"\ud83d"),
+        // A plugin's state keeps what another can read.
+        (r#"set conversation k \"\\ud83d\"\nget conversation k"#, "\"\\ufffd\""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (status, answer) = post(&host, &json, &body(text, id as u32)).await;
+        let replies: Value = serde_json::from_str(&answer).unwrap();
+        let last = replies["activities"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap();
+        assert!(status == 200 && last.contains(heard), "{text}: {last}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_must_be_utf_8_and_may_begin_with_its_mark() {
+    let Some(host) = start("").await else { return };
+    let activity = expecting_replies(message("hi")).to_string();
+    let json = ("Content-Type", "application/json");
+    let (status, answer) = post(&host, &[json], &format!("\u{feff}{activity}")).await;
+    assert!(status == 200 && answer.contains("heard: hi"), "{answer}");
+    let (status, answer) = post(&host, &[("Content-Type", "application/json; charset=utf-16")], &activity).await;
+    assert!(status == 415 && answer.contains("UTF-8"), "{status} {answer}");
+    // As bytes of ASCII, UTF-16 without a mark has a NUL in every other place.
+    let utf_16: String = activity.chars().flat_map(|c| [c, '\0']).collect();
+    let (status, answer) = post(&host, &[json], &utf_16).await;
+    assert!(status == 400 && answer.contains("must be sent in UTF-8; this is UTF-16"), "{status} {answer}");
+    let (status, answer) =
+        post(&host, &[json], r#"{"type":"message","value":{"$serde_json::private::RawValue":"[]"}}"#).await;
+    assert!(status == 400 && answer.contains("$serde_json::private::"), "{status} {answer}");
+}
 
 /// A reaction that is given, taken back and given again has the same id and, twice, the same body.
 #[tokio::test(flavor = "multi_thread")]
@@ -49,4 +110,95 @@ async fn the_same_event_later_is_another_event() {
         })
         .collect();
     assert_eq!(told, ["like", "unlike", "like", "heard: end"]);
+}
+
+/// Digits that a 64-bit float cannot hold, and notations that programs do not use.
+const NUMBERS: &str =
+    r#"{"lat":31.245270191439438,"id":1234567890123456789012345,"one":1.0,"huge":1e400,"tiny":-2.50E-9,"zero":-0}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_leave_as_they_came() {
+    // What the guest says is replaced by an activity with numbers, as text.
+    let become_numbers = format!(
+        "settings.rules = [{{ on = 'send', if = 'numbers', do = 'become', with = '{{\"type\":\"message\",\"text\":\"n\",\"channelData\":{NUMBERS},\"x\":{NUMBERS}}}' }}]"
+    );
+    let layer = format!("name = 'layer'\ngrants = {{ middleware = true }}\n{become_numbers}");
+    let config = Config::new().set("server.mode", "'development'").bot("bot", &[]).bot_key("transcripts", "{}");
+    let config = config.plugin("bot", "interceptor", &layer).plugin("bot", "scripted", GRANTS);
+    let Some(host) = Host::start(config).await else { return };
+    let answer = host.post("bot", &expecting_replies(message("numbers"))).await;
+    assert!(answer.text.contains(&format!(r#""channelData":{NUMBERS},"x":{NUMBERS}"#)), "{}", answer.text);
+
+    // In and out of the transcript, with what came in.
+    let json = [("Content-Type", "application/json")];
+    let sent = format!(
+        r#"{{"type":"message","id":"n","channelId":"test","conversation":{{"id":"kept"}},"recipient":{{"id":"bot"}},
+            "from":{{"id":"u"}},"deliveryMode":"expectReplies","text":"numbers","value":{NUMBERS}}}"#
+    );
+    assert_eq!(post(&host, &json, &sent).await.0, 200);
+    for path in ["activities?limit=9&", "file?"] {
+        let path = format!("/v1/bots/bot/transcripts/{path}channel=test&conversation=kept");
+        let text = host.admin("GET", &path, Vec::new()).await.text;
+        assert!(text.contains(&format!(r#""value":{NUMBERS}"#)), "{path}: {text}");
+        assert!(text.contains(&format!(r#""channelData":{NUMBERS}"#)), "{path}: {text}");
+    }
+
+    // Through the connector: read by JSON of the spec, so without the exponents.
+    let connector = Connector::start().await;
+    assert_eq!(host.post("bot", &connector.message("numbers")).await.status, 200);
+    let call = connector.calls(1).await[0].body["channelData"].to_string();
+    assert!(call.starts_with(r#"{"lat":31.245270191439438,"id":1234567890123456789012345,"one":1.0,"#), "{call}");
+
+    // State is text, and stays so.
+    let replies = host
+        .post("bot", &expecting_replies(message(&format!("set conversation k {NUMBERS}\nget conversation k"))))
+        .await;
+    assert!(replies.json()["activities"][1]["text"].as_str().unwrap().contains(NUMBERS), "{}", replies.text);
+}
+
+/// What is said later is kept meanwhile, and said as it was asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_notifications_leave_as_they_came() {
+    let Some(host) = start("").await else { return };
+    let connector = Connector::start().await;
+    let mut met = connector.message("hi");
+    met["conversation"]["id"] = "met".into();
+    host.post("bot", &met).await;
+    let body = format!(
+        r#"{{"target":{{"channel":"test","conversation":"met"}},"mode":"now","activity":{{"type":"message","text":"n","value":{NUMBERS}}}}}"#
+    );
+    let answer = host.admin("POST", "/v1/bots/bot/notifications", body.into_bytes()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let call = connector.calls(2).await[1].body["value"].to_string();
+    assert!(call.starts_with(r#"{"lat":31.245270191439438,"id":1234567890123456789012345,"one":1.0,"#), "{call}");
+    let half = r#"{"target":{"channel":"test","conversation":"met"},"mode":"now","activity":{"type":"message","text":"\ud83d"}}"#;
+    assert_eq!(host.admin("POST", "/v1/bots/bot/notifications", half.into()).await.status, 200);
+    assert_eq!(connector.calls(3).await[2].text(), "\u{fffd}");
+}
+
+/// A dialog gets what a card submits, and a button is known by its value however a client writes the number.
+#[tokio::test(flavor = "multi_thread")]
+async fn submitted_numbers_answer_prompts() {
+    let Some(host) = start("").await else { return };
+    let number = json!({ "kind": "number", "prompt": "?" });
+    let rooms = json!({ "kind": "choice", "prompt": "?", "style": "none", "choices": [
+        { "value": "one", "action": { "type": "messageBack", "title": "1", "value": { "room": 1 } } },
+        { "value": "two", "action": { "type": "messageBack", "title": "2", "value": { "room": 2 } } } ] });
+    for (definition, value, result) in [
+        (&number, r#"{"number":31.5}"#, r#""result":31.5"#),
+        (&number, r#"{"value":3.10}"#, r#""result":3.1"#),
+        (&number, "7.0", r#""result":7"#),
+        (&number, "1e2", r#""result":100"#),
+        (&rooms, r#"{"room":2.0}"#, r#""value":"two""#),
+        (&rooms, r#"{"room":2}"#, r#""value":"two""#),
+    ] {
+        let mut card = message("");
+        card["value"] = serde_json::from_str(value).unwrap();
+        host.bot("bot")
+            .says(&prompt(definition))
+            .replies("?")
+            .sends(card)
+            .replies_with(value, move |reply| reply["text"].as_str().unwrap().contains(result))
+            .await;
+    }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::admin::{Admin, AdminArgs};
 use super::notifications::{ContentArgs, Listed};
 use super::terminal::{Terminal, printable};
+use crate::json;
 
 /// What became of targets, as the admin API counts it.
 const OUTCOMES: [&str; 8] = ["waiting", "delivered", "stopped", "expired", "failed", "gone", "unknown", "cancelled"];
@@ -101,7 +102,7 @@ async fn start(args: &StartArgs) -> anyhow::Result<()> {
     }
     if let Some(path) = &args.list {
         let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let list: Value = serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+        let list: Value = json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))?;
         body["target"] = json!({ "list": list });
     }
     if let Some(per_second) = args.per_second {

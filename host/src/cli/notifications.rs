@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::admin::{Admin, AdminArgs};
 use super::terminal::{Terminal, printable};
+use crate::json;
 
 /// Let a bot of a running host speak first: into a conversation, or to a user, that it has met
 #[derive(Debug, clap::Args)]
@@ -174,7 +175,7 @@ impl ContentArgs {
     pub(super) fn body(&self) -> anyhow::Result<Value> {
         let json = |name: &str, text: &Option<String>| match text {
             None => Ok(Value::Null),
-            Some(text) => serde_json::from_str::<Value>(text).with_context(|| format!("`{name}` is no JSON")),
+            Some(text) => json::from_str::<Value>(text).with_context(|| format!("`{name}` is no JSON")),
         };
         let mut body = match (&self.text, &self.activity, &self.event, &self.dialog) {
             (Some(text), ..) => json!({ "activity": { "type": "message", "text": text } }),

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::admin::{Admin, AdminArgs};
 use super::terminal::{Terminal, one_line, printable};
 use crate::activity::Object;
+use crate::json;
 use crate::transcript;
 
 /// Work with transcripts of conversations
@@ -169,7 +170,11 @@ async fn activities(of: &Of, since: Option<&str>) -> anyhow::Result<Vec<Object>>
     let since = since.map(|since| ("since", since));
     let query: Vec<(&str, &str)> = of.query().into_iter().chain(since).collect();
     let found = pages(&Admin::find(&of.admin)?, &of.bot, &["transcripts", "activities"], &query).await?;
-    found.into_iter().map(|activity| serde_json::from_value(activity).context("the host sent no activity")).collect()
+    let object = |activity| match activity {
+        Value::Object(activity) => Ok(activity),
+        _ => Err(anyhow::anyhow!("the host sent no activity")),
+    };
+    found.into_iter().map(object).collect()
 }
 
 /// A page. Items are read one by one: each may be nested as deep as JSON can be read.
@@ -187,7 +192,7 @@ async fn pages(admin: &Admin, bot: &str, route: &[&str], query: &[(&str, &str)])
         let query = [query, &[("limit", "500"), ("continuation", &token)]].concat();
         let page: Page = admin.ask_for(Method::GET, bot, route, &query, None).await?;
         for item in page.items {
-            items.push(serde_json::from_str(item.get())?);
+            items.push(json::value(item.get())?);
         }
         match page.token {
             Some(next) => token = next,

@@ -33,6 +33,7 @@ use super::notifications::{key_of, other_body, read_content, read_expires};
 use super::request::Query;
 use crate::activity::ChannelInstance;
 use crate::app::App;
+use crate::json;
 use crate::registry::Bot;
 use crate::storage::broadcasts::{
     AddedBroadcast, BROADCASTS_MAX, Broadcast, BroadcastState, Counts, FailedTarget, Listed, TargetOutcome, Targets,
@@ -55,8 +56,18 @@ struct Asked {
     expires: Option<String>,
     per_second: Option<i64>,
     paused: Option<bool>,
-    #[serde(flatten)]
+    /// The other members.
+    #[serde(skip)]
     content: Map<String, Value>,
+}
+
+impl Asked {
+    fn parse(body: &[u8]) -> serde_json::Result<Self> {
+        let text = json::decoded(body)?;
+        let mut content = json::object(text)?;
+        content.retain(|member, _| !["target", "mode", "expires", "per-second", "paused"].contains(&member.as_str()));
+        Ok(Self { content, ..json::from_str(text)? })
+    }
 }
 
 /// The routes of this module. Their caller checks the token.
@@ -73,7 +84,7 @@ async fn start(State(app): State<Arc<App>>, Path(name): Path<String>, request: R
     let bot = find_bot(&app, &name)?;
     let headers = request.headers().clone();
     let body = body::read(request, BODY_BYTES_MAX, "2 MiB").await?;
-    let asked: Asked = serde_json::from_slice(&body).map_err(|error| HttpError::bad_syntax(error.to_string()))?;
+    let asked = Asked::parse(&body).map_err(|error| HttpError::bad_syntax(error.to_string()))?;
     let (mut broadcast, to) = read(&bot, asked)?;
     broadcast.key = key_of(&headers, &body)?;
     match app.storage.add_broadcast(broadcast, to).await? {

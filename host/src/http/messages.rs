@@ -44,6 +44,7 @@ use crate::activity::{Activity, ChannelInstance, ConversationKey, DeliveryMode, 
 use crate::app::App;
 use crate::channel::connector;
 use crate::config;
+use crate::json;
 use crate::registry::Bot;
 use crate::turn::{Answer, Ticket};
 
@@ -114,7 +115,7 @@ fn authorize(app: &App, bot: &Bot) -> Result<(), HttpError> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Activity, HttpError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| HttpError::bad_syntax("the body is not UTF-8"))?;
+    let text = json::decoded(bytes).map_err(|error| HttpError::bad_syntax(error.to_string()))?;
     let activity = Activity::parse(text)?;
     if !is_answered_in_place(&activity) {
         check_service_url(activity.service_url())?;

@@ -48,6 +48,7 @@ use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
 use crate::channel::ChannelError;
 use crate::delivery::Outcome;
+use crate::json;
 use crate::storage::notifications::{Added, IdempotencyKey, Mode, Notification, Reference, WAITING_MAX};
 use crate::turn::Refusal;
 use crate::turn::opening::NotOpened;
@@ -68,7 +69,8 @@ struct Asked {
     at: Option<String>,
     name: Option<String>,
     expires: Option<String>,
-    #[serde(flatten)]
+    /// All members, the content among them.
+    #[serde(skip)]
     content: Value,
 }
 
@@ -80,6 +82,13 @@ struct Target {
     user: Option<String>,
     #[serde(default)]
     new: bool,
+}
+
+impl Asked {
+    fn parse(body: &[u8]) -> serde_json::Result<Self> {
+        let text = json::decoded(body)?;
+        Ok(Self { content: json::value(text)?, ..json::from_str(text)? })
+    }
 }
 
 /// The route of the public listener, for services with the key of a bot (`notify-key-file`).
@@ -109,7 +118,7 @@ async fn notify_with_key(
 
 /// Takes a notification for a bot and says what became of it.
 pub(super) async fn notify(app: &Arc<App>, bot: &str, headers: &HeaderMap, body: &[u8]) -> Result<Response, HttpError> {
-    let asked: Asked = serde_json::from_slice(body).map_err(|error| HttpError::bad_syntax(error.to_string()))?;
+    let asked = Asked::parse(body).map_err(|error| HttpError::bad_syntax(error.to_string()))?;
     let mut reference = find(app, bot, &asked.target).await?;
     let mut notification = read(reference.conversation.clone(), &asked)?;
     notification.user = asked.target.user.as_deref().unwrap_or_default().into();

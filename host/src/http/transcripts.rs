@@ -30,6 +30,7 @@ use super::body;
 use super::error::{HttpError, code};
 use super::request::Query;
 use crate::activity::{ChannelInstance, ConversationKey, Object};
+use crate::json;
 use crate::storage::transcripts::{Transcript, TranscriptItem};
 use crate::storage::{Storage, StorageError};
 use crate::transcript;
@@ -72,7 +73,7 @@ async fn list(
     let bot = admin.bot(&name)?;
     let found = admin.app.storage.transcripts(bot.name(), page.after, page.limit()).await?;
     let last = found.last().map(|transcript| transcript.place);
-    Ok(page.answer(&found.iter().map(shown).collect::<Vec<_>>(), last))
+    Ok(page.answer(found.iter().map(shown).collect(), last))
 }
 
 async fn activities(
@@ -84,7 +85,7 @@ async fn activities(
     let conversation = of.key(admin.bot(&name)?.name());
     let found = admin.app.storage.transcript(&conversation, page.since_ms()?, page.after, page.limit()).await?;
     let last = found.last().map(|(place, _)| *place);
-    Ok(page.answer(&found.into_iter().map(|(_, activity)| Value::Object(activity)).collect::<Vec<_>>(), last))
+    Ok(page.answer(found.into_iter().map(|(_, activity)| Value::Object(activity)).collect(), last))
 }
 
 /// Written page by page, so that a long transcript takes no more memory than a short one.
@@ -117,12 +118,13 @@ impl Export {
     async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
         let Some(after) = self.after else { return Ok(None) };
         let page = self.storage.transcript(&self.conversation, 0, after, PAGE_MAX).await?;
+        let last = page.last().map(|(place, _)| *place);
         let mut text = String::new();
-        for (_, activity) in &page {
+        for (_, activity) in page {
             text.push_str(if std::mem::take(&mut self.is_first) { "[\n" } else { ",\n" });
-            text.push_str(&json!(activity).to_string());
+            text.push_str(&Value::Object(activity).to_string());
         }
-        self.after = page.last().map(|(place, _)| *place);
+        self.after = last;
         if self.after.is_none() {
             text.push_str(if self.is_first { "[]\n" } else { "\n]\n" });
         }
@@ -138,8 +140,8 @@ async fn import(
 ) -> Result<Json<Value>, HttpError> {
     let conversation = of.key(admin.bot(&name)?.name());
     let file = body::read(request, FILE_BYTES_MAX, "16 MiB").await?;
-    let text = std::str::from_utf8(&file).map_err(|_| HttpError::bad_argument("the file is not UTF-8"))?;
-    let activities = transcript::file::parse(text.trim_start_matches('\u{feff}')).map_err(|problems| {
+    let text = json::decoded(&file).map_err(|error| HttpError::bad_argument(error.to_string()))?;
+    let activities = transcript::file::parse(text).map_err(|problems| {
         let lines = problems.iter().map(|problem| format!("line {}: {}", problem.line, problem.message));
         HttpError::bad_argument("the body is no transcript").problems(lines.take(PROBLEMS_TOLD).collect())
     })?;
@@ -190,9 +192,10 @@ impl Page {
     }
 
     /// A page that is full may have a next one.
-    fn answer(&self, items: &[Value], last: Option<u64>) -> Json<Value> {
+    fn answer(&self, items: Vec<Value>, last: Option<u64>) -> Json<Value> {
         let is_full = items.len() == self.limit();
-        let mut answer = json!({ "items": items });
+        let mut answer = json!({});
+        answer["items"] = items.into();
         if let Some(last) = last.filter(|_| is_full) {
             answer["continuationToken"] = last.to_string().into();
         }

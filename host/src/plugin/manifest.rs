@@ -8,6 +8,7 @@ use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use super::grants::Grants;
+use crate::json;
 
 /// What a plugin says of itself.
 #[derive(Debug, Clone, Default)]
@@ -80,7 +81,7 @@ impl Manifest {
             return Err(vec![format!("manifest: {} bytes, at most {MANIFEST_BYTES_MAX} are allowed", text.len())]);
         }
         let object: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| vec![format!("manifest: not one JSON object: {error}")])?;
+            json::from_str(text).map_err(|error| vec![format!("manifest: not one JSON object: {error}")])?;
         let mut reader = Reader { problems: Vec::new() };
         let manifest = reader.manifest(&object);
         if reader.problems.is_empty() { Ok(manifest) } else { Err(reader.problems) }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::language::{Language, phrases, says, words};
 use super::{answer, number};
 use crate::activity::Activity;
+use crate::json;
 
 /// One choice.
 #[derive(Debug, Clone)]
@@ -152,7 +153,10 @@ fn said(text: &str, choices: &[Choice], language: &Language, locale: &str, rules
 /// What a button or a card submits.
 fn pressed(answer: &Activity, choices: &[Choice]) -> Option<Found> {
     let value = answer.object().get("value").filter(|value| !value.is_null())?;
-    let own_value = |choice: &Choice| choice.action.as_ref().and_then(|action| action.get("value")) == Some(value);
+    let own_value = |choice: &Choice| {
+        let own = choice.action.as_ref().and_then(|action| action.get("value"));
+        own.is_some_and(|own| json::same(own, value))
+    };
     if let Some(index) = choices.iter().position(own_value) {
         let synonym = choices.get(index)?.shown().to_owned();
         return Some(Found { index, score: 1.0, synonym });

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{ACTIVITIES_MAX, Problem, foreign};
 use crate::activity::{Activity, Object};
+use crate::json;
 
 /// The shapes of a file, for errors.
 const SHAPES: &str =
@@ -24,6 +25,7 @@ const WRAPPERS: [&str; 3] = ["transcript", "activities", "items"];
 /// # Errors
 /// The place where the text is no JSON, or everything that is wrong with its activities, each with the line of the entry.
 pub fn parse(text: &str) -> Result<Vec<Object>, Vec<Problem>> {
+    let text = &*json::checked(text).map_err(|error| Problem::of_file(error.to_string()))?;
     let entries = entries(text)?;
     let (mut activities, mut problems) = (Vec::with_capacity(entries.len()), Vec::new());
     let mut lines = Lines { text, offset: 0, line: 1 };
@@ -84,7 +86,7 @@ pub fn print(activities: &[Object]) -> serde_json::Result<String> {
 }
 
 fn activity(text: &str) -> Result<Object, String> {
-    let Ok(activity) = serde_json::from_str::<Object>(text) else {
+    let Ok(activity) = json::object(text) else {
         return Err("is not an object; each entry is an activity".to_owned());
     };
     let activity = foreign::put_right(activity);

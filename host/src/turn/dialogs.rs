@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::stack::{DEPTH_MAX, Frame, Status};
 use super::staging::Staging;
 use super::{Turn, TurnError};
+use crate::json;
 use crate::plugin::{Done, Entry, Event, Failure, Fault, Step};
 use crate::storage::StorageError;
 
@@ -232,7 +233,7 @@ impl Turn {
         self.keep_state(&frame, step.state.as_deref())?;
         let data: Value = match step.data.trim() {
             "" => Value::Null,
-            text => serde_json::from_str(text).map_err(|error| {
+            text => json::from_str(text).map_err(|error| {
                 let kind = shortened(&step.kind);
                 self.refused(&frame, Fault::invalid(format!("the data of step `{kind}` is not JSON: {error}")))
             })?,

@@ -11,6 +11,7 @@ use super::middleware::{Middleware, Outgoing, Verdict};
 use super::{CallRecord, Place, Staging, TurnContext, TurnError};
 use crate::activity::{Activity, Object};
 use crate::config::OnHookFailure;
+use crate::json;
 use crate::plugin::{Done, Entry, Event, Failure, Fault, Outcome, Plugin, Step};
 use crate::registry::Generation;
 use crate::storage::Answer;
@@ -341,8 +342,9 @@ pub(crate) async fn respond(place: &mut Place, layers: usize, plugin: &Plugin, r
         staged(place)?.respond(Some(response));
         return Ok(());
     }
-    let body = response.body.as_deref().map(serde_json::from_str::<Value>).and_then(Result::ok);
-    let activity = json!({ "type": "invokeResponse", "value": { "status": response.status, "body": body } });
+    let body = response.body.as_deref().map(json::value).and_then(Result::ok);
+    let mut activity = json!({ "type": "invokeResponse", "value": { "status": response.status } });
+    activity["value"]["body"] = body.into();
     let activity = activity.as_object().cloned().unwrap_or_default();
     let passed = match hooks.leave(place, layers, &plugin.name, Outgoing::Send(activity)).await? {
         Some(Outgoing::Send(activity)) => {

@@ -13,6 +13,7 @@ use super::cron::{next_of, shortened};
 use super::hooks::{self, HOST};
 use super::{Frame, Staging, Turn, TurnContext, TurnError};
 use crate::activity::{Activity, ChannelInstance, ConversationKey, Inbound, Object};
+use crate::json;
 use crate::plugin::{Failure, Fault, Flow, Plugin};
 use crate::storage::notifications::{End, Mode, Notification, Reference, WAITING_MAX};
 
@@ -83,15 +84,21 @@ impl Content {
 
     /// The JSON text that [`Content::read`] reads. A dialog without a plugin becomes one of `sender`.
     pub fn to_text(&self, sender: &str) -> Arc<str> {
-        let value = match self {
-            Self::Activity(activity) => json!({ "activity": activity }),
-            Self::Event { name, value } => json!({ "event": { "name": name, "value": value } }),
+        // What is passed on is put in as it is: `json!` would write it anew, and numbers in another way.
+        let mut text = json!({});
+        match self {
+            Self::Activity(activity) => text["activity"] = activity.clone().into(),
+            Self::Event { name, value } => {
+                text["event"] = json!({ "name": name });
+                text["event"]["value"] = value.clone();
+            }
             Self::Dialog { plugin, dialog, options } => {
                 let plugin = if plugin.is_empty() { sender } else { plugin };
-                json!({ "dialog": { "plugin": plugin, "id": dialog }, "options": options })
+                text["dialog"] = json!({ "plugin": plugin, "id": dialog });
+                text["options"] = options.clone();
             }
-        };
-        value.to_string().into()
+        }
+        text.to_string().into()
     }
 
     /// What the mode does not allow.
@@ -128,7 +135,7 @@ impl Asked<'_> {
             .ok_or_else(|| Fault::invalid("`reference` is none that `reference()` returned to a plugin of this bot"))?;
         let mode = Mode::named(self.mode)
             .ok_or_else(|| Fault::invalid("`mode` is one of now, when-idle, interrupt and cancel"))?;
-        let content = serde_json::from_str(self.content).map_err(|error| error.to_string());
+        let content = json::value(self.content).map_err(|error| error.to_string());
         let content = content.and_then(|value| Content::read(&value));
         let content = content.map_err(|why| Fault::invalid(format!("`content`: {why}")))?;
         content.check(mode).map_err(Fault::invalid)?;
@@ -273,7 +280,7 @@ impl Notification {
     }
 
     fn content(&self) -> Result<Content, String> {
-        let value = serde_json::from_str(&self.content).map_err(|error| error.to_string())?;
+        let value = json::value(&self.content).map_err(|error| error.to_string())?;
         Content::read(&value)
     }
 }

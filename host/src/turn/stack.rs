@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ulid::Ulid;
 
+use crate::json;
 use crate::plugin::{Fault, Plugin};
 use crate::storage::{FrameTag, StoredStack};
 
@@ -201,8 +202,8 @@ impl Stack {
             return Err(Fault::invalid(format!("the manifest of this plugin has no dialog `{dialog}`")));
         }
         let options_bytes = options.len();
-        let options = serde_json::from_str(options)
-            .map_err(|error| Fault::invalid(format!("the options are not JSON: {error}")))?;
+        let options =
+            json::from_str(options).map_err(|error| Fault::invalid(format!("the options are not JSON: {error}")))?;
         if options_bytes > plugin.limits.bytes_per_send {
             return Err(Fault::quota("bytes-per-send", plugin.limits.bytes_per_send));
         }

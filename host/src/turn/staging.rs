@@ -18,6 +18,7 @@ use super::stack::Stack;
 use super::state::{StagedState, Written, user_of};
 use super::transcript::Said;
 use crate::activity::{Activity, DeliveryMode, ID_BYTES_MAX, Object};
+use crate::json;
 use crate::plugin::{Fault, Limits, Plugin};
 use crate::storage::notifications::{End, ProactiveChanges, Reference};
 use crate::storage::{Answer, Fence, OutboxAction, StateValue, StorageError, TurnCommit};
@@ -471,15 +472,13 @@ impl Staging {
         let Some(status) = u16::try_from(status).ok().filter(|status| (200..600).contains(status)) else {
             return Err(Fault::invalid(format!("respond: status {status} is not within 200 to 599")));
         };
-        if let Some(body) = body {
-            if body.len() > limits.bytes_per_send {
-                return Err(Fault::quota("bytes-per-send", limits.bytes_per_send));
-            }
-            // Read whole: middleware, transcripts and `expectReplies` put it into other JSON, which has a bound of nesting.
-            if let Err(error) = serde_json::from_str::<Value>(body) {
-                return Err(Fault::invalid(format!("respond: the body is not JSON: {error}")));
-            }
+        if body.is_some_and(|body| body.len() > limits.bytes_per_send) {
+            return Err(Fault::quota("bytes-per-send", limits.bytes_per_send));
         }
+        // Read whole: middleware, transcripts and `expectReplies` put it into other JSON, which has a bound of nesting.
+        let read = |body| json::checked(body).and_then(|body| serde_json::from_str::<Value>(&body).map(|_| body));
+        let body = body.map(read).transpose();
+        let body = body.map_err(|error| Fault::invalid(format!("respond: the body is not JSON: {error}")))?;
         Ok(Answer { status, body: body.map(Into::into) })
     }
 
@@ -504,7 +503,7 @@ impl Staging {
         if text.len() > limits.bytes_per_send {
             return Err(Fault::quota("bytes-per-send", limits.bytes_per_send));
         }
-        let activity: Object = serde_json::from_str(text)
+        let activity = json::object(text)
             .map_err(|error| Fault::invalid(format!("the activity is not one JSON object: {error}")))?;
         Activity::check_types(&activity).map_err(|error| Fault::invalid(error.to_string()))?;
         match string(&activity, "type") {

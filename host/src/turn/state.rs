@@ -1,5 +1,6 @@
 //! State as one turn sees it: what was stored when the turn first looked, and what the turn wrote since.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use ulid::Ulid;
 use super::TurnContext;
 use super::contention::Key;
 use crate::activity::Inbound;
+use crate::json;
 use crate::plugin::{Fault, Plugin, Scope};
 use crate::storage::{Expected, ScopeOwner, StateScope, StateValue, StateWrite, StorageError};
 
@@ -112,9 +114,8 @@ impl StagedState {
         if !fits {
             return Err(Fault::new("conflict", format!("the value of `{key}` is not the one that the etag names")));
         }
-        if let Some(value) = value {
-            self.admit(&scope, key, value, plugin.limits.state_bytes_per_scope)?;
-        }
+        let admit = |value| self.admit(&scope, key, value, plugin.limits.state_bytes_per_scope);
+        let value = value.map(admit).transpose()?;
         let new_etag: Arc<str> = Ulid::new().to_string().into();
         let value = value.map(|value| StateValue { value: value.into(), etag: new_etag.clone() });
         let relied_on = match etag {
@@ -162,10 +163,16 @@ impl StagedState {
         }
     }
 
-    /// Checks that a value is JSON and that the scope has room for it.
-    fn admit(&self, scope: &StateScope, key: &str, value: &str, bytes_max: usize) -> Result<(), Fault> {
-        serde_json::from_str::<IgnoredAny>(value)
-            .map_err(|error| Fault::invalid(format!("the value of `{key}` is not JSON: {error}")))?;
+    /// Checks that a value is JSON and that the scope has room for it. Returns it as it is stored.
+    fn admit<'v>(
+        &self,
+        scope: &StateScope,
+        key: &str,
+        value: &'v str,
+        bytes_max: usize,
+    ) -> Result<Cow<'v, str>, Fault> {
+        let checked = json::checked(value).and_then(|value| serde_json::from_str::<IgnoredAny>(&value).map(|_| value));
+        let value = checked.map_err(|error| Fault::invalid(format!("the value of `{key}` is not JSON: {error}")))?;
         let stored = self.loaded.get(scope).into_iter().flatten().map(|(key, value)| (key, Some(value)));
         let written = self.written.get(scope);
         let unwritten = stored.filter(|(key, _)| !written.is_some_and(|written| written.contains_key(*key)));
@@ -175,7 +182,7 @@ impl StagedState {
         if bytes + VALUE_BYTES + key.len() + value.len() > bytes_max {
             return Err(Fault::quota("state-bytes-per-scope", bytes_max));
         }
-        Ok(())
+        Ok(value)
     }
 }
 

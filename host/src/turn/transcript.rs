@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::proactive::now_ms;
 use crate::activity::{Activity, Object};
+use crate::json;
 use crate::storage::transcripts::TranscriptItem;
 use crate::storage::{Answer, OutboxAction};
 
@@ -57,13 +58,14 @@ impl Said {
             return;
         }
         let said = |body: Value| {
-            let value = json!({ "status": answer.status, "body": body });
-            let mut activity = object(json!({ "type": "invokeResponse", "value": value }));
+            let mut activity = json!({ "type": "invokeResponse", "value": { "status": answer.status } });
+            activity["value"]["body"] = body;
+            let mut activity = object(activity);
             address(&mut activity);
             own(activity, now_ms(), "".into())
         };
         let text = answer.body.as_deref().unwrap_or("null");
-        let item = said(serde_json::from_str(text).unwrap_or_default());
+        let item = said(json::value(text).unwrap_or_default());
         // A body that is nested as deep as JSON may be is too deep within an activity; nobody could read it again.
         let is_readable = serde_json::from_str::<Object>(&item.activity).is_ok();
         self.items.push(if is_readable { item } else { said(text.into()) });

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::activity::{ID_BYTES_MAX, members};
 use crate::channel::{ChannelError, Opened};
+use crate::json;
 
 /// What is read of an answer; a `{"id"}` is far smaller.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
@@ -44,7 +45,7 @@ async fn taken(response: Response) -> Result<Value, ChannelError> {
     let headers = response.headers().clone();
     let body = read_bounded(response).await;
     if status.is_success() {
-        return Ok(serde_json::from_slice(&body).unwrap_or_default());
+        return Ok(json::from_slice(&body).unwrap_or_default());
     }
     let why = describe(status, &headers, &body);
     let retry_after = retry_after(&headers, SystemTime::now());
@@ -118,7 +119,7 @@ fn describe(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
 
 /// Returns `code: message` of the protocol's error body, the title of a page, and any other body as it is.
 fn error_text(body: &[u8]) -> String {
-    let error = serde_json::from_slice::<Value>(body).ok().and_then(|value| members::get(&value, "error").cloned());
+    let error = json::from_slice::<Value>(body).ok().and_then(|value| members::get(&value, "error").cloned());
     let member = |name: &str| Some(members::get(error.as_ref()?, name)?.as_str()?.to_owned());
     match (member("code"), member("message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),

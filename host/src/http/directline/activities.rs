@@ -17,6 +17,7 @@ use crate::channel::directline::{Account, Conversation, Door};
 use crate::http::error::{self, HttpError};
 use crate::http::request::RequestId;
 use crate::http::{body, guard};
+use crate::json;
 use crate::turn::{Answer, Refusal, Ticket};
 
 /// The largest activity of the protocol, in bytes.
@@ -62,8 +63,8 @@ pub(super) async fn take(
 
 /// Reads an activity as a client sends it: without what the channel adds.
 pub(super) fn parse(bytes: &[u8]) -> Result<Object, HttpError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| HttpError::bad_syntax("the activity is not UTF-8"))?;
-    let mut activity: Object = serde_json::from_str(text).map_err(|error| ActivityError::Syntax(error.to_string()))?;
+    let activity = json::decoded(bytes).and_then(json::object);
+    let mut activity = activity.map_err(|error| ActivityError::Syntax(error.to_string()))?;
     members::canonical(&mut activity, members::ACTIVITY);
     Activity::check_types(&activity)?;
     match activity.get("type").and_then(Value::as_str).unwrap_or_default() {

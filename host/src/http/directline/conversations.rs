@@ -19,6 +19,7 @@ use crate::channel::directline::{Account, Conversation, DirectLine, Start};
 use crate::http::error::{self, HttpError};
 use crate::http::request::RequestId;
 use crate::http::{body, guard};
+use crate::json;
 use crate::registry::Bot;
 
 /// The largest body of these routes.
@@ -154,7 +155,7 @@ async fn parameters(request: Request) -> Result<Parameters, HttpError> {
         return Ok(Parameters::default());
     }
     let unexpected = |error| HttpError::bad_syntax(format!("the body is not as expected: {error}"));
-    let mut body: Object = serde_json::from_slice(&bytes).map_err(unexpected)?;
+    let mut body: Object = json::from_slice(&bytes).map_err(unexpected)?;
     members::canonical(&mut body, MEMBERS);
     Parameters::deserialize(Value::Object(body)).map_err(unexpected)
 }

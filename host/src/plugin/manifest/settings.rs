@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use jsonschema::{Draft, PatternOptions};
 use serde_json::Value;
 
+use crate::json::with_plain_numbers;
+
 /// Nodes of a schema with every reference written out.
 const NODES_MAX: usize = 10_000;
 /// A regular expression costs as much as this many nodes.
@@ -32,16 +34,18 @@ pub(super) fn check(schema: &Value, settings: &Value) -> Vec<String> {
         .with_pattern_options(
             PatternOptions::regex().size_limit(PATTERN_PROGRAM_BYTES_MAX).dfa_size_limit(PATTERN_PROGRAM_BYTES_MAX),
         )
-        .build(schema);
+        // The validator computes with every number, and takes for granted that each fits 64 bits.
+        .build(&with_plain_numbers(schema));
     let validator = match validator {
         Ok(validator) => validator,
         Err(error) => return vec![bounded(&format!("manifest: `settings` is not a JSON schema: {error}"))],
     };
+    let settings = with_plain_numbers(settings);
     let problem = |error: jsonschema::ValidationError<'_>| match error.instance_path.as_str() {
         "" => bounded(&format!("settings: {error}")),
         path => bounded(&format!("settings: `{}`: {error}", path.trim_start_matches('/'))),
     };
-    validator.iter_errors(settings).take(PROBLEMS_MAX).map(problem).collect()
+    validator.iter_errors(&settings).take(PROBLEMS_MAX).map(problem).collect()
 }
 
 fn bounded(text: &str) -> String {
@@ -185,6 +189,23 @@ mod tests {
         let problems = check(&schema, &json!({"greeting": "HELLO", "farewell": 7}));
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems.iter().any(|problem| problem.contains("`farewell`")));
+    }
+
+    /// The validator panics at a number that no float holds, which a schema of a guest may have.
+    #[test]
+    fn numbers_of_any_size_are_compared() {
+        let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        for (schema, good, bad) in [
+            (r#"{"minimum":-1e400,"maximum":1e400,"type":"number"}"#, "1.0", r#""1""#),
+            (r#"{"type":"integer","maximum":1234567890123456789012345}"#, "7.0", "7.5"),
+            (r#"{"const":1.50}"#, "1.5", "1.51"),
+            (r#"{"enum":[2,3.0]}"#, "3", "4"),
+            (r#"{"multipleOf":0.5,"exclusiveMinimum":1.0}"#, "1.5", "1"),
+            (r#"{"items":{"minimum":2.50}}"#, "[2.5]", "[2.4]"),
+        ] {
+            assert_eq!(check(&value(schema), &value(good)), Vec::<String>::new(), "{schema} of {good}");
+            assert_eq!(check(&value(schema), &value(bad)).len(), 1, "{schema} of {bad}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::MemoryStorage;
 use crate::activity::{ConversationKey, Object};
+use crate::json;
 use crate::storage::StorageError;
 use crate::storage::transcripts::{TRIMMED_MAX, Transcript, TranscriptItem, Transcripts, names_host_id, with_id};
 
@@ -134,7 +135,7 @@ impl Kept {
     }
 
     fn shown(&self, item: &TranscriptItem) -> Object {
-        let activity: Object = serde_json::from_str(&item.activity).unwrap_or_default();
+        let activity = json::object(&item.activity).unwrap_or_default();
         let id = names_host_id(&activity).unwrap_or(&item.host_id);
         let id = self.ids.get(id).cloned().unwrap_or_default();
         with_id(activity, &id)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::Row;
 
 use crate::activity::{ChannelInstance, ConversationKey, Object};
+use crate::json;
 use crate::storage::{OutboxAction, OutboxRow, ScopeOwner};
 
 /// The columns that `row_of` reads, first in a query.
@@ -14,7 +15,7 @@ pub(super) fn row_of(row: &Row<'_>, conversation: ConversationKey) -> rusqlite::
     let (action, id): (String, Arc<str>) = (row.get(3)?, row.get(4)?);
     let activity = || -> rusqlite::Result<Object> {
         let text: String = row.get(5)?;
-        serde_json::from_str(&text)
+        json::object(&text)
             .map_err(|error| rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(error)))
     };
     let action = match action.as_str() {

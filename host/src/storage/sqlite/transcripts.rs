@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{SqliteStorage, columns, conversation_of, failed, place, run};
 use crate::activity::{ConversationKey, Object};
+use crate::json;
 use crate::storage::StorageError;
 use crate::storage::transcripts::{TRIMMED_MAX, Transcript, TranscriptItem, Transcripts, names_host_id, with_id};
 
@@ -200,7 +201,7 @@ fn transcript_of(row: &Row<'_>) -> rusqlite::Result<Transcript> {
 /// Reads the activity in the second column, with the channel's id in the third.
 fn item(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Object> {
     let (text, channel_id): (String, String) = (row.get(1)?, row.get(2)?);
-    let activity: Object = serde_json::from_str(&text)
+    let activity = json::object(&text)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error)))?;
     let Some(target) = names_host_id(&activity) else { return Ok(with_id(activity, &channel_id)) };
     let sql = "SELECT channel_id FROM transcript_items WHERE host_id = ? AND host_id <> ''";

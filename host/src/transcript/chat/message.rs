@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Problem;
 use super::markup::{Kind, Tag};
+use crate::json;
 use crate::transcript::bounded;
 
 /// The largest attachment, and all attachments of one chat together, in bytes.
@@ -171,7 +172,7 @@ fn attachment(value: &str, chat: &Path, bytes_left: &mut u64) -> Result<Value, S
     let bytes = file_beside(&place, chat, bytes_left).map_err(|why| format!("attachment {place} {why}"))?;
     if content_type.starts_with("application/vnd.microsoft.card.") || content_type.ends_with("json") {
         let content: Value =
-            serde_json::from_slice(&bytes).map_err(|error| format!("attachment {place} is no JSON: {error}"))?;
+            json::from_slice(&bytes).map_err(|error| format!("attachment {place} is no JSON: {error}"))?;
         return Ok(json!({ "contentType": content_type, "content": content }));
     }
     let name = place.rsplit('/').next().unwrap_or_default();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Offer, resumed};
 use crate::activity::Activity;
+use crate::json;
 use crate::plugin::{Fault, Plugin, Step};
 use crate::prompt::{Place, Prompt};
 use crate::turn::stack::{Frame, Status};
@@ -87,7 +88,7 @@ impl Turn {
         value: Value,
         step: &Step,
     ) -> Result<(), TurnError> {
-        let data: Value = serde_json::from_str(&step.data).unwrap_or(Value::Null);
+        let data: Value = json::from_str(&step.data).unwrap_or(Value::Null);
         self.keep_state(frame, step.state.as_deref())?;
         match step.kind.as_str() {
             "accept" => {

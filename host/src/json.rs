@@ -1,0 +1,370 @@
+//! JSON that comes from outside the host or from a guest, and what is kept of it.
+//!
+//! `serde_json` reads it, but for two things that [`checked`] sees to:
+//!
+//! - An escape such as `\ud83d` without its other half stands for no character. JSON allows it, and JavaScript writes it
+//!   wherever a text was cut in the middle of a character. It becomes U+FFFD, as in every browser.
+//! - Some names of members have a meaning of their own in `serde_json`: an object that begins with one is read as a number,
+//!   or as further JSON, which evades the bound of nesting. Nobody needs such names, so they are refused.
+//!
+//! Numbers keep the digits that they were sent with, whatever their size; read by [`value`] or [`object`], also the notation of
+//! their exponents. [`with_plain_numbers`] is for code that computes.
+
+use std::borrow::Cow;
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde_json::{Deserializer, Error, Map, Number, Result, Value};
+
+use crate::activity::Object;
+
+/// How the names begin that mean something to `serde_json`.
+const RESERVED: &str = "$serde_json::private::";
+/// The length of an escape such as `\ud83d`, in bytes.
+const ESCAPE_BYTES: usize = 6;
+const UTF_8_BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// Reads a value from a JSON text of an outsider.
+///
+/// # Errors
+/// The text is no JSON, has a reserved name, or the value is of another shape.
+pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(&checked(text)?)
+}
+
+/// Reads a value from the bytes of an outsider, as [`decoded`] and [`from_str`] do.
+///
+/// # Errors
+/// Those of both.
+pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    from_str(decoded(bytes)?)
+}
+
+/// Reads JSON of any shape that is passed on: its numbers stay as they are written. Else like [`from_str`].
+///
+/// # Errors
+/// Those of [`from_str`].
+pub fn value(text: &str) -> Result<Value> {
+    let text = checked(text)?;
+    let mut value = serde_json::from_str(&text)?;
+    let mut found = Vec::new();
+    numbers_of(&mut value, &mut found);
+    keep_exponents(&text, found);
+    Ok(value)
+}
+
+/// Reads a JSON object like [`value`].
+///
+/// # Errors
+/// Those of [`from_str`].
+pub fn object(text: &str) -> Result<Object> {
+    let text = checked(text)?;
+    let mut object: Object = serde_json::from_str(&text)?;
+    let mut found = Vec::new();
+    object.values_mut().for_each(|value| numbers_of(value, &mut found));
+    keep_exponents(&text, found);
+    Ok(object)
+}
+
+/// Writes the numbers of a text as they stand there: `serde_json` reads `1E5` as `1e+5`. Where a member comes twice, the first
+/// is lost, and the order of the numbers tells no more which is which.
+fn keep_exponents(text: &str, numbers: Vec<&mut Number>) {
+    let written: Vec<&str> = Written(text).collect();
+    let has_exponent = |number: &&str| number.contains(['e', 'E']);
+    if written.len() == numbers.len() && written.iter().any(has_exponent) {
+        for (number, written) in numbers.into_iter().zip(written).filter(|(_, written)| has_exponent(written)) {
+            *number = Number::from_string_unchecked(written.to_owned());
+        }
+    }
+}
+
+fn numbers_of<'v>(value: &'v mut Value, found: &mut Vec<&'v mut Number>) {
+    match value {
+        Value::Number(number) => found.push(number),
+        Value::Array(entries) => entries.iter_mut().for_each(|entry| numbers_of(entry, found)),
+        Value::Object(members) => members.values_mut().for_each(|member| numbers_of(member, found)),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// The numbers of a JSON text, in their order.
+struct Written<'t>(&'t str);
+
+impl<'t> Iterator for Written<'t> {
+    type Item = &'t str;
+
+    fn next(&mut self) -> Option<&'t str> {
+        loop {
+            let rest = self.0.get(self.0.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit())?..)?;
+            if let Some(string) = rest.strip_prefix('"') {
+                self.0 = after_string(string)?;
+                continue;
+            }
+            let end = rest.find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')).unwrap_or(rest.len());
+            let (number, rest) = rest.split_at_checked(end)?;
+            self.0 = rest;
+            return Some(number);
+        }
+    }
+}
+
+/// What follows the string whose first quote was taken.
+fn after_string(mut text: &str) -> Option<&str> {
+    loop {
+        let end = text.find(['"', '\\'])?;
+        if text.as_bytes().get(end) == Some(&b'"') {
+            return text.get(end + 1..);
+        }
+        // What is escaped is one byte at least; of a longer character the rest follows.
+        text = text.get(end + 1..)?;
+        text = text.get(text.chars().next()?.len_utf8()..)?;
+    }
+}
+
+/// Returns the text of a body or file: UTF-8, with or without a byte order mark.
+///
+/// # Errors
+/// The bytes are in another encoding; the error names it where it is known.
+pub fn decoded(bytes: &[u8]) -> Result<&str> {
+    let bytes = bytes.strip_prefix(UTF_8_BOM).unwrap_or(bytes);
+    let refused = |what: &str| Error::custom(format!("JSON must be sent in UTF-8; {what}"));
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, _, ..] | [_, 0, 0, 0, ..] => {
+            Err(refused("this is UTF-32"))
+        }
+        // JSON begins with two characters of ASCII, unless it is one digit.
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => Err(refused("this is UTF-16")),
+        bytes => std::str::from_utf8(bytes)
+            .map_err(|error| refused(&format!("the byte at {} is part of no character", error.valid_up_to()))),
+    }
+}
+
+/// Returns the text as `serde_json` takes it: with whole characters, which changes no length, and without reserved names.
+///
+/// # Errors
+/// An object has a member with a reserved name.
+pub fn checked(text: &str) -> Result<Cow<'_, str>> {
+    let mut mended = String::new();
+    let (mut at, mut copied) = (0, 0);
+    let mut may_be_reserved = text.contains(RESERVED);
+    while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
+        let start = at + found;
+        let Some(unit) = escaped(text, start) else {
+            // Another escape, of two bytes. A backslash that is escaped itself begins none.
+            at = start + 2;
+            continue;
+        };
+        at = start + ESCAPE_BYTES;
+        match unit {
+            0xd800..=0xdbff if matches!(escaped(text, at), Some(0xdc00..=0xdfff)) => at += ESCAPE_BYTES,
+            0xd800..=0xdfff => {
+                mended.push_str(text.get(copied..start).unwrap_or_default());
+                mended.push_str("\\ufffd");
+                copied = at;
+            }
+            0x20..=0x7e => may_be_reserved = true,
+            _ => {}
+        }
+    }
+    let text = match copied {
+        0 => Cow::Borrowed(text),
+        copied => Cow::Owned(mended + text.get(copied..).unwrap_or_default()),
+    };
+    match may_be_reserved && has_reserved_name(&text) {
+        true => Err(Error::custom(format!("no member may have a name that begins with `{RESERVED}`"))),
+        false => Ok(text),
+    }
+}
+
+/// The UTF-16 code unit of an escape that begins there.
+fn escaped(text: &str, start: usize) -> Option<u16> {
+    let digits = text.get(start..start + ESCAPE_BYTES)?.strip_prefix("\\u")?;
+    let is_hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u16::from_str_radix(digits, 16).ok().filter(|_| is_hexadecimal)
+}
+
+/// Whether a member has a reserved name, however that is escaped.
+fn has_reserved_name(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(string) = rest.find('"').and_then(|start| rest.get(start..)) {
+        let mut strings = Deserializer::from_str(string).into_iter::<String>();
+        // What is no JSON is told by whoever reads it.
+        let Some(Ok(name)) = strings.next() else { return false };
+        rest = string.get(strings.byte_offset()..).unwrap_or_default();
+        if name.starts_with(RESERVED) && rest.trim_start().starts_with(':') {
+            return true;
+        }
+    }
+    false
+}
+
+/// Returns the value with numbers that fit 64 bits: others become the nearest that does. For code that computes with every
+/// number that it finds.
+pub fn with_plain_numbers(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => Value::Number(plain(number)),
+        Value::Array(entries) => entries.iter().map(with_plain_numbers).collect(),
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| (name.clone(), with_plain_numbers(value)));
+            Value::Object(members.collect::<Map<_, _>>())
+        }
+        other => other.clone(),
+    }
+}
+
+fn plain(number: &Number) -> Number {
+    if number.is_u64() || number.is_i64() {
+        return number.clone();
+    }
+    let nearest = number.as_f64().unwrap_or(if number.as_str().starts_with('-') { f64::MIN } else { f64::MAX });
+    Number::from_f64(nearest).unwrap_or_else(|| 0.into())
+}
+
+/// Whether two values are the same where `1`, `1.0` and `1e0` are: clients write a number in their own way when they send
+/// back what they were sent.
+pub fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            one == other || one.as_f64().is_some_and(|one| other.as_f64() == Some(one))
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(name, one)| other.get(name).is_some_and(|other| same(one, other)))
+        }
+        (one, other) => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn half_a_character_becomes_the_replacement_character_and_whole_ones_stay() {
+        for (sent, read) in [
+            (r#""hi \ud83d""#, "hi \u{fffd}"),
+            (r#""\ude00 hi""#, "\u{fffd} hi"),
+            (r#""\uD83D\uDE00""#, "😀"),
+            (r#""\ud83d\ude00""#, "😀"),
+            (r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀"),
+            (r#""\ud83d\ude00\ude00""#, "😀\u{fffd}"),
+            (r#""\ud83d\n""#, "\u{fffd}\n"),
+            (r#""\ud83d\\ude00""#, "\u{fffd}\\ude00"),
+            (r#""\\ud83d""#, "\\ud83d"),
+            (r#""\\\ud83d""#, "\\\u{fffd}"),
+            (r#""\\\\ud83d""#, "\\\\ud83d"),
+            (r#""\ud7ff \ue000""#, "\u{d7ff} \u{e000}"),
+            (r#""\ud83dx\udead""#, "\u{fffd}x\u{fffd}"),
+            (r#""ü\ud83dü""#, "ü\u{fffd}ü"),
+        ] {
+            assert_eq!(from_str::<String>(sent).unwrap(), read, "{sent}");
+        }
+        assert_eq!(
+            from_str::<Value>(r#"{"a\udc00":[{"\ud800":1}]}"#).unwrap(),
+            json!({"a\u{fffd}": [{"\u{fffd}": 1}]})
+        );
+    }
+
+    #[test]
+    fn a_text_without_half_characters_is_not_copied_and_what_is_no_json_stays_so() {
+        for text in ["", "{}", r#""\u00e4 \\ \" \ud83d\ude00""#, "7"] {
+            assert!(matches!(checked(text), Ok(Cow::Borrowed(_))), "{text}");
+        }
+        for text in [r#""\ud83""#, r#""\ud83"#, r#""\"#, r#""\u+123""#, r#""\ud83d"#, "\\", "{\"a\\"] {
+            assert!(from_str::<Value>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_that_mean_something_to_the_reader_are_refused_however_they_are_written() {
+        for text in [
+            r#"{"$serde_json::private::Number":"1"}"#,
+            r#"{"a":[{"$serde_json::private::RawValue" : "[[[]]]"}]}"#,
+            r#"{"a":{"\u0024serde_json::private::RawValue":"1"}}"#,
+            r#"{"a":{"$serde\u005fjson::private::Number":"1"},"b":"\ud83d"}"#,
+        ] {
+            let error = from_str::<Value>(text).unwrap_err().to_string();
+            assert!(error.contains("$serde_json::private::"), "{text}: {error}");
+        }
+        for text in
+            [r#"{"text":"$serde_json::private::Number"}"#, r#"{"a":"\u0024","b":["$serde_json::private::","c"]}"#]
+        {
+            assert_eq!(from_str::<Value>(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_body_is_utf_8_and_another_encoding_is_named() {
+        assert_eq!(decoded(b"\xef\xbb\xbf{}").unwrap(), "{}");
+        assert_eq!(decoded("ü".as_bytes()).unwrap(), "ü");
+        assert_eq!(decoded(b"").unwrap(), "");
+        let utf_16 = |text: &str, unit: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
+        for (bytes, named) in [
+            (utf_16("{}", u16::to_le_bytes), "UTF-16"),
+            (utf_16("{}", u16::to_be_bytes), "UTF-16"),
+            (utf_16("\u{feff}{}", u16::to_le_bytes), "UTF-16"),
+            (utf_16("\u{feff}{}", u16::to_be_bytes), "UTF-16"),
+            (vec![b'{', 0, 0, 0, b'}', 0, 0, 0], "UTF-32"),
+            (b"{\"a\":\"\xff\"}".to_vec(), "byte at 6"),
+        ] {
+            let error = decoded(&bytes).unwrap_err().to_string();
+            assert!(error.contains("must be sent in UTF-8") && error.contains(named), "{bytes:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_digits_until_something_computes() {
+        let sent =
+            r#"{"a":31.245270191439438,"b":1234567890123456789012345,"c":1.0,"d":1e400,"e":-0,"f":1.10,"g":-1E-5}"#;
+        let value = value(sent).unwrap();
+        assert_eq!(value.to_string(), sent);
+        assert_eq!(object(sent).map(Value::Object).unwrap(), value);
+        let plain = with_plain_numbers(&value);
+        assert_eq!(plain["c"].as_f64(), Some(1.0));
+        assert_eq!((plain["d"].as_f64(), plain["b"].as_f64()), (Some(f64::MAX), Some(1234567890123456789012345.0)));
+    }
+
+    #[test]
+    fn numbers_stay_as_they_are_written_wherever_they_stand() {
+        for text in [
+            "1E5",
+            "[1,-2.50E+7,[],{},[1e2],\"3e4\"]",
+            r#"{"a\"1e2":1e2,"b":"\\","c":{"d":[0.0E-0,null,true]},"e":"ü\u00e4 1E5 \\\"","f":7E3}"#,
+            "[12345678901234567890123456789012345678901234567890.5e-400]",
+        ] {
+            let spaced = text.replace(',', " ,\n ");
+            for text in [text, &spaced] {
+                let again = value(text).unwrap().to_string();
+                assert_eq!(again, text.replace(" ,\n ", ",").replace("\\u00e4", "ä"));
+            }
+        }
+        assert_eq!(
+            value(r#"{"a":1E2,"a":2E2}"#).unwrap().to_string(),
+            r#"{"a":2e+2}"#,
+            "another notation, the same number"
+        );
+        assert!(value("[1E5,").is_err() && object("[1E5]").is_err() && object("").is_err());
+    }
+
+    #[test]
+    fn numbers_are_the_same_however_they_are_written() {
+        let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        for (one, other, is) in [
+            ("1", "1.0", true),
+            ("100", "1e2", true),
+            (r#"{"a":[1.50],"b":"x"}"#, r#"{"b":"x","a":[1.5]}"#, true),
+            ("1e400", "1e400", true),
+            ("1e400", "2e400", false),
+            ("1", "2", false),
+            ("1", r#""1""#, false),
+            ("[1]", "[1,2]", false),
+            (r#"{"a":1}"#, r#"{"b":1}"#, false),
+        ] {
+            assert_eq!(same(&value(one), &value(other)), is, "{one} and {other}");
+        }
+    }
+}
