@@ -3,12 +3,14 @@
 //! Rules of the wire: `protocol/activity.md` §1 and §2. Absent, `null` and `""` count as the same.
 
 pub(crate) mod members;
+mod spoken;
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+pub use self::spoken::without_marks;
 use crate::json;
 
 /// A JSON object, members in the order in which they arrived.
@@ -41,8 +43,6 @@ pub enum ActivityError {
 
 /// The longest id that the host accepts, in bytes. Real ids stay below 300.
 pub const ID_BYTES_MAX: usize = 1024;
-/// So many mentions of the bot are taken out of a message.
-const MENTIONS_MAX: usize = 50;
 
 /// Known members whose JSON type is checked, with that type (`protocol/activity.md` §2).
 const STRINGS: &[&str] = &[
@@ -169,23 +169,6 @@ impl Activity {
         is_shared || member("isGroup").and_then(Value::as_bool) == Some(true)
     }
 
-    /// The text without a mention of the bot and without space around it (`protocol/activity.md` §6, mention).
-    pub fn spoken_text(&self) -> String {
-        let mut text = self.str("text").to_owned();
-        let bot = self.account("recipient");
-        let entities = self.object.get("entities").and_then(Value::as_array);
-        let mentions = entities.into_iter().flatten().filter_map(|entity| {
-            let string = |pointer: &str| entity.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            let of_bot = string("/type").eq_ignore_ascii_case("mention") && string("/mentioned/id") == bot;
-            Some(string("/text")).filter(|mention| of_bot && !bot.is_empty() && !mention.is_empty())
-        });
-        // Each goes through the whole text, so thousands of them in a long text would take a second.
-        for mention in mentions.take(MENTIONS_MAX) {
-            text = text.replace(mention, "");
-        }
-        text.trim().to_owned()
-    }
-
     /// The `id` inside an account member such as `from`, or `""`.
     pub fn account(&self, member: &str) -> &str {
         self.object.get(member).and_then(|account| account.get("id")).and_then(Value::as_str).unwrap_or_default()
@@ -299,19 +282,7 @@ pub struct Inbound {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    /// A message to the bot `b` with these mentions of it.
-    fn mentioning(text: &str, mentions: impl Iterator<Item = String>) -> Activity {
-        let mentions: Vec<Value> =
-            mentions.map(|text| json!({ "type": "mention", "mentioned": { "id": "b" }, "text": text })).collect();
-        let activity = json!({
-            "type": "message", "conversation": { "id": "c" }, "recipient": { "id": "b" }, "text": text, "entities": mentions
-        });
-        Activity::parse(&activity.to_string()).unwrap()
-    }
 
     #[test]
     fn members_in_another_case_are_those_of_the_protocol() {
@@ -329,18 +300,5 @@ mod tests {
         );
         let verbatim = r#"{"type":"message", "conversation":{"id":"c"}}"#;
         assert_eq!(&**Activity::parse(verbatim).unwrap().text(), verbatim);
-    }
-
-    #[test]
-    fn mentions_of_the_bot_are_no_part_of_what_is_said() {
-        let said =
-            mentioning(" <at>Bot</at> help <at>b</at>", ["<at>Bot</at>", "<at>b</at>"].map(String::from).into_iter());
-        assert_eq!(said.spoken_text(), "help");
-    }
-
-    #[test]
-    fn so_many_mentions_that_they_take_long_are_left_in_place() {
-        let said = mentioning("[0] [49] [50]", (0..5_000).map(|number| format!("[{number}]")));
-        assert_eq!(said.spoken_text(), "[50]");
     }
 }

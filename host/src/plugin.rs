@@ -120,6 +120,8 @@ pub struct Meta {
     pub locale: Option<Arc<str>>,
     /// The host id of the message that the activity answers.
     pub replies_to: Option<Arc<str>>,
+    /// What the user said, where that is not the text of the activity.
+    pub spoken: Option<Arc<str>>,
     /// In a dialog, the id of the frame and its depth, 1 for the bottom of the stack.
     pub frame: Option<(Arc<str>, usize)>,
 }

@@ -37,7 +37,7 @@ use serde_json::Value;
 pub use self::channels::Place;
 use self::choice::Choice;
 use self::language::Language;
-use crate::activity::{Activity, Object};
+use crate::activity::{Activity, Object, without_marks};
 
 /// A prompt: what to ask, what answers it, and how often. Cheap to parse again for each turn.
 #[derive(Debug)]
@@ -168,7 +168,13 @@ impl Prompt {
         match &self.kind {
             Kind::Text { chars_min, chars_max, pattern } => {
                 let text = answer::whole_text(answer);
-                within_lengths(&text, *chars_min, *chars_max, pattern.as_ref()).map(|()| Value::from(text))
+                let fits = |text: &str| within_lengths(text, *chars_min, *chars_max, pattern.as_ref());
+                let seen = without_marks(&text);
+                match pattern {
+                    // A pattern that does not name invisible characters means none.
+                    Some(_) if fits(&text).is_err() => fits(&seen).map(|()| Value::from(&*seen)),
+                    _ => fits(&text).map(|()| Value::from(text.as_str())),
+                }
             }
             Kind::Number { min, max, integer } => {
                 let submitted = answer::submitted(answer, "number").and_then(Value::as_f64);

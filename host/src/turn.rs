@@ -167,8 +167,8 @@ impl TurnContext {
         Address { conversation: self.inbound.key.clone(), service_url: self.inbound.activity.service_url().into() }
     }
 
-    /// What a guest is told about the turn.
-    async fn meta(&self, trigger: String) -> Meta {
+    /// What a guest is told about the turn. A layer of middleware has the activity as it is there, not as `passed` by all.
+    async fn meta(&self, trigger: String, passed: Option<&Activity>) -> Meta {
         let inbound = &self.inbound;
         let activity = &inbound.activity;
         let reply_to = activity.str("replyToId");
@@ -186,6 +186,10 @@ impl TurnContext {
             trigger,
             locale: Some(activity.str("locale")).filter(|locale| !locale.is_empty()).map(Into::into),
             replies_to,
+            spoken: passed.and_then(|message| {
+                let spoken = Some(message.spoken_text()).filter(|_| message.kind() == "message");
+                spoken.filter(|spoken| spoken != message.str("text")).map(Into::into)
+            }),
             frame: None,
         }
     }

@@ -12,12 +12,146 @@ async fn start(more: &str) -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", &format!("{GRANTS}\n{more}"))).await
 }
 
+/// A message on a channel.
+fn on(channel: &str, text: &str) -> Value {
+    let mut activity = message(text);
+    activity["channelId"] = channel.into();
+    activity["recipient"]["name"] = "Q&A Bot".into();
+    activity
+}
+
+fn mentioning(text: &str, mention: Option<&str>) -> Value {
+    let mut activity = on("msteams", text);
+    activity["entities"] = json!([{ "type": "mention", "mentioned": { "id": "bot", "name": "Q&A Bot" } }]);
+    if let Some(mention) = mention {
+        activity["entities"][0]["text"] = mention.into();
+    }
+    activity
+}
+
 /// Posts a body as it is, and returns status and text of the answer.
 async fn post(host: &Host, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let name = host.url("").replace("http://", "");
     let headers: Vec<_> = [("Host", &*name)].into_iter().chain(headers.iter().copied()).collect();
     let answer = raw::send(&host.url(""), &request("POST", "/api/bots/bot/messages", &headers, body)).await;
     (answer.status, answer.body)
+}
+
+/// What the plugin gets is what was sent, whatever is heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_hear_through_mentions_quotes_and_invisible_marks() {
+    let Some(host) =
+        start("settings.routes = [{ name = 'help', pattern = 'help' }, { name = 'less', pattern = '&lt;' }]").await
+    else {
+        return;
+    };
+    for (activity, route) in [
+        (mentioning("<at>Q&A Bot</at> help", None), "help"),
+        (mentioning("<at>Q&amp;A Bot</at> help", None), "help"),
+        (mentioning("<at>Q&amp;A Bot</at> help", Some("<at>Q&A Bot</at>")), "help"),
+        (mentioning("<at>.*</at> help", Some("<at>.*</at>")), "help"),
+        (on("msteams", "<quoted messageId=\"1772050244572\"/> help"), "help"),
+        (on("emulator", "\u{200f}help\u{200f}"), "help"),
+        (on("emulator", "\u{202b}help\u{202c}\u{feff}"), "help"),
+        (on("email", "help\r\n\r\n-- \r\nSales"), "help"),
+        (on("directline", "&lt;"), "less"),
+    ] {
+        let heard = format!("route:{route} {}", activity["text"].as_str().unwrap());
+        host.bot("bot").sends(activity).replies(&heard).replies(&format!("heard: {route}")).await;
+    }
+    let everything = mentioning("help me", Some(".*"));
+    host.bot("bot").sends(everything).replies("heard: help me").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prompts_hear_what_was_said() {
+    let Some(host) = start("").await else { return };
+    let number = json!({ "kind": "number", "prompt": "?" });
+    let text = json!({ "kind": "text", "prompt": "?" });
+    let digits = json!({ "kind": "text", "prompt": "?", "pattern": "[0-9]+" });
+    let choice =
+        json!({ "kind": "choice", "prompt": "?", "style": "none", "choices": ["Up to 2", "Over > 2", "&gt;"] });
+    let chosen = |index: usize| {
+        let value = choice["choices"][index].clone();
+        json!({ "value": value, "index": index, "score": 1, "synonym": value })
+    };
+    let mail = "2\r\n\r\n-- \r\nSales\r\nTel. 555 0100";
+    for (definition, answer, result) in [
+        (&number, on("msteams", "<quoted messageId=\"1772050244572\"/> 3"), json!(3)),
+        (
+            &number,
+            on("msteams", "<blockquote itemid=\"1772050244572\">How many of 9?</blockquote>\r\n<p>3</p>"),
+            json!(3),
+        ),
+        (&number, on("email", mail), json!(2)),
+        (&number, on("test", "2\n\nOn Mon, 4 May 2026 at 10:00, Bot <bot@example.com> wrote:\n> 7?"), json!(2)),
+        (&number, mentioning("<at>Q&amp;A Bot</at> 3", None), json!(3)),
+        (&number, on("test", "\u{200e}-\u{2066}3\u{2069}"), json!(-3)),
+        (&text, on("slack", "R&amp;D"), json!("R&D")),
+        (&text, on("directline", "R&amp;D"), json!("R&amp;D")),
+        (&text, on("email", mail), json!("2")),
+        (&text, on("directline", "a\n-- \nb"), json!("a\n-- \nb")),
+        (&digits, on("test", "1\u{200e}2"), json!("12")),
+        (&choice, on("slack", "Over &gt; 2"), chosen(1)),
+        (&choice, on("test", "Over &gt; 2"), chosen(1)),
+        (&choice, on("slack", "&amp;gt;"), chosen(2)),
+        (&choice, on("test", "&gt;"), chosen(2)),
+    ] {
+        let said = answer["text"].clone();
+        let mut asks = on("test", &prompt(definition));
+        asks["channelId"] = answer["channelId"].clone();
+        let expected = result.clone();
+        host.bot("bot")
+            .sends(asks)
+            .replies("?")
+            .sends(answer)
+            .replies_with(&format!("{result} after {said}"), move |reply| {
+                let text = reply["text"].as_str().unwrap().strip_prefix("script resume ").unwrap();
+                let heard = serde_json::from_str::<Value>(text).unwrap()["result"].clone();
+                match expected.get("index") {
+                    Some(index) => heard["index"] == *index,
+                    None => heard == expected,
+                }
+            })
+            .await;
+    }
+    // A choice by its number, with the signature of a mail below it.
+    let beds = json!({ "kind": "choice", "prompt": "?", "style": "none", "choices": ["1", "2", "3"] });
+    host.bot("bot")
+        .sends(on("email", &prompt(&beds)))
+        .replies("?")
+        .sends(on("email", mail))
+        .replies_with("2", |reply| reply["text"].as_str().unwrap().contains(r#""value":"2","index":1"#))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_ten_thousand_are_no_hurdle() {
+    let config = Config::new().set("server.body-bytes-max", "4_000_000").bot("bot", &[]);
+    let Some(host) = Host::start(config.plugin("bot", "scripted", GRANTS)).await else { return };
+    let mut mentions = mentioning("<at>Q&amp;A Bot</at> 3", None);
+    mentions["channelId"] = "test".into();
+    mentions["entities"] = (0..10_000).map(|_| mentions["entities"][0].clone()).collect();
+    host.bot("bot")
+        .says(&prompt(&json!({ "kind": "number", "prompt": "?" })))
+        .replies("?")
+        .sends(mentions)
+        .replies(r#"script resume {"from":"prompt","reason":"completed","result":3}"#)
+        .await;
+    let mut pictures = message("");
+    let picture = json!({ "contentType": "image/png", "contentUrl": "u" });
+    pictures["attachments"] = (0..10_000).map(|_| picture.clone()).collect();
+    let mut one = message("");
+    one["attachments"] = json!([picture]);
+    let photo = json!({ "kind": "attachment", "prompt": "?", "content-types": ["image/*"], "max-count": 3 });
+    host.bot("bot")
+        .says(&prompt(&photo))
+        .replies("?")
+        .sends(pictures)
+        .replies("?")
+        .sends(one)
+        .replies_with("one", |reply| reply["text"].as_str().unwrap().contains("image/png"))
+        .await;
 }
 
 /// JavaScript writes half a character as its escape, where a text was cut.

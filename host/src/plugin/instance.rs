@@ -277,6 +277,9 @@ impl Meta {
         if let Some(id) = &self.replies_to {
             extra.push(("replies-to".to_owned(), id.to_string()));
         }
+        if let Some(spoken) = &self.spoken {
+            extra.push(("spoken-text".to_owned(), spoken.to_string()));
+        }
         if let Some((frame, depth)) = &self.frame {
             extra.extend([("frame".to_owned(), frame.to_string()), ("depth".to_owned(), depth.to_string())]);
         }

@@ -1,4 +1,4 @@
-//! What an answer says: its text without the mention of the bot, or what a button or a card submits.
+//! What an answer says: its text without what the channel puts around it, or what a button or a card submits.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub(super) fn whole_text(answer: &Activity) -> String {
 
 /// The part of the text that recognition looks at; without a text, what is submitted as text or number.
 pub(super) fn text(answer: &Activity, kind: &str) -> String {
-    let text = answer.spoken_text();
+    let text = answer.heard_text();
     let text = match submitted(answer, kind) {
         Some(Value::String(value)) if text.is_empty() => value.trim().to_owned(),
         Some(Value::Number(number)) if text.is_empty() && kind == "choice" => number.to_string(),

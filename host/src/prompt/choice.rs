@@ -115,7 +115,8 @@ pub(super) fn find(
     locale: &str,
     rules: &Rules,
 ) -> Option<Found> {
-    pressed(answer, choices).or_else(|| {
+    // As it is written first: a choice may be named `&gt;`, which is read as `>` otherwise.
+    pressed(answer, choices).or_else(|| same(&answer.spoken_text(), choices)).or_else(|| {
         let found = said(text, choices, language, locale, rules)?;
         let refuses = |text: &str| language.refuses(&words(text));
         let is_named_so = choices.get(found.index)?.phrases().any(refuses);

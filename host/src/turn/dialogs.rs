@@ -204,7 +204,7 @@ impl Turn {
             return Err(self.refused(frame, Fault::quota("dialog-events-per-turn", EVENTS_MAX)));
         }
         let depth = self.staged()?.stack.frames.iter().position(|other| other.id == frame.id).map_or(0, |at| at + 1);
-        let mut meta = self.context.meta(format!("dialog:{}", frame.dialog)).await;
+        let mut meta = self.context.meta(format!("dialog:{}", frame.dialog), Some(&self.activity)).await;
         meta.frame = Some((frame.id.clone(), depth));
         match self.enter(position, &meta, Entry::Dialog(event, frame.state.as_deref())).await? {
             Done::Step(step) => self.admit(frame, position, step),

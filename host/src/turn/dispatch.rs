@@ -124,7 +124,7 @@ impl Turn {
     /// failure undoes it, and the plugin's `on-failure` says whether the turn goes on.
     pub(super) async fn handle(&mut self, position: usize, trigger: String, activity: &str) -> Result<Flow, TurnError> {
         let savepoint = self.staged()?.savepoint();
-        let meta = self.context.meta(trigger).await;
+        let meta = self.context.meta(trigger, Some(&self.activity)).await;
         let result = match self.enter(position, &meta, Entry::Activity(activity)).await {
             Ok(Done::Flow(flow)) => self.settle().await.map(|()| flow),
             Ok(Done::Step(_)) => Err(TurnError::Host("on-activity returned a step".to_owned())),

@@ -221,7 +221,7 @@ impl Hooks {
         let Some(savepoint) = place.as_ref().map(|staging| staging.savepoint()) else {
             return Err(TurnError::Host("the turn's staging is gone".to_owned()));
         };
-        let meta = self.context.meta(format!("middleware:{}", event.kind)).await;
+        let meta = self.context.meta(format!("middleware:{}", event.kind), None).await;
         let runtime = &self.context.services.plugins;
         let (record, outcome) = slot.call(runtime, plugin, place, &meta, Entry::Hook(event, layer)).await;
         plugin.metrics.called(&plugin.bot, &plugin.name, outcome.label(), record.duration(), record.cpu());

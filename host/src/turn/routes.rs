@@ -47,15 +47,16 @@ impl Routes {
         if activity.kind() != "message" || self.entries.is_empty() {
             return Vec::new();
         }
-        let text = activity.spoken_text();
+        // As it was meant, and where a pattern is about escapes or quotes, as it was written.
+        let mut texts = vec![activity.heard_text(), activity.spoken_text()];
+        texts.dedup();
         // A pattern matches the whole text, and nobody calls for help at such length.
-        if text.chars().nth(TEXT_CHARS_MAX).is_some() {
-            return Vec::new();
-        }
+        texts.retain(|text| text.chars().nth(TEXT_CHARS_MAX).is_none());
         let locale = activity.str("locale");
         let wants = |entry: &Entry| {
             let route = plugins.get(entry.plugin)?.manifest.routes.get(entry.route)?;
-            route.matches(&text, locale).then(|| Match { plugin: entry.plugin, name: route.name.clone() })
+            let fits = texts.iter().any(|text| route.matches(text, locale));
+            fits.then(|| Match { plugin: entry.plugin, name: route.name.clone() })
         };
         self.entries.iter().filter_map(wants).collect()
     }

@@ -1,0 +1,64 @@
+//! Quotes of the message that a message replies to, as Teams and Skype put them into the text.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+/// Where quotes begin and end; `&lt;` where the channel escaped the text.
+static TAGS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)(?:<|&lt;)(/?)(quoted|quote|blockquote)\b([^<>]*?)(/?)\s*(?:>|&gt;)").ok());
+/// Any tag, where a quote shows that the text is HTML.
+static MARKUP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"</?([A-Za-z][A-Za-z0-9]*)[^<>]*>").ok());
+
+/// Takes quotes out of a text. On Teams `blockquote` is one; elsewhere a user may have written it.
+pub(super) fn without(text: &str, is_teams: bool) -> Cow<'_, str> {
+    let Some(tags) = TAGS.as_ref().filter(|_| text.contains(['<', '&'])) else { return text.into() };
+    let (mut said, mut rest_from) = (String::new(), 0);
+    // How many quotes are open, and where the outermost begins.
+    let (mut depth, mut opened_at, mut is_html) = (0_usize, 0, false);
+    for tag in tags.captures_iter(text) {
+        let part = |place| tag.get(place).map_or("", |part| part.as_str());
+        let Some(whole) = tag.get(0) else { continue };
+        let (is_end, name, is_alone) = (!part(1).is_empty(), part(2), !part(4).is_empty());
+        if depth == 0 {
+            if is_end || !is_quote(name, part(3), is_teams) {
+                continue;
+            }
+            said.push_str(text.get(rest_from..whole.start()).unwrap_or_default());
+            opened_at = whole.end();
+            is_html |= name.eq_ignore_ascii_case("blockquote");
+            depth = 1;
+        } else if !is_alone {
+            depth = if is_end { depth - 1 } else { depth + 1 };
+        }
+        if is_alone && opened_at == whole.end() {
+            depth = 0;
+        }
+        // A quote that does not end is its tag alone.
+        rest_from = if depth == 0 { whole.end() } else { opened_at };
+    }
+    if rest_from == 0 {
+        return text.into();
+    }
+    said.push_str(text.get(rest_from..).unwrap_or_default());
+    match MARKUP.as_ref().filter(|_| is_html) {
+        Some(markup) => markup.replace_all(&said, blank).into_owned().into(),
+        None => said.into(),
+    }
+}
+
+/// What stands for a tag where the text is not shown as HTML. Mentions are looked for later.
+fn blank(tag: &Captures<'_>) -> String {
+    let part = |place| tag.get(place).map_or("", |part| part.as_str());
+    if part(1).eq_ignore_ascii_case("at") { part(0).to_owned() } else { " ".to_owned() }
+}
+
+fn is_quote(name: &str, attributes: &str, is_teams: bool) -> bool {
+    let attributes = attributes.to_ascii_lowercase();
+    match name.to_ascii_lowercase().as_str() {
+        "quoted" => attributes.contains("messageid"),
+        "quote" => attributes.contains("author") || attributes.contains("messageid"),
+        _ => is_teams || attributes.contains("schema.skype.com/reply"),
+    }
+}
