@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::prompt::Prompt;
-use crate::{Activity, Bot, Fault, Result, Turn};
+use crate::{Activity, Bot, Fault, Result, Turn, read};
 
 /// A bot that owns dialogs. Register it with `turntable_sdk::register!(YourBot, dialogs)`; the manifest then lists them
 /// and asks for the grant `dialogs`.
@@ -229,7 +229,7 @@ impl Outcome {
 
     /// Reads the result. Fault `invalid`: it is of another shape, or there is none.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
-        T::deserialize(&self.result).map_err(|error| Fault::invalid(format!("the result ({}): {error}", self.reason)))
+        read::value(&self.result).map_err(|error| Fault::invalid(format!("the result ({}): {error}", self.reason)))
     }
 }
 

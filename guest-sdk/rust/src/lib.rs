@@ -14,6 +14,7 @@ mod invoke;
 mod manifest;
 mod middleware;
 pub mod prompt;
+mod read;
 mod register;
 mod stack;
 mod state;

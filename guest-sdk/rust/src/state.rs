@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::turn::Host;
-use crate::{Fault, Result};
+use crate::{Fault, Result, read};
 
 /// Whom a stored value belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,7 +108,7 @@ impl<T: Serialize + DeserializeOwned> Stored<'_, T> {
     /// of another shape), `unavailable`.
     pub fn get(&mut self) -> Result<Option<T>> {
         let Some(text) = self.read()? else { return Ok(None) };
-        let value = serde_json::from_str(&text)
+        let value = read::text(&text)
             .map_err(|error| Fault::invalid(format!("{} state `{}`: {error}", self.scope.name(), self.key)))?;
         Ok(Some(value))
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::conversations::Conversations;
 use crate::stack::{Frame, Stack};
 use crate::state::{Entry, State};
-use crate::{Activity, Fault, InvokeResponse, Result};
+use crate::{Activity, Fault, InvokeResponse, Result, read};
 
 /// What the host does for a plugin: the one seam between the SDK and the contract. Implemented over the imports of the
 /// component (`host.rs`) and by the fake host of the tests (`testing.rs`).
@@ -137,6 +137,15 @@ impl Turn {
         self.activity.text.as_deref().unwrap_or_default()
     }
 
+    /// Returns what the user said: the text without mentions of the bot, quotes of other messages, the escapes of the channel
+    /// and the signatures of mails, trimmed. [`text`](Self::text) is what the channel sent.
+    pub fn spoken_text(&self) -> String {
+        match self.meta.extra("spoken-text") {
+            Some(spoken) => spoken.to_owned(),
+            None => self.activity.text_without_recipient(),
+        }
+    }
+
     /// Returns the name of the route that matched, or none for an ordinary activity.
     pub fn route(&self) -> Option<&str> {
         self.meta.trigger.strip_prefix("route:")
@@ -204,8 +213,7 @@ impl Turn {
     /// Returns a setting, or none where the operator did not set it. Fault `invalid`: it is of another type.
     pub fn config<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let Some(text) = self.host.setting(key) else { return Ok(None) };
-        let value =
-            serde_json::from_str(&text).map_err(|error| Fault::invalid(format!("the setting `{key}`: {error}")))?;
+        let value = read::text(&text).map_err(|error| Fault::invalid(format!("the setting `{key}`: {error}")))?;
         Ok(Some(value))
     }
 
@@ -223,7 +231,7 @@ impl Turn {
     /// Reads `value` of the activity into an author's type. Fault `invalid`: it is absent or of another shape.
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
         let value = self.activity.value.as_ref().unwrap_or(&Value::Null);
-        T::deserialize(value).map_err(|error| Fault::invalid(format!("the value of the activity: {error}")))
+        read::value(value).map_err(|error| Fault::invalid(format!("the value of the activity: {error}")))
     }
 
     /// Writes a line to the host's log. `message` is constant text and `fields` its variables, so that lines can be found.

@@ -26,7 +26,7 @@ impl Bot for Travel {
     }
 
     fn on_message(&mut self, turn: &mut Turn) -> Result {
-        match turn.activity().text_without_recipient().to_lowercase().as_str() {
+        match turn.spoken_text().to_lowercase().as_str() {
             "book" | "book a trip" => drop(turn.dialogs().begin("book", ())?),
             "trips" | "my trips" => list(turn)?,
             _ => return Ok(Next),

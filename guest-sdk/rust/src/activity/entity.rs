@@ -68,7 +68,10 @@ pub(crate) fn without_mention(text: &str, mention: &Mention) -> String {
         rest = after;
     }
     kept.push_str(rest);
-    kept
+    // Teams escapes the name in the text, and not in the entity.
+    let escaped = name.strip_prefix("<at>").and_then(|name| name.strip_suffix("</at>")).unwrap_or(name);
+    let escaped = escaped.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    kept.replace(&format!("<at>{escaped}</at>"), "")
 }
 
 /// Returns what stands before an opening `at` tag at the end of the text, or none where it ends otherwise.

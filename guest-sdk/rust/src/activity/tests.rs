@@ -132,6 +132,8 @@ fn the_mention_of_the_bot_is_removed_and_others_stay() {
         ("a > Bot", "Bot", "a >"),
         ("hello", "<at>Bot</at>", "hello"),
         ("Größe <at>Bot</at> über", "<at>Bot</at>", "Größe  über"),
+        ("<at>Q&amp;A &lt;1&gt;</at> hello", "<at>Q&A <1></at>", "hello"),
+        ("<at>Q&amp;A</at> hello", "Q&A", "hello"),
     ];
     for (text, mention, left) in cases {
         let activity: Activity = serde_json::from_value(json!({

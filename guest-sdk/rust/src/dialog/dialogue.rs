@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::journal::{Entry, Journal, Waits};
 use super::{Step, hash, hash_number};
 use crate::prompt::Prompt;
-use crate::{Activity, Fault, Result, Turn};
+use crate::{Activity, Fault, Result, Turn, read};
 
 /// The conversation that a straight-line dialog leads; see [`StraightLine`](super::StraightLine).
 ///
@@ -155,7 +155,7 @@ impl Dialogue {
     /// Reads what the dialog was begun with. Fault `invalid`: it is of another shape.
     pub fn options<T: DeserializeOwned>(&self) -> Result<T> {
         let core = self.core.borrow();
-        T::deserialize(&core.journal.options)
+        read::value(&core.journal.options)
             .map_err(|error| Fault::invalid(format!("the options of the dialog: {error}")))
     }
 
@@ -195,7 +195,7 @@ impl Dialogue {
         let recorded = self.core.borrow_mut().recall(kind, &key);
         match recorded {
             Recall::Is(entry) if entry.ended.is_some() => Ok(None),
-            Recall::Is(entry) => match T::deserialize(entry.result) {
+            Recall::Is(entry) => match read::value(&entry.result) {
                 Ok(result) => Ok(Some(result)),
                 Err(_) => self.other_type().await,
             },
@@ -225,7 +225,7 @@ impl Dialogue {
     ) -> Result<T> {
         let recalled = self.core.borrow_mut().recall(kind, &key);
         match recalled {
-            Recall::Is(entry) => T::deserialize(entry.result).map_err(|_| {
+            Recall::Is(entry) => read::value(&entry.result).map_err(|_| {
                 self.core.borrow_mut().found_edited();
                 inert()
             }),

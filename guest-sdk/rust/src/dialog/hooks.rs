@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Event, Step};
-use crate::{Activity, Fault, Result, Turn};
+use crate::{Activity, Fault, Result, Turn, read};
 
 type Validator = Box<dyn Fn(&mut Turn, &Check) -> Result<Verdict>>;
 type OnCancelled = Box<dyn Fn(&mut Turn, &str) -> Result<()>>;
@@ -51,7 +51,7 @@ pub(super) struct Hooks {
 impl Check {
     /// Reads the value. Fault `invalid`: it is of another type.
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
-        T::deserialize(&self.value).map_err(|error| Fault::invalid(format!("the answer: {error}")))
+        read::value(&self.value).map_err(|error| Fault::invalid(format!("the answer: {error}")))
     }
 
     /// How many answers there were to this question, with this one.

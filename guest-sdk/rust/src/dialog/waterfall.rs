@@ -10,7 +10,7 @@ use super::hooks::{self, Hooks};
 use super::{Dialog, Event, Outcome, Step};
 use crate::activity::Object;
 use crate::prompt::Prompt;
-use crate::{Activity, Fault, Result, Turn};
+use crate::{Activity, Fault, Result, Turn, read};
 
 type StepFn = Box<dyn Fn(&mut WaterfallStep<'_>) -> Result<Step>>;
 
@@ -182,7 +182,7 @@ impl WaterfallStep<'_> {
 
     /// Reads what the dialog was begun with. Fault `invalid`: it is of another shape.
     pub fn options<T: DeserializeOwned>(&self) -> Result<T> {
-        T::deserialize(self.options).map_err(|error| Fault::invalid(format!("the options of the dialog: {error}")))
+        read::value(self.options).map_err(|error| Fault::invalid(format!("the options of the dialog: {error}")))
     }
 
     /// Reads the result of what the step before waited for: an answer, the result of a dialog, or the activity after
@@ -205,7 +205,7 @@ impl WaterfallStep<'_> {
     /// Reads a value that a step kept. Fault `invalid`: there is none, or it is of another shape.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let value = self.values.get(name).unwrap_or(&Value::Null);
-        T::deserialize(value).map_err(|error| Fault::invalid(format!("the value `{name}` of the dialog: {error}")))
+        read::value(value).map_err(|error| Fault::invalid(format!("the value `{name}` of the dialog: {error}")))
     }
 
     /// Ends the step: the host asks.

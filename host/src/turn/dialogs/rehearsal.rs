@@ -141,6 +141,7 @@ impl Rehearsing<'_> {
             trigger: format!("dialog:{}", frame.dialog),
             locale: None,
             replies_to: None,
+            spoken: None,
             frame: Some((frame.id.clone(), depth)),
         };
         let mut instance = match Instance::new(self.runtime, self.plugin, &meta.turn_id, Duration::ZERO).await {
