@@ -208,6 +208,8 @@ pub enum Failure {
     Trap {
         /// What wasmtime says of it.
         what: String,
+        /// What the guest said of it on stderr: the message of a panic, or its last line.
+        said: Option<String>,
         /// Wasm backtrace, innermost frame first.
         backtrace: Option<String>,
     },
@@ -304,7 +306,8 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Fault(fault) => write!(f, "fault {}: {}", fault.code, fault.message),
-            Self::Trap { what, .. } => write!(f, "trap: {what}"),
+            Self::Trap { what, said: None, .. } => write!(f, "trap: {what}"),
+            Self::Trap { what, said: Some(said), .. } => write!(f, "trap: {what}; {said}"),
             Self::CpuBudget { limit } => {
                 write!(f, "the CPU budget of the turn is used up: cpu-ms ({})", limit.as_millis())
             }

@@ -49,7 +49,10 @@ async fn traps_undo_the_call_and_tell_the_author_where() {
     let Some(host) = start("").await else { return };
     let call = fails(&host, "trap", "trap", "unreachable").await;
     assert!(call["stderr"].as_str().unwrap().contains("told to trap"), "{call:#}");
+    assert!(!call["stderr"].as_str().unwrap().contains("RUST_BACKTRACE"), "a guest has no environment: {call:#}");
     assert!(call["backtrace"].as_str().unwrap().contains("hostile"), "{call:#}");
+    let logged = host.logged("turn failed").await;
+    assert!(logged.contains("panicked at ") && logged.contains(": told to trap"), "{logged}");
     fails(&host, "abort", "trap", "unreachable").await;
     fails(&host, "exit", "trap", "exited with status").await;
     fails(&host, "recurse", "trap", "wasm trap").await;

@@ -12,6 +12,7 @@ use super::bindings::turntable::bot::types as wit;
 use super::cpu::{Meter, SlowLane};
 use super::engine::TICK;
 use super::imports::{GuestState, Stopped, truncate};
+use super::output::last_words;
 use super::{Call, Code, Done, Entry, Event, Failure, Fault, Flow, Limits, Meta, Outcome, Plugin, Runtime, Step};
 use crate::threads::{go, pace};
 use crate::turn::Place;
@@ -58,7 +59,7 @@ impl Instance {
         .await;
         described.map_err(|failure| {
             let stderr = self.store.data().stderr.take();
-            (failure, tail(&stderr, REPORT_BYTES_MAX).to_owned())
+            (failure.with_words(&stderr), tail(&stderr, REPORT_BYTES_MAX).to_owned())
         })
     }
 
@@ -85,7 +86,7 @@ impl Instance {
         let outcome = match result {
             Ok(Ok(done)) => Outcome::Done(done),
             Ok(Err(fault)) => Outcome::Failed(Failure::Fault(fault.into())),
-            Err(failure) => Outcome::Failed(failure),
+            Err(failure) => Outcome::Failed(failure.with_words(&stderr)),
         };
         // Gone only where the guest was cut while a hook ran for it, which has it then.
         *place = data.staging.take().or_else(|| hooks.and_then(|hooks| hooks.recover()));
@@ -225,7 +226,7 @@ fn classify(store: &Store<GuestState>, error: &wasmtime::Error) -> Failure {
         _ => return Failure::Host(format!("{error:#}")),
     };
     let backtrace = backtrace.map(|text| truncate(&text, REPORT_BYTES_MAX).to_owned());
-    Failure::Trap { what, backtrace }
+    Failure::Trap { what, said: None, backtrace }
 }
 
 /// Names the limit, of those that wasmtime guards itself, whose end an error is.
@@ -257,6 +258,16 @@ fn log_output(state: &GuestState, stream: &'static str, text: &str) {
         let plugin = &state.plugin;
         tracing::info!(target: "guest", bot = %plugin.bot, plugin = %plugin.name, digest = %plugin.digest,
             turn = %state.turn_id, stream, text, "guest output");
+    }
+}
+
+impl Failure {
+    /// Adds what the guest said before it died.
+    fn with_words(mut self, stderr: &str) -> Self {
+        if let Self::Trap { said, .. } = &mut self {
+            *said = last_words(stderr);
+        }
+        self
     }
 }
 
