@@ -1,9 +1,12 @@
 //! Answers «cancel» for any bot: cancels every dialog of the conversation, whichever plugin owns it.
 
-use turntable_sdk::prelude::*;
-use turntable_sdk::{After, json};
+use std::collections::BTreeMap;
 
-/// What it says in one language: after cancelling, and where there was nothing to cancel.
+use serde::Deserialize;
+use turntable_sdk::prelude::*;
+use turntable_sdk::{After, Value, json};
+
+/// How it is told in one language, and what it says without settings: after cancelling, and where there was nothing to cancel.
 struct Words {
     language: &'static str,
     pattern: &'static str,
@@ -39,6 +42,32 @@ const LANGUAGES: &[Words] = &[
     },
 ];
 
+/// A setting: one text for everyone, or texts by language, such as `de`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Texts {
+    One(String),
+    ByLanguage(BTreeMap<String, String>),
+}
+
+impl Texts {
+    /// The schema of such a setting.
+    fn schema(description: &str) -> Value {
+        let text = json!({ "type": "string", "minLength": 1 });
+        let languages = json!({
+            "type": "object", "additionalProperties": false, "patternProperties": { "^[a-z]{2,3}$": text }
+        });
+        json!({ "description": description, "anyOf": [text, languages] })
+    }
+
+    fn text(self, language: &str) -> Option<String> {
+        match self {
+            Self::One(text) => Some(text),
+            Self::ByLanguage(mut texts) => texts.remove(language),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Cancel;
 
@@ -46,7 +75,12 @@ impl Bot for Cancel {
     fn manifest(&self) -> Manifest {
         let manifest =
             Manifest::new().description("Cancels what goes on").activities([]).wants_dialogs().settings(json!({
-                "type": "object", "additionalProperties": false, "properties": {}
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "cancelled": Texts::schema("What to say after cancelling: a text, or texts by language."),
+                    "nothing": Texts::schema("What to say where there is nothing to cancel, the same way.")
+                }
             }));
         LANGUAGES.iter().enumerate().fold(manifest, |manifest, (position, words)| {
             let route = Route::new(words.language, words.pattern).score(1.0).after(After::None);
@@ -56,16 +90,24 @@ impl Bot for Cancel {
     }
 
     fn on_route(&mut self, turn: &mut Turn, _name: &str) -> Result {
-        let words = words_for(turn.meta().locale.as_deref());
-        let text = if turn.dialogs().cancel_all()? > 0 { words.cancelled } else { words.nothing };
-        turn.reply(text)?;
+        let did = turn.dialogs().cancel_all()? > 0;
+        let text = if did {
+            text(turn, "cancelled", |words| words.cancelled)
+        } else {
+            text(turn, "nothing", |words| words.nothing)
+        };
+        turn.reply(text?)?;
         Ok(Handled)
     }
 }
 
-fn words_for(locale: Option<&str>) -> &'static Words {
-    let language = locale.and_then(|locale| locale.split('-').next()).unwrap_or_default();
-    LANGUAGES.iter().find(|words| words.language.eq_ignore_ascii_case(language)).unwrap_or(&LANGUAGES[0])
+/// The text of a setting in the language of the user, or what is said without it.
+fn text(turn: &Turn, setting: &str, default: fn(&Words) -> &'static str) -> Result<String> {
+    let locale = turn.meta().locale.as_deref().unwrap_or_default();
+    let language = locale.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+    let configured = turn.config::<Texts>(setting)?.and_then(|texts| texts.text(&language));
+    let words = LANGUAGES.iter().find(|words| words.language == language).unwrap_or(&LANGUAGES[0]);
+    Ok(configured.unwrap_or_else(|| default(words).to_owned()))
 }
 
 turntable_sdk::register!(Cancel);
@@ -94,6 +136,24 @@ mod tests {
         host.clone().locale("fr").says("annuler").replies("Il n'y a rien à annuler.");
         host.clone().locale("fr").says("abbrechen").silent().passes();
         host.locale("nl").says("stop").replies("There is nothing to cancel.");
+    }
+
+    #[test]
+    fn its_texts_are_settings() {
+        let host = TestHost::<Cancel>::new().setting("nothing", "Nichts da.").locale("de");
+        host.says("abbrechen").replies("Nichts da.");
+        host.clone().locale("en-GB").says("cancel").replies("Nichts da.");
+        for (locale, said, reply) in [
+            ("de-AT", "abbrechen", "Schluss damit."),
+            ("nl", "stop", "Geannuleerd."),
+            ("fr", "annuler", "D'accord, j'ai annulé."),
+            ("en", "cancel", "OK, I have cancelled that."),
+        ] {
+            let texts = json!({ "de": "Schluss damit.", "nl": "Geannuleerd." });
+            let host = TestHost::<Cancel>::new().setting("cancelled", texts).locale(locale);
+            host.interrupts("travel", "book", "prompt:text");
+            host.says(said).replies(reply);
+        }
     }
 
     #[test]
