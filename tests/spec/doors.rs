@@ -198,3 +198,35 @@ async fn a_bot_with_an_app_id_takes_nothing() {
     assert_eq!(host.last_turn("bot").await, Value::Null);
     assert!(connector.calls_now().is_empty());
 }
+
+/// As Kubernetes mounts a secret: links that lead to a file of mode 0440.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_read_as_container_platforms_mount_them() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let config = Config::new().set("admin.token-file", "'token'").bot("bot", &["echo"]);
+    let folder = config.data().parent().unwrap().to_owned();
+    let day = folder.join("..day");
+    fs::create_dir(&day).unwrap();
+    let secret = day.join("token");
+    fs::write(&secret, "x".repeat(64)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o440)).unwrap();
+    symlink("..day", folder.join("..data")).unwrap();
+    symlink("..data/token", folder.join("token")).unwrap();
+    let Some(mut host) = Host::start(config).await else { return };
+    let token = folder.join("token").to_str().unwrap().to_owned();
+    let bots = turntable(&["bots", "--admin-url", &host.admin_url(), "--token-file", &token], "");
+    assert_eq!(bots.code, Some(0), "{bots:?}");
+    host.ends().await;
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o444)).unwrap();
+    let said = host.refuses_to_start().await;
+    assert!(said.contains("its mode is 0444") && said.contains("`defaultMode: 0440`"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_without_a_chat_page_says_how_to_get_one() {
+    let Some(host) = Host::start(Config::new().bot("bot", &["echo"])).await else { return };
+    let page = reqwest::get(host.url("/")).await.unwrap();
+    assert_eq!(page.status(), 404);
+    let text = page.text().await.unwrap();
+    assert!(text.contains("turntable serve --dev"), "{text}");
+}

@@ -13,6 +13,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::HttpError;
+
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
@@ -40,13 +42,19 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/page/turns.js", JS, include_str!("page/turns.js")),
 ];
 
-/// The routes of this module; none where `development` is false.
+/// The routes of this module; where `development` is false, one that says so.
 pub fn routes(development: bool) -> Router {
-    let files = if development { FILES } else { &[] };
-    files.iter().fold(Router::new(), |router, (path, media, content)| {
+    if !development {
+        return Router::new().route("/", get(async || HttpError::not_found(NO_PAGE)));
+    }
+    FILES.iter().fold(Router::new(), |router, (path, media, content)| {
         router.route(path, get(async move |request: Request| file(request.headers(), media, content)))
     })
 }
+
+/// What a host says that is not in development mode.
+const NO_PAGE: &str = "this host serves no chat page, as it is not in development mode; start it with `turntable serve --dev`, or \
+                       set `server.mode = \"development\"`";
 
 fn file(request: &HeaderMap, media: &'static str, content: &'static str) -> Response {
     let headers = [
@@ -98,6 +106,13 @@ mod tests {
             assert_eq!(to_bytes(response.into_body(), usize::MAX).await.unwrap(), content.as_bytes(), "{path}");
             assert_eq!(ask(false, path).await.status(), 404, "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_host_without_a_page_says_how_to_get_one() {
+        let body = to_bytes(ask(false, "/").await.into_body(), usize::MAX).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(body.contains("turntable serve --dev") && body.contains("server.mode"), "{body}");
     }
 
     #[tokio::test]
