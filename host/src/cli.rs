@@ -1,6 +1,7 @@
 //! Command line: arguments, help texts, and one file per command.
 
 mod admin;
+mod arguments;
 mod bots;
 mod broadcast;
 mod chat;
@@ -19,9 +20,10 @@ mod transcripts;
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::terminal::Terminal;
+pub(crate) use self::terminal::has_colours;
 
 /// Host bots whose logic is sandboxed WebAssembly, swapped while they talk
 #[derive(Debug, Parser)]
@@ -31,8 +33,7 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done, 1 failed, 2 wrong usage. Colours appear on a terminal only and respect NO_COLOR.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage. Colours appear on a terminal only, and not with NO_COLOR, CLICOLOR=0 or TERM=dumb.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -66,7 +67,7 @@ enum Command {
 
 /// Runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 wrong usage.
 pub fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    match run(command()) {
         Ok(code) => code,
         // Whoever read our output has seen enough; that is no failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -74,6 +75,19 @@ pub fn main() -> ExitCode {
             complain(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Reads the arguments of this process. Where they are wrong, or ask for help, it ends here.
+fn command() -> Command {
+    let colours = has_colours(&io::stdout()) && has_colours(&io::stderr());
+    let mut command = Cli::command().color(if colours { ColorChoice::Always } else { ColorChoice::Never });
+    command.build();
+    let arguments = arguments::joined(&command, std::env::args_os());
+    let matches = command.clone().get_matches_from(arguments);
+    match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli.command,
+        Err(error) => error.format(&mut command).exit(),
     }
 }
 
@@ -85,7 +99,7 @@ pub fn say(text: &str) {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(&args),
-        Command::Check(args) => check::run(&args),
+        Command::Check(args) => wait_for(check::run(args)),
         Command::Inspect(args) => wait_for(inspect::run(args)),
         Command::Chat(args) => wait_for(chat::run(args)),
         Command::Bots(args) => wait_for(bots::run(args)),

@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use problem::{Problem, Problems};
-pub use read::{Overrides, load, load_for_bot, load_sections, load_with};
+pub use read::{Keys, Overrides, Places, load, load_for_bot, load_sections, load_with};
 
 use crate::plugin::{Grants, Limits};
 

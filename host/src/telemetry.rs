@@ -50,12 +50,7 @@ pub fn init(format: LogFormat, filter: &str) -> anyhow::Result<Flush> {
     let (lines, flush) = Lines::to(std::io::stderr()).context("the thread that writes the log does not start")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).with_span_events(FmtSpan::NONE);
     let installed = match format {
-        // Colours follow the convention of no-color.org besides the terminal.
-        LogFormat::Text => {
-            let colours =
-                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-            builder.with_ansi(colours).with_target(false).try_init()
-        }
+        LogFormat::Text => builder.with_ansi(crate::cli::has_colours(&std::io::stderr())).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
     };
     installed.map_err(|error| anyhow::anyhow!("logs are set up already: {error}"))?;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use similar_asserts::assert_eq;
 
+use crate::support::command::turntable_with_bytes;
 use crate::support::{Behaviour, Config, Connector, Host, component, expecting_replies, message, turntable, within};
 
 /// Returns the arguments that lead to the admin API of a host.
@@ -115,6 +116,36 @@ async fn chat_answers_each_line_of_a_pipe() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
 }
 
+/// A file in another encoding is talked through, as far as it can be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn chat_goes_on_after_a_line_that_is_not_utf_8() {
+    let config = Config::new().set("server.mode", "'development'").bot("echo", &["echo"]);
+    let Some(host) = Host::start(config).await else { return };
+    let args = ["chat", "--url", &host.url(""), "--bot", "echo"];
+    let ended = turntable_with_bytes(&args, b"one\r\ngr\xfc\xdfe\ntwo");
+    assert_eq!(
+        (ended.code, &*ended.stdout),
+        (Some(0), "Echo: one\nEcho: gr\u{fffd}\u{fffd}e\nEcho: two\n"),
+        "{ended:?}"
+    );
+}
+
+/// Like the other commands, it finds the host by its configuration.
+#[tokio::test(flavor = "multi_thread")]
+async fn chat_finds_the_host_by_its_configuration() {
+    let config = Config::new().set("server.mode", "'development'").bot("echo", &["echo"]);
+    let Some(host) = Host::start(config).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("turntable.toml");
+    let listen = host.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    std::fs::write(&file, format!("server.listen = '{listen}'\n")).unwrap();
+    let ended = turntable(&["chat", "--config", file.to_str().unwrap(), "--user", "-1"], "hi\n");
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), "Echo: hi\n"), "{ended:?}");
+    let ended = turntable(&["chat", "--config", host.config().to_str().unwrap()], "hi\n");
+    assert!(ended.code == Some(1) && ended.stderr.contains("no fixed port in `server.listen`"), "{ended:?}");
+    assert!(ended.stderr.contains("--url"), "{ended:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn chat_speaks_the_language_that_it_is_told() {
     let config = Config::new().set("server.mode", "'development'").bot("bot", &[]);
@@ -179,9 +210,11 @@ async fn a_host_that_cannot_be_reached_or_used_is_told_apart() {
     let Some(host) = Host::start(config.bot("echo", &["echo"])).await else { return };
     let chat = turntable(&["chat", "--url", &host.url("/")], "");
     assert!(chat.code == Some(1) && chat.stderr.contains("in development mode only"), "{chat:?}");
+    assert!(chat.stderr.contains("--dev") && chat.stderr.contains("--url"), "{chat:?}");
     let nobody = turntable(&["chat", "--url", "http://127.0.0.1:1"], "");
     assert!(nobody.stderr.contains("cannot reach a host at http://127.0.0.1:1/"), "{nobody:?}");
     assert!(!nobody.stderr.contains("development"), "{nobody:?}");
+    assert!(nobody.stderr.contains("--dev") && nobody.stderr.contains("--url"), "{nobody:?}");
 
     host.write_secret("other", &"x".repeat(64));
     let other = host.config().with_file_name("other");
@@ -269,13 +302,25 @@ async fn a_bot_is_made_to_speak_and_what_it_has_yet_to_say_is_listed() {
     let Some(host) = Host::start(Config::new().bot("bot", &["scripted"])).await else { return };
     let connector = Connector::start().await;
     let mut activity = connector.message("hi");
-    activity["conversation"]["id"] = "c".into();
+    // The id of a group of Telegram.
+    activity["conversation"]["id"] = "-1001234".into();
     assert_eq!(host.post("bot", &activity).await.status, 200);
-    let to = ["--channel", "test", "--conversation", "c"];
+    let to = ["--channel", "test", "--conversation", "-1001234"];
     let notify = |more: &[&str]| turntable(&with_admin(&host, &[&["notify", "bot"], &to[..], more].concat()), "");
     let said = notify(&["--text", "by the way", "--mode", "now"]);
     assert!(said.code == Some(0) && said.stdout.starts_with("delivered "), "{said:?}");
     assert_eq!(connector.calls(2).await[1].text(), "by the way");
+    assert_eq!(notify(&["--text", "-5 °C", "--mode", "now"]).code, Some(0));
+    assert_eq!(connector.calls(3).await[2].text(), "-5 °C");
+    let mistyped = notify(&["--text", "hi", "--jsn"]);
+    assert!(mistyped.code == Some(2) && mistyped.stderr.contains("'--jsn'"), "{mistyped:?}");
+    assert!(mistyped.stderr.contains("'--json'"), "{mistyped:?}");
+    let never = notify(&["--text", "hi", "--at", "0 0 30 2 * UTC"]);
+    assert!(never.code == Some(1) && never.stderr.contains("never comes: in the next four years"), "{never:?}");
+    let weekends = notify(&["--text", "hi", "--at", "0 9 * * SAT-SUN Europe/Berlin"]);
+    assert!(weekends.code == Some(0) && weekends.stdout.starts_with("queued "), "{weekends:?}");
+    let weekends = weekends.stdout.trim().trim_start_matches("queued ").to_owned();
+    assert_eq!(turntable(&with_admin(&host, &["notifications", "cancel", "bot", &weekends]), "").code, Some(0));
     let later = notify(&["--event", "tick", "--value", "1", "--at", "2999-01-01T00:00:00Z", "--name", "far"]);
     assert!(later.code == Some(0) && later.stdout.starts_with("queued "), "{later:?}");
     let id = later.stdout.trim().trim_start_matches("queued ").to_owned();

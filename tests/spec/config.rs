@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use similar_asserts::assert_eq;
 
-use crate::support::turntable;
+use crate::support::{Config, Host, component, turntable};
 
 /// The golden pair that the loader's own tests use: what is wrong, and what is said of it.
 const WRONG: &str = include_str!("../data/config/wrong.toml");
@@ -77,18 +77,94 @@ fn serve_says_the_same_and_starts_nothing() {
 fn the_reference_configuration_is_fine() {
     let folder = folder();
     let path = write(folder.path(), include_str!("../../plugins/turntable.toml"));
-    let ended = turntable(&["check", &path], "");
+    let ended = turntable(&["check", "--offline", &path], "");
     assert_eq!(ended.stdout, format!("{path}: 5 bots with 11 plugins, no problems\n"));
     assert_eq!(ended.code, Some(0));
-    let report: Value = serde_json::from_str(&turntable(&["check", "--json", &path], "").stdout).unwrap();
+    let report: Value = serde_json::from_str(&turntable(&["check", "--offline", "--json", &path], "").stdout).unwrap();
     assert_eq!(
         report,
-        serde_json::json!({ "ok": true, "problems": [], "bots": [
+        serde_json::json!({ "ok": true, "problems": [], "warnings": [], "bots": [
             { "name": "demo", "plugins": ["help", "welcome", "echo"] }, { "name": "echo", "plugins": ["echo"] },
             { "name": "redacted", "plugins": ["redact", "echo"] }, { "name": "stocks", "plugins": ["price-watch"] },
             { "name": "travel", "plugins": ["help", "cancel", "settings", "travel"] }
         ] })
     );
+}
+
+/// Its components are what it says of them.
+#[test]
+fn the_reference_configuration_loads() {
+    let folder = folder();
+    for name in ["help", "welcome", "echo", "cancel", "settings", "travel", "redact", "price-watch"] {
+        let Some(component) = component(name) else { return };
+        fs::copy(component, folder.path().join(format!("target/components/{name}.wasm"))).unwrap();
+    }
+    let path = write(folder.path(), include_str!("../../plugins/turntable.toml"));
+    let ended = turntable(&["check", &path], "");
+    assert_eq!(ended.stdout, format!("{path}: 5 bots with 11 plugins, no problems\n"));
+    assert_eq!(ended.code, Some(0));
+    assert!(!folder.path().join(".turntable").exists(), "a check leaves nothing behind");
+}
+
+/// What shows only when a bot is made is told with the line that is to be mended.
+#[test]
+fn check_tells_of_bots_that_would_not_serve() {
+    let config = |name: &str| {
+        let plugin = |key: &str| format!("[bots.{name}.plugins.{key}]\n");
+        (format!("[[bots.{name}.plugins]]\ncomponent = 'components/"), plugin("settings"), plugin("grants"))
+    };
+    let (begin, settings, grants) = config("bot");
+    let text = format!(
+        "[bots.locked]\napp-id = '1'\nnotify-key-file = 'none'\n[[bots.locked.plugins]]\ncomponent = 'components/echo.wasm'\n\
+         {begin}help.wasm'\n{settings}text = ''\n{begin}travel.wasm'\n{begin}cancel.wasm'\n{begin}broken.wasm'\n\
+         {begin}echo.wasm'\n{grants}dialogs = true\n{begin}welcome.wasm'\nname = 'two'\n{settings}txt = 'hi'\n\
+         {begin}cancel.wasm'\nname = 'denied'\n{grants}dialogs = false\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("components")).unwrap();
+    for name in ["help", "cancel", "echo", "welcome", "travel"] {
+        let Some(component) = component(name) else { return };
+        fs::copy(component, folder.path().join(format!("components/{name}.wasm"))).unwrap();
+    }
+    fs::write(folder.path().join("components/broken.wasm"), "no component").unwrap();
+    let path = folder.path().join("turntable.toml");
+    fs::write(&path, &text).unwrap();
+    let ended = turntable(&["check", path.to_str().unwrap()], "");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let line_of = |part: &str| text.lines().position(|line| line.contains(part)).unwrap() + 1;
+    let told = |line: usize, message: &str| {
+        let found = ended.stdout.lines().any(|told| told.contains(&format!(":{line}:")) && told.contains(message));
+        assert!(found, "line {line}: {message} is missing in\n{}", ended.stdout);
+    };
+    told(line_of("app-id"), "bot \"locked\" has an `app-id`, so it answers 401 to everything");
+    told(line_of("notify-key-file"), "none does not exist");
+    told(line_of("text = ''"), "bot \"bot\", plugin \"help\": settings: `text`");
+    told(line_of("travel.wasm") - 1, "plugin \"travel\" has the role `dialogs`, which does nothing without its grant");
+    told(line_of("travel.wasm") - 1, "warning: bot \"bot\", plugin \"travel\" asks for `grants.state = [\"user\"]`");
+    told(line_of("cancel.wasm") - 1, "warning: bot \"bot\", plugin \"cancel\" asks for `grants.dialogs = true`");
+    told(line_of("broken.wasm"), "bot \"bot\", plugin \"broken\": ");
+    told(line_of("dialogs = true"), "warning: bot \"bot\", plugin \"echo\" does not ask for `grants.dialogs = true`");
+    told(line_of("txt = 'hi'") - 1, "plugin \"two\": settings: ");
+    assert!(!ended.stdout.contains("denied\""), "the file says that it shall do without: {}", ended.stdout);
+    assert!(ended.stdout.ends_with("\n6 problems\n"), "{}", ended.stdout);
+    let json = turntable(&["check", "--json", path.to_str().unwrap()], "");
+    let report: Value = serde_json::from_str(&json.stdout).unwrap();
+    let count = |list: &str| report[list].as_array().map(Vec::len);
+    assert_eq!((&report["ok"], count("problems"), count("warnings")), (&Value::Bool(false), Some(6), Some(3)));
+    // The file alone is fine but for what stands in it.
+    let offline = turntable(&["check", "--offline", path.to_str().unwrap()], "");
+    assert!(offline.code == Some(1) && offline.stdout.ends_with("\n2 problems\n"), "{offline:?}");
+}
+
+/// It takes no lock and changes no file of a host that runs with the same configuration.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_does_not_disturb_a_running_host() {
+    let Some(host) = Host::start(Config::new().bot("echo", &["echo"])).await else { return };
+    host.bot("echo").says("hi").replies("Echo: hi").await;
+    let ended = turntable(&["check", host.config().to_str().unwrap()], "");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    host.bot("echo").says("still there?").replies("Echo: still there?").await;
+    assert_eq!(host.status("echo").await["generation"], 1);
 }
 
 /// A bot without an app id is for loopback, also where the command line moves the listener.

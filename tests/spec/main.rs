@@ -44,6 +44,7 @@ mod shutdown;
 mod state;
 mod storage;
 mod swap;
+mod terminal;
 mod tidy;
 mod transcripts;
 mod travel;

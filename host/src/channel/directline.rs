@@ -178,8 +178,8 @@ fn unknown_activity() -> ChannelError {
     }
 }
 
-/// The URL under which this host is reached by itself.
-fn service_url(public: SocketAddr) -> Arc<str> {
+/// The URL under which a host that listens here is reached from its own machine.
+pub(crate) fn service_url(public: SocketAddr) -> Arc<str> {
     let ip = match public.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -4,10 +4,12 @@ mod conversation;
 mod render;
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use anyhow::{anyhow, bail};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at};
 
@@ -15,11 +17,18 @@ use self::conversation::Conversation;
 use self::render::rendered;
 use super::admin::Refused;
 use super::terminal::{Style, Terminal};
+use crate::channel::directline::service_url;
+use crate::config;
 
 /// How often a conversation is looked at while nobody types.
 const POLL: Duration = Duration::from_millis(500);
 /// Lines from a pipe that are read ahead of the bot.
 const LINES_AHEAD: usize = 16;
+
+/// Where a host listens that says nothing else.
+const URL_DEFAULT: &str = "http://127.0.0.1:3978";
+/// The configuration that is looked for.
+const CONFIG_DEFAULT: &str = "turntable.toml";
 
 /// Talk to a bot of a running host in development mode
 ///
@@ -27,15 +36,12 @@ const LINES_AHEAD: usize = 16;
 /// Works with piped input too: sends a line, waits for the replies of its turn, goes on, and ends with the input.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Address of the host
-    #[arg(
-        long,
-        env = "TURNTABLE_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:3978"
-    )]
-    url: String,
+    /// Address of the host [default: `server.listen` of the configuration]
+    #[arg(long, env = "TURNTABLE_URL", hide_env_values = true, value_name = "URL")]
+    url: Option<String>,
+    /// Configuration of the host, for its address; not read with --url [default: turntable.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Bot to talk to [default: the host's default bot]
     #[arg(long, value_name = "BOT")]
     bot: Option<String>,
@@ -51,7 +57,8 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interactive = io::stdin().is_terminal();
     let screen = Screen { terminal: Terminal::stdout(), prompt: interactive && io::stdout().is_terminal() };
-    let mut conversation = Conversation::start(&args.url, args.bot.as_deref(), &args.user, args.locale).await?;
+    let url = args.url.clone().map_or_else(|| configured(args.config.as_deref()), Ok)?;
+    let mut conversation = Conversation::start(&url, args.bot.as_deref(), &args.user, args.locale).await?;
     screen.show(&conversation.settle(None).await?)?;
     screen.prompt()?;
     let mut lines = stdin_lines();
@@ -84,18 +91,36 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Returns the address at which the host of a configuration is reached.
+fn configured(config: Option<&Path>) -> anyhow::Result<String> {
+    let path = config.unwrap_or(Path::new(CONFIG_DEFAULT));
+    if config.is_none() && !path.exists() {
+        return Ok(URL_DEFAULT.to_owned());
+    }
+    let config = config::load_sections(path, &["server"]).map_err(|problems| {
+        anyhow!("{problems}\ncannot learn from it where the host listens; name its configuration with --config, or its address with --url")
+    })?;
+    if config.server.listen.port() == 0 {
+        let path = path.display();
+        bail!("{path} has no fixed port in `server.listen`; name the address that the host printed with --url");
+    }
+    Ok(service_url(config.server.listen).to_string())
+}
+
 /// Whether the host refused a message, and not the conversation.
 fn is_of_the_bot(error: &anyhow::Error) -> bool {
     let refused = error.downcast_ref::<Refused>();
     refused.is_some_and(|refused| !matches!(refused.code.as_str(), "NotFound" | "TokenExpired" | "Unauthorized"))
 }
 
-/// Returns the lines of stdin as they are typed. A thread reads them: a terminal cannot be waited for otherwise.
+/// Returns the lines of stdin as they are typed, with U+FFFD for what is not UTF-8. A thread reads them: a terminal cannot be
+/// waited for otherwise.
 fn stdin_lines() -> mpsc::Receiver<io::Result<String>> {
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
     thread::spawn(move || {
-        for line in io::stdin().lock().lines() {
-            if sender.blocking_send(line).is_err() {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end_matches('\r').to_owned();
+        for line in io::stdin().lock().split(b'\n') {
+            if sender.blocking_send(line.map(text)).is_err() {
                 break;
             }
         }
@@ -141,5 +166,40 @@ impl Screen {
             render::Line::Card(text) => format!("  {text}"),
             render::Line::Actions(text) | render::Line::Note(text) => self.terminal.paint(Style::Dim, text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Result<String, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.toml");
+        std::fs::write(&path, text).unwrap();
+        let prefix = format!("{}/", folder.path().display());
+        configured(Some(&path)).map_err(|error| format!("{error:#}").replace(&prefix, ""))
+    }
+
+    #[test]
+    fn the_configuration_says_where_the_host_is() {
+        assert_eq!(address("").unwrap(), format!("{URL_DEFAULT}/"));
+        for (listen, url) in [
+            ("127.0.0.1:4000", "http://127.0.0.1:4000"),
+            ("[::1]:4000", "http://[::1]:4000"),
+            ("0.0.0.0:4000", "http://127.0.0.1:4000"),
+            ("[::]:4000", "http://[::1]:4000"),
+        ] {
+            assert_eq!(address(&format!("server.listen = '{listen}'")).unwrap(), format!("{url}/"));
+        }
+        let told = address("server.listen = '127.0.0.1:0'").unwrap_err();
+        assert_eq!(
+            told,
+            "t.toml has no fixed port in `server.listen`; name the address that the host printed with --url"
+        );
+        let told = address("[server]\nlisten = 7").unwrap_err();
+        assert!(told.starts_with("t.toml:2:10: ") && told.ends_with("or its address with --url"), "{told}");
+        let told = configured(Some(Path::new("/nowhere/t.toml"))).unwrap_err().to_string();
+        assert!(told.contains("/nowhere/t.toml: cannot read"), "{told}");
     }
 }

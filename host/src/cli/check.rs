@@ -1,68 +1,95 @@
 //! `turntable check`: every problem of a configuration, without starting anything.
 
+mod probe;
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::terminal::{Style, Terminal};
+use self::probe::Findings;
+use super::terminal::{Style, Terminal, printable};
 use crate::config::{self, Config, Problems};
 
 /// Report every problem of a configuration, each with its line
 ///
-/// Checks keys, types, bounds, names and that the component files are there; it neither compiles them nor binds a port.
-/// Exits with 1 where there is a problem.
+/// Checks keys, types, bounds, names and that files are there; then compiles each component in a confined child process, asks
+/// it for its manifest, and checks settings and grants against that. It binds no port and writes nothing, and a host that runs
+/// with the same configuration does not notice.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 no problem (warnings do not count), 1 a problem, 2 wrong usage.")]
 pub(super) struct Args {
     /// Configuration to check
     #[arg(default_value = "turntable.toml", value_name = "CONFIG")]
     config: PathBuf,
-    /// Print one JSON object: `ok`, `problems` with `line`, `column` and `message`, and `bots` with their `plugins`
+    /// Check the configuration only, and neither compile nor ask components
+    #[arg(long)]
+    offline: bool,
+    /// Print one JSON object: `ok`, `problems` and `warnings` with `line`, `column` and `message`, and `bots` with their
+    /// `plugins`
     #[arg(long)]
     json: bool,
 }
 
 /// Runs the command.
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::stdout();
-    let result = config::load(&args.config);
-    let code = if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    let text = match (&result, args.json) {
-        (result, true) => as_json(result),
-        (Ok(config), false) => terminal.paint(Style::Good, summary(config)),
-        (Err(problems), false) => {
-            let list = if std::io::stdout().is_terminal() { problems.excerpts() } else { format!("{problems}\n") };
-            let count = problems.list().len();
-            let total = format!("{count} problem{}", if count == 1 { "" } else { "s" });
-            format!("{list}\n{}", terminal.paint(Style::Bad, total))
-        }
-    };
-    terminal.line(text)?;
-    Ok(code)
-}
-
-fn summary(config: &Config) -> String {
-    let plugins: usize = config.bots.values().map(|bot| bot.plugins.len()).sum();
-    let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    format!(
-        "{}: {} with {}, no problems",
-        config.path.display(),
-        counted(config.bots.len(), "bot"),
-        counted(plugins, "plugin")
-    )
-}
-
-fn as_json(result: &Result<Config, Problems>) -> String {
-    let value = match result {
+    let (config, findings) = match config::load(&args.config) {
         Ok(config) => {
-            let bots = config.bots.values().map(|bot| {
-                let plugins: Vec<&str> = bot.plugins.iter().map(|plugin| &*plugin.name).collect();
-                json!({ "name": &*bot.name, "plugins": plugins })
-            });
-            json!({ "ok": true, "problems": [], "bots": bots.collect::<Vec<_>>() })
+            let findings = probe::findings(&config, args.offline).await?;
+            (Some(config), findings)
         }
-        Err(problems) => json!({ "ok": false, "problems": problems.list() }),
+        Err(problems) => (None, Findings { problems, warnings: Problems::none(&args.config) }),
     };
+    let is_fine = findings.problems.list().is_empty();
+    terminal.line(match args.json {
+        true => as_json(config.as_ref(), &findings),
+        false => as_text(config.as_ref(), &findings, terminal),
+    })?;
+    Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn as_text(config: Option<&Config>, findings: &Findings, terminal: Terminal) -> String {
+    let listed = |problems: &Problems| match problems.list() {
+        [] => String::new(),
+        _ if std::io::stdout().is_terminal() => printable(&problems.excerpts()),
+        _ => format!("{}\n", printable(&problems.to_string())),
+    };
+    let (problems, warnings) = (&findings.problems, &findings.warnings);
+    let text = format!("{}{}", listed(warnings), listed(problems));
+    match (config, problems.list().len()) {
+        (Some(config), 0) => {
+            let end = if text.is_empty() { "" } else { "\n" };
+            format!("{text}{end}{}", terminal.paint(Style::Good, summary(config, warnings.list().len())))
+        }
+        (_, count) => format!("{text}\n{}", terminal.paint(Style::Bad, counted(count, "problem"))),
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn summary(config: &Config, warnings: usize) -> String {
+    let plugins: usize = config.bots.values().map(|bot| bot.plugins.len()).sum();
+    let (path, bots, plugins) = (config.path.display(), counted(config.bots.len(), "bot"), counted(plugins, "plugin"));
+    let warnings = if warnings == 0 { String::new() } else { format!(", {}", counted(warnings, "warning")) };
+    format!("{path}: {bots} with {plugins}, no problems{warnings}")
+}
+
+fn as_json(config: Option<&Config>, findings: &Findings) -> String {
+    let mut value = json!({
+        "ok": findings.problems.list().is_empty(),
+        "problems": findings.problems.list(),
+        "warnings": findings.warnings.list(),
+    });
+    if let Some(config) = config {
+        let bots = config.bots.values().map(|bot| {
+            let plugins: Vec<&str> = bot.plugins.iter().map(|plugin| &*plugin.name).collect();
+            json!({ "name": &*bot.name, "plugins": plugins })
+        });
+        value["bots"] = bots.collect();
+    }
     format!("{value:#}")
 }

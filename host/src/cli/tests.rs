@@ -47,3 +47,60 @@ fn every_argument_is_explained() {
         }
     }
 }
+
+#[test]
+fn values_may_begin_with_a_hyphen() {
+    let mut command = Cli::command();
+    command.build();
+    let joined = |line: &str| {
+        let words = std::iter::once("turntable").chain(line.split(' ')).map(Into::into);
+        let joined = arguments::joined(&command, words);
+        joined.iter().skip(1).map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+    };
+    for (line, expected) in [
+        ("notify b --conversation -1001234 --text -5", "notify b --conversation=-1001234 --text=-5"),
+        ("notify b --user -1 --new", "notify b --user=-1 --new"),
+        ("notify b --user 1 --text --- --json", "notify b --user 1 --text=--- --json"),
+        ("notify b --text --Abc1", "notify b --text=--Abc1"),
+        ("notify b --text -x --event -e", "notify b --text=-x --event=-e"),
+        ("references forget b --channel -c --conversation -1", "references forget b --channel=-c --conversation=-1"),
+        ("transcripts export b --conversation -1 -o -", "transcripts export b --conversation=-1 -o -"),
+        ("inspect --set -a=-1 f.wasm", "inspect --set=-a=-1 f.wasm"),
+        ("chat --user -1 --bot chat", "chat --user=-1 --bot chat"),
+        // Options stay options, also with typing errors.
+        ("notify b --text --json", "notify b --text --json"),
+        ("notify b --text --conversation=-1", "notify b --text --conversation=-1"),
+        ("notify b --channel --usr 1", "notify b --channel --usr 1"),
+        ("notify b --text -h", "notify b --text -h"),
+        ("notify b --json -1", "notify b --json -1"),
+        ("notify b -- --text -1", "notify b -- --text -1"),
+        ("notify b --text -- -1", "notify b --text -- -1"),
+        ("notify --text", "notify --text"),
+    ] {
+        assert_eq!(joined(line), expected, "{line}");
+    }
+}
+
+/// Every option that wants a value takes one that begins with a hyphen.
+#[test]
+fn every_option_of_every_command_takes_such_a_value() {
+    fn walk(command: &clap::Command, path: &[String], tried: &mut usize) {
+        for option in command.get_arguments().filter(|option| option.get_action().takes_values()) {
+            let Some(long) = option.get_long() else { continue };
+            let words = path.iter().cloned().chain([format!("--{long}"), "-1001234".to_owned()]).map(Into::into);
+            let mut root = Cli::command();
+            root.build();
+            let joined = arguments::joined(&root, words);
+            assert_eq!(joined.last().unwrap(), &*format!("--{long}=-1001234"), "{path:?}");
+            *tried += 1;
+        }
+        for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+            walk(subcommand, &[path, &[subcommand.get_name().to_owned()]].concat(), tried);
+        }
+    }
+    let mut command = Cli::command();
+    command.build();
+    let mut tried = 0;
+    walk(&command, &["turntable".to_owned()], &mut tried);
+    assert!(tried > 60, "only {tried} options");
+}

@@ -38,6 +38,11 @@ impl Problems {
         }
     }
 
+    /// Returns no problem of a file.
+    pub fn none(path: &Path) -> Self {
+        Self { path: path.to_owned(), text: String::new(), list: Vec::new() }
+    }
+
     /// Locates each message in the text and sorts by place. The same message at the same place is kept once.
     pub(super) fn locate(path: &Path, text: &str, found: Vec<(Range<usize>, String)>) -> Self {
         let mut list: Vec<Problem> = found
@@ -52,7 +57,7 @@ impl Problems {
         Self { path: path.to_owned(), text: text.to_owned(), list }
     }
 
-    /// The problems in the order of the file's lines; at least one.
+    /// The problems in the order of the file's lines.
     pub fn list(&self) -> &[Problem] {
         &self.list
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::table::{Found, Table};
 use super::text::nearest;
@@ -75,6 +76,56 @@ fn check(
     if problems.is_empty() { Ok(config) } else { Err(Problems::locate(path, &text, problems)) }
 }
 
+/// The text of a configuration, for the places of problems that show only when it is used.
+#[derive(Debug)]
+pub struct Places {
+    path: PathBuf,
+    text: String,
+}
+
+/// A key with those of the tables around it; elements of arrays by their position, such as `["bots", "demo", "plugins", "0"]`.
+pub type Keys = Vec<String>;
+
+impl Places {
+    /// Reads the file.
+    pub fn read(path: &Path) -> Result<Self, Problems> {
+        let text = read(path).map_err(|why| Problems::of_file(path, why))?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+
+    /// Whether the file has a value under these keys.
+    pub fn has(&self, keys: &Keys) -> bool {
+        let (document, _) = DeTable::parse_recoverable(&self.text);
+        spans(document.get_ref(), keys).len() == keys.len()
+    }
+
+    /// Returns problems with their places: each that of its keys, or of the nearest table around it that is in the file.
+    pub fn problems(&self, found: Vec<(Keys, String)>) -> Problems {
+        let (document, _) = DeTable::parse_recoverable(&self.text);
+        let place = |keys: &Keys| spans(document.get_ref(), keys).pop().unwrap_or(0..0);
+        let found = found.into_iter().map(|(keys, message)| (place(&keys), message)).collect();
+        Problems::locate(&self.path, &self.text, found)
+    }
+}
+
+/// The places of the values that lead to a key, as far as they are there.
+fn spans(document: &DeTable<'_>, keys: &Keys) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    let Some((first, rest)) = keys.split_first() else { return spans };
+    let mut node = document.get(first.as_str());
+    let mut rest = rest.iter();
+    while let Some(found) = node {
+        spans.push(found.span());
+        let Some(key) = rest.next() else { break };
+        node = match found.get_ref() {
+            DeValue::Table(table) => table.get(key.as_str()),
+            DeValue::Array(array) => key.parse().ok().and_then(|index: usize| array.get(index)),
+            _ => None,
+        };
+    }
+    spans
+}
+
 fn read(path: &Path) -> Result<String, String> {
     let wrong = |error: std::io::Error| format!("cannot read the configuration: {error}");
     let file = File::open(path).map_err(wrong)?;
@@ -114,11 +165,11 @@ fn config(path: &Path, mut root: Table<'_>, found: &Found, overrides: Overrides,
     found.in_section("");
     let mut bots_table = root.table("bots");
     let bots = bots::read(&mut bots_table, folder, &runtime, looks_at_files);
-    found.in_section("server");
     if bots_table.names().next().is_none() {
         bots_table
             .problem(bots_table.span(), "no bots: add a table [bots.NAME] with at least one [[bots.NAME.plugins]]");
     }
+    found.in_section("server");
     let configured: Vec<&str> = bots_table.names().map(|(name, ..)| name).collect();
     if let Some((name, span)) = &default_bot_key
         && !configured.contains(name)

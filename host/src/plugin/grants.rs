@@ -92,7 +92,7 @@ impl Grants {
     }
 
     /// What the plugin wants and the operator did not grant, as the operator would write it.
-    pub(super) fn lacking(wanted: &Self, granted: &Self) -> Vec<String> {
+    pub fn lacking(wanted: &Self, granted: &Self) -> Vec<String> {
         let scopes = wanted.state.iter().filter(|scope| !granted.state.contains(scope));
         let mut lacking: Vec<String> = scopes.map(|scope| format!("state = [\"{}\"]", scope.name())).collect();
         let flags = [

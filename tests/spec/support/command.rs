@@ -45,6 +45,11 @@ pub(crate) fn after(shell: &str) -> Vec<String> {
 
 /// Runs `turntable` with these arguments and this input to its end.
 pub(crate) fn turntable<A: AsRef<OsStr>>(args: &[A], input: &str) -> Ended {
+    turntable_with_bytes(args, input.as_bytes())
+}
+
+/// The same with an input that need not be text.
+pub(crate) fn turntable_with_bytes<A: AsRef<OsStr>>(args: &[A], input: &[u8]) -> Ended {
     let mut child = binary()
         .args(args)
         .stdin(Stdio::piped())
@@ -53,7 +58,7 @@ pub(crate) fn turntable<A: AsRef<OsStr>>(args: &[A], input: &str) -> Ended {
         .spawn()
         .expect("the built binary starts");
     // A command that reads nothing may be gone before its input is written.
-    let _ = child.stdin.take().expect("stdin is piped").write_all(input.as_bytes());
+    let _ = child.stdin.take().expect("stdin is piped").write_all(input);
     let output = child.wait_with_output().expect("the command ends");
     Ended {
         code: output.status.code(),

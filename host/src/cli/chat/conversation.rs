@@ -72,7 +72,10 @@ impl Conversation {
         let started = conversation.call(Method::POST, &["tokens", "generate"], Some(&wish)).await;
         let started: Started = started.map_err(|error| match error.downcast_ref::<Refused>() {
             Some(refused) if refused.code == "NotFound" => {
-                error.context(format!("{url} hands out no Direct Line tokens; hosts do in development mode only"))
+                error.context(format!(
+                    "{url} hands out no Direct Line tokens; hosts do in development mode only: start it with `turntable serve \
+                     --dev`, or name another host with --url"
+                ))
             }
             _ => error,
         })?;
@@ -136,10 +139,12 @@ impl Conversation {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request
-            .send()
-            .await
-            .with_context(|| format!("cannot reach a host at {}; does it run, and is that its address?", self.base))?;
+        let response = request.send().await.with_context(|| {
+            let base = &self.base;
+            format!(
+                "cannot reach a host at {base}; start one with `turntable serve --dev`, or name its address with --url"
+            )
+        })?;
         answer(response).await
     }
 
