@@ -223,6 +223,11 @@ impl Turn {
         self.staging.as_ref().is_some_and(|staging| staging.has_flushed())
     }
 
+    /// The keys of state that the last commit of the turn relied on.
+    fn relied_on(&self) -> BTreeSet<Key> {
+        self.staging.as_ref().map(|staging| staging.relied_on().clone()).unwrap_or_default()
+    }
+
     /// The keys of state that the turn relied on or had seats at.
     fn contended(&self) -> BTreeSet<Key> {
         self.staging.as_ref().map(|staging| staging.contended()).unwrap_or_default()

@@ -5,6 +5,9 @@
 //! turns that rely on the key do not commit: each of them takes its place in the line instead and runs again with a seat.
 //! Turns that rely on other keys never wait.
 //!
+//! A conversation whose last turns all needed seats at a key takes its seat before it runs, as long as there is a line: its
+//! first run would be for nothing. A turn that then did not rely on the key ends that.
+//!
 //! Seats decide when a commit is tried. The store still checks every commit, so a seat may be passed on while its turn
 //! runs, which bounds how long one turn holds up others.
 
@@ -16,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::activity::ConversationKey;
 use crate::storage::StateScope;
 
 /// A value of state: its scope and its key.
@@ -23,11 +27,22 @@ pub(super) type Key = (StateScope, Arc<str>);
 
 /// Keys that one turn may have seats at. A turn that relies on more runs without seats.
 const SEATS_MAX: usize = 64;
+/// Turns in a row that needed seats, after which a conversation takes them before it runs.
+const HABIT: u32 = 2;
+/// Conversations of which is known what they contended for. Beyond that all are forgotten, which costs each a run or two.
+const HABITS_MAX: usize = 4_096;
 
 /// The contended keys of the host. A cheap handle.
 #[derive(Clone, Default)]
 pub(super) struct Contention {
     lines: Arc<Mutex<HashMap<Key, Line>>>,
+    habits: Arc<Mutex<HashMap<ConversationKey, Habit>>>,
+}
+
+/// What the last turns of a conversation needed seats at.
+struct Habit {
+    keys: BTreeSet<Key>,
+    turns: u32,
 }
 
 /// The turns that sit at one key or wait for it. It exists as long as there are any.
@@ -83,6 +98,36 @@ impl Contention {
             *sitting.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
         }
         seats
+    }
+
+    /// Returns the keys that the next turn of a conversation takes its seats at before it runs: those that its last turns
+    /// contended for, as far as there is a line.
+    pub(super) fn expected(&self, conversation: &ConversationKey) -> BTreeSet<Key> {
+        let habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(habit) = habits.get(conversation).filter(|habit| habit.turns >= HABIT) else {
+            return BTreeSet::new();
+        };
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        habit.keys.iter().filter(|key| lines.contains_key(*key)).cloned().collect()
+    }
+
+    /// Notes what a turn relied on, and where it had its seats.
+    pub(super) fn learn(&self, conversation: &ConversationKey, relied_on: &BTreeSet<Key>, seats: &BTreeSet<Key>) {
+        let mut habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(habit) = habits.get_mut(conversation).filter(|habit| habit.keys.is_subset(relied_on)) {
+            if !seats.is_empty() {
+                habit.turns = habit.turns.saturating_add(1);
+            }
+            return;
+        }
+        habits.remove(conversation);
+        let keys: BTreeSet<Key> = seats.intersection(relied_on).cloned().collect();
+        if !keys.is_empty() {
+            if habits.len() >= HABITS_MAX {
+                habits.clear();
+            }
+            habits.insert(conversation.clone(), Habit { keys, turns: 1 });
+        }
     }
 
     /// Whether other turns sit or wait at one of these keys, apart from the keys that the asking turn has its seats at.
@@ -246,6 +291,28 @@ mod tests {
         drop(next);
         drop(contention.sit(keys(&["a"]), LONG).await);
         assert!(contention.lines.lock().unwrap().is_empty(), "a turn that was dropped in the line has left it");
+    }
+
+    #[tokio::test]
+    async fn a_conversation_that_keeps_contending_expects_to() {
+        let (contention, none) = (Contention::default(), BTreeSet::new());
+        let conversation = ConversationKey {
+            bot: "bot".into(),
+            channel: crate::activity::ChannelInstance::Wire("test".into()),
+            conversation: "c".into(),
+        };
+        let line = contention.sit(keys(&["a"]), LONG).await;
+        contention.learn(&conversation, &keys(&["a"]), &none);
+        contention.learn(&conversation, &keys(&["a"]), &keys(&["a"]));
+        assert_eq!(contention.expected(&conversation), none, "once may be chance");
+        contention.learn(&conversation, &keys(&["a"]), &keys(&["a"]));
+        assert_eq!(contention.expected(&conversation), keys(&["a"]));
+        drop(line);
+        assert_eq!(contention.expected(&conversation), none, "nobody sits there");
+        let _line = contention.sit(keys(&["a"]), LONG).await;
+        contention.learn(&conversation, &keys(&["b"]), &keys(&["a"]));
+        assert_eq!(contention.expected(&conversation), none, "its last turn relied on another key");
+        assert!(contention.habits.lock().unwrap().is_empty());
     }
 
     #[tokio::test]

@@ -336,7 +336,11 @@ impl Turns {
             }
         };
         let mut reruns = 0;
-        let mut seats = Seats::default();
+        let conversation = &context.inbound.key;
+        let mut seats = match self.contention.expected(conversation) {
+            expected if expected.is_empty() => Seats::default(),
+            expected => self.contention.sit(expected, hold_of(&generation)).await,
+        };
         let (turn, answer) = loop {
             let mut turn = self.start(&context, &generation, fence, seats.keys());
             match turn.run(&self.middleware).await {
@@ -353,6 +357,7 @@ impl Turns {
                 answer => break (turn, answer),
             }
         };
+        self.contention.learn(conversation, &turn.relied_on(), &seats.keys());
         drop(seats);
         let (mut turn, answer) = (turn, answer);
         let answer = match answer {

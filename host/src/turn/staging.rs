@@ -31,6 +31,8 @@ pub struct Staging {
     fence: Fence,
     /// The keys of state at which the turn has its seats.
     seats: BTreeSet<Key>,
+    /// The keys of state that the last commit or flush relied on.
+    relied_on: BTreeSet<Key>,
     state: StagedState,
     pub(super) stack: Stack,
     /// The stack as it is stored.
@@ -82,6 +84,7 @@ impl Staging {
             hooks,
             fence,
             seats,
+            relied_on: BTreeSet::new(),
             state: StagedState::default(),
             stack: Stack::default(),
             stored_stack: Stack::default(),
@@ -209,6 +212,7 @@ impl Staging {
         answer: Answer,
         ends_turn: bool,
     ) -> Result<(), StorageError> {
+        self.relied_on = self.state.relied_on();
         self.store(actions, answer, ends_turn).await?;
         self.committed();
         Ok(())
@@ -238,7 +242,7 @@ impl Staging {
         };
         let notifies = !commit.proactive.added.is_empty();
         // What was flushed cannot run again, so a turn that flushed tries its commit in any case.
-        let held_up = self.flushes == 0 && turn.contention.holds_up(&self.state.relied_on(), &self.seats);
+        let held_up = self.flushes == 0 && turn.contention.holds_up(&self.relied_on, &self.seats);
         async move {
             if held_up {
                 return Err(StorageError::Conflict);
@@ -334,7 +338,12 @@ impl Staging {
 
     /// The keys of state that the turn relied on or has its seats at.
     pub(super) fn contended(&self) -> BTreeSet<Key> {
-        self.seats.union(&self.state.relied_on()).cloned().collect()
+        self.seats.union(&self.relied_on).cloned().collect()
+    }
+
+    /// The keys of state that the last commit or flush relied on.
+    pub(super) fn relied_on(&self) -> &BTreeSet<Key> {
+        &self.relied_on
     }
 
     /// Whether a flush failed because another turn wrote what this one relied on, and nothing of this one is real: it
@@ -430,6 +439,7 @@ impl Staging {
         }
         // In a task of its own: a store that is slow may outlast the guest's time, and what it took must be known.
         let answer = Answer { status: 200, body: None };
+        self.relied_on = self.state.relied_on();
         self.flushing = Some(tokio::spawn(self.store(self.actions.clone(), answer, false)));
         self.end_flush().await.map_err(|error| match error {
             StorageError::Conflict => Fault::new("conflict", format!("nothing was flushed: {error}")),
