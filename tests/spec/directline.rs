@@ -57,7 +57,7 @@ impl<'h> Client<'h> {
                 }
             }
         };
-        within(&format!("{text} in the history"), find).await
+        within(&format!("{text} in the history"), Box::pin(find)).await
     }
 
     /// Asks for the stream as a browser or program would, and returns the status.

@@ -2,7 +2,7 @@
 //!
 //! A file has one JSON value or several, one after the other: an array of activities, an object that has them as `transcript`,
 //! `activities` (Direct Line, Copilot Studio, answers to `expectReplies`) or `items` (a page of a transcript store), or an
-//! activity by itself (a line of a log, a blob). What other tools write otherwise is put right by [`foreign`].
+//! activity by itself (a line of a log, a blob). What other tools write otherwise is put right by `foreign`.
 
 use std::collections::HashMap;
 
