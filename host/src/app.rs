@@ -218,7 +218,9 @@ fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
     }
     tracing::info!(public = %app.public, admin = app.admin.map(tracing::field::display), pooling = app.plugins.pooling, "listening");
     if app.config.server.development {
-        crate::cli::say(&format!("\n  Talk to your bots:  {}\n", app.directline.service_url()));
+        let text = format!("\n  Talk to your bots:  {}\n", app.directline.service_url());
+        // In a thread of its own: a stdout that nobody reads must not keep the host from serving and stopping.
+        std::thread::Builder::new().name("turntable-banner".into()).spawn(move || crate::cli::say(&text))?;
     }
     Ok(())
 }

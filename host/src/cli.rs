@@ -19,10 +19,15 @@ mod transcripts;
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::terminal::Terminal;
+
+/// How long a line waits for stderr to take it.
+const COMPLAINT_MAX: Duration = Duration::from_secs(2);
 pub(crate) use self::terminal::has_colours;
 
 /// Host bots whose logic is sandboxed WebAssembly, swapped while they talk
@@ -129,10 +134,17 @@ fn wait_for(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
     result
 }
 
-/// Prints a line to stderr; a closed stderr is no reason to panic.
+/// Prints a line to stderr. A closed stderr is no reason to panic, and one that takes nothing is none to hang: the process
+/// must end with its exit code.
 fn complain(text: &str) {
     use io::Write;
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let line = format!("{text}\n");
+    let (written, is_written) = mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = io::stderr().lock().write_all(line.as_bytes());
+        let _ = written.send(());
+    });
+    let _ = is_written.recv_timeout(COMPLAINT_MAX);
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

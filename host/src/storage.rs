@@ -84,6 +84,13 @@ pub struct StateScope {
     pub owner: ScopeOwner,
 }
 
+impl StateScope {
+    /// Whether turns of several conversations may change its values.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.owner, ScopeOwner::Bot | ScopeOwner::User(..))
+    }
+}
+
 /// What the values of a scope belong to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScopeOwner {

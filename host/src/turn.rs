@@ -223,9 +223,12 @@ impl Turn {
         self.staging.as_ref().is_some_and(|staging| staging.has_flushed())
     }
 
-    /// The keys of state that the last commit of the turn relied on.
-    fn relied_on(&self) -> BTreeSet<Key> {
-        self.staging.as_ref().map(|staging| staging.relied_on().clone()).unwrap_or_default()
+    /// Frees the seats of a turn that is over, and notes what it contended for.
+    fn leave_seats(&mut self, contention: &Contention) {
+        if let Some(staging) = &mut self.staging {
+            staging.leave_seats();
+            contention.learn(&self.context.inbound.key, staging.relied_on(), staging.seats_before());
+        }
     }
 
     /// The keys of state that the turn relied on or had seats at.

@@ -61,6 +61,22 @@ async fn in_a_group_a_wrong_answer_leaves_the_question_to_everybody() {
     }
     let resumed = r#"script resume {"from":"prompt","reason":"completed","result":true}"#;
     assert_eq!(texts(&connector, 5).await[2..], ["lunch?", "lunch?", resumed]);
+    assert_eq!(connector.calls_now()[3].body["suggestedActions"]["to"], json!([]), "everybody sees the buttons again");
+}
+
+/// A question that comes again is for whom it was, whoever answered what interrupted it.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_group_a_question_that_comes_again_is_for_whom_it_was() {
+    let to_ann = json!({ "channel": "test", "user": "ann" });
+    let Some((host, connector)) = asks_a_group(&to_ann, &prompts("your lunch?")).await else { return };
+    let mut to_all = prompts("all?");
+    (to_all["target"], to_all["mode"]) = (json!({ "channel": "test", "conversation": "c" }), "interrupt".into());
+    assert_eq!(notify(&host, &to_all).await.status, 200);
+    host.post("bot", &said_in_group(&connector, "ben", "yes")).await;
+    let resumed = r#"script resume {"from":"prompt","reason":"completed","result":true}"#;
+    assert_eq!(texts(&connector, 6).await[2..], ["your lunch?", "all?", resumed, "your lunch?"]);
+    let again = &connector.calls_now()[5].body;
+    assert_eq!((&again["recipient"]["id"], &again["suggestedActions"]["to"]), (&json!("ann"), &json!(["ann"])));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,6 +101,7 @@ async fn in_a_group_a_notification_for_a_user_is_a_turn_of_that_user() {
     for (user, text) in [("ann", "set user name \"Ann\""), ("ben", "set user name \"Ben\"")] {
         assert_eq!(host.post("bot", &said_in_group(&connector, user, text)).await.status, 200);
     }
+    connector.calls(2).await;
     for (target, name) in [
         (json!({ "channel": "test", "user": "ann" }), "\"Ann\""),
         (json!({ "channel": "test", "user": "ben" }), "\"Ben\""),

@@ -1,6 +1,6 @@
 //! The log: whatever becomes of stderr, the host serves as before.
 
-use crate::support::{Config, Host, expecting_replies, message, within};
+use crate::support::{Config, Host, command, expecting_replies, message, within};
 
 async fn start() -> Option<Host> {
     Host::start(Config::new().options(&["--log", "trace"]).bot("bot", &["echo"])).await
@@ -41,6 +41,20 @@ async fn a_reader_of_the_log_that_stands_still_costs_log_lines_only() {
     talk_until_lines_are_dropped(&host).await;
     host.read_the_log_again();
     host.logged("log lines were dropped because stderr did not take them").await;
+    let status = host.ends().await;
+    assert!(status.success(), "{status}");
+}
+
+/// In development mode the host prints the URL of its page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_stdout_that_stands_still_keeps_no_host_from_serving_and_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe").display().to_string();
+    // Opened for both directions the pipe blocks nobody, until it is full.
+    let full = format!("mkfifo {pipe} && exec 1<>{pipe} && head -c 65536 /dev/zero");
+    let config = Config::new().set("server.mode", "'development'").launcher(command::after(&full));
+    let Some(mut host) = Host::start(config.bot("bot", &["echo"])).await else { return };
+    assert_eq!(host.post("bot", &expecting_replies(message("hi"))).await.replies()[0]["text"], "Echo: hi");
     let status = host.ends().await;
     assert!(status.success(), "{status}");
 }

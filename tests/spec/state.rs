@@ -150,6 +150,31 @@ async fn two_values_changed_in_both_orders_lose_nothing() {
     assert_eq!(say(&host, "c", "ann", "get bot a\nget bot b").await, ["200", "200"]);
 }
 
+/// A turn that flushed cannot run again, so it waits before it reads what others change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_many_change_after_a_flush_loses_nothing() {
+    let Some(host) = start(ALL).await else { return };
+    let host = std::sync::Arc::new(host);
+    let connector = Connector::start().await;
+    let conversations = (0..20).map(|number| {
+        let (host, connector) = (host.clone(), connector.clone());
+        tokio::spawn(async move {
+            let texts = ["heard\nflush\nadd bot a", "add bot a\nflush\nadd bot b", "add bot b\nflush\nadd bot a"];
+            for text in texts {
+                let mut activity = connector.message(text);
+                activity["conversation"]["id"] = format!("c{number}").into();
+                assert_eq!(host.post("bot", &activity).await.status, 200);
+            }
+        })
+    });
+    for conversation in conversations.collect::<Vec<_>>() {
+        conversation.await.unwrap();
+    }
+    assert_eq!(say(&host, "c", "ann", "get bot a\nget bot b").await, ["60", "40"]);
+    let sorry: Vec<_> = connector.calls_now().into_iter().filter(|call| call.text().starts_with("Sorry")).collect();
+    assert!(sorry.is_empty(), "{sorry:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_joins_and_speaks_on_direct_line_is_one_user() {
     let Some(host) = start(ALL).await else { return };

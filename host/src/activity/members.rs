@@ -108,7 +108,7 @@ pub(crate) const ACTIVITY: &[Member] = &[
 pub(crate) fn get<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     let object = value.as_object()?;
     let in_another_case = || object.iter().rev().find(|(found, _)| found.eq_ignore_ascii_case(name));
-    object.get(name).or_else(|| in_another_case().map(|(_, value)| value))
+    object.get(name).filter(|value| !value.is_null()).or_else(|| in_another_case().map(|(_, value)| value))
 }
 
 /// Gives members the names of the protocol, in their places. False: they had them.
@@ -132,7 +132,7 @@ fn rename(object: &mut Object, members: &[Member]) -> bool {
     let mut renamed: Vec<(&'static str, String)> = Vec::new();
     for key in object.keys() {
         let Some(member) = members.iter().find(|member| member.name.eq_ignore_ascii_case(key)) else { continue };
-        if key == member.name || object.contains_key(member.name) {
+        if key == member.name || object.get(member.name).is_some_and(|value| !value.is_null()) {
             continue;
         }
         renamed.retain(|(name, _)| *name != member.name);
@@ -145,7 +145,10 @@ fn rename(object: &mut Object, members: &[Member]) -> bool {
         Some((name, _)) => (*name).to_owned(),
         None => key,
     };
-    *object = std::mem::take(object).into_iter().map(|(key, value)| (name_of(key), value)).collect();
+    // An exact name whose value is null gives way to the other, wherever it stands.
+    let gives_way = |key: &String| renamed.iter().any(|(name, _)| name == key);
+    let kept = std::mem::take(object).into_iter().filter(|(key, _)| !gives_way(key));
+    *object = kept.map(|(key, value)| (name_of(key), value)).collect();
     true
 }
 
@@ -179,6 +182,8 @@ mod tests {
             ),
             // The protocol's own name wins; of others the last.
             (r#"{"text":"a","Text":"b"}"#, r#"{"text":"a","Text":"b"}"#),
+            (r#"{"Text":"a","text":null}"#, r#"{"text":"a"}"#),
+            (r#"{"text":null,"Text":"a"}"#, r#"{"text":"a"}"#),
             (r#"{"Text":"a","text":"b"}"#, r#"{"Text":"a","text":"b"}"#),
             (r#"{"TEXT":"a","Text":"b"}"#, r#"{"TEXT":"a","text":"b"}"#),
             // Unknown members are none of the protocol's business, nor are letters that only look alike.

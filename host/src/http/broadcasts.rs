@@ -243,7 +243,7 @@ fn no_broadcast(bot: &str) -> HttpError {
 }
 
 fn shown(broadcast: &Broadcast) -> Value {
-    let content: Value = serde_json::from_str(&broadcast.content).unwrap_or_default();
+    let content: Value = json::value(&broadcast.content).unwrap_or_default();
     let brings = ["activity", "event", "dialog"].into_iter().find(|member| !content[*member].is_null());
     let mut shown = json!({
         "id": &*broadcast.id,

@@ -326,7 +326,7 @@ pub(super) fn key_of(headers: &HeaderMap, body: &[u8]) -> Result<Option<Idempote
 
 /// A notification as those see it who ask about it.
 pub(super) fn shown(notification: &Notification) -> Value {
-    let content: Value = serde_json::from_str(&notification.content).unwrap_or_default();
+    let content: Value = json::value(&notification.content).unwrap_or_default();
     let brings = ["activity", "event", "dialog"].into_iter().find(|member| !content[*member].is_null());
     json!({
         "id": &*notification.id,
@@ -346,7 +346,7 @@ pub(super) fn shown(notification: &Notification) -> Value {
 
 /// A reference as operators see it.
 pub(super) fn shown_reference(place: u64, reference: &Reference) -> Value {
-    let text: Value = serde_json::from_str(&reference.text).unwrap_or_default();
+    let text: Value = json::value(&reference.text).unwrap_or_default();
     json!({
         "place": place,
         "channel": reference.conversation.channel.to_string(),

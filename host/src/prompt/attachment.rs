@@ -15,6 +15,16 @@ pub(super) const COUNT_MAX: usize = 100;
 
 /// The content type of a file that a user uploads to a Teams chat.
 const TEAMS_FILE: &str = "application/vnd.microsoft.teams.file.download.info";
+/// Names of types that say nothing of the extension of their files.
+const ALIASES: &[(&str, &str)] = &[
+    ("application/x-zip-compressed", "application/zip"),
+    ("application/x-pdf", "application/pdf"),
+    ("audio/m4a", "audio/mp4"),
+    ("audio/x-m4a", "audio/mp4"),
+    ("image/pjpeg", "image/jpeg"),
+];
+/// How the types of cards begin. A card beside a file is no file, unless the prompt wants one.
+const CARD: &str = "application/vnd.microsoft.card.";
 /// Types that only say that there are bytes: the name of the file says more.
 const UNSPECIFIC: &[&str] = &["", "*/*", "application/octet-stream", "binary/octet-stream", "application/x-download"];
 
@@ -22,7 +32,11 @@ const UNSPECIFIC: &[&str] = &["", "*/*", "application/octet-stream", "binary/oct
 pub(super) fn find(answer: &Activity, wanted: &[String], count_max: usize) -> Result<Value, NotRecognized> {
     let attachments = answer.object().get("attachments").and_then(Value::as_array);
     let is_one = |attachment: &&Value| attachment.is_object() && !is_the_text(attachment);
-    let all: Vec<&Value> = attachments.into_iter().flatten().filter(is_one).collect();
+    let mut all: Vec<&Value> = attachments.into_iter().flatten().filter(is_one).collect();
+    let is_card = |attachment: &Value| essence(string(attachment, "/contentType")).starts_with(CARD);
+    if !wanted.is_empty() && all.iter().any(|attachment| !is_card(attachment)) {
+        all.retain(|attachment| !is_card(attachment) || fits(attachment, wanted));
+    }
     if all.is_empty() {
         return Err(not("there is no attachment"));
     }
@@ -52,9 +66,20 @@ fn fits(attachment: &Value, wanted: &[String]) -> bool {
     })
 }
 
+/// The name of a file: as the channel says, or the end of the path in its URL.
+fn file_name(attachment: &Value) -> &str {
+    let name = string(attachment, "/name").trim();
+    if !name.is_empty() {
+        return name;
+    }
+    let url = string(attachment, "/contentUrl");
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit_once('/').map_or("", |(_, name)| name)
+}
+
 /// The media types that an attachment may be of: what its declared type and its name say.
 fn types(attachment: &Value, declared: &str) -> Vec<String> {
-    let name = string(attachment, "/name");
+    let name = file_name(attachment);
     let of_name = || of_extension(name.rsplit_once('.').map_or("", |(_, extension)| extension));
     let unless_empty = |types: Vec<String>, otherwise: &str| match types.is_empty() {
         true => vec![canonical(otherwise)],
@@ -107,6 +132,9 @@ fn essence(kind: &str) -> String {
 /// One name for a type that has several: `image/jpg` is `image/jpeg`, `image/x-png` is `image/png`, `audio/mp3` is
 /// `audio/mpeg`. The second part of such a name is the extension of its files.
 fn canonical(kind: &str) -> String {
+    if let Some((_, name)) = ALIASES.iter().find(|(alias, _)| *alias == kind) {
+        return (*name).to_owned();
+    }
     let Some((group, subtype)) = kind.split_once('/') else { return kind.to_owned() };
     let extension = subtype.strip_prefix("x-").unwrap_or(subtype);
     let known = mime_guess::from_ext(extension);

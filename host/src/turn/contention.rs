@@ -3,7 +3,10 @@
 //! A turn runs without locks, and the store refuses its commit if another turn changed a value that it relied on. Then the
 //! turn takes a seat for each key that it relied on and runs again. While a turn has a seat at a key or waits for one, other
 //! turns that rely on the key do not commit: each of them takes its place in the line instead and runs again with a seat.
-//! Turns that rely on other keys never wait.
+//! Turns that rely on other keys never wait. Every commit has its seats, also that of a first run, so what a turn reads
+//! when it has a seat stays true until it commits.
+//!
+//! A turn that flushed cannot run again. It takes a seat at each key before it reads the key.
 //!
 //! A conversation whose last turns all needed seats at a key takes its seat before it runs, as long as there is a line: its
 //! first run would be for nothing. A turn that then did not rely on the key ends that.
@@ -27,6 +30,8 @@ pub(super) type Key = (StateScope, Arc<str>);
 
 /// Keys that one turn may have seats at. A turn that relies on more runs without seats.
 const SEATS_MAX: usize = 64;
+/// How long a turn may hold up others, if no plugin of its bot may compute for longer.
+pub(super) const SEAT_HOLD_MIN: Duration = Duration::from_secs(1);
 /// Turns in a row that needed seats, after which a conversation takes them before it runs.
 const HABIT: u32 = 2;
 /// Conversations of which is known what they contended for. Beyond that all are forgotten, which costs each a run or two.
@@ -93,11 +98,28 @@ impl Contention {
             let Some(seat) = seats.0.last_mut() else { continue };
             seat.sitting = Some(seat.chair.sit(hold).await);
         }
-        let until = Instant::now() + hold;
-        for sitting in seats.0.iter().filter_map(|seat| seat.sitting.as_ref()) {
-            *sitting.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
-        }
+        seats.begin(hold);
         seats
+    }
+
+    /// Takes a seat at each of the keys without waiting. None: other turns sit or wait at one of them.
+    pub(super) fn try_sit(&self, keys: BTreeSet<Key>, hold: Duration) -> Option<Seats> {
+        let mut seats = Seats::default();
+        if keys.is_empty() || keys.len() > SEATS_MAX {
+            return Some(seats);
+        }
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.iter().any(|key| lines.contains_key(key)) {
+            return None;
+        }
+        for key in keys {
+            let mut seat = self.join(&mut lines, key);
+            seat.sitting = seat.chair.try_sit();
+            seats.0.push(seat);
+        }
+        drop(lines);
+        seats.begin(hold);
+        Some(seats)
     }
 
     /// Returns the keys that the next turn of a conversation takes its seats at before it runs: those that its last turns
@@ -130,17 +152,11 @@ impl Contention {
         }
     }
 
-    /// Whether other turns sit or wait at one of these keys, apart from the keys that the asking turn has its seats at.
-    pub(super) fn holds_up(&self, relied_on: &BTreeSet<Key>, seats: &BTreeSet<Key>) -> bool {
-        if relied_on.is_empty() {
-            return false;
-        }
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        !lines.is_empty() && relied_on.iter().any(|key| lines.contains_key(key) && !seats.contains(key))
+    fn line_up(&self, key: Key) -> Seat {
+        self.join(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner), key)
     }
 
-    fn line_up(&self, key: Key) -> Seat {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+    fn join(&self, lines: &mut HashMap<Key, Line>, key: Key) -> Seat {
         let line = lines.entry(key.clone()).or_insert_with(|| Line { turns: 0, seat: Arc::new(Chair::new()) });
         line.turns += 1;
         Seat { contention: self.clone(), key, chair: line.seat.clone(), sitting: None }
@@ -164,13 +180,22 @@ impl Chair {
                     if let Ok(permit) = permit {
                         permit.forget();
                     }
-                    let sitting = Arc::new(Sitting::default());
-                    *self.sitting.lock().unwrap_or_else(PoisonError::into_inner) = Some(sitting.clone());
-                    return sitting;
+                    return self.seated();
                 }
                 Err(_) => self.pass_on(),
             }
         }
+    }
+
+    fn try_sit(&self) -> Option<Arc<Sitting>> {
+        self.free.try_acquire().ok()?.forget();
+        Some(self.seated())
+    }
+
+    fn seated(&self) -> Arc<Sitting> {
+        let sitting = Arc::new(Sitting::default());
+        *self.sitting.lock().unwrap_or_else(PoisonError::into_inner) = Some(sitting.clone());
+        sitting
     }
 
     fn until(&self) -> Option<Instant> {
@@ -198,6 +223,14 @@ impl Chair {
 }
 
 impl Seats {
+    /// From now on the turn has its seats, for `hold` if others wait.
+    fn begin(&self, hold: Duration) {
+        let until = Instant::now() + hold;
+        for sitting in self.0.iter().filter_map(|seat| seat.sitting.as_ref()) {
+            *sitting.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        }
+    }
+
     /// The keys that the turn has its seats at.
     pub(super) fn keys(&self) -> BTreeSet<Key> {
         self.0.iter().map(|seat| seat.key.clone()).collect()
@@ -253,9 +286,8 @@ mod tests {
             tokio::task::yield_now().await;
             assert!(!waits.is_finished());
         }
-        assert!(contention.holds_up(&keys(&["a"]), &BTreeSet::new()));
-        assert!(!contention.holds_up(&keys(&["a"]), &first.keys()), "a turn is not held up at its own seat");
-        assert!(!contention.holds_up(&keys(&["b"]), &BTreeSet::new()), "other keys are free");
+        assert!(contention.try_sit(keys(&["a", "b"]), LONG).is_none(), "others wait at one of the keys");
+        assert_eq!(contention.try_sit(keys(&["b"]), LONG).unwrap().keys(), keys(&["b"]), "other keys are free");
         drop(first);
         assert_eq!((sat.recv().await, sat.recv().await, sat.recv().await), (Some(1), Some(2), Some(3)));
     }

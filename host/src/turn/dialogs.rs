@@ -165,7 +165,7 @@ impl Turn {
         match &top.status {
             Status::Prompt { definition, .. } | Status::Confirm { definition, .. } => {
                 let definition = definition.clone();
-                self.ask(&definition, 0).await.map(|()| false)
+                self.ask(&definition, 0, Some(top)).await.map(|()| false)
             }
             _ => match self.event(top, "reprompt", "null".into()).await? {
                 Some(step) => self.apply(&top.id, "reprompt", step).await.map(|()| false),
@@ -233,7 +233,7 @@ impl Turn {
         self.keep_state(&frame, step.state.as_deref())?;
         let data: Value = match step.data.trim() {
             "" => Value::Null,
-            text => json::from_str(text).map_err(|error| {
+            text => json::value(text).map_err(|error| {
                 let kind = shortened(&step.kind);
                 self.refused(&frame, Fault::invalid(format!("the data of step `{kind}` is not JSON: {error}")))
             })?,

@@ -1,7 +1,6 @@
 //! The entry of every turn: an activity is accepted, queued, run, and run again where it must be.
 
 use std::any::Any;
-use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +11,7 @@ use serde_json::json;
 use tokio::sync::{oneshot, watch};
 use ulid::Ulid;
 
-use super::contention::{Contention, Key, Seats};
+use super::contention::{Contention, SEAT_HOLD_MIN, Seats};
 use super::feed::RecordFeed;
 use super::hooks::Hooks;
 use super::instances::{Instances, Slots};
@@ -132,8 +131,6 @@ pub enum Refusal {
 /// How often a turn runs again because another conversation wrote state that it relied on. From the second run on it waits
 /// for its turn at what it relies on, so that more than two runs are rare.
 const RERUNS_MAX: u32 = 8;
-/// How long a turn may hold up others that rely on the same state, if no plugin of its bot may compute for longer.
-const SEAT_HOLD_MIN: Duration = Duration::from_secs(1);
 /// How often a kept activity runs again whose turn failed in the host, and how long after the first failure; the delay
 /// doubles each time.
 const KEPT_RERUNS_MAX: u32 = 5;
@@ -342,7 +339,7 @@ impl Turns {
             expected => self.contention.sit(expected, hold_of(&generation)).await,
         };
         let (turn, answer) = loop {
-            let mut turn = self.start(&context, &generation, fence, seats.keys());
+            let mut turn = self.start(&context, &generation, fence, std::mem::take(&mut seats));
             match turn.run(&self.middleware).await {
                 Err(TurnError::Storage(StorageError::Conflict)) if reruns < RERUNS_MAX && !turn.has_flushed() => {
                     reruns += 1;
@@ -350,16 +347,14 @@ impl Turns {
                     let contended = turn.contended();
                     // Its instances and their slots are free for others while it waits.
                     drop(turn);
-                    drop(std::mem::take(&mut seats));
                     seats = self.contention.sit(contended, hold_of(&generation)).await;
                 }
                 Err(TurnError::Storage(StorageError::Conflict)) => break turn.end_in_conflict().await,
                 answer => break (turn, answer),
             }
         };
-        self.contention.learn(conversation, &turn.relied_on(), &seats.keys());
-        drop(seats);
         let (mut turn, answer) = (turn, answer);
+        turn.leave_seats(&self.contention);
         let answer = match answer {
             Ok(answer) => {
                 self.forget_kept(&turn.context).await;
@@ -392,13 +387,7 @@ impl Turns {
         }
     }
 
-    fn start(
-        &self,
-        context: &Arc<TurnContext>,
-        generation: &Arc<Generation>,
-        fence: Fence,
-        seats: BTreeSet<Key>,
-    ) -> Turn {
+    fn start(&self, context: &Arc<TurnContext>, generation: &Arc<Generation>, fence: Fence, seats: Seats) -> Turn {
         let hooks = Arc::new(Hooks::new(context.clone(), generation.clone(), self.middleware.clone()));
         let said = Said::new(generation.spec.transcripts.is_some());
         Turn {

@@ -258,7 +258,7 @@ impl Notification {
 
     /// The activity of its turn: what it is about is said in the conversation's own terms.
     pub(crate) fn inbound(&self, reference: &Reference) -> Result<Inbound, String> {
-        let mut stored: Value = serde_json::from_str(&reference.text).map_err(|error| error.to_string())?;
+        let mut stored = json::value(&reference.text).map_err(|error| error.to_string())?;
         // In a group, the user who was heard last may be another.
         if !self.user.is_empty() && stored["user"]["id"] != *self.user {
             stored["user"] = json!({ "id": &*self.user });

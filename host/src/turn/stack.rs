@@ -203,7 +203,7 @@ impl Stack {
         }
         let options_bytes = options.len();
         let options =
-            json::from_str(options).map_err(|error| Fault::invalid(format!("the options are not JSON: {error}")))?;
+            json::value(options).map_err(|error| Fault::invalid(format!("the options are not JSON: {error}")))?;
         if options_bytes > plugin.limits.bytes_per_send {
             return Err(Fault::quota("bytes-per-send", plugin.limits.bytes_per_send));
         }

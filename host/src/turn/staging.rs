@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -11,7 +12,7 @@ use ulid::Ulid;
 
 use super::TurnContext;
 use super::address::{address, address_suggestions};
-use super::contention::Key;
+use super::contention::{Key, SEAT_HOLD_MIN, Seats};
 use super::hooks::Hooks;
 use super::proactive::{self, removes_the_bot};
 use super::stack::Stack;
@@ -29,8 +30,10 @@ pub struct Staging {
     hooks: Arc<Hooks>,
     /// The lease under which the turn runs.
     fence: Fence,
-    /// The keys of state at which the turn has its seats.
-    seats: BTreeSet<Key>,
+    /// The keys of state at which the turn got seats before it ran.
+    seats_before: BTreeSet<Key>,
+    /// The keys at which the turn has seats now, and the seats.
+    seats: (BTreeSet<Key>, Vec<Seats>),
     /// The keys of state that the last commit or flush relied on.
     relied_on: BTreeSet<Key>,
     state: StagedState,
@@ -68,22 +71,21 @@ pub(super) struct Savepoint {
 /// Notifications and timers that one turn may stage (`notifications-per-turn`).
 const NOTIFICATIONS_MAX: usize = 50;
 
+/// How long a turn that flushed may hold up others. It is short, because such turns take their seats in the order in which
+/// they read, so two of them may wait for each other.
+const LATE_SEAT_HOLD: Duration = Duration::from_millis(250);
+
 /// Types that only the host puts into an outbox (`protocol/activity.md` §3).
 const HOST_TYPES: &[&str] = &["invokeResponse", "delay"];
 
 impl Staging {
-    pub(super) fn new(
-        turn: Arc<TurnContext>,
-        hooks: Arc<Hooks>,
-        fence: Fence,
-        seats: BTreeSet<Key>,
-        said: Said,
-    ) -> Self {
+    pub(super) fn new(turn: Arc<TurnContext>, hooks: Arc<Hooks>, fence: Fence, seats: Seats, said: Said) -> Self {
         Self {
             turn,
             hooks,
             fence,
-            seats,
+            seats_before: seats.keys(),
+            seats: (seats.keys(), vec![seats]),
             relied_on: BTreeSet::new(),
             state: StagedState::default(),
             stack: Stack::default(),
@@ -175,6 +177,22 @@ impl Staging {
         self.flushes > 0
     }
 
+    /// Takes a seat at a value that turns of other conversations may change, once this turn has flushed: a later conflict
+    /// would be an error for the user, because the turn cannot run again.
+    async fn sit(&mut self, plugin: &Plugin, scope: &str, key: &str) -> Result<(), Fault> {
+        if self.flushes == 0 {
+            return Ok(());
+        }
+        let turn = self.turn.clone();
+        let Some(key) = self.state.shared_key(&turn, plugin, scope, key).await? else { return Ok(()) };
+        if self.seats.0.insert(key.clone()) {
+            let seats = turn.contention.sit(BTreeSet::from([key.clone()]), LATE_SEAT_HOLD).await;
+            self.seats.1.push(seats);
+            self.state.reload(&turn, &key.0).await?;
+        }
+        Ok(())
+    }
+
     /// Reads a value, as this turn sees it.
     pub(crate) async fn state_get(
         &mut self,
@@ -182,6 +200,7 @@ impl Staging {
         scope: &str,
         key: &str,
     ) -> Result<Option<StateValue>, Fault> {
+        self.sit(plugin, scope, key).await?;
         let turn = self.turn.clone();
         self.state.get(&turn, plugin, scope, key).await
     }
@@ -195,6 +214,7 @@ impl Staging {
         value: Option<&str>,
         etag: Option<&str>,
     ) -> Result<Arc<str>, Fault> {
+        self.sit(plugin, scope, key).await?;
         let turn = self.turn.clone();
         self.state.set(&turn, plugin, scope, key, value, etag).await
     }
@@ -241,12 +261,14 @@ impl Staging {
             ends_turn,
         };
         let notifies = !commit.proactive.added.is_empty();
-        // What was flushed cannot run again, so a turn that flushed tries its commit in any case.
-        let held_up = self.flushes == 0 && turn.contention.holds_up(&self.relied_on, &self.seats);
+        let unseated = self.relied_on.difference(&self.seats.0).cloned().collect();
+        // A turn that flushed cannot run again, so it tries its commit in any case.
+        let seats = match turn.contention.try_sit(unseated, SEAT_HOLD_MIN) {
+            None if self.flushes == 0 => Err(StorageError::Conflict),
+            seats => Ok(seats),
+        };
         async move {
-            if held_up {
-                return Err(StorageError::Conflict);
-            }
+            let _seats = seats?;
             turn.services.storage.commit(commit).await?;
             if sends > 0 {
                 turn.services.deliveries.wake(&turn.inbound.key, sends);
@@ -328,6 +350,7 @@ impl Staging {
 
     /// What was staged is stored now.
     fn committed(&mut self) {
+        self.leave_seats();
         self.proactive.added.clear();
         self.proactive.cancelled.clear();
         self.said.stored();
@@ -336,14 +359,25 @@ impl Staging {
         self.stored_stack = self.stack.clone();
     }
 
-    /// The keys of state that the turn relied on or has its seats at.
+    /// The keys of state that the turn relied on or had its seats at.
     pub(super) fn contended(&self) -> BTreeSet<Key> {
-        self.seats.union(&self.relied_on).cloned().collect()
+        self.seats_before.union(&self.relied_on).cloned().collect()
     }
 
     /// The keys of state that the last commit or flush relied on.
     pub(super) fn relied_on(&self) -> &BTreeSet<Key> {
         &self.relied_on
+    }
+
+    /// Frees the seats: what the turn relied on is stored, or the turn is over.
+    pub(super) fn leave_seats(&mut self) {
+        self.seats.0.clear();
+        self.seats.1.clear();
+    }
+
+    /// The keys of state at which the turn got seats before it ran.
+    pub(super) fn seats_before(&self) -> &BTreeSet<Key> {
+        &self.seats_before
     }
 
     /// Whether a flush failed because another turn wrote what this one relied on, and nothing of this one is real: it

@@ -61,10 +61,10 @@ impl StagedState {
         self.written.iter().flat_map(of_scope).collect()
     }
 
-    /// The keys whose stored values the writes rely on.
+    /// The keys that the writes rely on and that turns of other conversations may change.
     pub(super) fn relied_on(&self) -> BTreeSet<Key> {
         let of_scope = |(scope, keys): (&StateScope, &HashMap<Arc<str>, Write>)| {
-            let relied_on = keys.iter().filter(|(_, write)| write.expected != Expected::Any);
+            let relied_on = keys.iter().filter(|(_, write)| scope.is_shared() && write.expected != Expected::Any);
             relied_on.map(|(key, _)| (scope.clone(), key.clone())).collect::<Vec<_>>()
         };
         self.written.iter().flat_map(of_scope).collect()
@@ -128,6 +128,25 @@ impl StagedState {
         let expected = written.get(key).map_or(relied_on, |earlier| earlier.expected.clone());
         written.insert(key.into(), Write { value, expected });
         Ok(new_etag)
+    }
+
+    /// Returns a key as other turns contend for it, or none if only this conversation has it.
+    pub(super) async fn shared_key(
+        &mut self,
+        turn: &TurnContext,
+        plugin: &Plugin,
+        scope: &str,
+        key: &str,
+    ) -> Result<Option<Key>, Fault> {
+        let scope = self.open(turn, plugin, scope, key).await?;
+        Ok(scope.is_shared().then(|| (scope, key.into())))
+    }
+
+    /// Reads a scope anew. What the turn wrote stays staged.
+    pub(super) async fn reload(&mut self, turn: &TurnContext, scope: &StateScope) -> Result<(), Fault> {
+        let values = turn.services.storage.load_state(scope).await.map_err(|error| unreadable(&error))?;
+        self.loaded.insert(scope.clone(), values);
+        Ok(())
     }
 
     /// Checks grant and key, and makes sure that the scope is loaded.

@@ -102,7 +102,10 @@ fn forms(text: &str, name: &str, patterns: &mut Vec<String>) {
     let text = unescaped(&text.into());
     for name in [within_tag(&text), name] {
         if !name.trim().is_empty() {
-            patterns.push(format!(r"<at\b[^<>]*>{BLANK}*{}{BLANK}*</at\s*>", literal(name)));
+            patterns.push(format!(
+                r"(?:<|&lt;)at\b[^<>&]*(?:>|&gt;){BLANK}*{}{BLANK}*(?:<|&lt;)/at\s*(?:>|&gt;)",
+                literal(name)
+            ));
         }
     }
     if !text.trim().is_empty() {
@@ -127,11 +130,11 @@ fn literal(text: &str) -> String {
         let mut pattern = String::with_capacity(word.len());
         for c in word.chars() {
             match c {
-                '&' => pattern.push_str("(?:&amp;|&)"),
+                '&' => pattern.push_str("(?:&amp;|&#38;|&#x26;|&)"),
                 '<' => pattern.push_str("(?:&lt;|<)"),
                 '>' => pattern.push_str("(?:&gt;|>)"),
-                '"' => pattern.push_str("(?:&quot;|\")"),
-                '\'' => pattern.push_str("(?:&apos;|&#39;|&#x27;|')"),
+                '"' => pattern.push_str("(?:&quot;|&#34;|&#x22;|\")"),
+                '\'' => pattern.push_str("(?:&apos;|&#0?39;|&#x27;|')"),
                 c => pattern.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
             }
         }

@@ -58,6 +58,8 @@ fn a_type_that_the_channel_left_open_is_what_its_name_says_or_any_of_its_group()
     for (content_type, name, wanted, taken) in [
         ("image/*", "", "image/png", true),
         ("image/*", "", "image/*", true),
+        ("application/x-zip-compressed", "a.zip", "application/zip", true),
+        ("audio/x-m4a", "", "audio/mp4", true),
         ("IMAGE/*", "", "image/png", true),
         ("image/*; q=1", "", "image/png", true),
         ("image/*", "a.png", "image/png", true),
@@ -103,6 +105,17 @@ fn the_text_of_a_message_as_html_is_no_attachment() {
     for nothing in [json!([html]), json!([shouted]), json!([]), json!(null), json!([null, 7, "image/png"])] {
         assert!(!takes(&[], &nothing), "{nothing}");
     }
+}
+
+#[test]
+fn a_file_without_a_name_is_named_by_its_url_and_a_card_beside_it_is_no_file() {
+    let file = |url: &str| json!({ "contentType": "application/octet-stream", "contentUrl": url });
+    assert!(takes(&["application/pdf"], &json!([file("https://x.example/a.pdf?sig=1.png")])));
+    assert!(!takes(&["application/pdf"], &json!([file("https://x.example/a.png?sig=1.pdf")])));
+    let card = json!({ "contentType": "application/vnd.microsoft.card.adaptive", "content": {} });
+    assert!(takes(&["application/pdf"], &json!([card, file("https://x.example/a.pdf")])));
+    assert!(!takes(&["application/pdf"], &json!([card])));
+    assert!(takes(&["application/vnd.microsoft.card.adaptive"], &json!([card])));
 }
 
 #[test]

@@ -18,6 +18,21 @@ use crate::turn::{Turn, TurnError};
 /// Answers to «shall I interrupt?» that are not understood count as a no after so many.
 const CONFIRM_ATTEMPTS_MAX: u32 = 3;
 
+/// Addresses a question that comes again in a group: to the user who is asked, or to everybody.
+fn address_again(question: &mut crate::activity::Object, asked: Option<&str>, speaker: &str) {
+    match asked {
+        Some(user) if user != speaker => {
+            question.insert("recipient".into(), json!({ "id": user }));
+        }
+        Some(_) => {}
+        None => {
+            if let Some(suggested) = question.get_mut("suggestedActions").and_then(Value::as_object_mut) {
+                suggested.insert("to".into(), json!([]));
+            }
+        }
+    }
+}
+
 impl Turn {
     /// Begins the prompt that the step asks for which answered an event.
     pub(super) async fn begin_prompt(
@@ -30,18 +45,29 @@ impl Turn {
             return Err(self.refused(frame, Fault::invalid(format!("`{}`: prompt: {why}", frame.dialog))));
         }
         self.count_question(frame)?;
-        self.ask(&definition, 0).await?;
+        self.ask(&definition, 0, None).await?;
         self.wait(&frame.id, event, Status::Prompt { definition, attempt: 0 })
     }
 
-    /// Sends the question of a prompt, or the one for another attempt.
-    pub(super) async fn ask(&mut self, definition: &Value, attempt: u32) -> Result<(), TurnError> {
+    /// Sends the question of a prompt, or the one for another attempt. `again` is the frame whose question comes again: in a
+    /// group it is for whom it was, whoever spoke last.
+    pub(super) async fn ask(
+        &mut self,
+        definition: &Value,
+        attempt: u32,
+        again: Option<&Frame>,
+    ) -> Result<(), TurnError> {
         let activity = &self.activity;
         let question = Prompt::parse(definition)
             .ok()
             .and_then(|prompt| prompt.ask(attempt, &Place::of(activity), activity.str("locale")));
         match question {
-            Some(question) => self.send(question, true).await.map(drop),
+            Some(mut question) => {
+                if let Some(frame) = again.filter(|_| activity.is_group()) {
+                    address_again(&mut question, frame.asked.as_deref(), activity.account("from"));
+                }
+                self.send(question, true).await.map(drop)
+            }
             None => Ok(()),
         }
     }
@@ -88,7 +114,7 @@ impl Turn {
         value: Value,
         step: &Step,
     ) -> Result<(), TurnError> {
-        let data: Value = json::from_str(&step.data).unwrap_or(Value::Null);
+        let data: Value = json::value(&step.data).unwrap_or(Value::Null);
         self.keep_state(frame, step.state.as_deref())?;
         match step.kind.as_str() {
             "accept" => {
@@ -127,9 +153,9 @@ impl Turn {
                 if let Err(why) = Prompt::parse(&asked) {
                     return Err(self.refused(frame, Fault::invalid(format!("`{}`: retry: {why}", frame.dialog))));
                 }
-                self.ask(&asked, attempt).await
+                self.ask(&asked, attempt, Some(frame)).await
             }
-            None => self.ask(definition, attempt).await,
+            None => self.ask(definition, attempt, Some(frame)).await,
         }
     }
 
@@ -163,7 +189,7 @@ impl Turn {
         // The newest question stands. Were they piled up, the users of a group could make the stack grow without end.
         frames.pop_if(|top| matches!(top.status, Status::Confirm { .. }));
         frames.push(frame);
-        self.ask(&definition, 0).await?;
+        self.ask(&definition, 0, None).await?;
         self.wait(&id, "begin", status)
     }
 
@@ -194,7 +220,7 @@ impl Turn {
                 if let Some(Frame { status: Status::Confirm { attempt: asked, .. }, .. }) = self.frame_mut(&frame.id)? {
                     *asked = attempt;
                 }
-                self.ask(&definition, attempt).await?;
+                self.ask(&definition, attempt, Some(frame)).await?;
             }
             Ok(Value::Bool(true)) => {
                 self.staged()?.stack.frames.pop();
