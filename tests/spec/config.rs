@@ -1,6 +1,7 @@
 //! Bad configuration: the built binary says everything that is wrong, and binds nothing.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -104,6 +105,32 @@ fn the_reference_configuration_loads() {
     assert_eq!(ended.stdout, format!("{path}: 5 bots with 11 plugins, no problems\n"));
     assert_eq!(ended.code, Some(0));
     assert!(!folder.path().join(".turntable").exists(), "a check leaves nothing behind");
+}
+
+/// A start would fail at each of these files.
+#[test]
+fn check_tells_of_files_that_would_stop_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[admin]\ntoken-file = 'open'\n[storage]\npath = 'text'\n[runtime]\ndata-dir = 'text/data'\n\
+                cache-dir = 'text'\n[bots.bot]\nnotify-key-file = 'open'\n[[bots.bot.plugins]]\ncomponent = 'echo.wasm'\n";
+    fs::write(folder.path().join("open"), "a key that everybody may read, of enough characters").unwrap();
+    fs::set_permissions(folder.path().join("open"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(folder.path().join("text"), "no store and no folder").unwrap();
+    fs::write(folder.path().join("echo.wasm"), "not looked at").unwrap();
+    let path = folder.path().join("turntable.toml");
+    fs::write(&path, text).unwrap();
+    let ended = turntable(&["check", "--offline", path.to_str().unwrap()], "");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for (line, message) in [
+        (2, "its mode is 0644"),
+        (4, "it is not a file of SQLite"),
+        (6, "text is a file"),
+        (7, "text is a file"),
+        (9, "its mode is 0644"),
+    ] {
+        let is_told = |told: &str| told.contains(&format!(":{line}:")) && told.contains(message);
+        assert!(ended.stdout.lines().any(is_told), "line {line}: {message} is missing in\n{}", ended.stdout);
+    }
 }
 
 /// What shows only when a bot is made is told with the line that is to be mended.

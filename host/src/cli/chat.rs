@@ -57,7 +57,9 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interactive = io::stdin().is_terminal();
     let screen = Screen { terminal: Terminal::stdout(), prompt: interactive && io::stdout().is_terminal() };
-    let url = args.url.clone().map_or_else(|| configured(args.config.as_deref()), Ok)?;
+    // A variable of the environment that is empty is not set.
+    let named = args.url.clone().filter(|url| !url.is_empty());
+    let url = named.map_or_else(|| configured(args.config.as_deref()), Ok)?;
     let mut conversation = Conversation::start(&url, args.bot.as_deref(), &args.user, args.locale).await?;
     screen.show(&conversation.settle(None).await?)?;
     screen.prompt()?;

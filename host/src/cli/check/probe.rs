@@ -1,5 +1,7 @@
 //! What shows only when the bots of a configuration are made: nothing is kept, bound or served.
 
+mod files;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,6 +29,7 @@ struct Found {
 pub(super) async fn findings(config: &Config, offline: bool) -> anyhow::Result<Findings> {
     let places = Places::read(&config.path)?;
     let mut found = Found::default();
+    found.problems.extend(files::problems(config));
     for bot in config.bots.values() {
         found.look_at(bot);
     }
@@ -86,12 +89,8 @@ impl Found {
             );
             self.problems.push((keys("app-id"), message));
         }
-        if let Some(path) = bot.notify_key_file.as_ref().filter(|path| !path.exists()) {
-            let message = format!(
-                "the key file {} does not exist, so no service can let the bot \"{}\" speak; make one of 32 characters or more",
-                path.display(),
-                bot.name
-            );
+        if let Some(why) = bot.notify_key_file.as_deref().and_then(files::unreadable_key) {
+            let message = format!("{why}, so no service can let the bot \"{}\" speak", bot.name);
             self.problems.push((keys("notify-key-file"), message));
         }
     }

@@ -1,0 +1,54 @@
+//! Files and folders that the host would use: what keeps it from starting. They are looked at and not changed.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::config::{Config, Keys, StorageKind};
+use crate::http::admin::load_token;
+
+/// How every file of SQLite begins.
+const SQLITE: &[u8; 16] = b"SQLite format 3\0";
+
+/// Returns what is wrong with the files and folders of a configuration, with the keys that name them.
+pub(super) fn problems(config: &Config) -> Vec<(Keys, String)> {
+    let (runtime, admin, storage) = (&config.runtime, &config.admin, &config.storage);
+    let token = Some(&admin.token_file).filter(|path| admin.listen.is_some() && path.exists());
+    let store = Some(&storage.path).filter(|_| storage.kind == StorageKind::Sqlite);
+    let found = [
+        ("runtime.data-dir", no_folder(&runtime.data_dir)),
+        ("runtime.cache-dir", no_folder(&runtime.cache_dir)),
+        ("admin.token-file", token.and_then(|path| unreadable_key(path))),
+        ("storage.path", store.and_then(|path| no_store(path))),
+    ];
+    let keys = |key: &str| key.split('.').map(ToOwned::to_owned).collect();
+    found.into_iter().filter_map(|(key, why)| Some((keys(key), why?))).collect()
+}
+
+/// Why a file with a key cannot be used.
+pub(super) fn unreadable_key(path: &Path) -> Option<String> {
+    if !path.exists() {
+        return Some(format!("the key file {} does not exist; make one of 32 characters or more", path.display()));
+    }
+    load_token(path).err().map(|error| format!("{error:#}"))
+}
+
+/// Why there can be no folder of that name.
+fn no_folder(path: &Path) -> Option<String> {
+    let existing = path.ancestors().find(|path| path.exists())?;
+    (!existing.is_dir()).then(|| format!("there can be no folder {}: {} is a file", path.display(), existing.display()))
+}
+
+/// Why a file is no store. An absent or empty one becomes a store.
+fn no_store(path: &Path) -> Option<String> {
+    if !path.exists() {
+        return path.parent().and_then(no_folder);
+    }
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(SQLITE.len() as u64).read_to_end(&mut head));
+    match read {
+        Err(error) => Some(format!("the store {} cannot be read: {error}", path.display())),
+        Ok(_) if head.is_empty() || head == SQLITE => None,
+        Ok(_) => Some(format!("{} is no store: it is not a file of SQLite; name another file", path.display())),
+    }
+}
