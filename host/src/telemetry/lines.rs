@@ -214,6 +214,8 @@ mod tests {
             open.send(Ok(())).unwrap();
             bytes += written.recv().unwrap().len();
         }
+        let queue = lines.shared.lock();
+        drop(lines.shared.emptied.wait_while(queue, |queue| queue.bytes > 0).unwrap());
         (&lines).write_all(b"again\n").unwrap();
         open.send(Ok(())).unwrap();
         assert_eq!(written.recv().unwrap(), "again\n");
