@@ -12,7 +12,9 @@ pub mod sqlite;
 pub mod transcripts;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -248,6 +250,75 @@ pub struct TurnCommit {
     /// Whether the turn ends with this commit. After a flush (`false`) the activity counts as processed, but redeliveries
     /// go on waiting for the answer of the end. Either way a restart does not run the activity again.
     pub ends_turn: bool,
+    /// Commits on whose writes this one may build though they are not durable yet: it fails with
+    /// [`StorageError::Conflict`] where one of them was lost.
+    pub builds_on: Vec<Arc<Pending>>,
+    /// Tells when the writes of this commit are made, for turns that build on them. A store may leave it alone.
+    pub made: Option<Made>,
+}
+
+/// A commit that is made and not durable yet. What builds on it is durable after it, or not at all.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// What the commit writes.
+    pub writes: Vec<StateWrite>,
+    durable: AtomicBool,
+    lost: AtomicBool,
+}
+
+impl Pending {
+    /// A commit with these writes.
+    pub fn new(writes: Vec<StateWrite>) -> Self {
+        Self { writes, ..Self::default() }
+    }
+
+    /// Whether the commit is neither durable, so that everyone reads its writes, nor lost.
+    pub fn is_open(&self) -> bool {
+        !self.durable.load(Ordering::Acquire) && !self.is_lost()
+    }
+
+    /// Whether the commit was undone.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+}
+
+/// What a store says of a commit before the commit is durable.
+pub struct Made {
+    pending: Arc<Pending>,
+    then: Option<Box<dyn FnOnce() -> bool + Send>>,
+}
+
+impl Made {
+    /// `then` is called once the writes are checked and made. It returns whether another commit that builds on this one
+    /// comes soon, so that both can share a transaction.
+    pub fn new(pending: Arc<Pending>, then: impl FnOnce() -> bool + Send + 'static) -> Self {
+        Self { pending, then: Some(Box::new(then)) }
+    }
+
+    /// The writes are checked and made.
+    pub fn made(&mut self) -> bool {
+        self.then.take().is_some_and(|then| then())
+    }
+
+    /// The writes are durable. A commit of which nobody says so is lost.
+    pub fn durable(&self) {
+        self.pending.durable.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if self.pending.is_open() {
+            self.pending.lost.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pending.fmt(f)
+    }
 }
 
 /// How the delivery of a row ended.
@@ -301,8 +372,8 @@ pub enum StorageError {
     Unavailable(anyhow::Error),
 }
 
-impl std::fmt::Display for StorageError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for StorageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full(bound) => write!(f, "the store is full: {bound}"),
             Self::Conflict => f.write_str("another turn wrote what this one relied on"),

@@ -108,6 +108,8 @@ impl Fixture {
             proactive: ProactiveChanges::default(),
             transcript: Vec::new(),
             ends_turn: true,
+            builds_on: Vec::new(),
+            made: None,
         };
         self.storage.commit(commit).await.unwrap();
         self.deliveries.wake(&key, rows);

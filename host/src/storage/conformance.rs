@@ -56,6 +56,8 @@ pub(crate) fn commit(conversation: &ConversationKey, outbox: Vec<OutboxAction>) 
         proactive: ProactiveChanges::default(),
         transcript: Vec::new(),
         ends_turn: true,
+        builds_on: Vec::new(),
+        made: None,
     }
 }
 

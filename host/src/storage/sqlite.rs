@@ -37,8 +37,8 @@ use self::writer::{Joined, Undo, Writer};
 use super::memory::Leases;
 use super::met::Met;
 use super::{
-    Accepted, Answer, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxAction, OutboxRow, Owner,
-    RedeliveryKey, STARTS_MAX, StateScope, StateValue, Storage, StorageError, TurnCommit,
+    Accepted, Answer, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, Made, OutboxAction, OutboxRow,
+    Owner, RedeliveryKey, STARTS_MAX, StateScope, StateValue, Storage, StorageError, TurnCommit,
 };
 use crate::activity::{ConversationKey, Object};
 use crate::config::{self, Durability};
@@ -305,14 +305,26 @@ impl Storage for SqliteStorage {
         }
         let (cache, known) = (self.cache.clone(), self.cache.clone());
         let undo = commit::undo(&commit);
+        let chain = self.writer.chain();
         let work = move |connection: &Connection| {
+            if !commit.builds_on.is_empty() {
+                chain.arrived();
+            }
+            if commit.builds_on.iter().any(|earlier| earlier.is_lost()) {
+                return Err(StorageError::Conflict);
+            }
             let taken_over = leases.lock().unwrap_or_else(PoisonError::into_inner);
             if taken_over.taken_over(&commit.conversation, commit.fence) {
                 return Err(StorageError::Fenced);
             }
             drop(taken_over);
             let is_kept = known.kept.has(&commit.turn_id);
-            commit::write(connection, commit, &known.marks, &bounds, outbox_rows.load(Ordering::Relaxed), is_kept)
+            let outbox_rows = outbox_rows.load(Ordering::Relaxed);
+            let mut written = commit::write(connection, commit, &known.marks, &bounds, outbox_rows, is_kept)?;
+            if written.made.as_mut().is_some_and(Made::made) {
+                chain.expect();
+            }
+            Ok(written)
         };
         let follow = move |written: &mut Written| {
             if let Some(turn_id) = written.ended_kept.take() {
@@ -331,6 +343,10 @@ impl Storage for SqliteStorage {
             }
             cache.outbox.push(std::mem::take(&mut written.rows));
             cache.values.apply(std::mem::take(&mut written.writes));
+            // After the cache: a turn that does not build on this commit any more reads its writes there.
+            if let Some(made) = written.made.take() {
+                made.durable();
+            }
         };
         self.writer.write_then(undo, work, follow).await?;
         self.outbox_rows.fetch_add(rows, Ordering::Relaxed);

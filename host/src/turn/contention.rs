@@ -11,6 +11,10 @@
 //! A conversation whose last turns all needed seats at a key takes its seat before it runs, as long as there is a line: its
 //! first run would be for nothing. A turn that then did not rely on the key ends that.
 //!
+//! A turn leaves its seats as soon as its commit is made, before the commit is durable ([`Seats::hand_over`]). The next turn
+//! gets the writes of that commit with the seat and builds on them, so a line of turns does not wait for the disk at each
+//! turn. The store makes the later commit durable after the earlier one or refuses it.
+//!
 //! Seats decide when a commit is tried. The store still checks every commit, so a seat may be passed on while its turn
 //! runs, which bounds how long one turn holds up others.
 
@@ -23,7 +27,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::activity::ConversationKey;
-use crate::storage::StateScope;
+use crate::storage::{Pending, StateScope};
 
 /// A value of state: its scope and its key.
 pub(super) type Key = (StateScope, Arc<str>);
@@ -61,6 +65,8 @@ struct Chair {
     /// One permit: the turn that has it sits here. Waiting turns get it in order of arrival.
     free: Semaphore,
     sitting: Mutex<Option<Arc<Sitting>>>,
+    /// Commits of turns that had the seat and are not durable yet, in order, with those that they build on.
+    pending: Mutex<Vec<Arc<Pending>>>,
 }
 
 /// A turn that sits at a key.
@@ -165,7 +171,7 @@ impl Contention {
 
 impl Chair {
     fn new() -> Self {
-        Self { free: Semaphore::new(1), sitting: Mutex::default() }
+        Self { free: Semaphore::new(1), sitting: Mutex::default(), pending: Mutex::default() }
     }
 
     /// Waits until the seat is free, or until the turn that has it has had it for `hold`.
@@ -215,6 +221,17 @@ impl Chair {
         }
     }
 
+    /// Notes commits whose writes the next turn builds on.
+    fn hand_over(&self, commits: &[Arc<Pending>]) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.retain(|commit| commit.is_open());
+        for commit in commits {
+            if commit.is_open() && !pending.iter().any(|known| Arc::ptr_eq(known, commit)) {
+                pending.push(commit.clone());
+            }
+        }
+    }
+
     fn leave(&self, sitting: &Sitting) {
         if !sitting.passed_on.swap(true, Ordering::AcqRel) {
             self.free.add_permits(1);
@@ -231,9 +248,44 @@ impl Seats {
         }
     }
 
+    /// Returns the commits that are made and not durable yet, and that a turn with these seats builds on.
+    pub(super) fn pending(&self) -> Vec<Arc<Pending>> {
+        let mut all: Vec<Arc<Pending>> = Vec::new();
+        for seat in &self.0 {
+            let pending = seat.chair.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            for commit in pending.iter().filter(|commit| commit.is_open()) {
+                if !all.iter().any(|known| Arc::ptr_eq(known, commit)) {
+                    all.push(commit.clone());
+                }
+            }
+        }
+        all
+    }
+
+    /// Leaves the seats to turns that build on these commits, which are made and not durable yet. Returns whether such a
+    /// turn waits.
+    pub(super) fn hand_over(self, commits: &[Arc<Pending>]) -> bool {
+        for seat in &self.0 {
+            seat.chair.hand_over(commits);
+        }
+        self.0.iter().any(Seat::is_awaited)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The keys that the turn has its seats at.
     pub(super) fn keys(&self) -> BTreeSet<Key> {
         self.0.iter().map(|seat| seat.key.clone()).collect()
+    }
+}
+
+impl Seat {
+    /// Whether another turn waits for the seat.
+    fn is_awaited(&self) -> bool {
+        let lines = self.contention.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.get(&self.key).is_some_and(|line| line.turns > 1)
     }
 }
 
@@ -323,6 +375,23 @@ mod tests {
         drop(next);
         drop(contention.sit(keys(&["a"]), LONG).await);
         assert!(contention.lines.lock().unwrap().is_empty(), "a turn that was dropped in the line has left it");
+    }
+
+    #[tokio::test]
+    async fn a_turn_builds_on_commits_that_are_not_durable_yet() {
+        let contention = Contention::default();
+        let first = contention.sit(keys(&["a", "b"]), LONG).await;
+        let mut second = std::pin::pin!(contention.sit(keys(&["a"]), LONG));
+        assert!(second.as_mut().now_or_never().is_none() && first.pending().is_empty());
+        let (one, two) = (Arc::new(Pending::default()), Arc::new(Pending::default()));
+        assert!(first.hand_over(&[one.clone()]), "the second turn waits");
+        let second = second.await;
+        assert!(second.pending().iter().all(|commit| Arc::ptr_eq(commit, &one)) && second.pending().len() == 1);
+        let other = contention.sit(keys(&["b"]), LONG).await;
+        assert!(other.pending().is_empty(), "nobody waited at b, so its line is gone: the turn reads what is durable");
+        let third = contention.line_up((keys(&["a"]).pop_first().unwrap().0, "a".into()));
+        assert!(second.hand_over(&[one.clone(), two.clone()]));
+        assert_eq!(Seats(vec![third]).pending().len(), 2);
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ use crate::activity::{Activity, DeliveryMode, ID_BYTES_MAX, Object};
 use crate::json;
 use crate::plugin::{Fault, Limits, Plugin};
 use crate::storage::notifications::{End, ProactiveChanges, Reference};
-use crate::storage::{Answer, Fence, OutboxAction, StateValue, StorageError, TurnCommit};
+use crate::storage::{Answer, Fence, Made, OutboxAction, Pending, StateValue, StorageError, TurnCommit};
 
 /// Staged effects of one turn.
 pub struct Staging {
@@ -85,9 +85,9 @@ impl Staging {
             hooks,
             fence,
             seats_before: seats.keys(),
-            seats: (seats.keys(), vec![seats]),
             relied_on: BTreeSet::new(),
-            state: StagedState::default(),
+            state: StagedState::over(seats.pending()),
+            seats: (seats.keys(), vec![seats]),
             stack: Stack::default(),
             stored_stack: Stack::default(),
             unreadable: false,
@@ -187,8 +187,9 @@ impl Staging {
         let Some(key) = self.state.shared_key(&turn, plugin, scope, key).await? else { return Ok(()) };
         if self.seats.0.insert(key.clone()) {
             let seats = turn.contention.sit(BTreeSet::from([key.clone()]), LATE_SEAT_HOLD).await;
+            let pending = seats.pending();
             self.seats.1.push(seats);
-            self.state.reload(&turn, &key.0).await?;
+            self.state.reload(&turn, &key.0, pending).await?;
         }
         Ok(())
     }
@@ -240,13 +241,19 @@ impl Staging {
 
     /// Stores what is staged and wakes the lane. The future owns all it needs.
     fn store(
-        &self,
+        &mut self,
         actions: Vec<OutboxAction>,
         answer: Answer,
         ends_turn: bool,
     ) -> impl Future<Output = Result<(), StorageError>> + Send + 'static {
         let (turn, sends) = (self.turn.clone(), actions.len());
-        let commit = TurnCommit {
+        let unseated = self.relied_on.difference(&self.seats.0).cloned().collect();
+        // A turn that flushed cannot run again, so it tries its commit in any case.
+        let seats = match turn.contention.try_sit(unseated, SEAT_HOLD_MIN) {
+            None if self.flushes == 0 => Err(StorageError::Conflict),
+            seats => Ok(seats),
+        };
+        let mut commit = TurnCommit {
             conversation: turn.inbound.key.clone(),
             service_url: turn.inbound.activity.service_url().into(),
             turn_id: turn.turn_id.clone(),
@@ -259,16 +266,13 @@ impl Staging {
             // What is staged, also where it leaves in the answer instead.
             transcript: self.said.with(&self.actions, |activity| address(activity, &turn.inbound.activity, false)),
             ends_turn,
+            builds_on: self.state.builds_on().to_vec(),
+            made: None,
         };
         let notifies = !commit.proactive.added.is_empty();
-        let unseated = self.relied_on.difference(&self.seats.0).cloned().collect();
-        // A turn that flushed cannot run again, so it tries its commit in any case.
-        let seats = match turn.contention.try_sit(unseated, SEAT_HOLD_MIN) {
-            None if self.flushes == 0 => Err(StorageError::Conflict),
-            seats => Ok(seats),
-        };
+        let seated = seats.map(|seats| self.seats.1.drain(..).chain(seats).collect());
         async move {
-            let _seats = seats?;
+            commit.made = made(seated?, &commit);
             turn.services.storage.commit(commit).await?;
             if sends > 0 {
                 turn.services.deliveries.wake(&turn.inbound.key, sends);
@@ -591,6 +595,18 @@ impl Staging {
         }
         Ok(id.into())
     }
+}
+
+/// Leaves the seats once the commit is made. None: the turn has no seats.
+fn made(seats: Vec<Seats>, commit: &TurnCommit) -> Option<Made> {
+    if seats.iter().all(|seats| seats.is_empty()) {
+        return None;
+    }
+    let pending = Arc::new(Pending::new(commit.writes.clone()));
+    let commits = [commit.builds_on.clone(), vec![pending.clone()]].concat();
+    Some(Made::new(pending, move || {
+        seats.into_iter().fold(false, |awaited, seats| seats.hand_over(&commits) || awaited)
+    }))
 }
 
 fn string<'a>(object: &'a Object, member: &str) -> &'a str {

@@ -12,7 +12,7 @@ use super::contention::Key;
 use crate::activity::Inbound;
 use crate::json;
 use crate::plugin::{Fault, Plugin, Scope};
-use crate::storage::{Expected, ScopeOwner, StateScope, StateValue, StateWrite, StorageError};
+use crate::storage::{Expected, Pending, ScopeOwner, StateScope, StateValue, StateWrite, StorageError};
 
 /// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 256;
@@ -24,6 +24,8 @@ const VALUE_BYTES: usize = 64;
 pub(super) struct StagedState {
     /// What is stored, by scope; read whole at its first use, so that reads of one scope fit together.
     loaded: HashMap<StateScope, HashMap<Arc<str>, StateValue>>,
+    /// Commits of other turns that are not durable yet and that this turn builds on, in order.
+    pending: Vec<Arc<Pending>>,
     written: Written,
 }
 
@@ -37,6 +39,16 @@ pub(super) struct Write {
 }
 
 impl StagedState {
+    /// State of a turn that builds on commits which are not durable yet.
+    pub(super) fn over(pending: Vec<Arc<Pending>>) -> Self {
+        Self { pending, ..Self::default() }
+    }
+
+    /// The commits of other turns that this turn builds on.
+    pub(super) fn builds_on(&self) -> &[Arc<Pending>] {
+        &self.pending
+    }
+
     pub(super) fn savepoint(&self) -> Written {
         self.written.clone()
     }
@@ -142,9 +154,28 @@ impl StagedState {
         Ok(scope.is_shared().then(|| (scope, key.into())))
     }
 
-    /// Reads a scope anew. What the turn wrote stays staged.
-    pub(super) async fn reload(&mut self, turn: &TurnContext, scope: &StateScope) -> Result<(), Fault> {
-        let values = turn.services.storage.load_state(scope).await.map_err(|error| unreadable(&error))?;
+    /// Reads a scope anew, with what these commits write. What the turn wrote stays staged.
+    pub(super) async fn reload(
+        &mut self,
+        turn: &TurnContext,
+        scope: &StateScope,
+        pending: Vec<Arc<Pending>>,
+    ) -> Result<(), Fault> {
+        self.pending.extend(pending);
+        self.load(turn, scope).await
+    }
+
+    async fn load(&mut self, turn: &TurnContext, scope: &StateScope) -> Result<(), Fault> {
+        // A commit that becomes durable while the store is read may be in what is read or not.
+        let open: Vec<_> = self.pending.iter().filter(|commit| commit.is_open()).cloned().collect();
+        let mut values = turn.services.storage.load_state(scope).await.map_err(|error| unreadable(&error))?;
+        let writes = open.iter().flat_map(|commit| &commit.writes);
+        for StateWrite { key, value, .. } in writes.filter(|write| write.scope == *scope) {
+            match value {
+                Some(value) => _ = values.insert(key.clone(), value.clone()),
+                None => _ = values.remove(key),
+            }
+        }
         self.loaded.insert(scope.clone(), values);
         Ok(())
     }
@@ -169,8 +200,7 @@ impl StagedState {
         }
         let scope = scope_of(&turn.inbound, plugin, named)?;
         if !self.loaded.contains_key(&scope) {
-            let values = turn.services.storage.load_state(&scope).await.map_err(|error| unreadable(&error))?;
-            self.loaded.insert(scope.clone(), values);
+            self.load(turn, &scope).await?;
         }
         Ok(scope)
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::activity::ConversationKey;
 use crate::storage::{
-    Answer, Delivery, Expected, OutboxAction, OutboxRow, RedeliveryKey, StateWrite, StorageError, StoredStack,
+    Answer, Delivery, Expected, Made, OutboxAction, OutboxRow, RedeliveryKey, StateWrite, StorageError, StoredStack,
     TurnCommit,
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Written {
     pub(super) ended_kept: Option<Arc<str>>,
     /// The mark and its number, where it is new.
     pub(super) mark: Option<(RedeliveryKey, i64)>,
+    pub(super) made: Option<Made>,
 }
 
 /// What noting a delivery left in the file.
@@ -80,7 +81,7 @@ pub(super) fn write(
     if is_kept {
         forget_kept(connection, &commit.turn_id)?;
     }
-    let TurnCommit { conversation, service_url, turn_id, outbox, writes, stack, mark, .. } = commit;
+    let TurnCommit { conversation, service_url, turn_id, outbox, writes, stack, mark, made, .. } = commit;
     let mark = mark.zip(number).map(|((key, _), number)| (key, number));
     let rows = outbox.into_iter().zip(places).map(|(action, (sequence, bytes))| {
         let (conversation, service_url, turn_id) = (conversation.clone(), service_url.clone(), turn_id.clone());
@@ -88,7 +89,7 @@ pub(super) fn write(
     });
     let rows = rows.collect();
     let stack = stack.map(|stack| (conversation, stack.map(|stack| stack.text)));
-    Ok(Written { rows, writes, stack, ended_kept: is_kept.then_some(turn_id), mark })
+    Ok(Written { rows, writes, stack, ended_kept: is_kept.then_some(turn_id), mark, made })
 }
 
 pub(super) fn forget_kept(connection: &Connection, turn_id: &str) -> Result<(), StorageError> {

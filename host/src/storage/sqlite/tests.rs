@@ -9,7 +9,7 @@ use super::super::conformance::{answer, commit, conforms, mark, send, turn};
 use super::*;
 use crate::channel::testing::{conversation, object, settings};
 use crate::storage::privacy::Privacy;
-use crate::storage::{Expected, ScopeOwner, StateWrite, StoredStack};
+use crate::storage::{Expected, Pending, ScopeOwner, StateWrite, StoredStack};
 
 struct Folder(TempDir);
 
@@ -568,4 +568,34 @@ async fn a_mark_of_an_earlier_version_names_no_turn() {
     let accepted = folder.open().accept(&mark("old"), &turn()).await.unwrap();
     let Accepted::Duplicate { turn_id, answer: found } = accepted else { panic!("{accepted:?}") };
     assert_eq!((&*turn_id, found), ("", answer(201)));
+}
+
+#[tokio::test]
+async fn a_commit_builds_on_one_that_is_not_durable_yet_and_is_refused_where_that_one_was_lost() {
+    let folder = Folder::new();
+    let storage = folder.open();
+    let scope = StateScope { bot: "bot".into(), namespace: "plugin:p".into(), owner: ScopeOwner::Bot };
+    let write = |etag: &str, expected| {
+        let value = Some(StateValue { value: etag.into(), etag: etag.into() });
+        vec![StateWrite { scope: scope.clone(), key: "k".into(), value, expected }]
+    };
+    let first = TurnCommit { writes: write("1", Expected::Absent), ..commit(&conversation("a"), vec![]) };
+    let pending = Arc::new(Pending::new(first.writes.clone()));
+    let (tell, made) = tokio::sync::oneshot::channel();
+    let says = Made::new(pending.clone(), move || tell.send(()).is_ok());
+    let second = async {
+        made.await.unwrap();
+        let writes = write("2", Expected::Etag("1".into()));
+        let builds_on = vec![pending.clone()];
+        storage.commit(TurnCommit { writes, builds_on, ..commit(&conversation("b"), vec![]) }).await
+    };
+    let (first, second) = tokio::join!(storage.commit(TurnCommit { made: Some(says), ..first }), second);
+    assert!(first.is_ok() && second.is_ok() && !pending.is_lost() && !pending.is_open());
+
+    let lost = Arc::new(Pending::new(Vec::new()));
+    drop(Made::new(lost.clone(), || true));
+    let writes = write("3", Expected::Any);
+    let third = TurnCommit { writes, builds_on: vec![lost], ..commit(&conversation("c"), vec![]) };
+    assert!(matches!(storage.commit(third).await, Err(StorageError::Conflict)));
+    assert_eq!(&*storage.load_state(&scope).await.unwrap()["k"].value, "2");
 }

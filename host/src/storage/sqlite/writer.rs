@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -25,6 +26,9 @@ const PATIENCE: Duration = Duration::from_millis(2);
 const GATHERING: Duration = Duration::from_micros(300);
 /// Turns come fast where the transaction before had as much work.
 const BUSY_FROM: usize = 4;
+/// How long a transaction waits for work that builds on work in it. It saves a flush of the disk for each link of such a
+/// chain: turns that change the same value come one after the other.
+const CHAIN_WAIT: Duration = Duration::from_millis(1);
 /// Work that waits for the writer; turns wait beyond it.
 const QUEUE_MAX: usize = 4_096;
 
@@ -59,8 +63,36 @@ struct Job {
 /// A handle to the writer's thread, which ends with the last handle.
 pub(super) struct Writer {
     jobs: SyncSender<Job>,
+    chain: Arc<Chain>,
     /// Dropped after the sender, whose end ends the thread.
     _thread: Joined,
+}
+
+/// Work that builds on work of the transaction and is still to come.
+#[derive(Default)]
+pub(super) struct Chain {
+    expected: AtomicUsize,
+}
+
+impl Chain {
+    /// Work that builds on this one comes soon.
+    pub(super) fn expect(&self) {
+        self.expected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// This is work that builds on other work.
+    pub(super) fn arrived(&self) {
+        // Only the writer's thread changes the number, so nothing comes between the two steps.
+        self.expected.store(self.expected.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// Returns the next work of the transaction: what is there, or what comes soon where some is expected.
+    fn next(&self, queue: &Receiver<Job>) -> Option<Job> {
+        if self.expected.load(Ordering::Relaxed) == 0 {
+            return queue.try_recv().ok();
+        }
+        queue.recv_timeout(CHAIN_WAIT).ok()
+    }
 }
 
 /// Waits for the end of the thread: whoever dropped the store may open its file again, or look into it.
@@ -86,9 +118,17 @@ impl Drop for Joined {
 impl Writer {
     pub(super) fn start(connection: Connection, log: Log) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_MAX);
-        let thread =
-            thread::Builder::new().name("turntable-store".into()).spawn(move || work(&connection, &queue, log))?;
-        Ok(Self { jobs, _thread: Joined::new(thread) })
+        let chain = Arc::<Chain>::default();
+        let links = chain.clone();
+        let thread = thread::Builder::new()
+            .name("turntable-store".into())
+            .spawn(move || work(&connection, &queue, &links, log))?;
+        Ok(Self { jobs, chain, _thread: Joined::new(thread) })
+    }
+
+    /// What work says of work that builds on it.
+    pub(super) fn chain(&self) -> Arc<Chain> {
+        self.chain.clone()
     }
 
     /// Runs work in a transaction and returns what it returned, once that is on the disk.
@@ -170,7 +210,7 @@ fn gone() -> StorageError {
     StorageError::Unavailable(anyhow::anyhow!("the store's writer has ended; restart the host"))
 }
 
-fn work(connection: &Connection, queue: &Receiver<Job>, log: Log) {
+fn work(connection: &Connection, queue: &Receiver<Job>, chain: &Chain, log: Log) {
     Log::watch(connection);
     let mut before = 0;
     while let Ok(first) = queue.recv() {
@@ -203,7 +243,7 @@ fn work(connection: &Connection, queue: &Receiver<Job>, log: Log) {
             }
             // Nothing more joins a transaction that is undone; what has joined learns it.
             if committed.is_ok() && pending.is_empty() && Instant::now() < until {
-                pending.extend(queue.try_recv());
+                pending.extend(chain.next(queue));
             }
         }
         if committed.is_ok() {
@@ -212,6 +252,7 @@ fn work(connection: &Connection, queue: &Receiver<Job>, log: Log) {
         if committed.is_err() && !connection.is_autocommit() {
             let _ = connection.execute_batch("ROLLBACK");
         }
+        chain.expected.store(0, Ordering::Relaxed);
         before = waiting.len();
         for tell in waiting {
             tell(&committed);
