@@ -62,7 +62,7 @@ test: ## Build every guest and run every test
 check: ## Format, clippy, rustdoc with warnings denied; dependency policy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -p turntable -p turntable-sdk
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -p 'turntable*'
 	python3 .ci/dependencies.py
 	python3 .ci/features.py $(tested)
 

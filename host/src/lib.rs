@@ -2,14 +2,15 @@
 //!
 //! The modules in the order in which data meets them; `ARCHITECTURE.md` has the map and the invariants.
 
-pub mod config;
-mod secret;
+pub use turntable_config as config;
+use turntable_config::secret;
 
 pub mod app;
 pub mod http;
 
-pub mod activity;
-pub mod json;
+pub use turntable_activity as activity;
+pub use turntable_activity::json;
+
 pub mod turn;
 
 pub mod prompt;

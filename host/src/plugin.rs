@@ -8,11 +8,9 @@ mod bindings;
 pub mod compile;
 mod cpu;
 pub mod engine;
-mod grants;
 mod health;
 mod imports;
 mod instance;
-mod limits;
 pub mod manifest;
 mod memory;
 mod output;
@@ -31,14 +29,12 @@ use wasmtime::component::{InstancePre, Linker};
 
 use self::compile::Compiler;
 pub use self::compile::LoadError;
-pub use self::grants::{Grants, Scope};
 pub use self::health::HookHealth;
 use self::imports::GuestState;
 pub use self::instance::Instance;
-pub use self::limits::Limits;
 pub use self::manifest::Manifest;
 use self::preflight::Preflight;
-use crate::config;
+use crate::config::{self, Grants, Limits};
 use crate::telemetry::PluginMetrics;
 use crate::threads::slow_workers;
 

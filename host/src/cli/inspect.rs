@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::admin::read_component;
 use super::terminal::{Style, Terminal, printable};
 use crate::config::{Allocator, OnFailure, OnHookFailure, PluginSpec, Runtime as Settings};
+use crate::config::{Grants, Limits};
 use crate::plugin::preflight::{Interface, Preflight};
-use crate::plugin::{Grants, Limits, LoadError, Manifest, Runtime, compile};
+use crate::plugin::{LoadError, Manifest, Runtime, compile};
 
 /// Show what a component exports, imports and describes, and what it would lack on this host
 ///

@@ -13,7 +13,8 @@ use super::cpu::{Meter, SlowLane};
 use super::engine::TICK;
 use super::imports::{GuestState, Stopped, truncate};
 use super::output::last_words;
-use super::{Call, Code, Done, Entry, Event, Failure, Fault, Flow, Limits, Meta, Outcome, Plugin, Runtime, Step};
+use super::{Call, Code, Done, Entry, Event, Failure, Fault, Flow, Meta, Outcome, Plugin, Runtime, Step};
+use crate::config::Limits;
 use crate::threads::{go, pace};
 use crate::turn::Place;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
-use super::grants::Grants;
+use crate::config::Grants;
 use crate::json;
 
 /// What a plugin says of itself.

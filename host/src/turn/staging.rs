@@ -19,8 +19,9 @@ use super::stack::Stack;
 use super::state::{StagedState, Written, user_of};
 use super::transcript::Said;
 use crate::activity::{Activity, DeliveryMode, ID_BYTES_MAX, Object};
+use crate::config::Limits;
 use crate::json;
-use crate::plugin::{Fault, Limits, Plugin};
+use crate::plugin::{Fault, Plugin};
 use crate::storage::notifications::{End, ProactiveChanges, Reference};
 use crate::storage::{Answer, Fence, Made, OutboxAction, Pending, StateValue, StorageError, TurnCommit};
 

@@ -10,8 +10,9 @@ use ulid::Ulid;
 use super::TurnContext;
 use super::contention::Key;
 use crate::activity::Inbound;
+use crate::config::Scope;
 use crate::json;
-use crate::plugin::{Fault, Plugin, Scope};
+use crate::plugin::{Fault, Plugin};
 use crate::storage::{Expected, Pending, ScopeOwner, StateScope, StateValue, StateWrite, StorageError};
 
 /// The longest key, in bytes.

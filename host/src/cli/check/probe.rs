@@ -7,8 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::cli::admin::read_component;
+use crate::config::Grants;
 use crate::config::{Allocator, BotSpec, Config, Keys, Places, PluginSpec, Problems};
-use crate::plugin::{Code, Grants, LoadError, Plugin, Runtime};
+use crate::plugin::{Code, LoadError, Plugin, Runtime};
 
 /// What was found in a configuration whose file is fine.
 pub(super) struct Findings {

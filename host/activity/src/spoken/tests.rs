@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::activity::Object;
+use crate::Object;
 
 const BOT: &str = "28:b";
 

@@ -3,8 +3,11 @@
 //! Nothing else reads configuration. [`load`] reports every problem at once, each with its line.
 
 mod bots;
+mod grants;
+mod limits;
 mod problem;
 mod read;
+pub mod secret;
 mod sections;
 mod table;
 #[cfg(test)]
@@ -22,10 +25,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use grants::{Grants, Scope};
+pub use limits::Limits;
 pub use problem::{Problem, Problems};
 pub use read::{Keys, Overrides, Places, load, load_for_bot, load_sections, load_with};
-
-use crate::plugin::{Grants, Limits};
 
 /// A validated configuration.
 #[derive(Debug, Clone, PartialEq)]

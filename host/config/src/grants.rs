@@ -52,7 +52,7 @@ impl Scope {
 impl Grants {
     /// Reads the `wants` of a manifest. Names that this release does not know are ignored; a known one of another shape
     /// is a problem.
-    pub(super) fn wanted(wants: &Map<String, Value>, problems: &mut Vec<String>) -> Self {
+    pub fn wanted(wants: &Map<String, Value>, problems: &mut Vec<String>) -> Self {
         let mut grants = Self::default();
         match wants.get("state") {
             None | Some(Value::Null) => {}
@@ -81,7 +81,7 @@ impl Grants {
     }
 
     /// What both the plugin wants and the operator granted.
-    pub(super) fn both(wanted: &Self, granted: &Self) -> Self {
+    pub fn both(wanted: &Self, granted: &Self) -> Self {
         Self {
             state: wanted.state.iter().copied().filter(|scope| granted.state.contains(scope)).collect(),
             shared_state: granted.shared_state.clone(),

@@ -23,7 +23,7 @@ use rustix::fs::OFlags;
 ///
 /// # Errors
 /// As [`read`], and where the file cannot be written.
-pub(crate) fn read_or_create(
+pub fn read_or_create(
     path: &Path,
     bytes_max: u64,
     make: impl FnOnce() -> anyhow::Result<Vec<u8>>,
@@ -42,7 +42,7 @@ pub(crate) fn read_or_create(
 ///
 /// # Errors
 /// Where the file is absent, no regular file, too large, or where others may read or change it.
-pub(crate) fn read(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+pub fn read(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
     // A pipe must not be waited for.
     let file = OpenOptions::new().read(true).custom_flags(i32::try_from(OFlags::NONBLOCK.bits())?).open(path);
     let file = file.map_err(|error| dangling(path).unwrap_or_else(|| error.into()))?;

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Deserializer, Error, Map, Number, Result, Value};
 
-use crate::activity::Object;
+use crate::Object;
 
 /// How the names begin that mean something to `serde_json`.
 const RESERVED: &str = "$serde_json::private::";

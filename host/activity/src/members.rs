@@ -8,18 +8,18 @@ use serde_json::Value;
 use super::Object;
 
 /// A member that the protocol names, and the members of what is in it: an object, or each object of an array.
-pub(crate) struct Member {
+pub struct Member {
     name: &'static str,
     inner: &'static [Member],
 }
 
 /// A member that holds a plain value, or what is none of the protocol's business.
-pub(crate) const fn plain(name: &'static str) -> Member {
+pub const fn plain(name: &'static str) -> Member {
     Member { name, inner: &[] }
 }
 
 /// A member that holds objects with these members.
-pub(crate) const fn with(name: &'static str, inner: &'static [Member]) -> Member {
+pub const fn with(name: &'static str, inner: &'static [Member]) -> Member {
     Member { name, inner }
 }
 
@@ -59,7 +59,7 @@ const REFERENCE: &[Member] = &[
 ];
 
 /// Members of an activity.
-pub(crate) const ACTIVITY: &[Member] = &[
+pub const ACTIVITY: &[Member] = &[
     plain("type"),
     plain("id"),
     plain("timestamp"),
@@ -105,14 +105,14 @@ pub(crate) const ACTIVITY: &[Member] = &[
 ];
 
 /// Returns a member by its name, or by its name in another case.
-pub(crate) fn get<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+pub fn get<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     let object = value.as_object()?;
     let in_another_case = || object.iter().rev().find(|(found, _)| found.eq_ignore_ascii_case(name));
     object.get(name).filter(|value| !value.is_null()).or_else(|| in_another_case().map(|(_, value)| value))
 }
 
 /// Gives members the names of the protocol, in their places. False: they had them.
-pub(crate) fn canonical(object: &mut Object, members: &[Member]) -> bool {
+pub fn canonical(object: &mut Object, members: &[Member]) -> bool {
     let mut changed = rename(object, members);
     for member in members.iter().filter(|member| !member.inner.is_empty()) {
         match object.get_mut(member.name) {

@@ -10,7 +10,7 @@ use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use super::unescaped;
-use crate::activity::{Activity, ID_BYTES_MAX};
+use crate::{Activity, ID_BYTES_MAX};
 
 /// So many different mentions of the bot are taken out of a message.
 const MENTIONS_MAX: usize = 50;

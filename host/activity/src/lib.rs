@@ -2,7 +2,8 @@
 //!
 //! Rules of the wire: `protocol/activity.md` §1 and §2. Absent, `null` and `""` count as the same.
 
-pub(crate) mod members;
+pub mod json;
+pub mod members;
 mod spoken;
 
 use std::fmt;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 pub use self::spoken::without_marks;
-use crate::json;
 
 /// A JSON object, members in the order in which they arrived.
 pub type Object = Map<String, Value>;
@@ -194,7 +194,7 @@ pub enum DeliveryMode {
 
 impl Activity {
     /// Checks the JSON types of the members that the protocol names.
-    pub(crate) fn check_types(object: &Object) -> Result<(), ActivityError> {
+    pub fn check_types(object: &Object) -> Result<(), ActivityError> {
         type Check = (&'static [&'static str], &'static str, fn(&Value) -> bool);
         let checks: [Check; 3] = [
             (STRINGS, "a string", Value::is_string),

@@ -13,7 +13,7 @@ use super::sections::first_set;
 use super::table::{Found, Node, Table, described};
 use super::text::{is_name, shown_bytes};
 use super::{BotSpec, KeptTranscripts, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime};
-use crate::plugin::{Grants, Limits, Scope};
+use super::{Grants, Limits, Scope};
 
 /// The longest `title` and `error-text`, in bytes.
 const TEXT_BYTES_MAX: usize = 4_096;
