@@ -21,6 +21,7 @@ mod dialogs;
 mod directline;
 mod doors;
 mod edited;
+mod frozen;
 mod groups;
 mod hostile;
 mod input;

@@ -110,11 +110,19 @@ impl Config {
 
     /// Adds a plugin to the bot that was added last, with more TOML for it, such as `settings.text = "…"`.
     pub(crate) fn plugin(mut self, bot: &str, name: &str, more: &str) -> Self {
-        let Some(built) = component(name) else {
-            self.complete = false;
-            return self;
-        };
-        fs::copy(built, self.folder.path().join(format!("components/{name}.wasm"))).unwrap();
+        match component(name) {
+            Some(built) => self.file(bot, &built, more),
+            None => {
+                self.complete = false;
+                self
+            }
+        }
+    }
+
+    /// The same for the component in a file.
+    pub(crate) fn file(mut self, bot: &str, component: &Path, more: &str) -> Self {
+        let name = component.file_stem().unwrap().to_str().unwrap();
+        fs::copy(component, self.folder.path().join(format!("components/{name}.wasm"))).unwrap();
         self.bots.push_str(&format!("[[bots.{bot}.plugins]]\ncomponent = 'components/{name}.wasm'\n{more}\n"));
         self
     }
