@@ -96,6 +96,16 @@ async fn the_chat_page_shows_markdown_and_runs_none_of_it() {
     run("markdown.mjs", &[host.url("/").as_ref()]).await;
 }
 
+/// Steps are counted by Node; no browser and no host is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn markdown_takes_steps_in_proportion_to_the_text() {
+    if !can_run() {
+        return;
+    }
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/page");
+    run("markdown-steps.mjs", &[page.as_ref()]).await;
+}
+
 /// Runs a script to its end; the spec fails, or skips, as the script says. True: it ran and all held.
 pub(super) async fn run(script: &str, args: &[&Path]) -> bool {
     let mut command = Command::new("node");
