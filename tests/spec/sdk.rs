@@ -57,17 +57,27 @@ fn the_configurations_of_its_readme_are_good() {
     }
 }
 
-/// Its limits are the defaults of the host, as it says.
+/// Its limits are those of the host, all of them, with their defaults, and the keys of a bot are all there.
 #[test]
-fn the_limits_of_its_readme_are_the_defaults() {
-    let reference = include_str!("../../plugins/turntable.toml");
-    let limits = README.split("[bots.desk.plugins.limits]").nth(1).unwrap().split("```").next().unwrap();
-    for line in limits.lines().skip(1).filter(|line| !line.is_empty()) {
-        let (key, value) = line.split_once(" = ").unwrap();
-        let stands = reference.lines().any(|known| {
-            let known = known.trim_start_matches('#').trim();
-            known.split_once(" = ").is_some_and(|(name, default)| name.trim() == key && default.trim() == value)
-        });
-        assert!(stands, "`{line}` is not in plugins/turntable.toml");
+fn the_keys_of_its_readme_are_all_and_have_their_defaults() {
+    /// The lines of a section, up to the next one, as key and value without comments.
+    fn keys<'t>(text: &'t str, section: &str, mark: &str) -> Vec<(&'t str, &'t str)> {
+        let lines = text.split(&format!("\n{section}")).nth(1).unwrap().lines().skip(1);
+        let section = lines.take_while(|line| !line.starts_with('[') && !line.starts_with("```"));
+        let entries = section.filter_map(|line| line.strip_prefix(mark).unwrap_or(line).split_once(" = "));
+        let is_key = |key: &str| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        let entries = entries.map(|(key, value)| (key, value.split(" #").next().unwrap_or_default().trim()));
+        entries.filter(|(key, _)| is_key(key)).collect()
     }
+    let reference = include_str!("../../plugins/turntable.toml");
+    let limits = keys(README, "[bots.desk.plugins.limits]", "");
+    assert_eq!(limits, keys(reference, "[bots.demo.limits]", "#"));
+    assert!(limits.len() > 10, "{limits:?}");
+    let of_bot = |text, section, mark| {
+        let names = keys(text, section, mark).into_iter().filter(|(key, _)| *key != "title");
+        names.map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>()
+    };
+    let told = of_bot(README, "[bots.desk]\ntitle", "");
+    let known = of_bot(reference, "[bots.demo]", "#");
+    assert_eq!(told, known, "the keys of a bot");
 }
