@@ -273,12 +273,23 @@ async fn stop_gracefully(
     if cut == 0 && report.left == 0 {
         tracing::info!(finished = accepted, delivered = report.delivered, "stopped: every accepted turn has ended");
     } else {
-        tracing::error!(
-            cut,
-            undelivered = report.left,
-            finished = accepted.saturating_sub(cut),
-            "stopped: the grace period ended first; what was cut is lost with this process"
-        );
+        let finished = accepted.saturating_sub(cut);
+        match app.config.storage.kind {
+            StorageKind::Memory => tracing::error!(
+                cut,
+                undelivered = report.left,
+                finished,
+                "stopped: the grace period ended first; what was cut or not delivered is lost, as `storage.kind` is `memory`"
+            ),
+            // A caller that was not answered yet has no promise: the activity is kept before 202, or with the commit.
+            StorageKind::Sqlite => tracing::error!(
+                cut,
+                undelivered = report.left,
+                finished,
+                "stopped: the grace period ended first; the next start delivers what was not delivered, and runs the turns that \
+                 were answered 202 again; other turns run when the channel sends their activity again"
+            ),
+        }
     }
 }
 

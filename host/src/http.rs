@@ -16,6 +16,7 @@ pub mod page;
 mod privacy;
 pub mod request;
 mod serve;
+mod socket;
 pub mod token;
 mod transcripts;
 mod unread;

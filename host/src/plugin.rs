@@ -428,7 +428,7 @@ impl Runtime {
         }
         match plugin.manifest.check_settings(&spec.settings) {
             problems if problems.is_empty() => Ok(plugin),
-            problems => Err(LoadError::Unfit(problems)),
+            problems => Err(LoadError::Unfit(problems.into_iter().map(|problem| problem.message).collect())),
         }
     }
 }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use self::chat::Converted;
 use crate::activity::Object;
 
 /// The largest file that is read, in bytes.
@@ -46,6 +47,8 @@ pub struct Transcript {
     pub activities: Vec<Object>,
     /// What may be meant otherwise than it was read; often nothing.
     pub warnings: Problems,
+    /// The channel that the reader gave to its activities because the file names none.
+    pub channel_assumed: Option<&'static str>,
 }
 
 /// Everything that is wrong with one file, in the order of its lines.
@@ -111,10 +114,10 @@ pub fn read(path: &Path) -> Result<Transcript, Problems> {
     let text = text_of(path, if is_chat { CHAT_BYTES_MAX } else { FILE_BYTES_MAX });
     let read = text.and_then(|text| match is_chat {
         true => chat::parse(&text, path),
-        false => Ok((file::parse(&text)?, Vec::new())),
+        false => Ok(Converted { activities: file::parse(&text)?, warnings: Vec::new(), channel_assumed: None }),
     });
-    let (activities, warnings) = read.map_err(problems)?;
-    Ok(Transcript { activities, warnings: problems(warnings) })
+    let Converted { activities, warnings, channel_assumed } = read.map_err(problems)?;
+    Ok(Transcript { activities, warnings: problems(warnings), channel_assumed })
 }
 
 /// Reads a text file in UTF-8, with or without a byte order mark.

@@ -163,7 +163,7 @@ fn check_tells_of_bots_that_would_not_serve() {
         let found = ended.stdout.lines().any(|told| told.contains(&format!(":{line}:")) && told.contains(message));
         assert!(found, "line {line}: {message} is missing in\n{}", ended.stdout);
     };
-    told(line_of("app-id"), "bot \"locked\" has an `app-id`, so it answers 401 to everything");
+    told(line_of("app-id"), "bot \"locked\" has an `app-id`, so it answers 401 to channels");
     told(line_of("notify-key-file"), "none does not exist");
     told(line_of("text = ''"), "bot \"bot\", plugin \"help\": settings: `text`");
     told(line_of("travel.wasm") - 1, "plugin \"travel\" has the role `dialogs`, which does nothing without its grant");
@@ -171,7 +171,7 @@ fn check_tells_of_bots_that_would_not_serve() {
     told(line_of("cancel.wasm") - 1, "warning: bot \"bot\", plugin \"cancel\" asks for `grants.dialogs = true`");
     told(line_of("broken.wasm"), "bot \"bot\", plugin \"broken\": ");
     told(line_of("dialogs = true"), "warning: bot \"bot\", plugin \"echo\" does not ask for `grants.dialogs = true`");
-    told(line_of("txt = 'hi'") - 1, "plugin \"two\": settings: ");
+    told(line_of("txt = 'hi'"), "plugin \"two\": settings: `txt`: the plugin has no such setting");
     assert!(!ended.stdout.contains("denied\""), "the file says that it shall do without: {}", ended.stdout);
     assert!(ended.stdout.ends_with("\n6 problems\n"), "{}", ended.stdout);
     let json = turntable(&["check", "--json", path.to_str().unwrap()], "");
@@ -181,6 +181,78 @@ fn check_tells_of_bots_that_would_not_serve() {
     // The file alone is fine but for what stands in it.
     let offline = turntable(&["check", "--offline", path.to_str().unwrap()], "");
     assert!(offline.code == Some(1) && offline.stdout.ends_with("\n2 problems\n"), "{offline:?}");
+}
+
+/// A problem in the file hides nothing that is wrong elsewhere, and a problem of a plugin none of another.
+#[test]
+fn check_tells_all_problems_together() {
+    let text = "colour = 'red'\n[server]\nlistn = '127.0.0.1:0'\n[storage]\npath = 'text'\n\
+                [bots.half]\ntitel = 'x'\n[[bots.half.plugins]]\ncomponent = 'none.wasm'\n\
+                [[bots.half.plugins]]\ncomponent = 'welcome.wasm'\nsettings.txt = 'hi'\ngrants.dialogs = true\n\
+                [[bots.half.plugins]]\ncomponent = 'echo.wasm'\non-failure = 'ignore'\n\
+                [bots.whole]\napp-id = '1'\n[[bots.whole.plugins]]\ncomponent = 'broken.wasm'\n";
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["welcome", "echo"] {
+        let Some(component) = component(name) else { return };
+        fs::copy(component, folder.path().join(format!("{name}.wasm"))).unwrap();
+    }
+    fs::write(folder.path().join("broken.wasm"), "no component").unwrap();
+    fs::write(folder.path().join("text"), "this is not a store").unwrap();
+    let path = folder.path().join("turntable.toml");
+    fs::write(&path, text).unwrap();
+    let ended = turntable(&["check", path.to_str().unwrap()], "");
+    for (part, message) in [
+        ("colour", "unknown key `colour`"),
+        ("listn", "unknown key `server.listn`"),
+        ("path = ", "text is no store"),
+        ("titel", "unknown key `bots.half.titel`"),
+        ("none.wasm", "none.wasm does not exist"),
+        ("settings.txt", "bot \"half\", plugin \"welcome\": settings: `txt`"),
+        ("grants.dialogs", "warning: bot \"half\", plugin \"welcome\" does not ask for `grants.dialogs = true`"),
+        ("on-failure", "`bots.half.plugins[2].on-failure` must be"),
+        ("app-id", "bot \"whole\" has an `app-id`"),
+        ("broken.wasm", "bot \"whole\", plugin \"broken\": "),
+    ] {
+        let line = text.lines().position(|line| line.contains(part)).unwrap() + 1;
+        let is_told = |told: &str| told.contains(&format!(":{line}:")) && told.contains(message);
+        assert!(ended.stdout.lines().any(is_told), "line {line}: {message} is missing in\n{}", ended.stdout);
+    }
+    assert!(ended.code == Some(1) && ended.stdout.ends_with("\n9 problems\n"), "{ended:?}");
+}
+
+/// However a setting is written, its problem has the line of its key, and names it as it is written.
+#[test]
+fn a_problem_of_a_setting_has_the_line_of_its_key() {
+    let Some(component) = component("welcome") else { return };
+    let begin = "[[bots.b.plugins]]\ncomponent = 'welcome.wasm'\n";
+    let forms = [
+        ("dotted", "settings.extra = 1", "settings: `extra`"),
+        ("header", "[bots.b.plugins.settings]\n# before it\nextra = 1", "settings: `extra`"),
+        ("inline", "settings = {\n  text = 'hi',\n  extra = 1 }", "settings: `extra`"),
+        ("quoted", "[bots.b.plugins.settings]\n'ex/tra ~1' = 1", "settings: `\"ex/tra ~1\"`"),
+        ("table", "[bots.b.plugins.settings]\n[bots.b.plugins.settings.extra]\nx = 1", "settings: `extra`"),
+        ("deep", "[bots.b.plugins.settings.extra.deep]\nx = 1", "settings: `extra`"),
+        ("deep-dotted", "settings.text = 'hi'\nsettings.extra.a.b = 1", "settings: `extra`"),
+        ("tables", "[[bots.b.plugins.settings.extra]]\nx = 1", "settings: `extra`"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(component, folder.path().join("welcome.wasm")).unwrap();
+    let path = folder.path().join("turntable.toml");
+    let plugins: Vec<String> =
+        forms.iter().map(|(name, form, _)| format!("{begin}name = '{name}'\n{form}\n")).collect();
+    let text = plugins.concat();
+    fs::write(&path, &text).unwrap();
+    let ended = turntable(&["check", path.to_str().unwrap()], "");
+    let mut lines_before = 0;
+    for ((name, _, message), plugin) in forms.iter().zip(&plugins) {
+        let key = plugin.lines().position(|line| line.contains("extra") || line.contains("ex/tra")).unwrap();
+        let line = lines_before + key + 1;
+        lines_before += plugin.lines().count();
+        let told = format!("bot \"b\", plugin \"{name}\": {message}");
+        let is_told = |told_of: &str| told_of.contains(&format!(":{line}:")) && told_of.contains(&told);
+        assert!(ended.stdout.lines().any(is_told), "line {line}: {told} is missing in\n{}", ended.stdout);
+    }
+    assert!(ended.stdout.ends_with(&format!("\n{} problems\n", forms.len())), "{ended:?}");
 }
 
 /// It takes no lock and changes no file of a host that runs with the same configuration.

@@ -13,6 +13,7 @@ mod clients;
 mod clock;
 mod compiled;
 mod config;
+mod connections;
 mod contract;
 mod conversation;
 mod crash;

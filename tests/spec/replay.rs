@@ -275,7 +275,7 @@ fn transcripts_of_other_tools_are_replayed_on_the_channel_that_is_told() {
         let file = written(folder.path(), name, &text);
         let Some(ended) = replay(&config, &file, &[]) else { return };
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        let heading = "bot echo, channel replay (the file names none; choose one with --channel)\n";
+        let heading = "bot echo, channel replay (assumed, as the file names none; choose one with --channel)\n";
         assert!(ended.stdout.starts_with(heading) && ended.stdout.contains("no difference in 2 answers"), "{ended:?}");
         let chosen = replay(&config, &file, &["--channel", "msteams", "--json"]).unwrap();
         assert_eq!(
@@ -283,6 +283,39 @@ fn transcripts_of_other_tools_are_replayed_on_the_channel_that_is_told() {
             json!(["msteams"]),
             "{chosen:?}"
         );
+    }
+}
+
+/// Only where neither the file nor the command line names a channel, one is assumed, and each that is assumed is told.
+#[test]
+fn a_channel_that_is_assumed_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::new().bot("echo", &["echo"]);
+    let user = json!({ "id": "u", "role": "user" });
+    let said = |text: &str, channel: Option<&str>| {
+        let mut said = json!({ "type": "message", "text": text, "from": user });
+        if let Some(channel) = channel {
+            said["channelId"] = channel.into();
+        }
+        said
+    };
+    let mixed = json!([said("a", Some("msteams")), said("b", None)]).to_string();
+    let named = json!([said("a", Some("replay")), said("b", Some("chatdown"))]).to_string();
+    let assumed = |channel: &str| format!("{channel} (assumed, as the file names none; choose one with --channel)");
+    for (name, text, args, told, json_told) in [
+        ("a.chat", "user: hi\n", &[][..], assumed("chatdown"), json!([["chatdown"], ["chatdown"]])),
+        ("b.chat", "channelId=slack\nuser: hi\n", &[], "slack".to_owned(), json!([["slack"], []])),
+        ("c.chat", "channelId=chatdown\nuser: hi\n", &[], "chatdown".to_owned(), json!([["chatdown"], []])),
+        ("d.chat", "user: hi\n", &["--channel", "chatdown"], "chatdown".to_owned(), json!([["chatdown"], []])),
+        ("e.json", &*mixed, &[], format!("msteams, {}", assumed("replay")), json!([["msteams", "replay"], ["replay"]])),
+        ("f.json", &*named, &[], "replay, chatdown".to_owned(), json!([["replay", "chatdown"], []])),
+    ] {
+        let file = written(folder.path(), name, text);
+        let Some(ended) = replay(&config, &file, args) else { return };
+        assert_eq!(ended.stdout.lines().next(), Some(&*format!("bot echo, channel {told}")), "{name}: {ended:?}");
+        let ended = replay(&config, &file, &[args, &["--json"]].concat()).unwrap();
+        let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(json!([report["channels"], report["channels_assumed"]]), json_told, "{name}: {ended:?}");
     }
 }
 
@@ -294,7 +327,8 @@ fn a_chat_with_a_stranger_or_with_itself_says_so() {
     let Some(ended) = replay(&config, &file, &[]) else { return };
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.starts_with(&format!("{file}:4: warning: the header does not name `Bob`")), "{ended:?}");
-    assert!(ended.stdout.starts_with("bot echo, channel chatdown\n"), "{ended:?}");
+    let heading = "bot echo, channel chatdown (assumed, as the file names none; choose one with --channel)\n";
+    assert!(ended.stdout.starts_with(heading), "{ended:?}");
     let file = written(folder.path(), "b.chat", "user: hi\nbot: [Attachment=b.chat]\n");
     let ended = replay(&config, &file, &[]).unwrap();
     let told = format!("error: {file}:2: attachment b.chat is this chat itself; name another file\n");

@@ -70,6 +70,7 @@ async fn a_guest_that_never_ends_is_cut_and_that_is_said() {
         drop(caller);
         let stopped = line(&log, "stopped: the grace period ended first");
         assert!(stopped.contains("\"cut\":1") && stopped.contains("\"level\":\"ERROR\""), "{text}: {stopped}");
+        assert!(stopped.contains("the next start delivers what was not delivered"), "{text}: {stopped}");
         assert_eq!(connector.calls_now().len(), 1, "{text}");
     }
 }
@@ -100,4 +101,27 @@ async fn a_second_signal_does_not_wait_for_deliveries() {
     host.logged("stopping: accepting nothing more").await;
     let (_, log) = host.stop().await;
     assert!(line(&log, "stopped:").contains("\"undelivered\":1"), "{log:#?}");
+}
+
+/// What is not delivered is in the file, and the last line says so; of a store in memory it says what is true of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_becomes_of_undelivered_replies_is_said_by_kind_of_storage() {
+    for (kind, told) in
+        [("sqlite", "the next start delivers what was not delivered"), ("memory", "is lost, as `storage.kind`")]
+    {
+        let config = Config::new().set("server.shutdown-grace-ms", "1").set("storage.kind", &format!("'{kind}'"));
+        let Some(mut host) = Host::start(config.bot("bot", &["echo"])).await else { return };
+        let connector = Connector::start().await;
+        connector.plan(Behaviour::Stall);
+        assert_eq!(host.post("bot", &connector.message("hi")).await.status, 200);
+        connector.calls(1).await;
+        host.signal();
+        let stopped = host.logged("stopped: the grace period ended first").await;
+        assert!(stopped.contains("\"undelivered\":1") && stopped.contains(told), "{kind}: {stopped}");
+        assert!(host.ends().await.success(), "{kind}");
+        if kind == "sqlite" {
+            host.again(None).await;
+            assert_eq!(connector.calls(2).await[1].text(), "Echo: hi");
+        }
+    }
 }

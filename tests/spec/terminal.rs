@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::support::command::binary;
-use crate::support::{Config, Host, component, skip};
+use crate::support::{Behaviour, Config, Connector, Host, component, skip, turntable};
 
 /// Runs a command in a terminal of its own, with these variables, and returns what it printed. None: the machine has no
 /// `script`, which makes terminals.
@@ -63,4 +63,30 @@ fn a_pipe_gets_no_escapes() {
         let printed = [output.stdout, output.stderr].concat();
         assert!(!printed.contains(&0x1b) && !printed.is_empty(), "{words:?}");
     }
+}
+
+/// A table fits the terminal, which is 80 columns wide where it does not say; a program reads all of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_cells_are_cut_on_a_terminal_only() {
+    let Some(host) = Host::start(Config::new().bot("bot", &["echo"])).await else { return };
+    let connector = Connector::start().await;
+    connector.plan(Behaviour::Status(404));
+    let mut said = connector.message("hi");
+    let id = format!("{}\u{1b}[31m\nend", "long".repeat(50));
+    said["conversation"]["id"] = id.as_str().into();
+    assert_eq!(host.post("bot", &said).await.status, 200);
+    host.dead_letter("bot", &said).await;
+    let (url, token) = (host.admin_url(), host.token_file());
+    let words = ["dead-letters", "list", "bot", "--admin-url", &url, "--token-file", token.to_str().unwrap()];
+    let Some(shown) = in_a_terminal(&words, &[("TERM", "dumb")]) else { return };
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), 2, "{shown}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{shown}");
+    assert!(lines[1].contains("longlong") && lines[1].contains('…') && !lines[1].contains("end"), "{shown}");
+    let piped = turntable(&words, "").stdout;
+    assert!(piped.contains(&format!("{}\\u{{1b}}[31m\\nend", "long".repeat(50))), "{piped}");
+    assert!(!piped.contains('…') && piped.lines().count() == 2, "{piped}");
+    let json = in_a_terminal(&[&words[..], &["--json"]].concat(), &[("TERM", "dumb")]).unwrap();
+    let letters: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(letters[0]["conversation"], *id);
 }

@@ -15,8 +15,26 @@ use super::text::{is_name, shown_bytes};
 use super::{BotSpec, KeptTranscripts, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime};
 use super::{Grants, Limits, Scope};
 
+/// Sections of bots begin so.
+pub(super) const BOT_SECTION: &str = "bots.";
 /// The longest `title` and `error-text`, in bytes.
 const TEXT_BYTES_MAX: usize = 4_096;
+
+/// The section of a bot's own keys.
+pub(super) fn bot_section(bot: &str) -> String {
+    format!("{BOT_SECTION}{bot}")
+}
+
+/// The section of one of its plugins.
+pub(super) fn plugin_section(bot: &str, position: usize) -> String {
+    format!("{BOT_SECTION}{bot}.plugins[{position}]")
+}
+
+/// Whether a section is that of a bot, or of one of its plugins.
+pub(super) fn is_of_bot(section: &str, bot: &str) -> bool {
+    let rest = section.strip_prefix(BOT_SECTION).and_then(|section| section.strip_prefix(bot));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(".plugins["))
+}
 
 /// Reads all bots. The keys of the table are their names.
 ///
@@ -30,13 +48,13 @@ pub(super) fn read(
     let files = Files { folder, bytes_max: looks_at_files.then_some(runtime.component_bytes_max) };
     let mut bots = BTreeMap::new();
     for (name, span, node) in table.names() {
-        table.found().in_section(&format!("bots.{name}"));
+        table.found().in_section(&bot_section(name));
         if !is_name(name) {
             table.problem(span.clone(), bad_name("bot", name));
         }
         match node.get_ref() {
             DeValue::Table(entries) => {
-                let path = format!("bots.{name}");
+                let path = bot_section(name);
                 let bot = bot(name, Table::new(&path, entries, span, table.found()), &files, runtime);
                 bots.insert(name.to_owned(), bot);
             }
@@ -79,15 +97,17 @@ fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime) -
             table.problem(table.span_of("plugins"), format!("bot \"{name}\" has no plugins, so it would never answer"));
         }
         for (index, node) in nodes.into_iter().enumerate() {
-            let path = format!("bots.{name}.plugins[{index}]");
+            let path = plugin_section(name, index);
+            table.found().in_section(&path);
             match node.get_ref() {
                 DeValue::Table(entries) => {
                     let section = Table::new(&path, entries, node.span(), table.found());
-                    bot.plugins.extend(plugin(section, files, &bot_limits, &bot.plugins));
+                    bot.plugins.extend(plugin(section, index, files, &bot_limits, &bot.plugins));
                 }
                 other => table.problem(node.span(), format!("`{path}` must be a table, not {}", described(other))),
             }
         }
+        table.found().in_section(&bot_section(name));
     } else if !table.has("plugins") {
         table.problem(
             table.span(),
@@ -122,7 +142,13 @@ fn transcripts(table: &mut Table<'_>) -> Option<KeptTranscripts> {
     is_there.then_some(kept)
 }
 
-fn plugin(mut table: Table<'_>, files: &Files<'_>, bot_limits: &Limits, earlier: &[PluginSpec]) -> Option<PluginSpec> {
+fn plugin(
+    mut table: Table<'_>,
+    position: usize,
+    files: &Files<'_>,
+    bot_limits: &Limits,
+    earlier: &[PluginSpec],
+) -> Option<PluginSpec> {
     let component = table.string("component").filter(|(path, span)| {
         let given = !path.is_empty();
         if !given {
@@ -152,7 +178,8 @@ fn plugin(mut table: Table<'_>, files: &Files<'_>, bot_limits: &Limits, earlier:
     let limits = limits(table.table("limits"), bot_limits);
     let grants = grants(table.table("grants"));
     table.finish();
-    Some(PluginSpec { name: name?.into(), component: path?, settings, on_failure, on_hook_failure, grants, limits })
+    let (name, component) = (name?.into(), path?);
+    Some(PluginSpec { name, position, component, settings, on_failure, on_hook_failure, grants, limits })
 }
 
 fn grants(mut table: Table<'_>) -> Grants {

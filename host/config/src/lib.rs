@@ -28,7 +28,7 @@ use serde_json::Value;
 pub use grants::{Grants, Scope};
 pub use limits::Limits;
 pub use problem::{Problem, Problems};
-pub use read::{Keys, Overrides, Places, load, load_for_bot, load_sections, load_with};
+pub use read::{Keys, Overrides, Places, Reading, load, load_for_bot, load_sections, load_with, read};
 
 /// A validated configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -221,7 +221,8 @@ pub struct BotSpec {
     pub name: Arc<str>,
     /// `title`, shown in the chat page; default the name.
     pub title: String,
-    /// `app-id`. A bot with one answers 401 until token validation exists.
+    /// `app-id`. A bot with one answers 401 to channels until token validation exists; Direct Line in development mode
+    /// reaches it.
     pub app_id: Option<String>,
     /// `enabled`, default true.
     pub enabled: bool,
@@ -264,6 +265,8 @@ impl Default for KeptTranscripts {
 pub struct PluginSpec {
     /// `name`, unique within the bot; default the file's stem.
     pub name: Arc<str>,
+    /// Position in `plugins` of the file, from 0.
+    pub position: usize,
     /// `component`: path of the component, relative to the configuration.
     pub component: PathBuf,
     /// `settings`: what `config` gives the guest.

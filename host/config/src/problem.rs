@@ -52,9 +52,18 @@ impl Problems {
                 Problem { line, column, message, span }
             })
             .collect();
-        list.sort_by_key(|problem| (problem.line, problem.column));
-        list.dedup();
+        sort(&mut list);
         Self { path: path.to_owned(), text: text.to_owned(), list }
+    }
+
+    /// Returns these problems together with others of the same file.
+    pub fn with(mut self, others: Self) -> Self {
+        self.list.extend(others.list);
+        sort(&mut self.list);
+        if self.text.is_empty() {
+            self.text = others.text;
+        }
+        self
     }
 
     /// The problems in the order of the file's lines.
@@ -99,6 +108,11 @@ impl Problems {
             "{message}\n{gutter}--> {path}:{number}:{column}\n{gutter} |\n{number} | {line}\n{gutter} | {indent}{marks}\n"
         )
     }
+}
+
+fn sort(list: &mut Vec<Problem>) {
+    list.sort_by_key(|problem| (problem.line, problem.column));
+    list.dedup();
 }
 
 impl fmt::Display for Problems {

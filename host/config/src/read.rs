@@ -1,14 +1,15 @@
 //! From the text of a file to a checked [`Config`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
+use super::bots::{BOT_SECTION, bot_section, is_of_bot, plugin_section};
 use super::table::{Found, Table};
 use super::text::nearest;
 use super::{BotSpec, Config, Problems, Runtime, Server, bots, sections};
@@ -42,8 +43,7 @@ pub fn load_with(path: &Path, overrides: Overrides) -> Result<Config, Problems> 
 /// Loads a configuration for the sake of one bot: what is wrong with others is not reported, and what is read of them is
 /// not to be used. Whether component files are there is left to whoever loads them.
 pub fn load_for_bot(path: &Path, overrides: Overrides, bot: &str) -> Result<Config, Problems> {
-    let own = format!("{BOT_SECTION}{bot}");
-    check(path, overrides, false, |section| section == own || !section.starts_with(BOT_SECTION))
+    check(path, overrides, false, |section| is_of_bot(section, bot) || !section.starts_with(BOT_SECTION))
 }
 
 /// Loads these sections of a configuration, so that a host can be looked after whose configuration somebody broke
@@ -52,8 +52,45 @@ pub fn load_sections(path: &Path, sections: &[&str]) -> Result<Config, Problems>
     check(path, Overrides::default(), false, |section| sections.contains(&section))
 }
 
-/// Sections of bots begin so.
-const BOT_SECTION: &str = "bots.";
+/// What could be read of a configuration, whatever is wrong with it.
+#[derive(Debug)]
+pub struct Reading {
+    /// The configuration; keys that are wrong have their defaults, and plugins that lack a name or a component are left out.
+    /// None: the file cannot be read, or has syntax errors.
+    pub config: Option<Config>,
+    /// Everything that is wrong.
+    pub problems: Problems,
+    unsound: BTreeSet<String>,
+}
+
+impl Reading {
+    /// Whether nothing is wrong in a section with a name, such as `storage`.
+    pub fn is_sound(&self, section: &str) -> bool {
+        !self.unsound.contains(section)
+    }
+
+    /// Whether nothing is wrong with a bot's own keys.
+    pub fn is_sound_bot(&self, bot: &str) -> bool {
+        self.is_sound(&bot_section(bot))
+    }
+
+    /// Whether nothing is wrong with a plugin.
+    pub fn is_sound_plugin(&self, bot: &str, position: usize) -> bool {
+        self.is_sound(&plugin_section(bot, position))
+    }
+}
+
+/// Reads a configuration as [`load`] does, and returns what is right beside what is wrong.
+pub fn read(path: &Path) -> Reading {
+    match examine(path, Overrides::default(), true) {
+        Ok((config, found, text)) => {
+            let unsound = found.sections();
+            let problems = Problems::locate(path, &text, found.into_list(|_| true));
+            Reading { config: Some(config), problems, unsound }
+        }
+        Err(problems) => Reading { config: None, problems, unsound: BTreeSet::new() },
+    }
+}
 
 /// Loads a configuration whose problems count in those sections that matter.
 fn check(
@@ -62,7 +99,14 @@ fn check(
     looks_at_files: bool,
     matters: impl Fn(&str) -> bool,
 ) -> Result<Config, Problems> {
-    let text = read(path).map_err(|why| Problems::of_file(path, why))?;
+    let (config, found, text) = examine(path, overrides, looks_at_files)?;
+    let problems = found.into_list(matters);
+    if problems.is_empty() { Ok(config) } else { Err(Problems::locate(path, &text, problems)) }
+}
+
+/// Reads a file whole: the configuration, what is wrong with it, and its text.
+fn examine(path: &Path, overrides: Overrides, looks_at_files: bool) -> Result<(Config, Found, String), Problems> {
+    let text = text_of(path).map_err(|why| Problems::of_file(path, why))?;
     let (document, errors) = DeTable::parse_recoverable(&text);
     if !errors.is_empty() {
         let found =
@@ -72,8 +116,8 @@ fn check(
     let found = Found::default();
     let root = Table::new("", document.get_ref(), 0..0, &found);
     let config = config(path, root, &found, overrides, looks_at_files);
-    let problems = found.into_list(matters);
-    if problems.is_empty() { Ok(config) } else { Err(Problems::locate(path, &text, problems)) }
+    drop(document);
+    Ok((config, found, text))
 }
 
 /// The text of a configuration, for the places of problems that show only when it is used.
@@ -89,7 +133,7 @@ pub type Keys = Vec<String>;
 impl Places {
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self, Problems> {
-        let text = read(path).map_err(|why| Problems::of_file(path, why))?;
+        let text = text_of(path).map_err(|why| Problems::of_file(path, why))?;
         Ok(Self { path: path.to_owned(), text })
     }
 
@@ -108,25 +152,32 @@ impl Places {
     }
 }
 
-/// The places of the values that lead to a key, as far as they are there.
+/// The places of what leads to a key, as far as it is there: those of values, and of tables the places of their names, as a
+/// table may be written in parts, or by the names of its keys only.
 fn spans(document: &DeTable<'_>, keys: &Keys) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
-    let Some((first, rest)) = keys.split_first() else { return spans };
-    let mut node = document.get(first.as_str());
-    let mut rest = rest.iter();
-    while let Some(found) = node {
-        spans.push(found.span());
-        let Some(key) = rest.next() else { break };
-        node = match found.get_ref() {
-            DeValue::Table(table) => table.get(key.as_str()),
-            DeValue::Array(array) => key.parse().ok().and_then(|index: usize| array.get(index)),
-            _ => None,
+    let (mut table, mut array) = (Some(document), None);
+    for key in keys {
+        let (name, node) = match table.and_then(|table| table.get_key_value(key.as_str())) {
+            Some((name, node)) => (Some(name.span()), node),
+            None => {
+                match array.zip(key.parse().ok()).and_then(|(array, index): (&DeArray<'_>, usize)| array.get(index)) {
+                    Some(node) => (None, node),
+                    None => break,
+                }
+            }
         };
+        (table, array) = match node.get_ref() {
+            DeValue::Table(table) => (Some(table), None),
+            DeValue::Array(array) => (None, Some(array)),
+            _ => (None, None),
+        };
+        spans.push(name.filter(|_| table.is_some()).unwrap_or_else(|| node.span()));
     }
     spans
 }
 
-fn read(path: &Path) -> Result<String, String> {
+fn text_of(path: &Path) -> Result<String, String> {
     let wrong = |error: std::io::Error| format!("cannot read the configuration: {error}");
     let file = File::open(path).map_err(wrong)?;
     if !file.metadata().map_err(wrong)?.is_file() {
@@ -196,7 +247,7 @@ fn check_anonymous(server: &Server, bots: &BTreeMap<String, BotSpec>, table: &Ta
     }
     for (name, span, _) in table.names() {
         if bots.get(name).is_some_and(|bot| bot.app_id.is_none()) {
-            table.found().in_section(&format!("{BOT_SECTION}{name}"));
+            table.found().in_section(&bot_section(name));
             table.problem(
                 span,
                 format!(

@@ -1,6 +1,7 @@
 //! Reads typed values out of a TOML table, and collects everything that is wrong on the way.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -25,7 +26,8 @@ struct Finding {
 }
 
 impl Found {
-    /// Says which section has what is found from now on: `admin`, `bots.NAME`; empty, the file as a whole.
+    /// Says which section has what is found from now on: `admin`, `bots.NAME`, `bots.NAME.plugins[0]`; empty, the file as a
+    /// whole.
     pub(super) fn in_section(&self, section: &str) {
         section.clone_into(&mut self.section.borrow_mut());
     }
@@ -39,6 +41,11 @@ impl Found {
     /// How many problems there are so far.
     pub(super) fn count(&self) -> usize {
         self.list.borrow().len()
+    }
+
+    /// Returns the sections that have problems.
+    pub(super) fn sections(&self) -> BTreeSet<String> {
+        self.list.borrow().iter().map(|finding| finding.section.clone()).collect()
     }
 
     /// Returns the problems of sections that matter.

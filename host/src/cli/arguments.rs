@@ -1,8 +1,9 @@
 //! Arguments before clap reads them: a value may begin with a hyphen.
 //!
-//! Ids of groups (`-1001234`), temperatures and lists do. Clap takes them for options, or, told otherwise, takes options for
-//! values. So what follows an option that wants a value is its value, unless it is an option of the command, or looks like one
-//! with a typing error.
+//! Ids of groups (`-1001234`), temperatures, lists and names of files do. Clap takes them for options, or, told otherwise,
+//! takes options for values. So the word after an option that wants a value is its value, unless it is an option of the
+//! command, or looks like one with a typing error. A word that stands alone is a positional value under the same condition,
+//! and also not where it is written like an option (`--word`, `-w`): clap names unknown options.
 
 use std::ffi::{OsStr, OsString};
 
@@ -11,23 +12,27 @@ use clap::{Arg, Command};
 /// How much a word must look like an option to be taken for a typing error in it, from 0 to 1; clap suggests from the same on.
 const SIMILAR_MIN: f64 = 0.7;
 
-/// Returns the arguments with each such value joined to its option, as in `--conversation=-1001234`. The command is built.
+/// Returns the arguments in a form that clap reads as they are meant. The command is built.
+///
+/// A value with a hyphen is joined to its option, as in `--conversation=-1001234`. A positional value with a hyphen goes to
+/// the end, after `--`, with the positional values that follow it.
 pub(super) fn joined(root: &Command, arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let mut arguments = arguments.into_iter();
+    let mut arguments = arguments.into_iter().peekable();
     // The name of the program.
     let mut joined: Vec<OsString> = arguments.next().into_iter().collect();
+    let mut at_end: Vec<OsString> = Vec::new();
     let mut command = root;
-    while let Some(argument) = arguments.next() {
-        if argument == "--" {
-            joined.push(argument);
-            break;
-        }
+    while let Some(argument) = arguments.next_if(|argument| argument != "--") {
         if let Some(subcommand) = argument.to_str().and_then(|name| command.find_subcommand(name)) {
             command = subcommand;
         }
+        let follows_one = !at_end.is_empty() && !begins_with_hyphen(&argument);
+        if follows_one || is_hyphened_value(command, &argument) {
+            at_end.push(argument);
+            continue;
+        }
         let wants_value = option(command, &argument).is_some_and(|option| option.get_action().takes_values());
-        let next = if wants_value { arguments.next() } else { None };
-        match next {
+        match arguments.next_if(|next| wants_value && next != "--") {
             Some(value) if begins_with_hyphen(&value) && !is_option(command, &value) => {
                 joined.push([&*argument, OsStr::new("="), &value].into_iter().collect());
             }
@@ -37,8 +42,8 @@ pub(super) fn joined(root: &Command, arguments: impl IntoIterator<Item = OsStrin
             }
         }
     }
-    joined.extend(arguments);
-    joined
+    let escape = arguments.next().or((!at_end.is_empty()).then(|| "--".into()));
+    joined.into_iter().chain(escape).chain(at_end).chain(arguments).collect()
 }
 
 fn begins_with_hyphen(argument: &OsStr) -> bool {
@@ -58,10 +63,40 @@ fn option<'a>(command: &'a Command, argument: &OsStr) -> Option<&'a Arg> {
 /// Whether an argument is an option of the command, or one with a typing error.
 fn is_option(command: &Command, argument: &OsStr) -> bool {
     let name = argument.to_str().and_then(|text| text.split('=').next()).unwrap_or_default();
-    if name == "--" || option(command, OsStr::new(name)).is_some() {
+    if option(command, OsStr::new(name)).is_some() {
         return true;
     }
-    let Some(long) = name.strip_prefix("--") else { return false };
-    let is_word = !long.is_empty() && long.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-    is_word && command.get_arguments().filter_map(Arg::get_long).any(|known| strsim::jaro(known, long) >= SIMILAR_MIN)
+    name.strip_prefix("--").is_some_and(|long| is_word(long) && resembles_option(command, long))
+}
+
+/// Whether an argument that follows no option is a positional value of the command although it begins with a hyphen.
+fn is_hyphened_value(command: &Command, argument: &OsStr) -> bool {
+    if command.get_positionals().next().is_none() || !begins_with_hyphen(argument) || is_option(command, argument) {
+        return false;
+    }
+    // A value that is not UTF-8 names no option.
+    let Some(text) = argument.to_str() else { return true };
+    let name = text.split('=').next().unwrap_or_default();
+    let is_written_like_one = match (name.strip_prefix("--"), name.strip_prefix('-')) {
+        (Some(long), _) => is_word(long),
+        (None, Some(short)) => {
+            let letters = short.chars().next().filter(|char| char.is_ascii_alphabetic());
+            let has_option = |letter| command.get_arguments().any(|option| option.get_short() == Some(letter));
+            // `-x`, `-oFILE`, and `-json` where `--json` is meant.
+            letters.is_some_and(|first| {
+                short.chars().count() == 1 || has_option(first) || resembles_option(command, short)
+            })
+        }
+        (None, None) => false,
+    };
+    !is_written_like_one
+}
+
+fn is_word(text: &str) -> bool {
+    text.starts_with(|char: char| char.is_ascii_lowercase())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
+
+fn resembles_option(command: &Command, word: &str) -> bool {
+    command.get_arguments().filter_map(Arg::get_long).any(|known| strsim::jaro(known, word) >= SIMILAR_MIN)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::admin::{Admin, AdminArgs};
-use super::terminal::{Style, Terminal, aligned, printable};
+use super::terminal::{Style, Terminal, printable};
 use crate::registry::BotStatus;
 
 /// Show the bots of a running host: state, generation, plugins, and why a load failed
@@ -71,14 +71,14 @@ fn detail(bot: &BotStatus, terminal: Terminal) -> String {
         .map(|plugin| {
             vec![
                 format!("  {}", plugin.name),
-                plugin.describes.as_deref().map_or_else(|| "-".to_owned(), printable),
+                plugin.describes.clone().unwrap_or_else(|| "-".to_owned()),
                 plugin.digest.clone().unwrap_or_else(|| "not loaded".to_owned()),
                 plugin.bytes.map_or_else(String::new, |bytes| format!("{bytes} bytes")),
                 format!("from {}", plugin.source),
             ]
         })
         .collect();
-    lines.extend(aligned(&rows));
+    lines.extend(terminal.aligned(&rows));
     lines.extend(failure(bot, terminal));
     lines.extend(refused(bot, terminal));
     lines.join("\n")

@@ -15,7 +15,8 @@ use crate::config::{self, Config, Problems};
 /// Report every problem of a configuration, each with its line
 ///
 /// Checks keys, types, bounds, names and that files are there; then compiles each component in a confined child process, asks
-/// it for its manifest, and checks settings and grants against that. It binds no port and writes nothing, and a host that runs
+/// it for its manifest, and checks settings and grants against that. A plugin whose own section has a problem is not asked, nor
+/// is any where the file has syntax errors. It binds no port and writes nothing, and a host that runs
 /// with the same configuration does not notice.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 no problem (warnings do not count), 1 a problem, 2 wrong usage.")]
@@ -35,14 +36,11 @@ pub(super) struct Args {
 /// Runs the command.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::stdout();
-    let (config, findings) = match config::load(&args.config) {
-        Ok(config) => {
-            let findings = probe::findings(&config, args.offline).await?;
-            (Some(config), findings)
-        }
-        Err(problems) => (None, Findings { problems, warnings: Problems::none(&args.config) }),
-    };
+    let reading = config::read(&args.config);
+    let findings = probe::findings(&args.config, &reading, args.offline).await?;
     let is_fine = findings.problems.list().is_empty();
+    // What is wrong in the file may be bots and plugins that are not in what was read of it.
+    let config = reading.config.filter(|_| reading.problems.list().is_empty());
     terminal.line(match args.json {
         true => as_json(config.as_ref(), &findings),
         false => as_text(config.as_ref(), &findings, terminal),

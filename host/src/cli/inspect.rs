@@ -72,7 +72,8 @@ async fn inspect(component: Vec<u8>, settings: BTreeMap<String, Value>) -> anyho
             Ok(manifest) => {
                 // Without any, what it is, is asked; with some, whether it would serve with them.
                 if !settings.is_empty() {
-                    findings.problems = manifest.check_settings(&settings);
+                    let problems = manifest.check_settings(&settings).into_iter();
+                    findings.problems = problems.map(|problem| problem.message).collect();
                 }
                 findings.manifest = Some(manifest);
             }
@@ -90,6 +91,7 @@ async fn describe(
     let code = runtime.load(component).await?;
     let spec = PluginSpec {
         name: "inspected".into(),
+        position: 0,
         component: PathBuf::new(),
         settings,
         on_failure: OnFailure::FailTurn,

@@ -13,7 +13,7 @@ use crate::app::replay::{ReplayHost, with_replay_host};
 use crate::config::{self, Config};
 use crate::telemetry::{self, LogFormat};
 use crate::transcript::diff::{Line, Teller, compare};
-use crate::transcript::steps::{Again, CHANNEL_ASSUMED, Step, split, strangers};
+use crate::transcript::steps::{Again, Step, split, strangers};
 use crate::transcript::{self, Transcript};
 
 /// Compare what a bot says now to the users of a transcript with what it said then
@@ -40,7 +40,8 @@ pub(super) struct Args {
     /// Let the users speak on this channel instead of that in the file, such as msteams
     #[arg(long, value_name = "CHANNEL")]
     channel: Option<String>,
-    /// Print one JSON object: `equal`, `bot`, `channels`, and `steps` with `user`, `lines` (each said `both`, `then` or `now`) and `failures`
+    /// Print one JSON object: `equal`, `bot`, `channels`, `channels_assumed` (those of them that the file does not name), and
+    /// `steps` with `user`, `lines` (each said `both`, `then` or `now`) and `failures`
     #[arg(long)]
     json: bool,
     /// Log on stderr from this level on
@@ -57,11 +58,18 @@ struct Compared {
     failures: Vec<String>,
 }
 
+/// A channel on which the bot heard users.
+#[derive(PartialEq, Eq)]
+struct Channel {
+    id: String,
+    is_assumed: bool,
+}
+
 /// A replay that came to its end.
 struct Replayed {
     bot: String,
-    /// The channels on which the bot heard users.
-    channels: Vec<String>,
+    /// The channels on which the bot heard users; those that nobody named are assumed.
+    channels: Vec<Channel>,
     steps: Vec<Compared>,
 }
 
@@ -85,7 +93,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 const COULD_NOT_RUN: u8 = 2;
 
 fn replay(args: &Args) -> anyhow::Result<Replayed> {
-    let Transcript { activities, warnings } = transcript::read(&args.file)?;
+    let Transcript { activities, warnings, channel_assumed } = transcript::read(&args.file)?;
     let in_file = || args.file.display().to_string();
     let strangers = strangers(&activities).into_iter().map(|warning| format!("{}: {warning}", in_file()));
     for warning in warnings.lines().into_iter().chain(strangers) {
@@ -99,10 +107,14 @@ fn replay(args: &Args) -> anyhow::Result<Replayed> {
     let bot = bot(args, &config)?;
     let _flush = telemetry::init(LogFormat::Text, &args.log)?;
     let again = Again::with(args.locale.clone(), args.channel.clone());
-    let mut channels: Vec<String> = Vec::new();
-    for channel in steps.iter().flat_map(|step| &step.user).map(|activity| again.channel_of(activity)) {
-        if !channels.iter().any(|known| known == channel) {
-            channels.push(channel.to_owned());
+    let mut channels: Vec<Channel> = Vec::new();
+    for activity in steps.iter().flat_map(|step| &step.user) {
+        let id = again.channel_of(activity).to_owned();
+        let is_assumed =
+            again.assumes_channel_of(activity) || (args.channel.is_none() && channel_assumed == Some(id.as_str()));
+        let channel = Channel { id, is_assumed };
+        if !channels.contains(&channel) {
+            channels.push(channel);
         }
     }
     let compared = with_replay_host(&config, bot, async |host| compare_all(host, steps, again).await)?;
@@ -184,19 +196,22 @@ impl Compared {
 
 fn as_json(replayed: &Replayed, equal: bool) -> serde_json::Result<String> {
     let Replayed { bot, channels, steps } = replayed;
-    serde_json::to_string_pretty(&json!({ "equal": equal, "bot": bot, "channels": channels, "steps": steps }))
+    let named: Vec<&str> = channels.iter().map(|channel| &*channel.id).collect();
+    let assumed: Vec<&str> = channels.iter().filter(|channel| channel.is_assumed).map(|channel| &*channel.id).collect();
+    let value = json!({
+        "equal": equal, "bot": bot, "channels": named, "channels_assumed": assumed, "steps": steps,
+    });
+    serde_json::to_string_pretty(&value)
 }
 
 /// Says who hears whom where: a bot says other things on channels that show other things.
 fn heading(replayed: &Replayed) -> String {
     let Replayed { bot, channels, .. } = replayed;
-    let channels = match channels.as_slice() {
-        [assumed] if assumed == CHANNEL_ASSUMED => {
-            format!("{assumed} (the file names none; choose one with --channel)")
-        }
-        channels => channels.join(", "),
-    };
-    one_line(&format!("bot {bot}, channel {channels}"))
+    let names = channels.iter().map(|Channel { id, is_assumed }| match is_assumed {
+        true => format!("{id} (assumed, as the file names none; choose one with --channel)"),
+        false => id.clone(),
+    });
+    one_line(&format!("bot {bot}, channel {}", names.collect::<Vec<_>>().join(", ")))
 }
 
 fn as_text(replayed: &Replayed, terminal: Terminal) -> String {

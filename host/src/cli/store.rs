@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{anyhow, bail};
 use clap::Subcommand;
 
-use super::terminal::{Style, Terminal, aligned};
+use super::terminal::{Style, Terminal};
 use crate::config::{self, StorageKind};
 use crate::storage::sqlite;
 
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let mut rows = vec![vec!["bytes".to_owned(), report.bytes.to_string()]];
             rows.push(vec!["of them free".to_owned(), report.free_bytes.to_string()]);
             rows.extend(report.entries.iter().map(|(table, count)| vec![table.replace('_', " "), count.to_string()]));
-            terminal.line(aligned(&rows).join("\n"))?;
+            terminal.line(terminal.aligned(&rows).join("\n"))?;
         }
     }
     Ok(ExitCode::SUCCESS)

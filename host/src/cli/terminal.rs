@@ -1,4 +1,4 @@
-//! Output: text to stdout without a panic when nobody reads it, colours on a terminal only.
+//! Output: text to stdout without a panic when nobody reads it; colours, and tables cut to fit, on a terminal only.
 
 use std::env;
 use std::ffi::OsString;
@@ -6,6 +6,13 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
+use terminal_size::terminal_size_of;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// The width of a terminal that does not say how wide it is, in columns.
+const WIDTH_ASSUMED: usize = 80;
+/// No cell of a table is cut to fewer columns.
+const CELL_MIN: usize = 8;
 
 /// Whether text for this stream may have colours. Nothing else decides it, for commands, help and log.
 ///
@@ -27,6 +34,8 @@ fn allows_colours(is_terminal: bool, variable: impl Fn(&str) -> Option<OsString>
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terminal {
     colours: bool,
+    /// How wide tables may be, in columns. None: a program reads the output.
+    width: Option<usize>,
 }
 
 /// How a piece of text is meant.
@@ -45,13 +54,18 @@ pub(super) enum Style {
 impl Terminal {
     /// Returns stdout, in colours where [`has_colours`] says so.
     pub(super) fn stdout() -> Self {
-        Self { colours: has_colours(&io::stdout()) }
+        let stdout = io::stdout();
+        let width = stdout.is_terminal().then(|| {
+            let said = terminal_size_of(&stdout).map(|(width, _)| usize::from(width.0));
+            said.filter(|width| *width > 0).unwrap_or(WIDTH_ASSUMED)
+        });
+        Self { colours: has_colours(&stdout), width }
     }
 
-    /// Returns stdout without colours.
+    /// Returns stdout that is no terminal.
     #[cfg(test)]
     pub(super) fn plain() -> Self {
-        Self { colours: false }
+        Self { colours: false, width: None }
     }
 
     /// Writes one line. Fails with `BrokenPipe` where the reader is gone; `cli::main` ends quietly then.
@@ -88,13 +102,13 @@ impl Terminal {
     /// Returns these members of each entry as a table with a header.
     pub(super) fn table(self, entries: &[Value], columns: &[&str]) -> String {
         let cell = |value: &Value| match value {
-            Value::String(text) if !text.is_empty() => printable(text),
+            Value::String(text) if !text.is_empty() => text.clone(),
             Value::String(_) | Value::Null => "-".to_owned(),
             other => other.to_string(),
         };
         let header = columns.iter().map(|column| column.replace('_', " ").to_uppercase()).collect();
         let rows = entries.iter().map(|entry| columns.iter().map(|column| cell(&entry[*column])).collect());
-        let mut lines = aligned(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
+        let mut lines = self.aligned(&std::iter::once(header).chain(rows).collect::<Vec<_>>());
         if let Some(header) = lines.first_mut() {
             *header = self.paint(Style::Strong, &header);
         }
@@ -114,20 +128,70 @@ pub(super) fn one_line(text: &str) -> String {
     printable(text).replace(['\n', '\t', '\u{2028}', '\u{2029}'], " ")
 }
 
-/// Returns rows with their columns aligned, two spaces apart, without spaces at line ends, each on one line. Styles must not be
-/// inside.
-pub(super) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    rows.iter()
-        .map(|row| {
-            let cells = row.iter().enumerate().map(|(column, cell)| {
-                let missing = width(column).unwrap_or(0) - cell.chars().count();
+/// The same with each such character written out, as `\n` or `\u{1b}`, for cells of a table: nothing of an id is hidden.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' | '\r' | '\t' => escaped.extend(char.escape_default()),
+            '\u{2028}' | '\u{2029}' => escaped.extend(char.escape_unicode()),
+            char if printable(char.encode_utf8(&mut [0; 4])).is_empty() => escaped.extend(char.escape_unicode()),
+            char => escaped.push(char),
+        }
+    }
+    escaped
+}
+
+impl Terminal {
+    /// Returns rows with their columns aligned, two spaces apart, without spaces at line ends, each on one line. Styles must not
+    /// be inside. On a terminal, the widest cells are cut so that a row fits one line.
+    pub(super) fn aligned(self, rows: &[Vec<String>]) -> Vec<String> {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| escaped(cell)).collect()).collect();
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widest = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
+        let natural = (0..columns).map(|column| widest(column).unwrap_or(0)).collect();
+        let widths = match self.width {
+            Some(width) => fitting(natural, width),
+            None => natural,
+        };
+        let line = |row: &Vec<String>| {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| {
+                let cell = cut(cell, *width);
+                let missing = width.saturating_sub(cell.width());
                 format!("{cell}{}", " ".repeat(missing))
             });
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        })
-        .collect()
+        };
+        rows.iter().map(line).collect()
+    }
+}
+
+/// Returns widths of columns with the widest made narrower until a row fits, as far as it can.
+fn fitting(mut widths: Vec<usize>, total: usize) -> Vec<usize> {
+    let room = total.saturating_sub(2 * widths.len().saturating_sub(1));
+    widths.iter_mut().for_each(|width| *width = (*width).min(total.max(CELL_MIN)));
+    while widths.iter().sum::<usize>() > room
+        && let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > CELL_MIN)
+    {
+        *widest -= 1;
+    }
+    widths
+}
+
+/// Returns a text that is no wider, with `…` where something is left out.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let fits = |char: &char| match left.checked_sub(char.width().unwrap_or(0)) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    };
+    format!("{}…", text.chars().take_while(fits).collect::<String>())
 }
 
 #[cfg(test)]
@@ -161,8 +225,40 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let row = |cells: [&str; 3]| cells.map(ToOwned::to_owned).to_vec();
         let rows = [row(["BOT", "STATE", "SINCE"]), row(["echo", "ok", ""])];
-        assert_eq!(aligned(&rows), ["BOT   STATE  SINCE", "echo  ok"]);
-        assert_eq!(aligned(&[row(["a\nb", "c", "d"])]), ["a b  c  d"]);
+        assert_eq!(Terminal::plain().aligned(&rows), ["BOT   STATE  SINCE", "echo  ok"]);
+        assert_eq!(
+            Terminal::plain().aligned(&[row(["日本", "c", "d"]), row(["a", "b", ""])]),
+            ["日本  c  d", "a     b"]
+        );
+    }
+
+    #[test]
+    fn cells_show_what_would_steer_the_terminal() {
+        let row = ["a\nb\t\r", "\x1b[31m\u{9b}c", "d\u{202e}\u{2028}é"].map(ToOwned::to_owned).to_vec();
+        let expected = r"a\nb\t\r  \u{1b}[31m\u{9b}c  d\u{202e}\u{2028}é";
+        assert_eq!(Terminal::plain().aligned(&[row]), [expected]);
+    }
+
+    #[test]
+    fn the_widest_cells_are_cut_where_a_row_would_not_fit_the_terminal() {
+        let long = "x".repeat(1_000);
+        let rows = [
+            ["NUMBER", "WHY", "URL"].map(ToOwned::to_owned).to_vec(),
+            ["1".to_owned(), long.clone(), "https://example.org/abc".to_owned()].to_vec(),
+            ["2".to_owned(), "日".repeat(30), "short".to_owned()].to_vec(),
+        ];
+        let at = |width| Terminal { colours: false, width }.aligned(&rows);
+        for width in [30, 40, 80] {
+            let lines = at(Some(width));
+            assert!(lines.iter().all(|line| line.width() <= width), "{width}: {lines:#?}");
+            assert!(lines[1].starts_with("1       xxx") && lines[1].contains('…'), "{width}: {lines:#?}");
+        }
+        assert_eq!(at(Some(40))[1], "1       xxxxxxxxxxxxxx…  https://exampl…");
+        assert_eq!(at(Some(40))[2], "2       日日日日日日日…  short");
+        // Narrower than any table.
+        assert_eq!(at(Some(1))[1], "1       xxxxxxx…  https:/…");
+        assert_eq!(at(Some(2_000)), at(None));
+        assert!(at(None)[1].contains(&long));
     }
 
     #[test]

@@ -72,10 +72,31 @@ fn values_may_begin_with_a_hyphen() {
         ("notify b --text --conversation=-1", "notify b --text --conversation=-1"),
         ("notify b --channel --usr 1", "notify b --channel --usr 1"),
         ("notify b --text -h", "notify b --text -h"),
-        ("notify b --json -1", "notify b --json -1"),
         ("notify b -- --text -1", "notify b -- --text -1"),
         ("notify b --text -- -1", "notify b --text -- -1"),
         ("notify --text", "notify --text"),
+        // Positional values.
+        ("notify -1001234 --json", "notify --json -- -1001234"),
+        ("notify b --json -1", "notify b --json -- -1"),
+        ("notifications cancel b -1 --config c", "notifications cancel b --config c -- -1"),
+        ("notifications cancel -b i --config -c", "notifications cancel -b i --config=-c"),
+        ("notifications cancel -bot i --config -c", "notifications cancel --config=-c -- -bot i"),
+        ("deploy -1 p --dry-run f.wasm", "deploy --dry-run -- -1 p f.wasm"),
+        ("deploy -1 p -- -f.wasm", "deploy -- -1 p -f.wasm"),
+        ("replay -1.chat --bot b", "replay --bot b -- -1.chat"),
+        ("replay -Group=a.chat", "replay -- -Group=a.chat"),
+        ("replay ---", "replay -- ---"),
+        ("bots --", "bots --"),
+        // Unknown options.
+        ("bots --unknown", "bots --unknown"),
+        ("bots --un-known=-1", "bots --un-known=-1"),
+        ("bots -x", "bots -x"),
+        ("bots -json", "bots -json"),
+        ("bots -", "bots -"),
+        ("bots -h", "bots -h"),
+        ("transcripts export b --conversation 1 -oFILE", "transcripts export b --conversation 1 -oFILE"),
+        ("-1 bots", "-1 bots"),
+        ("notifications -1 list", "notifications -1 list"),
     ] {
         assert_eq!(joined(line), expected, "{line}");
     }
@@ -103,4 +124,34 @@ fn every_option_of_every_command_takes_such_a_value() {
     let mut tried = 0;
     walk(&command, &["turntable".to_owned()], &mut tried);
     assert!(tried > 60, "only {tried} options");
+}
+
+/// Every positional value of every command may begin with a hyphen, and an unknown option is named.
+#[test]
+fn every_positional_of_every_command_takes_such_a_value() {
+    fn walk(command: &clap::Command, path: &[String], tried: &mut usize) {
+        if command.get_positionals().next().is_some() {
+            let joined = |word: &str| {
+                let mut root = Cli::command();
+                root.build();
+                let words = path.iter().cloned().chain([word.to_owned()]).map(Into::into);
+                (arguments::joined(&root, words), root)
+            };
+            let (words, _) = joined("-1001234");
+            assert_eq!(words[path.len()..], ["--", "-1001234"], "{path:?}");
+            let (words, root) = joined("--no-such-option");
+            let error = root.try_get_matches_from(words).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::UnknownArgument, "{path:?}: {error}");
+            assert!(error.to_string().contains("'--no-such-option'"), "{path:?}: {error}");
+            *tried += 1;
+        }
+        for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+            walk(subcommand, &[path, &[subcommand.get_name().to_owned()]].concat(), tried);
+        }
+    }
+    let mut command = Cli::command();
+    command.build();
+    let mut tried = 0;
+    walk(&command, &["turntable".to_owned()], &mut tried);
+    assert!(tried > 15, "only {tried} commands");
 }

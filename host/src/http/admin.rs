@@ -53,7 +53,7 @@ use super::broadcasts;
 use super::error::{HttpError, code};
 use super::guard::{self, Guard};
 use super::request::Query;
-pub use super::token::{Token, load as load_token, load_or_create as load_or_create_token};
+pub use super::token::{Setting, Token, load as load_token, load_or_create as load_or_create_token};
 use super::{notifications, privacy, transcripts};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
@@ -420,7 +420,7 @@ mod tests {
         let path = folder.path().join("token");
         std::fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let token = Arc::new(load_token(&path).unwrap());
+        let token = Arc::new(load_token(Setting::AdminTokenFile, &path).unwrap());
         let router = Router::new().route("/", get(async || "ok")).route_layer(from_fn_with_state(token, require_token));
         let mut request = Request::builder().uri("/?token=0123456789abcdef0123456789abcdef");
         for (name, value) in headers {

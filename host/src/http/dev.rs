@@ -8,7 +8,7 @@
 //! Events of `/dev/turns`: `turn` with a `TurnRecord` as each turn ends, `missed` with `{"records":N}` where the reader was
 //! too slow, or away too long, and the host dropped the oldest (of any bot). Every `turn` has an id, and so has a first frame
 //! without data; a reader that comes back with `Last-Event-ID`, as browsers do by themselves, gets what ended meanwhile. The
-//! feed ends when the host stops.
+//! feed ends when the host stops, or when the reader ends its side of the connection.
 //!
 //! Nobody proves who they are here, and records hold what plugins log. So pages of other origins are refused, and so is
 //! everybody where the listener is not on loopback, unless `server.allow-anonymous-remote` says otherwise.
@@ -18,12 +18,13 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
+use futures_util::StreamExt;
 use futures_util::stream::{Stream, unfold};
 use serde::Deserialize;
 use serde_json::json;
@@ -32,6 +33,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::error::{HttpError, code};
 use super::guard::{self, Guard};
 use super::request::Query;
+use super::socket::Peer;
 use crate::app::App;
 use crate::registry::BotStatus;
 use crate::turn::{FeedItem, RecordFeed};
@@ -81,6 +83,8 @@ struct Wanted {
 async fn turns(
     State(dev): State<Arc<Dev>>,
     Query(wanted): Query<Wanted>,
+    version: Version,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
     let bot = match wanted.bot.filter(|bot| !bot.is_empty()) {
@@ -93,7 +97,15 @@ async fn turns(
     })?;
     let seen = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let feed = Feed { records: dev.app.turns.records(seen), bot, _place: place };
-    Ok(Sse::new(feed.events()).keep_alive(KeepAlive::default()).into_response())
+    // A page that is left or read anew must give its place back at once; HTTP/2 resets the stream.
+    let peer = peer.filter(|_| version < Version::HTTP_2);
+    let left = Box::pin(async move {
+        match peer {
+            Some(Extension(peer)) => peer.ended().await,
+            None => std::future::pending().await,
+        }
+    });
+    Ok(Sse::new(feed.events().take_until(left)).keep_alive(KeepAlive::default()).into_response())
 }
 
 struct Feed {

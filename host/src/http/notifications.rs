@@ -40,7 +40,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
-use super::admin::{bearer, load_token};
+use super::admin::{Setting, bearer, load_token};
 use super::body;
 use super::error::{HttpError, RETRY_AFTER_DEFAULT, code};
 use super::guard::{self, Guard};
@@ -107,7 +107,7 @@ async fn notify_with_key(
 ) -> Result<Response, HttpError> {
     // Whether there is such a bot, and whether it has a key, is nobody's business who has none.
     let key_file = app.registry.bot(&name).and_then(|bot| bot.notify_key_file()).ok_or_else(HttpError::unauthorized)?;
-    let key = load_token(&key_file).map_err(HttpError::internal)?;
+    let key = load_token(Setting::NotifyKeyFile, &key_file).map_err(HttpError::internal)?;
     if !bearer(request.headers()).is_some_and(|presented| key.matches(presented)) {
         return Err(HttpError::unauthorized().detail("a wrong key of a bot was presented"));
     }

@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use tower::Service;
 
 use super::guard::LocalAddress;
-use super::unread::Lingering;
+use super::socket::Socket;
 
 /// Connections that one listener serves at once; further ones wait in the backlog of the system.
 const CONNECTIONS_MAX: usize = 4_096;
@@ -37,6 +37,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves HTTP/1.1 and HTTP/2 (by prior knowledge), upgrades included, until `shutdown`; then accepts nothing more,
 /// closes idle connections and returns when requests under way are answered. The caller bounds that wait.
+///
+/// A client may end its sending side and still read its answer. One that is gone is noticed when it resets the connection, or
+/// at the latest by what is sent to it; the deadlines of answers bound how long that takes.
 ///
 /// A connection of HTTP/1.1 is closed where it does not bring the next request head within `keep_alive`, idle time included.
 /// Upgraded connections (WebSocket) are their handlers' and not waited for.
@@ -63,6 +66,7 @@ fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .keep_alive(true)
+        .half_close(true)
         .max_buf_size(HEAD_BYTES_MAX)
         .header_read_timeout(keep_alive);
     builder
@@ -109,10 +113,11 @@ async fn connection(
         tracing::debug!(%error, "cannot switch off send coalescing");
     }
     let spoken = AtomicBool::new(false);
-    let (stream, abandoned) = Lingering::new(stream);
+    let (stream, peer, abandoned) = Socket::new(stream);
     let service = service_fn(|mut request: Request<Incoming>| {
         spoken.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(LocalAddress(local));
+        request.extensions_mut().insert(peer.clone());
         request.extensions_mut().insert(abandoned.clone());
         // A router is always ready.
         router.clone().call(request.map(Body::new))
@@ -122,6 +127,7 @@ async fn connection(
         result = watcher.watch(served) => if let Err(error) = result {
             tracing::debug!(error = %error, "connection ended");
         },
+        () = peer.gone() => tracing::debug!("connection reset by its peer"),
         () = silence(&spoken) => tracing::debug!("connection closed: no request came"),
     }
 }
@@ -243,6 +249,53 @@ mod tests {
         assert!(caller.await.unwrap().starts_with("HTTP/1.1 200"));
         server.await.unwrap();
         assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
+    }
+
+    /// The answer is large, so that it is on its way for a while.
+    #[tokio::test]
+    async fn a_client_that_ends_its_side_reads_the_whole_answer() {
+        let gate = Arc::new(Semaphore::new(0));
+        let opened = gate.clone();
+        let (started, mut starts) = tokio::sync::mpsc::channel(1);
+        let handler = async move |body: String| {
+            started.send(()).await.unwrap();
+            opened.acquire().await.unwrap().forget();
+            body.repeat(1 << 20)
+        };
+        let (address, _stop, _server) = start(Router::new().route("/", axum::routing::post(handler))).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
+        stream.shutdown().await.unwrap();
+        starts.recv().await.unwrap();
+        gate.add_permits(1);
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(b"hihi"));
+        assert!(answer.len() > 2 << 20, "{}", answer.len());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_gone_holds_no_connection() {
+        /// Tells when a request is given up.
+        struct Held(tokio::sync::mpsc::UnboundedSender<&'static str>);
+        impl Drop for Held {
+            fn drop(&mut self) {
+                self.0.send("given up").unwrap();
+            }
+        }
+        let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
+        let handler = async move || {
+            let _held = Held(told.clone());
+            told.send("begun").unwrap();
+            std::future::pending::<()>().await;
+        };
+        let (address, _stop, _server) = start(Router::new().route("/", get(handler))).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        assert_eq!(tells.recv().await, Some("begun"));
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(stream);
+        assert_eq!(tells.recv().await, Some("given up"));
     }
 
     #[tokio::test]

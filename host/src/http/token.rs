@@ -35,24 +35,51 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Reads the token, or makes one where there is no file, as a secret that only its owner reads.
+/// The setting that names a file with a secret.
+#[derive(Debug, Clone, Copy)]
+pub enum Setting {
+    /// `admin.token-file`
+    AdminTokenFile,
+    /// `notify-key-file` of a bot.
+    NotifyKeyFile,
+}
+
+impl Setting {
+    fn name(self) -> &'static str {
+        match self {
+            Self::AdminTokenFile => "admin.token-file",
+            Self::NotifyKeyFile => "notify-key-file",
+        }
+    }
+
+    /// What to do where the file holds too little or too much.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::AdminTokenFile => "delete it, and the host makes one at its next start",
+            Self::NotifyKeyFile => "write another, such as 32 random bytes as hexadecimal digits",
+        }
+    }
+}
+
+/// Reads the admin token, or makes one where there is no file, as a secret that only its owner reads.
 ///
 /// # Errors
 /// As [`load`], and where the file cannot be written.
 pub fn load_or_create(path: &Path) -> anyhow::Result<Token> {
-    token_of(path, secret::read_or_create(path, TOKEN_BYTES_MAX, new_token))
+    token_of(Setting::AdminTokenFile, path, secret::read_or_create(path, TOKEN_BYTES_MAX, new_token))
 }
 
-/// Reads the token.
+/// Reads the secret in the file that a setting names.
 ///
 /// # Errors
-/// Where the file is absent, others may read or change it, or it holds no usable token.
-pub fn load(path: &Path) -> anyhow::Result<Token> {
-    token_of(path, secret::read(path, TOKEN_BYTES_MAX))
+/// Where the file is absent, others may read or change it, or it holds no usable secret.
+pub fn load(setting: Setting, path: &Path) -> anyhow::Result<Token> {
+    token_of(setting, path, secret::read(path, TOKEN_BYTES_MAX))
 }
 
-fn token_of(path: &Path, text: anyhow::Result<Vec<u8>>) -> anyhow::Result<Token> {
-    text.and_then(|text| parse(&text)).with_context(|| format!("the token file {} cannot be used", path.display()))
+fn token_of(setting: Setting, path: &Path, text: anyhow::Result<Vec<u8>>) -> anyhow::Result<Token> {
+    text.and_then(|text| parse(setting, &text))
+        .with_context(|| format!("the file {} of `{}` cannot be used", path.display(), setting.name()))
 }
 
 fn new_token() -> anyhow::Result<Vec<u8>> {
@@ -61,11 +88,12 @@ fn new_token() -> anyhow::Result<Vec<u8>> {
     Ok(format!("{}\n", hex::encode(bits)).into_bytes())
 }
 
-fn parse(text: &[u8]) -> anyhow::Result<Token> {
+fn parse(setting: Setting, text: &[u8]) -> anyhow::Result<Token> {
     let token = text.trim_ascii();
     ensure!(
         token.len() >= TOKEN_CHARS_MIN,
-        "it must hold {TOKEN_CHARS_MIN} to {TOKEN_BYTES_MAX} characters; for the admin token, delete it and the host makes one"
+        "it must hold {TOKEN_CHARS_MIN} to {TOKEN_BYTES_MAX} characters; {}",
+        setting.advice()
     );
     ensure!(token.iter().all(u8::is_ascii_graphic), "it must hold one line of visible ASCII characters");
     Ok(Token(String::from_utf8(token.to_vec())?))
@@ -101,7 +129,11 @@ mod tests {
         let told = || format!("{:#}", load_or_create(&path).unwrap_err());
         for text in ["", "secret", &*"abcdefgh ".repeat(5), &*"ä".repeat(32), &*"x".repeat(1_025)] {
             write(&path, text);
-            assert!(told().starts_with(&format!("the token file {} cannot be used: ", path.display())), "{text}");
+            let file = format!("the file {} of `admin.token-file` cannot be used: ", path.display());
+            assert!(told().starts_with(&file), "{text}");
+            let key = format!("{:#}", load(Setting::NotifyKeyFile, &path).unwrap_err());
+            assert!(key.starts_with(&file.replace("admin.token-file", "notify-key-file")), "{key}");
+            assert!(!key.contains("token"), "{key}");
         }
         write(&path, &"x".repeat(64));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();

@@ -2,10 +2,9 @@
 //!
 //! A client that is still sending when its connection is closed gets a broken pipe, or loses the answer that says why. So
 //! the rest of a small body is read and dropped before the answer, and the connection goes on. Where the rest is large or
-//! does not come, the answer says `Connection: close`, and [`Lingering`] reads on for a while after it. HTTP/2 reads on likewise,
+//! does not come, the answer says `Connection: close`, and [`super::socket::Socket`] reads on for a while after it. HTTP/2 reads on likewise,
 //! in the one stream.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,22 +19,27 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::timeout;
 
 /// Bytes of an unread body that are read and dropped so that its connection can go on.
 const DRAIN_BYTES_MAX: usize = 8 << 20;
 /// How long that may take.
 const DRAIN_MAX: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 2_000 });
 /// Bytes that are read and dropped after an answer that left a body unread.
-const LINGER_BYTES_MAX: usize = 64 << 20;
+pub(super) const LINGER_BYTES_MAX: usize = 64 << 20;
 /// How long that may take.
-const LINGER_MAX: Duration = Duration::from_secs(5);
+pub(super) const LINGER_MAX: Duration = Duration::from_secs(5);
 
 /// Whether a body of the connection stays unread; an extension of every request of [`super::serve`].
 #[derive(Debug, Clone, Default)]
 pub(super) struct Abandoned(Arc<AtomicBool>);
+
+impl Abandoned {
+    /// Whether one does.
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
 
 /// Middleware, around everything that may answer: settles what becomes of the body that the answer leaves unread.
 pub(super) async fn settle(request: Request, next: Next) -> Response {
@@ -160,75 +164,10 @@ impl Drop for Lent {
     }
 }
 
-/// A connection that is not closed on unread bytes: the system would reset it, and its peer might lose the last answer.
-///
-/// After its own end it reads on and drops what it reads, until the peer ends too or a bound is reached; only where a
-/// request was [`Abandoned`].
-pub(super) struct Lingering {
-    stream: TcpStream,
-    abandoned: Abandoned,
-    rest: Option<(Pin<Box<Sleep>>, usize)>,
-}
-
-impl Lingering {
-    /// Wraps a connection; the flag is for its requests.
-    pub(super) fn new(stream: TcpStream) -> (Self, Abandoned) {
-        let abandoned = Abandoned::default();
-        (Self { stream, abandoned: abandoned.clone(), rest: None }, abandoned)
-    }
-}
-
-impl AsyncRead for Lingering {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Lingering {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.rest.is_none() {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            if !this.abandoned.0.load(Ordering::Acquire) {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        let (end, dropped) = this.rest.get_or_insert_with(|| (Box::pin(sleep(LINGER_MAX)), 0));
-        let mut scratch = [0; 16 * 1024];
-        while *dropped <= LINGER_BYTES_MAX && end.as_mut().poll(cx).is_pending() {
-            let mut buffer = ReadBuf::new(&mut scratch);
-            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => *dropped += buffer.filled().len(),
-                // The peer has ended, or is gone.
-                Ok(()) | Err(_) => break,
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use axum::Router;
     use axum::middleware::from_fn;
     use axum::routing::any;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
+pub use self::settings::SettingsProblem;
 use crate::config::Grants;
 use crate::json;
 
@@ -94,7 +95,7 @@ impl Manifest {
     }
 
     /// Checks settings against the manifest's schema; every problem, one entry each.
-    pub fn check_settings(&self, settings: &BTreeMap<String, Value>) -> Vec<String> {
+    pub fn check_settings(&self, settings: &BTreeMap<String, Value>) -> Vec<SettingsProblem> {
         let Some(schema) = &self.settings else { return Vec::new() };
         let settings = settings.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         settings::check(schema, &Value::Object(settings))

@@ -42,16 +42,26 @@ const MESSAGE_GAP_MS: i64 = 2_000;
 const OTHER_GAP_MS: i64 = 100;
 /// The longest `Delay`: a day.
 const DELAY_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
-/// `channelId` and `serviceUrl` as chatdown writes them.
-const CHANNEL_ID: &str = "chatdown";
+/// `channelId` and `serviceUrl` as chatdown writes them, where the header names no channel.
+const CHANNEL_ASSUMED: &str = "chatdown";
 const SERVICE_URL: &str = "https://chatdown";
 
-/// Reads the text of the chat in this file, and converts it to activities and warnings. Attachments are read from the chat's
-/// folder.
+/// A chat that was read.
+#[derive(Debug)]
+pub struct Converted {
+    /// Its activities, in their order.
+    pub activities: Vec<Object>,
+    /// What may be meant otherwise than it was read.
+    pub warnings: Vec<Problem>,
+    /// The channel of its activities, where its header names none.
+    pub channel_assumed: Option<&'static str>,
+}
+
+/// Reads the text of the chat in this file, and converts it. Attachments are read from the chat's folder.
 ///
 /// # Errors
 /// Everything that is wrong with it, in no order.
-pub fn parse(text: &str, path: &Path) -> Result<(Vec<Object>, Vec<Problem>), Vec<Problem>> {
+pub fn parse(text: &str, path: &Path) -> Result<Converted, Vec<Problem>> {
     let mut chat = Chat::new(text, path);
     let body = chat.read_header(text);
     chat.open();
@@ -61,7 +71,9 @@ pub fn parse(text: &str, path: &Path) -> Result<(Vec<Object>, Vec<Problem>), Vec
     if chat.activities.len() > ACTIVITIES_MAX {
         chat.problems.push(Problem::at(0, format!("makes more than {ACTIVITIES_MAX} activities; split it")));
     }
-    if chat.problems.is_empty() { Ok((chat.activities, chat.warnings)) } else { Err(chat.problems) }
+    let Chat { activities, warnings, problems, channel_id, .. } = chat;
+    let channel_assumed = channel_id.is_none().then_some(CHANNEL_ASSUMED);
+    if problems.is_empty() { Ok(Converted { activities, warnings, channel_assumed }) } else { Err(problems) }
 }
 
 /// Who takes part.
@@ -83,7 +95,8 @@ struct Block {
 
 struct Chat<'a> {
     path: &'a Path,
-    channel_id: String,
+    /// None: the header names none.
+    channel_id: Option<String>,
     conversation: String,
     /// The bot, then the users; then who joins later.
     accounts: Vec<Account>,
@@ -118,7 +131,7 @@ impl<'a> Chat<'a> {
         let digest = hex::encode(Sha256::digest(text.as_bytes()));
         Self {
             path,
-            channel_id: CHANNEL_ID.to_owned(),
+            channel_id: None,
             conversation: format!("chat-{}", digest.get(..16).unwrap_or_default()),
             accounts: Vec::new(),
             speakers: 0,
@@ -143,7 +156,7 @@ impl<'a> Chat<'a> {
                 (_, "") => self.problem(number, format!("`{key}=` is empty; give a name")),
                 ("user" | "users", value) => users = value.split(',').map(|name| name.trim().to_owned()).collect(),
                 ("bot", value) => bot = value.to_owned(),
-                ("channelid", value) => self.channel_id = value.to_owned(),
+                ("channelid", value) => self.channel_id = Some(value.to_owned()),
                 _ => self.problem(number, format!("`{key}` is no header; there are user, users, bot and channelId")),
             }
         }
@@ -345,7 +358,7 @@ impl<'a> Chat<'a> {
             "type": kind,
             "id": &id,
             "timestamp": format!("{:.3}", self.now),
-            "channelId": &self.channel_id,
+            "channelId": self.channel_id.as_deref().unwrap_or(CHANNEL_ASSUMED),
             "serviceUrl": SERVICE_URL,
             "conversation": { "id": &self.conversation },
             "from": self.account(from),

@@ -145,7 +145,7 @@ fn is_machinery(activity: &Object) -> bool {
 }
 
 /// The channel of activities that name none.
-pub const CHANNEL_ASSUMED: &str = "replay";
+const CHANNEL_ASSUMED: &str = "replay";
 
 /// Prepares what the user did then for being done again.
 #[derive(Debug, Default)]
@@ -170,6 +170,11 @@ impl Again {
             (None, "") => CHANNEL_ASSUMED,
             (None, channel) => channel,
         }
+    }
+
+    /// Whether neither the caller nor the activity says on which channel it is.
+    pub fn assumes_channel_of(&self, activity: &Object) -> bool {
+        self.channel.is_none() && string(activity, "channelId").is_empty()
     }
 
     /// Returns an activity of the user's side as the bot shall hear it: in the same conversation, and answering what the bot

@@ -2,16 +2,18 @@
 
 mod files;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::cli::admin::read_component;
-use crate::config::Grants;
-use crate::config::{Allocator, BotSpec, Config, Keys, Places, PluginSpec, Problems};
-use crate::plugin::{Code, LoadError, Plugin, Runtime};
+use crate::config::{Allocator, BotSpec, Config, Grants, Keys, Places, PluginSpec, Problems, Reading};
+use crate::http::admin::Setting;
+use crate::plugin::manifest::SettingsProblem;
+use crate::plugin::{Code, LoadError, Manifest, Runtime};
 
-/// What was found in a configuration whose file is fine.
+/// What was found in a configuration, the problems of its file included.
 pub(super) struct Findings {
     /// What keeps a bot from serving as configured.
     pub(super) problems: Problems,
@@ -26,34 +28,23 @@ struct Found {
     warnings: Vec<(Keys, String)>,
 }
 
-/// Looks at the bots of a configuration; `offline`: without their components.
-pub(super) async fn findings(config: &Config, offline: bool) -> anyhow::Result<Findings> {
-    let places = Places::read(&config.path)?;
+/// Looks at what was read well of a configuration; `offline`: without the components.
+pub(super) async fn findings(path: &Path, reading: &Reading, offline: bool) -> anyhow::Result<Findings> {
+    let of_file = reading.problems.clone();
+    let Some(config) = &reading.config else {
+        return Ok(Findings { problems: of_file, warnings: Problems::none(path) });
+    };
+    let places = Places::read(path)?;
     let mut found = Found::default();
-    found.problems.extend(files::problems(config));
-    for bot in config.bots.values() {
+    found.problems.extend(files::problems(config, |section| reading.is_sound(section)));
+    for bot in config.bots.values().filter(|bot| reading.is_sound_bot(&bot.name)) {
         found.look_at(bot);
     }
     if !offline {
-        let settings = crate::config::Runtime { allocator: Allocator::OnDemand, ..config.runtime.clone() };
-        // A store of compiled code would be that of a running host.
-        let runtime = Runtime::uncached(&settings)?;
-        // Code is shared as long as somebody has it, and bots share components.
-        let mut codes = Vec::new();
-        for bot in config.bots.values() {
-            for (index, plugin) in bot.plugins.iter().enumerate() {
-                let place = Place { bot: &bot.name, index };
-                match load(&runtime, plugin, &mut codes).await {
-                    Ok(code) => match runtime.probe(&bot.name, code, plugin, runtime.slow_share()).await {
-                        Ok(loaded) => found.look_at_grants(&places, &place, plugin, &loaded),
-                        Err(error) => found.unfit(&place, plugin, error)?,
-                    },
-                    Err(error) => found.unfit(&place, plugin, error)?,
-                }
-            }
-        }
+        found.ask_components(config, reading, &places).await?;
     }
-    Ok(Findings { problems: places.problems(found.problems), warnings: places.problems(found.warnings) })
+    let problems = of_file.with(places.problems(found.problems));
+    Ok(Findings { problems, warnings: places.problems(found.warnings) })
 }
 
 async fn load(runtime: &Runtime, plugin: &PluginSpec, codes: &mut Vec<Arc<Code>>) -> Result<Arc<Code>, LoadError> {
@@ -63,18 +54,31 @@ async fn load(runtime: &Runtime, plugin: &PluginSpec, codes: &mut Vec<Arc<Code>>
     Ok(code)
 }
 
+/// A problem with a setting, at its key; or at the component, whose schema is the problem.
+fn of_setting(place: &Place<'_>, SettingsProblem { keys, message }: SettingsProblem) -> (Keys, String) {
+    let below: Vec<&str> = match message.strip_prefix("settings: ") {
+        Some(_) => std::iter::once("settings").chain(keys.iter().map(String::as_str)).collect(),
+        None => vec!["component"],
+    };
+    (place.keys(&below), format!("{}: {message}", place.named()))
+}
+
 /// A plugin in the file.
 struct Place<'a> {
-    bot: &'a str,
-    index: usize,
+    bot: &'a Arc<str>,
+    plugin: &'a PluginSpec,
 }
 
 impl Place<'_> {
     /// A key of the plugin, with those below it.
     fn keys(&self, below: &[&str]) -> Keys {
-        let index = self.index.to_string();
-        let keys = ["bots", self.bot, "plugins", &index];
+        let position = self.plugin.position.to_string();
+        let keys = ["bots", self.bot, "plugins", &position];
         keys.iter().chain(below).map(|key| (*key).to_owned()).collect()
+    }
+
+    fn named(&self) -> String {
+        format!("bot \"{}\", plugin \"{}\"", self.bot, self.plugin.name)
     }
 }
 
@@ -84,33 +88,48 @@ impl Found {
         let keys = |key: &str| ["bots", &bot.name, key].map(ToOwned::to_owned).to_vec();
         if bot.app_id.is_some() && bot.enabled {
             let message = format!(
-                "bot \"{}\" has an `app-id`, so it answers 401 to everything: this release cannot validate tokens. Take the \
-                 `app-id` out and keep the host on loopback, or set `enabled = false` until then",
+                "bot \"{}\" has an `app-id`, so it answers 401 to channels: this release cannot validate their tokens. Only the \
+                 local Direct Line of development mode reaches it. Take the `app-id` out and keep the host on loopback, or set \
+                 `enabled = false` until then",
                 bot.name
             );
             self.problems.push((keys("app-id"), message));
         }
-        if let Some(why) = bot.notify_key_file.as_deref().and_then(files::unreadable_key) {
+        let key_file = bot.notify_key_file.as_deref();
+        if let Some(why) = key_file.and_then(|path| files::unreadable_key(Setting::NotifyKeyFile, path)) {
             let message = format!("{why}, so no service can let the bot \"{}\" speak", bot.name);
             self.problems.push((keys("notify-key-file"), message));
         }
     }
 
-    /// Why a plugin cannot serve. A failure of this machine is an error of the command.
-    fn unfit(&mut self, place: &Place<'_>, plugin: &PluginSpec, error: LoadError) -> anyhow::Result<()> {
-        let problems = match error {
-            LoadError::Host(error) => return Err(error),
-            error => error.problems(),
-        };
-        self.problems.extend(problems.into_iter().map(|problem| {
-            // `settings: …`, or «settings: `NAME/…`: …»
-            let setting = problem.strip_prefix("settings: ").map(|rest| {
-                let path = rest.strip_prefix('`').and_then(|rest| rest.split_once('`')).map_or("", |(path, _)| path);
-                std::iter::once("settings").chain(path.split('/')).filter(|key| !key.is_empty()).collect::<Vec<_>>()
-            });
-            let keys = place.keys(&setting.unwrap_or(vec!["component"]));
-            (keys, format!("bot \"{}\", plugin \"{}\": {problem}", place.bot, plugin.name))
-        }));
+    /// Asks the component of each plugin that was read well what it is, and compares that with what the file says of it.
+    async fn ask_components(&mut self, config: &Config, reading: &Reading, places: &Places) -> anyhow::Result<()> {
+        let settings = crate::config::Runtime { allocator: Allocator::OnDemand, ..config.runtime.clone() };
+        // A store of compiled code would be that of a running host.
+        let runtime = Runtime::uncached(&settings)?;
+        // Code is shared as long as somebody has it, and bots share components.
+        let mut codes = Vec::new();
+        let plugins =
+            config.bots.values().flat_map(|bot| bot.plugins.iter().map(|plugin| Place { bot: &bot.name, plugin }));
+        for place in plugins.filter(|place| reading.is_sound_plugin(place.bot, place.plugin.position)) {
+            let described = match load(&runtime, place.plugin, &mut codes).await {
+                Ok(code) => runtime.describe(place.bot, code, place.plugin, runtime.slow_share()).await,
+                Err(error) => Err(error),
+            };
+            match described {
+                Ok(plugin) => {
+                    let problems = plugin.manifest.check_settings(&place.plugin.settings);
+                    self.problems.extend(problems.into_iter().map(|problem| of_setting(&place, problem)));
+                    self.look_at_grants(places, &place, &plugin.manifest);
+                }
+                // A failure of this machine is an error of the command.
+                Err(LoadError::Host(error)) => return Err(error),
+                Err(error) => {
+                    let told = |problem| (place.keys(&["component"]), format!("{}: {problem}", place.named()));
+                    self.problems.extend(error.problems().into_iter().map(told));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -118,12 +137,12 @@ impl Found {
     ///
     /// That is a problem where a role of the plugin is nothing without the grant. Others may do without; of them is warned,
     /// unless the file says that they shall.
-    fn look_at_grants(&mut self, places: &Places, place: &Place<'_>, plugin: &PluginSpec, loaded: &Plugin) {
+    fn look_at_grants(&mut self, places: &Places, place: &Place<'_>, manifest: &Manifest) {
         let name = |grant: &str| grant.split(' ').next().unwrap_or_default().to_owned();
-        let named = format!("bot \"{}\", plugin \"{}\"", place.bot, plugin.name);
-        for grant in Grants::lacking(&loaded.manifest.wanted, &plugin.grants) {
+        let (named, granted) = (place.named(), &place.plugin.grants);
+        for grant in Grants::lacking(&manifest.wanted, granted) {
             let keys = place.keys(&["grants", &name(&grant)]);
-            let is_role = loaded.manifest.roles.contains(&name(&grant));
+            let is_role = manifest.roles.contains(&name(&grant));
             match (is_role, places.has(&keys)) {
                 (true, false) => {
                     let message = format!(
@@ -140,7 +159,7 @@ impl Found {
                 }
             }
         }
-        for grant in Grants::lacking(&plugin.grants, &loaded.manifest.wanted) {
+        for grant in Grants::lacking(granted, &manifest.wanted) {
             let keys = place.keys(&["grants", &name(&grant)]);
             self.warnings.push((
                 keys,

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use jsonschema::{Draft, PatternOptions};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Draft, PatternOptions, ValidationError};
 use serde_json::Value;
 
 use crate::json::with_plain_numbers;
@@ -27,8 +28,32 @@ pub(super) fn refusal(schema: &Value) -> Option<String> {
     Measure { root: schema, known: HashMap::new() }.nodes(schema, 0).err()
 }
 
+/// One thing that is wrong with a plugin's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsProblem {
+    /// The key that it is about, with those around it; elements of arrays by their position. Empty: the settings as a whole.
+    pub keys: Vec<String>,
+    /// What is wrong, with the key as one writes it in the configuration.
+    pub message: String,
+}
+
+impl SettingsProblem {
+    fn of_schema(error: &ValidationError<'_>) -> Self {
+        let message = format!("manifest: `settings` is not a JSON schema: {error}");
+        Self { keys: Vec::new(), message: bounded(&message) }
+    }
+
+    fn at(keys: Vec<String>, settings: &Value, what: &str) -> Self {
+        let message = match written(&keys, settings) {
+            path if path.is_empty() => format!("settings: {what}"),
+            path => format!("settings: `{path}`: {what}"),
+        };
+        Self { keys, message: bounded(&message) }
+    }
+}
+
 /// Checks settings against a schema for which [`refusal`] is none. Every problem, one entry each, bounded.
-pub(super) fn check(schema: &Value, settings: &Value) -> Vec<String> {
+pub(super) fn check(schema: &Value, settings: &Value) -> Vec<SettingsProblem> {
     let validator = jsonschema::options()
         .with_draft(Draft::Draft202012)
         .with_pattern_options(
@@ -38,14 +63,64 @@ pub(super) fn check(schema: &Value, settings: &Value) -> Vec<String> {
         .build(&with_plain_numbers(schema));
     let validator = match validator {
         Ok(validator) => validator,
-        Err(error) => return vec![bounded(&format!("manifest: `settings` is not a JSON schema: {error}"))],
+        Err(error) => return vec![SettingsProblem::of_schema(&error)],
     };
     let settings = with_plain_numbers(settings);
-    let problem = |error: jsonschema::ValidationError<'_>| match error.instance_path.as_str() {
-        "" => bounded(&format!("settings: {error}")),
-        path => bounded(&format!("settings: `{}`: {error}", path.trim_start_matches('/'))),
+    validator.iter_errors(&settings).flat_map(|error| problems(&error, &settings)).take(PROBLEMS_MAX).collect()
+}
+
+/// The problems that one error tells: the validator blames the table around keys that it does not want.
+fn problems(error: &ValidationError<'_>, settings: &Value) -> Vec<SettingsProblem> {
+    let keys = keys(error.instance_path.as_str());
+    let of_key = |key: &str, what: &str| {
+        let keys = keys.iter().cloned().chain([key.to_owned()]).collect();
+        SettingsProblem::at(keys, settings, what)
     };
-    validator.iter_errors(&settings).take(PROBLEMS_MAX).map(problem).collect()
+    match &error.kind {
+        ValidationErrorKind::AdditionalProperties { unexpected }
+        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+            let unknown = "the plugin has no such setting; `turntable inspect` lists its settings";
+            unexpected.iter().take(PROBLEMS_MAX).map(|key| of_key(key, unknown)).collect()
+        }
+        ValidationErrorKind::PropertyNames { error } => match error.instance.as_str() {
+            Some(key) => vec![of_key(key, &format!("the name of the setting: {error}"))],
+            None => vec![SettingsProblem::at(keys, settings, &error.to_string())],
+        },
+        ValidationErrorKind::AdditionalItems { limit } => vec![of_key(&limit.to_string(), &error.to_string())],
+        _ => vec![SettingsProblem::at(keys, settings, &error.to_string())],
+    }
+}
+
+/// The keys of a JSON pointer.
+fn keys(pointer: &str) -> Vec<String> {
+    pointer.split('/').skip(1).map(|key| key.replace("~1", "/").replace("~0", "~")).collect()
+}
+
+/// Returns keys of the settings as one writes them in TOML, such as `limits."a/b"[2]`.
+fn written(keys: &[String], settings: &Value) -> String {
+    let is_bare = |key: &str| {
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let mut text = String::new();
+    let mut around = Some(settings);
+    for key in keys {
+        match around {
+            Some(Value::Array(elements)) => {
+                text.push_str(&format!("[{key}]"));
+                around = key.parse().ok().and_then(|index: usize| elements.get(index));
+                continue;
+            }
+            table => around = table.and_then(|table| table.get(key)),
+        }
+        if !text.is_empty() {
+            text.push('.');
+        }
+        match is_bare(key) {
+            true => text.push_str(key),
+            false => text.push_str(&Value::from(key.as_str()).to_string()),
+        }
+    }
+    text
 }
 
 fn bounded(text: &str) -> String {
@@ -185,10 +260,43 @@ mod tests {
             "$defs": {"text": {"type": "string", "pattern": "^[a-z]+$"}},
         });
         assert_eq!(refusal(&schema), None);
-        assert_eq!(check(&schema, &json!({"greeting": "hello"})), Vec::<String>::new());
+        assert_eq!(check(&schema, &json!({"greeting": "hello"})), []);
         let problems = check(&schema, &json!({"greeting": "HELLO", "farewell": 7}));
         assert_eq!(problems.len(), 2, "{problems:?}");
-        assert!(problems.iter().any(|problem| problem.contains("`farewell`")));
+        assert!(problems.iter().any(|problem| problem.message.contains("`farewell`")));
+    }
+
+    /// The key is named as it stands in a configuration, also where the validator blames the table around it.
+    #[test]
+    fn problems_name_the_very_key() {
+        let schema = json!({
+            "properties": {
+                "a/b~c": {"type": "integer"},
+                "list": {"items": {"properties": {"x.y": {"minLength": 1}}, "additionalProperties": false}},
+                "pair": {"prefixItems": [{"type": "string"}], "items": false},
+                "named": {"propertyNames": {"maxLength": 2}},
+                "whole": {"required": ["part"]},
+            },
+            "unevaluatedProperties": false,
+        });
+        let settings = json!({
+            "a/b~c": "x", "list": [{}, {"x.y": "", "ä": 1}], "pair": ["a", "b"], "named": {"long": 1}, "whole": {}, "extra": 1,
+        });
+        let mut found: Vec<_> = check(&schema, &settings)
+            .into_iter()
+            .map(|problem| (problem.keys.join(" "), problem.message.split("`: ").next().unwrap().to_owned()))
+            .collect();
+        found.sort();
+        let expected = [
+            ("a/b~c", r#"settings: `"a/b~c""#),
+            ("extra", "settings: `extra"),
+            ("list 1 x.y", r#"settings: `list[1]."x.y""#),
+            ("list 1 ä", r#"settings: `list[1]."ä""#),
+            ("named long", "settings: `named.long"),
+            ("pair 1", "settings: `pair[1]"),
+            ("whole", "settings: `whole"),
+        ];
+        assert_eq!(found, expected.map(|(keys, message)| (keys.to_owned(), message.to_owned())));
     }
 
     /// The validator panics at a number that no float holds, which a schema of a guest may have.
@@ -203,7 +311,7 @@ mod tests {
             (r#"{"multipleOf":0.5,"exclusiveMinimum":1.0}"#, "1.5", "1"),
             (r#"{"items":{"minimum":2.50}}"#, "[2.5]", "[2.4]"),
         ] {
-            assert_eq!(check(&value(schema), &value(good)), Vec::<String>::new(), "{schema} of {good}");
+            assert_eq!(check(&value(schema), &value(good)), [], "{schema} of {good}");
             assert_eq!(check(&value(schema), &value(bad)).len(), 1, "{schema} of {bad}");
         }
     }
@@ -214,7 +322,7 @@ mod tests {
         let many: Map<String, Value> = (0..100).map(|at| (format!("k{at}"), json!("x".repeat(9_000)))).collect();
         let problems = check(&schema, &Value::Object(many));
         assert_eq!(problems.len(), PROBLEMS_MAX);
-        assert!(problems.iter().all(|problem| problem.chars().count() < 400));
-        assert!(check(&json!({"pattern": "(a{1000}){1000}"}), &json!("a"))[0].contains("not a JSON schema"));
+        assert!(problems.iter().all(|problem| problem.message.chars().count() < 400));
+        assert!(check(&json!({"pattern": "(a{1000}){1000}"}), &json!("a"))[0].message.contains("not a JSON schema"));
     }
 }

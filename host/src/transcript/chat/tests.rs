@@ -6,7 +6,7 @@ use super::*;
 /// Converts a chat whose folder holds a card and a picture.
 fn convert(text: &str) -> Result<Vec<Object>, Vec<(usize, String)>> {
     let folder = folder();
-    let converted = parse(text, &folder.path().join("chats/a.chat")).map(|(activities, _)| activities);
+    let converted = parse(text, &folder.path().join("chats/a.chat")).map(|converted| converted.activities);
     converted.map_err(|list| list.into_iter().map(|problem| (problem.line, problem.message)).collect())
 }
 
@@ -225,7 +225,7 @@ fn a_chat_that_attaches_itself_is_told() {
 #[test]
 fn names_that_the_header_lacks_are_warned_of_once() {
     let warned = |text: &str| {
-        let (_, warnings) = parse(text, Path::new("a.chat")).unwrap();
+        let warnings = parse(text, Path::new("a.chat")).unwrap().warnings;
         warnings.into_iter().map(|warning| (warning.line, warning.message)).collect::<Vec<_>>()
     };
     let told = warned("user=Ann\nbot=Bo\n\nAnn: hi\nBob: hello\nBob: again\nZoe->Bo: me too\n");

@@ -5,32 +5,37 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::config::{Config, Keys, StorageKind};
-use crate::http::admin::load_token;
+use crate::http::admin::{Setting, load_token};
 
 /// How every file of SQLite begins.
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 
-/// Returns what is wrong with the files and folders of a configuration, with the keys that name them.
-pub(super) fn problems(config: &Config) -> Vec<(Keys, String)> {
+/// Returns what is wrong with the files and folders of a configuration, with the keys that name them; only of sections that
+/// were read well, and whose default paths are in a data folder that was.
+pub(super) fn problems(config: &Config, is_sound: impl Fn(&str) -> bool) -> Vec<(Keys, String)> {
+    if !is_sound("runtime") {
+        return Vec::new();
+    }
     let (runtime, admin, storage) = (&config.runtime, &config.admin, &config.storage);
     let token = Some(&admin.token_file).filter(|path| admin.listen.is_some() && path.exists());
     let store = Some(&storage.path).filter(|_| storage.kind == StorageKind::Sqlite);
     let found = [
         ("runtime.data-dir", no_folder(&runtime.data_dir)),
         ("runtime.cache-dir", no_folder(&runtime.cache_dir)),
-        ("admin.token-file", token.and_then(|path| unreadable_key(path))),
+        ("admin.token-file", token.and_then(|path| unreadable_key(Setting::AdminTokenFile, path))),
         ("storage.path", store.and_then(|path| no_store(path))),
     ];
     let keys = |key: &str| key.split('.').map(ToOwned::to_owned).collect();
-    found.into_iter().filter_map(|(key, why)| Some((keys(key), why?))).collect()
+    let found = found.into_iter().filter(|(key, _)| key.split_once('.').is_some_and(|(section, _)| is_sound(section)));
+    found.filter_map(|(key, why)| Some((keys(key), why?))).collect()
 }
 
-/// Why a file with a key cannot be used.
-pub(super) fn unreadable_key(path: &Path) -> Option<String> {
+/// Why the file that a setting names cannot be used.
+pub(super) fn unreadable_key(setting: Setting, path: &Path) -> Option<String> {
     if !path.exists() {
         return Some(format!("the key file {} does not exist; make one of 32 characters or more", path.display()));
     }
-    load_token(path).err().map(|error| format!("{error:#}"))
+    load_token(setting, path).err().map(|error| format!("{error:#}"))
 }
 
 /// Why there can be no folder of that name.
