@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::admin::{Admin, AdminArgs, read_component};
-use super::terminal::{Style, Terminal, aligned};
+use super::terminal::{Style, Terminal};
 use crate::registry::{Rehearsal, Swap, WaitingFrames};
 
 /// Swap one component of a bot of a running host
@@ -71,19 +71,19 @@ fn rehearsed(rehearsal: &Rehearsal, json: bool) -> anyhow::Result<ExitCode> {
     )?;
     match waiting.is_empty() {
         true => terminal.line("  no dialog of it waits")?,
-        false => terminal.line(fates(waiting))?,
+        false => terminal.line(fates(terminal, waiting))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Returns what would become of the dialogs that wait, one line for each fate.
-fn fates(waiting: &[WaitingFrames]) -> String {
+fn fates(terminal: Terminal, waiting: &[WaitingFrames]) -> String {
     let row = |frames: &WaitingFrames| {
         let WaitingFrames { dialog, state_version, count, becomes, why } = frames;
         let fate = why.as_ref().map_or_else(|| becomes.clone(), |why| format!("{becomes}: {why}"));
         vec![format!("  {dialog}"), format!("state version {state_version}"), format!("{count} waiting"), fate]
     };
-    aligned(&waiting.iter().map(row).collect::<Vec<_>>()).join("\n")
+    terminal.aligned(&waiting.iter().map(row).collect::<Vec<_>>()).join("\n")
 }
 
 /// Runs `rollback` and `reload`; `action` is what the admin API calls it.
@@ -140,7 +140,7 @@ fn described(swap: &Swap, names: &[&str], terminal: Terminal) -> String {
             vec![format!("  {name}"), change]
         })
         .collect();
-    std::iter::once(terminal.paint(Style::Good, title)).chain(aligned(&rows)).collect::<Vec<_>>().join("\n")
+    std::iter::once(terminal.paint(Style::Good, title)).chain(terminal.aligned(&rows)).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns enough of a digest to tell it from others.
@@ -178,7 +178,7 @@ mod tests {
         };
         let waiting = [row("order", 48, "continue", None), row("trip", 2, "reset", Some("its dialog is gone"))];
         let told = "  order  state version 2  48 waiting  continue\n  trip   state version 2  2 waiting   reset: its dialog is gone";
-        assert_eq!(fates(&waiting), told);
+        assert_eq!(fates(Terminal::plain(), &waiting), told);
     }
 
     #[test]
