@@ -12,7 +12,8 @@
 
 use std::borrow::Cow;
 
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{Deserialize, DeserializeOwned, Error as _};
+use serde_json::value::RawValue;
 use serde_json::{Deserializer, Error, Map, Number, Result, Value};
 
 use crate::Object;
@@ -44,12 +45,7 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 /// # Errors
 /// Those of [`from_str`].
 pub fn value(text: &str) -> Result<Value> {
-    let text = checked(text)?;
-    let mut value = serde_json::from_str(&text)?;
-    let mut found = Vec::new();
-    numbers_of(&mut value, &mut found);
-    keep_exponents(&text, found);
-    Ok(value)
+    as_written(&checked(text)?)
 }
 
 /// Reads a JSON object like [`value`].
@@ -59,10 +55,37 @@ pub fn value(text: &str) -> Result<Value> {
 pub fn object(text: &str) -> Result<Object> {
     let text = checked(text)?;
     let mut object: Object = serde_json::from_str(&text)?;
-    let mut found = Vec::new();
-    object.values_mut().for_each(|value| numbers_of(value, &mut found));
-    keep_exponents(&text, found);
+    if may_have_exponents(&text) {
+        let mut found = Vec::new();
+        object.values_mut().for_each(|value| numbers_of(value, &mut found));
+        keep_exponents(&text, found);
+    }
     Ok(object)
+}
+
+/// Reads JSON within a stored text like [`value`]. For `#[serde(deserialize_with)]`.
+///
+/// # Errors
+/// The text is no JSON.
+pub fn stored<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Value, D::Error> {
+    let text = Box::<RawValue>::deserialize(deserializer)?;
+    as_written(text.get()).map_err(D::Error::custom)
+}
+
+fn as_written(text: &str) -> Result<Value> {
+    let mut value = serde_json::from_str(text)?;
+    if may_have_exponents(text) {
+        let mut found = Vec::new();
+        numbers_of(&mut value, &mut found);
+        keep_exponents(text, found);
+    }
+    Ok(value)
+}
+
+/// Whether a number may have an exponent. Nearly all texts have none and need no second look.
+fn may_have_exponents(text: &str) -> bool {
+    let is_exponent = |bytes: &[u8]| matches!(bytes, [b'0'..=b'9', b'e' | b'E', b'0'..=b'9' | b'+' | b'-']);
+    text.as_bytes().windows(3).any(is_exponent)
 }
 
 /// Writes the numbers of a text as they stand there: `serde_json` reads `1E5` as `1e+5`. Where a member comes twice, the first
@@ -348,6 +371,38 @@ mod tests {
             "another notation, the same number"
         );
         assert!(value("[1E5,").is_err() && object("[1E5]").is_err() && object("").is_err());
+    }
+
+    #[test]
+    fn only_what_looks_like_an_exponent_is_looked_at_twice() {
+        for (text, may_have) in [
+            ("", false),
+            ("1e", false),
+            (r#"{"text":"the 5 elements, 1E","id":"3e","n":[1.5,-2]}"#, false),
+            ("[1e5]", true),
+            ("[-0E-5]", true),
+            ("[1.5E+5]", true),
+            (r#"["3e4"]"#, true),
+        ] {
+            assert_eq!(may_have_exponents(text), may_have, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_stored_within_a_text_keeps_its_numbers() {
+        #[derive(serde::Deserialize)]
+        enum Kept {
+            Options {
+                #[serde(deserialize_with = "stored")]
+                options: Value,
+            },
+        }
+        let digits = "9".repeat(60);
+        let sent = format!(r#"{{"a":[1E400,-1E-400,1e+5,{digits},-{digits}.5E7],"b":{{"c":"1E5"}}}}"#);
+        let text = format!(r#"[{{"Options":{{"options":{sent}}}}}]"#);
+        let kept: Vec<Kept> = serde_json::from_str(&text).unwrap();
+        let Kept::Options { options } = &kept[0];
+        assert_eq!(options.to_string(), sent);
     }
 
     #[test]

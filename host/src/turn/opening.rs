@@ -9,6 +9,7 @@ use super::Turns;
 use super::proactive::now_ms;
 use crate::activity::{ConversationKey, Object};
 use crate::channel::{Address, ChannelError, Opened};
+use crate::json;
 use crate::storage::StorageError;
 use crate::storage::notifications::Reference;
 
@@ -62,7 +63,7 @@ impl Turns {
     /// Opens a conversation with the user of a reference, at the channel through which they were heard, and keeps how it is
     /// reached. A channel may well answer with the conversation that there is: Teams has one with each user.
     pub async fn open(&self, known: &Reference) -> Result<Reference, NotOpened> {
-        let text: Value = serde_json::from_str(&known.text).unwrap_or_default();
+        let text: Value = json::value(&known.text).unwrap_or_default();
         let service_url = text["serviceUrl"].as_str().unwrap_or_default();
         let at = Address { conversation: known.conversation.clone(), service_url: service_url.into() };
         let deliveries = &self.services.deliveries;

@@ -42,17 +42,34 @@ pub(crate) struct Frame {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Status {
     /// Gets `begin` once it is on top.
-    Begin { options: Value },
+    Begin {
+        #[serde(deserialize_with = "json::stored")]
+        options: Value,
+    },
     /// Gets `resume` once it is on top.
-    Resume { event: Value },
+    Resume {
+        #[serde(deserialize_with = "json::stored")]
+        event: Value,
+    },
     /// Gets messages, and activities of these types.
     Waiting { activities: Vec<String> },
     /// Waits for the answer to a prompt of the host; so many answers did not fit.
-    Prompt { definition: Value, attempt: u32 },
+    Prompt {
+        #[serde(deserialize_with = "json::stored")]
+        definition: Value,
+        attempt: u32,
+    },
     /// Waits for the frame above it.
     Child,
     /// The host's own: asks before a route interrupts.
-    Confirm { definition: Value, attempt: u32, plugin: Arc<str>, route: String, activity: Arc<str> },
+    Confirm {
+        #[serde(deserialize_with = "json::stored")]
+        definition: Value,
+        attempt: u32,
+        plugin: Arc<str>,
+        route: String,
+        activity: Arc<str>,
+    },
 }
 
 /// The state that a migration replaced; forgotten after the second success with the new one.
@@ -211,5 +228,26 @@ impl Stack {
             return Err(Fault::quota("dialog-depth", DEPTH_MAX));
         }
         Ok(Frame::new(plugin, dialog, options))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_a_stored_stack_stay_as_they_are_written() {
+        let digits = "9".repeat(60);
+        let sent = format!(r#"{{"a":[1E400,-1E-400,1E5,{digits}]}}"#);
+        for status in [
+            format!(r#"{{"begin":{{"options":{sent}}}}}"#),
+            format!(r#"{{"resume":{{"event":{sent}}}}}"#),
+            format!(r#"{{"prompt":{{"definition":{sent},"attempt":0}}}}"#),
+        ] {
+            let text =
+                format!(r#"[{{"id":"1","plugin":"p","dialog":"d","state-version":0,"status":{status},"failures":0}}]"#);
+            let again = Stack::read(&text).and_then(|stack| stack.stored()).map(|stored| stored.text.to_string());
+            assert_eq!(again, Some(text));
+        }
     }
 }
