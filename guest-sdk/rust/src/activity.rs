@@ -209,7 +209,8 @@ impl Activity {
 
     /// Returns the text without the mentions of the recipient, trimmed: what a user said to the bot in a group.
     ///
-    /// A mention goes with the whole tag around it (`<at>Bot</at>`). Mentions of others stay. The activity is unchanged.
+    /// A mention goes with the whole tag around it (`<at>Bot</at>`), escaped or not. Mentions of others stay. The activity is
+    /// unchanged. Within a turn, [`Turn::spoken_text`](crate::Turn::spoken_text) knows more ways to write a name.
     pub fn text_without_recipient(&self) -> String {
         let mut text = self.text.clone().unwrap_or_default();
         let Some(recipient) = &self.recipient else { return text };

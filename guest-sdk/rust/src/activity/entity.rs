@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::account::ChannelAccount;
 use super::wire::{Member, Object, Wire, object};
 
+/// So often a name may be escaped.
+const ESCAPED_MAX: usize = 4;
+
 object! {
     /// A mark on an activity; what it holds depends on its kind and is in `extra`.
     Entity {
@@ -68,10 +71,45 @@ pub(crate) fn without_mention(text: &str, mention: &Mention) -> String {
         rest = after;
     }
     kept.push_str(rest);
-    // Teams escapes the name in the text, and not in the entity.
-    let escaped = name.strip_prefix("<at>").and_then(|name| name.strip_suffix("</at>")).unwrap_or(name);
-    let escaped = escaped.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    kept.replace(&format!("<at>{escaped}</at>"), "")
+    // Teams escapes the name in the text, and not in the entity; what stands between escapes it once more.
+    let name = name.strip_prefix("<at>").and_then(|name| name.strip_suffix("</at>")).unwrap_or(name);
+    without_tagged(&kept, &unescaped(name))
+}
+
+/// Removes the `at` tags around a name, however often it is escaped within.
+fn without_tagged(text: &str, name: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, inner, after)) = next_tag(rest) {
+        let end = if unescaped(inner) == name { before.len() } else { rest.len() - after.len() };
+        kept.push_str(&rest[..end]);
+        rest = after;
+    }
+    kept + rest
+}
+
+/// Returns what stands before the next `at` tag, within it and after it.
+fn next_tag(text: &str) -> Option<(&str, &str, &str)> {
+    let (until, after) = text.split_once("</at>")?;
+    let start = until.rfind("<at>").map(|start| (start, start + "<at>".len()));
+    let start = start.or_else(|| until.rfind("<at ").and_then(|at| Some((at, at + until[at..].find('>')? + 1))));
+    // An end without a beginning is passed by, as a tag without a name.
+    let (start, inner) = start.unwrap_or((until.len(), until.len()));
+    Some((&text[..start], &until[inner..], after))
+}
+
+/// Returns the text that an escaped one stands for.
+fn unescaped(text: &str) -> String {
+    let mut plain = text.to_owned();
+    for _ in 0..ESCAPED_MAX {
+        let once = plain.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
+        let once = once.replace("&amp;", "&");
+        if once == plain {
+            break;
+        }
+        plain = once;
+    }
+    plain
 }
 
 /// Returns what stands before an opening `at` tag at the end of the text, or none where it ends otherwise.

@@ -134,6 +134,9 @@ fn the_mention_of_the_bot_is_removed_and_others_stay() {
         ("Größe <at>Bot</at> über", "<at>Bot</at>", "Größe  über"),
         ("<at>Q&amp;A &lt;1&gt;</at> hello", "<at>Q&A <1></at>", "hello"),
         ("<at>Q&amp;A</at> hello", "Q&A", "hello"),
+        ("<at>Q&amp;amp;A &#39;1&#39;</at> hello", "<at>Q&A '1'</at>", "hello"),
+        ("<at id=\"0\">Q&amp;amp;A</at> hello", "Q&amp;A", "hello"),
+        ("</at> <at>Q&amp;A</at> <at>Ann</at> hello </at>", "Q&A", "</at>  <at>Ann</at> hello </at>"),
     ];
     for (text, mention, left) in cases {
         let activity: Activity = serde_json::from_value(json!({
@@ -145,5 +148,29 @@ fn the_mention_of_the_bot_is_removed_and_others_stay() {
         }))
         .unwrap();
         assert_eq!(activity.text_without_recipient(), left, "{text} without {mention}");
+    }
+}
+
+#[test]
+fn numbers_beyond_all_floats_are_passed_on() {
+    let digits = "9".repeat(60);
+    for (sent, left) in [
+        ("1e400", "1e+400"),
+        ("1E5", "1e+5"),
+        ("-1E-400", "-1e-400"),
+        ("-2.50E-9", "-2.50e-9"),
+        (digits.as_str(), digits.as_str()),
+        ("-0", "-0"),
+        ("1.10", "1.10"),
+    ] {
+        let with = |number: &str| {
+            format!(r#"{{"type":"message","channelData":{{"n":[{number}]}},"value":{number},"x":{{"n":{number}}}}}"#)
+        };
+        let activity: Activity = serde_json::from_str(&with(sent)).unwrap();
+        assert_eq!(serde_json::to_string(&activity).unwrap(), with(left), "another notation, the same number");
+        let again = Activity::from_object(activity.clone().into_object());
+        assert_eq!(again, activity);
+        let read: Activity = crate::read::value(&serde_json::to_value(&activity).unwrap()).unwrap();
+        assert_eq!(read, activity);
     }
 }
