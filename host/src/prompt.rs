@@ -37,7 +37,7 @@ use serde_json::Value;
 pub use self::channels::Place;
 use self::choice::Choice;
 use self::language::Language;
-use crate::activity::{Activity, Object, without_marks};
+use crate::activity::{Activity, Object, composed, without_marks};
 
 /// A prompt: what to ask, what answers it, and how often. Cheap to parse again for each turn.
 #[derive(Debug)]
@@ -170,8 +170,9 @@ impl Prompt {
                 let text = answer::whole_text(answer);
                 let fits = |text: &str| within_lengths(text, *chars_min, *chars_max, pattern.as_ref());
                 let seen = without_marks(&text);
+                let seen = composed(&seen);
                 match pattern {
-                    // A pattern that does not name invisible characters means none.
+                    // A pattern that does not name invisible characters means none, and `ë` however it is composed.
                     Some(_) if fits(&text).is_err() => fits(&seen).map(|()| Value::from(&*seen)),
                     _ => fits(&text).map(|()| Value::from(text.as_str())),
                 }

@@ -223,6 +223,9 @@ async fn the_name_of_an_upload_is_what_its_sender_calls_it() {
         ("filename*=utf-8''%C3%A4.png", "ä.png"),
         ("filename=\"a.png\"; filename*=UTF-8'de'%C3%A4.png", "ä.png"),
         ("filename=\"%C3%A4.png\"", "ä.png"),
+        ("filename*0*=utf-8''%C3; filename*1*=%A4.png", "ä.png"),
+        ("filename*=windows-1252''%E4.png", "ä.png"),
+        ("filename=\"=?utf-8?B?w6QucG5n?=\"", "ä.png"),
         ("filename=\"photo_\u{202e}gnp.exe\"", "photo_gnp.exe"),
     ] {
         let client = Client::new(&host).await;

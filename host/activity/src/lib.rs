@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-pub use self::spoken::without_marks;
+pub use self::spoken::{composed, is_mark, trimmed, without_marks};
 
 /// A JSON object, members in the order in which they arrived.
 pub type Object = Map<String, Value>;

@@ -3,40 +3,56 @@
 //! Channels put mentions of the bot into the text, quotes of the message that it replies to, escapes and invisible marks;
 //! e-mail has signatures and all that was said before. The activity itself stays verbatim.
 
+mod blank;
+mod html;
 mod mail;
 mod mention;
 mod quote;
+mod tags;
 
 use std::borrow::Cow;
 
+pub use self::blank::{composed, is_mark, trimmed, without_marks};
 use super::Activity;
 
 /// Channels that escape `&`, `<` and `>` in whatever users write. On others `&gt;` may be what the user wrote.
 const ESCAPES: &[&str] = &["slack"];
+const TEAMS: &[&str] = &["msteams"];
 /// The longest reference to a character that is read, such as `&nbsp;`, in bytes.
 const REFERENCE_BYTES_MAX: usize = 10;
 
 impl Activity {
-    /// Returns what the user said, as a bot may keep it: without mentions of the bot, quotes, the escapes of the channel and,
-    /// on the channel `email`, without signature and quoted text. No blanks and no invisible characters are around it.
+    /// Returns what the user said, as a bot may keep it: without mentions of the bot, quotes, marks for files and pictures, the
+    /// escapes of the channel and, on the channel `email`, without markup, signature and quoted text. No blanks and no
+    /// invisible characters are around it.
     pub fn spoken_text(&self) -> String {
-        let said = self.without_markup();
-        let said = if self.is_on(ESCAPES) { unescaped(&said) } else { said };
-        let said = if self.is_on(&["email"]) { mail::own_words(said) } else { said };
+        let said = self.without_marks_of_channel();
+        let said = match () {
+            () if self.is_on(ESCAPES) => unescaped(&said),
+            () if self.is_on(&["email"]) && html::is_html(&said) => mail::own_words(html::shown(&said).into()),
+            () if self.is_on(&["email"]) => mail::own_words(said),
+            () if self.is_on(TEAMS) => mention::with_plain_blanks(said),
+            () => said,
+        };
         trimmed(&said).to_owned()
     }
 
     /// Returns what the user said, as it is compared with commands and choices: besides, on any channel, without escapes,
-    /// signature, quoted text and invisible characters.
+    /// signature, quoted text and invisible characters, and in the form NFC.
     pub fn heard_text(&self) -> String {
-        let said = self.without_markup();
-        let heard = mail::own_words(unescaped(&said));
+        let said = self.without_marks_of_channel();
+        let plain = match (self.is_on(&["email"]) || self.is_on(TEAMS)) && html::is_html(&said) {
+            true => html::shown(&said).into(),
+            false => unescaped(&said),
+        };
+        let heard = mail::own_words(plain);
         let heard = without_marks(mail::after_delimiter(&heard));
-        trimmed(&heard).to_owned()
+        trimmed(&composed(&heard)).to_owned()
     }
 
-    fn without_markup(&self) -> Cow<'_, str> {
-        let said = quote::without(self.str("text"), self.is_on(&["msteams"]));
+    fn without_marks_of_channel(&self) -> Cow<'_, str> {
+        let is_teams = self.is_on(TEAMS);
+        let said = quote::without(tags::without(self.str("text"), is_teams), is_teams);
         mention::without(said, self)
     }
 
@@ -45,30 +61,6 @@ impl Activity {
         let channel = self.channel_id().split(':').next().unwrap_or_default();
         channels.contains(&channel)
     }
-}
-
-/// Returns the text without characters that show nothing; blanks of any kind become spaces.
-pub fn without_marks(text: &str) -> Cow<'_, str> {
-    if !text.contains(|c| is_mark(c) || is_wide_blank(c)) {
-        return text.into();
-    }
-    let seen = text.chars().filter(|c| !is_mark(*c));
-    seen.map(|c| if is_wide_blank(c) { ' ' } else { c }).collect::<String>().into()
-}
-
-fn trimmed(text: &str) -> &str {
-    // Joiners matter between characters only.
-    text.trim_matches(|c: char| c.is_whitespace() || is_mark(c) || matches!(c, '\u{200c}' | '\u{200d}'))
-}
-
-/// Marks of direction, and characters without any width.
-fn is_mark(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}')
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{206f}' | '\u{feff}')
-}
-
-fn is_wide_blank(c: char) -> bool {
-    c != ' ' && c.is_whitespace() && !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Returns the text with the characters that `&gt;`, `&#62;` and such stand for. Each is read once: `&amp;gt;` is `&gt;`.

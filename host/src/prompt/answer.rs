@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::activity::Activity;
+use crate::activity::{Activity, trimmed, without_marks};
 
 /// The part of an answer that is looked at for yes and no, numbers, choices and dates, in characters.
 pub(super) const CHARS_MAX: usize = 500;
@@ -13,14 +13,14 @@ pub(super) fn whole_text(answer: &Activity) -> String {
     if !text.is_empty() {
         return text;
     }
-    submitted(answer, "text").and_then(Value::as_str).unwrap_or_default().trim().to_owned()
+    trimmed(submitted(answer, "text").and_then(Value::as_str).unwrap_or_default()).to_owned()
 }
 
 /// The part of the text that recognition looks at; without a text, what is submitted as text or number.
 pub(super) fn text(answer: &Activity, kind: &str) -> String {
     let text = answer.heard_text();
     let text = match submitted(answer, kind) {
-        Some(Value::String(value)) if text.is_empty() => value.trim().to_owned(),
+        Some(Value::String(value)) if text.is_empty() => trimmed(&without_marks(value)).to_owned(),
         Some(Value::Number(number)) if text.is_empty() && kind == "choice" => number.to_string(),
         _ => text,
     };

@@ -13,6 +13,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use text2num::replace_numbers_in_text;
 
+use crate::activity::composed;
+
 /// Phrases, separated by `|`.
 pub(super) type Words = &'static str;
 
@@ -264,7 +266,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
 /// Lower case without accents. What people type on a foreign keyboard, or decomposed, reads the same.
 pub(super) fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
-    for c in text.chars().flat_map(char::to_lowercase) {
+    for c in composed(text).chars().flat_map(char::to_lowercase) {
         match c {
             '\u{300}'..='\u{36f}' => {}
             'à'..='å' => folded.push('a'),

@@ -1,77 +1,38 @@
 //! What mail programs put around an answer: a signature, and what was said before.
 //!
 //! Nothing is taken for such where no words of the user would be left.
+//!
+//! The libraries for this are for other languages; the one crate, `email_reply_parser`, knows English only.
+
+mod phrases;
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
-use regex::Regex;
+use self::phrases::RULES;
+use super::blank::{composed, trimmed, without_marks};
 
 /// The longest text that is looked at, in lines, and its longest line, in bytes. Others stay as they are.
 const LINES_MAX: usize = 2_000;
 const LINE_BYTES_MAX: usize = 400;
 /// Lines in which the header of a quoted message stands.
-const HEADER_LINES: usize = 6;
+const HEADER_LINES: usize = 8;
 /// Lines over which «On 1 May, Ann wrote:» may be broken.
 const INTRODUCTION_LINES: usize = 3;
+/// Lines that may follow «Kind regards»: a name and an address.
+const CLOSING_LINES: usize = 8;
 
-/// What mail programs write, in English, German, French and Spanish.
-struct Rules {
-    /// «On 1 May, Ann wrote:»
-    introduction: Regex,
-    /// «-----Original Message-----»
-    divider: Regex,
-    /// «Sent from my iPhone»
-    device: Regex,
-    /// «From: Ann», and the lines below it.
-    from: Regex,
-    header: Regex,
+struct Line<'t> {
+    written: &'t str,
+    /// Without invisible characters, which programs put around text that runs from right to left. Empty if the line is too long.
+    seen: String,
 }
-
-static RULES: LazyLock<Option<Rules>> = LazyLock::new(|| {
-    let rule = |alternatives: &[&str]| Regex::new(&format!("(?i)^(?:{})$", alternatives.join("|"))).ok();
-    Some(Rules {
-        introduction: rule(&[
-            r"on\b.+\bwrote\s*:",
-            r"am\b.+\bschrieb\b.*:",
-            r".+\bschrieb am\b.+:",
-            r"le\b.+\ba écrit\s*:",
-            r"el\b.+\bescribió\s*:",
-            r".*\d{4}.*<\S+@\S+>\s*:",
-        ])?,
-        divider: rule(&[
-            r"-{2,}\s*(?:original message|forwarded message)\s*-{2,}",
-            r"-{2,}\s*(?:ursprüngliche nachricht|originalnachricht|weitergeleitete nachricht)\s*-{2,}",
-            r"-{2,}\s*(?:message d['’]origine|message original|message transféré)\s*-{2,}",
-            r"-{2,}\s*(?:mensaje original|mensaje reenviado)\s*-{2,}",
-        ])?,
-        device: rule(&[
-            r"sent (?:from|via|with) (?:my |mail |outlook|yahoo|proton|gmail|samsung|an? ).*",
-            r"get outlook for .+",
-            r"von mein(?:em|er) .+ (?:gesendet|gesendet\.)",
-            r"gesendet (?:von|mit|über) .+",
-            r"(?:holen sie sich )?outlook für .+",
-            r"envoyé (?:de|depuis|à partir de) .+",
-            r"(?:obtenir|obtenez|télécharger) outlook pour .+",
-            r"enviado (?:desde|de) .+",
-            r"(?:obtener|obtén|descargar) outlook para .+",
-        ])?,
-        from: rule(&[r"\*{0,2}(?:from|von|de|expéditeur|remitente)\s*:.*"])?,
-        header: rule(&[
-            r"\*{0,2}(?:sent|date|to|subject)\s*:.*",
-            r"\*{0,2}(?:gesendet|datum|an|betreff)\s*:.*",
-            r"\*{0,2}(?:envoyé|envoyé le|date|à|objet)\s*:.*",
-            r"\*{0,2}(?:enviado|enviado el|fecha|para|asunto)\s*:.*",
-        ])?,
-    })
-});
 
 /// Returns what the user wrote, without signature and quoted text.
 pub(super) fn own_words(text: Cow<'_, str>) -> Cow<'_, str> {
-    if !text.contains('\n') {
+    if !text.contains(is_line_end) {
         return text;
     }
-    let lines: Vec<&str> = text.lines().take(LINES_MAX + 1).collect();
+    let lines: Vec<Line<'_>> = lines(&text).take(LINES_MAX + 1).map(Line::new).collect();
     if lines.len() > LINES_MAX {
         return text;
     }
@@ -85,14 +46,49 @@ pub(super) fn own_words(text: Cow<'_, str>) -> Cow<'_, str> {
 
 /// Returns what follows the delimiter of a signature that nothing stands above, as that cannot end the user's words.
 pub(super) fn after_delimiter(text: &str) -> &str {
-    match text.trim_start().split_once('\n') {
-        Some((first, rest)) if is_delimiter(first) && !rest.trim().is_empty() => rest,
+    match text.trim_start().split_once(is_line_end) {
+        Some((first, rest)) if is_delimiter(trimmed(first)) && !trimmed(rest).is_empty() => rest,
         _ => text,
     }
 }
 
+/// Ends of lines: of every system, and those of Unicode, which editors write for a soft line break.
+fn is_line_end(c: char) -> bool {
+    matches!(c, '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text).filter(|text| !text.is_empty());
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let Some((line, after)) = text.split_once(is_line_end) else { return Some(text) };
+        let is_pair = text.get(line.len()..).is_some_and(|end| end.starts_with("\r\n"));
+        let after = if is_pair { after.strip_prefix('\n').unwrap_or(after) } else { after };
+        rest = Some(after).filter(|after| !after.is_empty());
+        Some(line)
+    })
+}
+
+impl<'t> Line<'t> {
+    fn new(written: &'t str) -> Self {
+        let seen = match written.len() {
+            0..=LINE_BYTES_MAX => trimmed(&composed(&without_marks(written))).to_owned(),
+            _ => String::new(),
+        };
+        Self { written, seen }
+    }
+
+    fn is_blank(&self) -> bool {
+        self.seen.is_empty() && trimmed(self.written).is_empty()
+    }
+
+    fn is_quoted(&self) -> bool {
+        self.seen.starts_with('>') || self.written.trim_start().starts_with('>')
+    }
+}
+
 /// The lines of the user. None: there are no words in them.
-fn kept<'t>(lines: &[&'t str], without_quoted: bool) -> Option<Vec<&'t str>> {
+fn kept<'t>(lines: &[Line<'t>], without_quoted: bool) -> Option<Vec<&'t str>> {
     let (mut own, mut has_words, mut place) = (Vec::new(), false, 0);
     while let Some((line, rest)) = lines.get(place..).and_then(<[_]>::split_first) {
         place += 1;
@@ -100,7 +96,7 @@ fn kept<'t>(lines: &[&'t str], without_quoted: bool) -> Option<Vec<&'t str>> {
         match ends_words(line, rest) {
             true if has_words => break,
             // Only quoted lines are above the signature, so they are the answer.
-            true if own.iter().map(|line: &&str| line.trim()).all(str::is_empty) && own.len() + 1 < place => {
+            true if own.iter().copied().map(trimmed).all(str::is_empty) && own.len() + 1 < place => {
                 return None;
             }
             _ if has_words && introduced.is_some() => break,
@@ -108,53 +104,54 @@ fn kept<'t>(lines: &[&'t str], without_quoted: bool) -> Option<Vec<&'t str>> {
         }
         match introduced {
             // The answer is below what it quotes.
-            Some(more) if without_quoted && rest.get(more).is_some_and(|next| is_quoted(next)) => place += more,
-            _ if without_quoted && is_quoted(line) => {}
+            Some(more) if without_quoted && rest.get(more).is_some_and(Line::is_quoted) => place += more,
+            _ if without_quoted && line.is_quoted() => {}
             _ => {
-                has_words |= !line.trim().is_empty();
-                own.push(*line);
+                has_words |= !line.is_blank();
+                own.push(line.written);
             }
         }
     }
     has_words.then_some(own)
 }
 
-fn is_quoted(line: &str) -> bool {
-    line.trim_start().starts_with('>')
-}
-
 /// Whether a line and those below it are a signature or the header of a quoted message.
-fn ends_words(line: &str, rest: &[&str]) -> bool {
-    let line = line.trim();
-    let Some(rules) = RULES.as_ref().filter(|_| line.len() <= LINE_BYTES_MAX) else { return false };
-    let has_headers = || {
-        let below = rest.iter().take(HEADER_LINES).map(|line| line.trim()).filter(|line| line.len() <= LINE_BYTES_MAX);
-        below.filter(|line| rules.header.is_match(line)).count() >= 2
+fn ends_words(line: &Line<'_>, rest: &[Line<'_>]) -> bool {
+    let Some(rules) = RULES.as_ref().filter(|_| !line.seen.is_empty()) else { return false };
+    let is_from = |line: &Line<'_>| rules.from.is_match(&line.seen);
+    let is_header = |line: &Line<'_>| rules.header.is_match(&line.seen);
+    // Most programs begin with the sender, some with the subject.
+    let begins_headers = || {
+        let below = rest.get(..HEADER_LINES.min(rest.len())).unwrap_or_default();
+        let count = below.iter().filter(|line| is_header(line)).count();
+        (is_from(line) && count >= 2) || (is_header(line) && count >= 1 && below.iter().any(is_from))
     };
-    is_delimiter(line)
-        || rules.divider.is_match(line)
-        || rules.device.is_match(line)
-        || (rules.from.is_match(line) && has_headers())
+    let ends_letter = || rest.iter().filter(|line| !line.is_blank()).count() <= CLOSING_LINES;
+    is_delimiter(&line.seen)
+        || rules.divider.is_match(&line.seen)
+        || rules.device.is_match(&line.seen)
+        || rules.headers_in_a_line.is_match(&line.seen)
+        || begins_headers()
+        || (rules.closing.is_match(&line.seen) && ends_letter())
 }
 
 /// `-- `, which many programs write without its blank, a dash, and the line that Outlook draws.
 fn is_delimiter(line: &str) -> bool {
     let line = line.trim();
-    matches!(line, "--" | "—") || (line.len() >= 10 && line.bytes().all(|byte| byte == b'_'))
+    matches!(line, "--" | "—" | "–") || (line.len() >= 10 && line.bytes().all(|byte| byte == b'_'))
 }
 
 /// Whether lines introduce quoted text, and how many more than the first: by a date, or by the quoted text below.
-fn introduction(line: &str, rest: &[&str]) -> Option<usize> {
+fn introduction(line: &Line<'_>, rest: &[Line<'_>]) -> Option<usize> {
     let rules = RULES.as_ref()?;
-    let mut parts = std::iter::once(&line).chain(rest).take(INTRODUCTION_LINES).map(|line| line.trim());
-    let more = parts.position(|part| part.ends_with(':'))?;
-    let parts: Vec<&str> = std::iter::once(&line).chain(rest).take(more + 1).map(|line| line.trim()).collect();
+    let mut parts = std::iter::once(line).chain(rest).take(INTRODUCTION_LINES);
+    let more = parts.position(|part| part.seen.ends_with([':', '：']))?;
+    let parts: Vec<&str> = std::iter::once(line).chain(rest).take(more + 1).map(|line| &*line.seen).collect();
     let sentence = parts.join(" ");
     if sentence.len() > LINE_BYTES_MAX || parts.iter().any(|part| part.is_empty()) {
         return None;
     }
-    let mut below = rest.get(more..)?.iter().filter(|line| !line.trim().is_empty());
-    let is_certain =
-        sentence.contains(|c: char| c.is_ascii_digit()) || below.next().is_some_and(|next| is_quoted(next));
+    let mut below = rest.get(more..)?.iter().filter(|line| !line.is_blank());
+    let is_certain = sentence.contains(char::is_numeric) || below.next().is_some_and(Line::is_quoted);
     (is_certain && rules.introduction.is_match(&sentence)).then_some(more)
 }

@@ -1,14 +1,16 @@
 //! Mentions of the bot: `<at>Bot</at>` on Teams, `@bot` and others elsewhere.
 //!
-//! An entity names what stands in the text. Channels leave its text out, escape it or the text of the message, write it in
-//! another case or with other blanks, so it is looked for in all these forms.
+//! An entity names what stands in the text. Channels leave its text out, escape it or the text of the message, once or twice,
+//! write it in another case, with other blanks or composed in another way, so it is looked for in all these forms.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
+use super::blank::{composed, place_before_composing, trimmed};
 use super::unescaped;
 use crate::{Activity, ID_BYTES_MAX};
 
@@ -16,22 +18,48 @@ use crate::{Activity, ID_BYTES_MAX};
 const MENTIONS_MAX: usize = 50;
 /// What is looked for at once, in bytes of the expression.
 const PATTERN_BYTES_MAX: usize = 16 << 10;
-/// A blank, as it is or as HTML writes one.
-const BLANK: &str = r"(?:\s|&nbsp;|&#160;)";
+/// An ampersand, as it is or escaped, any number of times.
+const AMPERSAND: &str = "&(?:(?:amp|#0*38|#x0*26);)*";
+/// A blank, as it is, as HTML writes one, or one that shows nothing.
+const BLANK: &str =
+    r"(?:[\s\p{Cf}\x{115f}\x{1160}\x{2800}\x{3164}\x{ffa0}]|&(?:(?:amp|#0*38|#x0*26);)*(?:nbsp|#0*160|#x0*a0);)";
+const HTML_BLANKS: &[&str] = &["&nbsp;", "&#160;", "&#xA0;", "&#xa0;"];
+/// So often a name may be escaped.
+const ESCAPED_MAX: usize = 4;
 
 /// Takes the mentions of the bot out of a text.
 pub(super) fn without<'a>(text: Cow<'a, str>, activity: &Activity) -> Cow<'a, str> {
     let Some(mentions) = expression(activity) else { return text };
+    let places = places(&mentions, &text);
     let mut rest_from = 0;
     let mut said = String::new();
-    for found in mentions.find_iter(&text) {
-        said.push_str(text.get(rest_from..found.start()).unwrap_or_default());
-        let rest = text.get(found.end()..).unwrap_or_default();
+    for found in places {
+        said.push_str(text.get(rest_from..found.start).unwrap_or_default());
+        let rest = text.get(found.end..).unwrap_or_default();
         rest_from = text.len() - joined(&mut said, rest).len();
     }
     match rest_from {
         0 => text,
         rest_from => (said + text.get(rest_from..).unwrap_or_default()).into(),
+    }
+}
+
+/// Where the text has a mention, however its characters are composed.
+fn places(mentions: &Regex, text: &str) -> Vec<Range<usize>> {
+    match composed(text) {
+        Cow::Borrowed(text) => mentions.find_iter(text).map(|found| found.range()).collect(),
+        Cow::Owned(composed) => {
+            let place = |place| place_before_composing(text, &composed, place);
+            mentions.find_iter(&composed).map(|found| place(found.start())..place(found.end())).collect()
+        }
+    }
+}
+
+/// Returns the text with blanks where HTML has `&nbsp;`.
+pub(super) fn with_plain_blanks(text: Cow<'_, str>) -> Cow<'_, str> {
+    match HTML_BLANKS.iter().any(|blank| text.contains(blank)) {
+        true => HTML_BLANKS.iter().fold(text.into_owned(), |text, blank| text.replace(blank, " ")).into(),
+        false => text,
     }
 }
 
@@ -59,7 +87,7 @@ fn joined<'t>(said: &mut String, rest: &'t str) -> &'t str {
 fn without_blanks(mut text: &str) -> &str {
     loop {
         text = text.trim_start();
-        match text.strip_prefix("&nbsp;").or_else(|| text.strip_prefix("&#160;")) {
+        match HTML_BLANKS.iter().find_map(|blank| text.strip_prefix(blank)) {
             Some(rest) => text = rest,
             None => return text,
         }
@@ -70,7 +98,7 @@ fn without_blanks(mut text: &str) -> &str {
 fn expression(activity: &Activity) -> Option<Regex> {
     let bot = Some(activity.account("recipient")).filter(|bot| !bot.is_empty())?;
     let of_recipient = activity.object().get("recipient")?.get("name").and_then(Value::as_str).unwrap_or_default();
-    let mut patterns = Vec::new();
+    let mut forms = Forms::default();
     let mut known = HashSet::new();
     for entity in activity.object().get("entities")?.as_array()? {
         let string = |pointer: &str| entity.pointer(pointer).and_then(Value::as_str).unwrap_or_default().trim();
@@ -80,39 +108,57 @@ fn expression(activity: &Activity) -> Option<Regex> {
         let name = Some(string("/mentioned/name")).filter(|name| !name.is_empty()).unwrap_or(of_recipient.trim());
         let text = string("/text");
         if text.len().max(name.len()) <= ID_BYTES_MAX && known.insert((text, name)) {
-            forms(text, name, &mut patterns);
+            forms.add(&plain(text), &plain(name));
         }
         if known.len() == MENTIONS_MAX {
             break;
         }
     }
-    let mut bytes = 0;
-    patterns.retain(|pattern: &String| {
-        bytes += pattern.len();
-        bytes <= PATTERN_BYTES_MAX
-    });
-    if patterns.is_empty() {
-        return None;
-    }
-    RegexBuilder::new(&patterns.join("|")).case_insensitive(true).build().ok()
+    forms.expression()
 }
 
-/// Adds how a mention may be written: the whole tag first, as the text of the entity may be the name alone.
-fn forms(text: &str, name: &str, patterns: &mut Vec<String>) {
-    let text = unescaped(&text.into());
-    for name in [within_tag(&text), name] {
-        if !name.trim().is_empty() {
-            patterns.push(format!(
-                r"(?:<|&lt;)at\b[^<>&]*(?:>|&gt;){BLANK}*{}{BLANK}*(?:<|&lt;)/at\s*(?:>|&gt;)",
-                literal(name)
-            ));
+/// How mentions may be written, as patterns.
+#[derive(Default)]
+struct Forms {
+    /// Within tags: `<at>name</at>`.
+    tagged: Vec<String>,
+    bare: Vec<String>,
+    bytes: usize,
+}
+
+impl Forms {
+    fn add(&mut self, text: &str, name: &str) {
+        for name in [within_tag(text), name] {
+            self.push(literal(name), |forms| &mut forms.tagged);
+        }
+        if !text.is_empty() {
+            self.push(literal(text), |forms| &mut forms.bare);
+        } else if let Some(last) = name.chars().next_back() {
+            let end = if last.is_alphanumeric() { r"\b" } else { "" };
+            self.push(format!("@{}{end}", literal(name)), |forms| &mut forms.bare);
         }
     }
-    if !text.trim().is_empty() {
-        patterns.push(literal(&text));
-    } else if let Some(last) = name.chars().next_back() {
-        let end = if last.is_alphanumeric() { r"\b" } else { "" };
-        patterns.push(format!("@{}{end}", literal(name)));
+
+    fn push(&mut self, pattern: String, into: fn(&mut Self) -> &mut Vec<String>) {
+        if pattern.is_empty() || into(self).contains(&pattern) || self.bytes + pattern.len() > PATTERN_BYTES_MAX {
+            return;
+        }
+        self.bytes += pattern.len();
+        into(self).push(pattern);
+    }
+
+    /// The whole tag first, as the text of an entity may be the name alone.
+    fn expression(self) -> Option<Regex> {
+        let tagged = (!self.tagged.is_empty()).then(|| {
+            let (open, close, names) = (character('<'), character('>'), self.tagged.join("|"));
+            let attributes = format!("(?:[^<>&]|{AMPERSAND}(?:quot|apos|#0*3[49]|#x0*2[27]);)*");
+            format!(r"{open}at\b{attributes}{close}{BLANK}*(?:{names}){BLANK}*{open}/at\s*{close}")
+        });
+        let patterns: Vec<String> = tagged.into_iter().chain(self.bare).collect();
+        if patterns.is_empty() {
+            return None;
+        }
+        RegexBuilder::new(&patterns.join("|")).case_insensitive(true).build().ok()
     }
 }
 
@@ -125,20 +171,31 @@ fn within_tag(text: &str) -> &str {
 
 /// What matches the text itself, escaped or not, with blanks of any kind and number.
 fn literal(text: &str) -> String {
-    let text = unescaped(&text.into());
-    let words = text.split_whitespace().map(|word| {
-        let mut pattern = String::with_capacity(word.len());
-        for c in word.chars() {
-            match c {
-                '&' => pattern.push_str("(?:&amp;|&#38;|&#x26;|&)"),
-                '<' => pattern.push_str("(?:&lt;|<)"),
-                '>' => pattern.push_str("(?:&gt;|>)"),
-                '"' => pattern.push_str("(?:&quot;|&#34;|&#x22;|\")"),
-                '\'' => pattern.push_str("(?:&apos;|&#0?39;|&#x27;|')"),
-                c => pattern.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
-            }
-        }
-        pattern
-    });
+    let words = text.split_whitespace().map(|word| word.chars().map(character).collect::<String>());
     words.collect::<Vec<_>>().join(&format!("{BLANK}+"))
+}
+
+/// What matches a character, escaped or not.
+fn character(c: char) -> String {
+    let reference = match c {
+        '&' => return AMPERSAND.to_owned(),
+        '<' => "lt|#0*60|#x0*3c",
+        '>' => "gt|#0*62|#x0*3e",
+        '"' => "quot|#0*34|#x0*22",
+        '\'' => "apos|#0*39|#x0*27",
+        c => return regex::escape(c.encode_utf8(&mut [0; 4])),
+    };
+    format!("(?:{c}|{AMPERSAND}(?:{reference});)")
+}
+
+/// The text without any escape, in the form NFC, without what shows nothing around it.
+fn plain(text: &str) -> String {
+    let mut plain: Cow<'_, str> = text.into();
+    for _ in 0..ESCAPED_MAX {
+        if !plain.contains('&') {
+            break;
+        }
+        plain = unescaped(&plain);
+    }
+    trimmed(&composed(&plain)).to_owned()
 }

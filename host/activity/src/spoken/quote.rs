@@ -11,13 +11,13 @@ static TAGS: LazyLock<Option<Regex>> =
 /// Any tag, where a quote shows that the text is HTML.
 static MARKUP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"</?([A-Za-z][A-Za-z0-9]*)[^<>]*>").ok());
 
-/// Takes quotes out of a text. On Teams `blockquote` is one; elsewhere a user may have written it.
-pub(super) fn without(text: &str, is_teams: bool) -> Cow<'_, str> {
-    let Some(tags) = TAGS.as_ref().filter(|_| text.contains(['<', '&'])) else { return text.into() };
+/// Takes quotes out of a text. Elsewhere than on Teams a user may have written a tag without the attributes of a quote.
+pub(super) fn without<'a>(text: Cow<'a, str>, is_teams: bool) -> Cow<'a, str> {
+    let Some(tags) = TAGS.as_ref().filter(|_| text.contains(['<', '&'])) else { return text };
     let (mut said, mut rest_from) = (String::new(), 0);
     // How many quotes are open, and where the outermost begins.
     let (mut depth, mut opened_at, mut is_html) = (0_usize, 0, false);
-    for tag in tags.captures_iter(text) {
+    for tag in tags.captures_iter(&text) {
         let part = |place| tag.get(place).map_or("", |part| part.as_str());
         let Some(whole) = tag.get(0) else { continue };
         let (is_end, name, is_alone) = (!part(1).is_empty(), part(2), !part(4).is_empty());
@@ -39,7 +39,7 @@ pub(super) fn without(text: &str, is_teams: bool) -> Cow<'_, str> {
         rest_from = if depth == 0 { whole.end() } else { opened_at };
     }
     if rest_from == 0 {
-        return text.into();
+        return text;
     }
     said.push_str(text.get(rest_from..).unwrap_or_default());
     match MARKUP.as_ref().filter(|_| is_html) {
@@ -57,8 +57,9 @@ fn blank(tag: &Captures<'_>) -> String {
 fn is_quote(name: &str, attributes: &str, is_teams: bool) -> bool {
     let attributes = attributes.to_ascii_lowercase();
     match name.to_ascii_lowercase().as_str() {
+        _ if is_teams => true,
         "quoted" => attributes.contains("messageid"),
         "quote" => attributes.contains("author") || attributes.contains("messageid"),
-        _ => is_teams || attributes.contains("schema.skype.com/reply"),
+        _ => attributes.contains("schema.skype.com/reply"),
     }
 }

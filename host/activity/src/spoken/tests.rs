@@ -82,6 +82,25 @@ fn a_mention_of_the_bot_is_no_part_of_what_is_said() {
         ("&lt;at&gt;Q&amp;A Bot&lt;/at&gt; help", mention(Some("<at>Q&A Bot</at>"), "Q&A Bot"), "help"),
         ("<at>Q&A&nbsp;\u{a0} Bot</at> help", mention(Some("<at>Q&A Bot</at>"), "Q&A Bot"), "help"),
         ("<at>O&#39;Bot</at> help", mention(None, "O'Bot"), "help"),
+        // Escaped twice, and by number.
+        ("<at>Q&amp;amp;A Bot</at> help", mention(None, "Q&A Bot"), "help"),
+        ("<at>Q&amp;amp;amp;A Bot</at> help", mention(Some("<at>Q&amp;A Bot</at>"), "Q&A Bot"), "help"),
+        ("<at>Q&A Bot</at> help", mention(Some("<at>Q&amp;amp;A Bot</at>"), "Q&amp;amp;A Bot"), "help"),
+        ("&amp;lt;at&amp;gt;Q&amp;amp;A Bot&amp;lt;/at&amp;gt; help", mention(None, "Q&A Bot"), "help"),
+        ("&lt;at id=&quot;0&quot;&gt;Q&amp;A Bot&lt;/at&gt; help", mention(None, "Q&A Bot"), "help"),
+        ("<at>&amp;lt;&#x3C;Bot&#062;&quot;</at> help", mention(None, "<<Bot>\""), "help"),
+        ("<at>Q&amp;A&amp;nbsp;Bot</at>&#xa0;help", mention(None, "Q&A Bot"), "help"),
+        ("@Q&amp;amp;A Bot help", mention(None, "Q&A Bot"), "help"),
+        // Composed or not.
+        ("<at>Zoe\u{308}</at> help", mention(None, "Zo\u{eb}"), "help"),
+        ("<at>Zo\u{eb}</at> help", mention(None, "Zoe\u{308}"), "help"),
+        ("<at>ZOE\u{308}</at> help", mention(Some("<at>zo\u{eb}</at>"), ""), "help"),
+        ("@Zoe\u{308} help", mention(Some("@Zo\u{eb}"), ""), "help"),
+        ("<at>\u{1112}\u{1161}\u{11ab}</at> help", mention(None, "\u{d55c}"), "help"),
+        ("<at>a\u{323}\u{302}</at> help", mention(None, "\u{e2}\u{323}"), "help"),
+        // With what shows nothing.
+        ("<at>\u{200f}Bot\u{200e}</at> help", mention(tag, "Bot"), "help"),
+        ("<at>Q&A\u{3164}Bot</at>\u{2800}help", mention(None, "Q&A Bot"), "help"),
         // A regular expression is a name like any other.
         ("<at>.*</at> help", mention(Some("<at>.*</at>"), ".*"), "help"),
         ("<at>Bot</at> help", mention(Some(".*"), ".*"), "<at>Bot</at> help"),
@@ -90,6 +109,19 @@ fn a_mention_of_the_bot_is_no_part_of_what_is_said() {
         ("\\d{9} help", mention(Some("\\d{9}"), "\\"), "help"),
     ] {
         assert_eq!(mentioned(text, std::slice::from_ref(&entity)), said, "{text} with {entity}");
+    }
+}
+
+#[test]
+fn what_is_beside_a_mention_stays_as_it_is_composed() {
+    for (text, entity, said) in [
+        ("e\u{301} @Zoe\u{308} e\u{301}", "@Zo\u{eb}", "e\u{301} e\u{301}"),
+        ("@Zoe\u{308} help", "@Zoe", "@Zoe\u{308} help"),
+        ("e\u{301}\u{1112}\u{1161}@Bot\u{1112}\u{1161}", "@bot", "e\u{301}\u{1112}\u{1161} \u{1112}\u{1161}"),
+    ] {
+        let mut message = on("msteams", text);
+        message.insert("entities".into(), json!([mention(Some(entity), "")]));
+        assert_eq!(activity(&message).spoken_text(), said, "{text}");
     }
 }
 
@@ -134,6 +166,7 @@ fn what_is_quoted_is_no_part_of_what_is_said() {
         ("msteams", "3 </blockquote>", "3 </blockquote>"),
         ("skype", r#"<quote author="a" timestamp="1">9<legacyquote>1</legacyquote></quote>3"#, "3"),
         ("emulator", r#"<quoted messageId="1"/> 3"#, "3"),
+        ("msteams", "<quote>9</quote>3", "3"),
         // What a user may have written.
         ("directline", "<blockquote>4</blockquote> 3", "<blockquote>4</blockquote> 3"),
         ("directline", "<quote>4</quote> 3", "<quote>4</quote> 3"),
@@ -146,6 +179,43 @@ fn what_is_quoted_is_no_part_of_what_is_said() {
     assert_eq!(spoken("other", &quoted), "3");
     let quoted = format!("{reply}9?</blockquote><p><at>Q&amp;A Bot</at>&nbsp;help</p>");
     assert_eq!(mentioned(&quoted, &[mention(None, "Q&A Bot")]), "help");
+}
+
+#[test]
+fn marks_for_files_pictures_and_notes_are_not_said() {
+    let smile = r#"<img alt="😄" src="https://a/1" itemtype="http://schema.skype.com/Emoji" width="20">"#;
+    for (channel, text, said) in [
+        ("msteams", r#"<attachment id="74d20c7f34aa4a7fb74e2b30004247c5"></attachment> 3"#, "3"),
+        ("msteams", r#"3 <attachment id="74d20c7f34aa4a7fb74e2b30004247c5"></attachment>"#, "3"),
+        ("msteams", r#"<attachment id='1'/>3"#, "3"),
+        ("msteams", r#"<ATTACHMENT ID="1">file 4.pdf</ATTACHMENT>3"#, "3"),
+        ("msteams", r#"&lt;attachment id=&quot;1&quot;&gt;&lt;/attachment&gt; 3"#, "3"),
+        ("msteams", r#"<attachment id="1"></attachment><attachment id="2"></attachment>&nbsp;3"#, "3"),
+        ("emulator", r#"<attachment id="1"></attachment> 3"#, "3"),
+        ("msteams", "<systemEventMessage/>3", "3"),
+        ("msteams", "<systemEventMessage></systemEventMessage> 3", "3"),
+        ("msteams", r#"3 <emoji id="1f604_x4" alt="😄" title="Smile 4"></emoji>"#, "3 😄"),
+        ("msteams", r#"<customemoji id="4" alt=":party:" source="https://a/4"></customemoji>3"#, ":party:3"),
+        ("msteams", r#"<emoji id="4">🙂</emoji>3"#, "🙂3"),
+        ("msteams", &format!("{smile} 3"), "😄 3"),
+        ("skype", &format!("{smile} 3"), "😄 3"),
+        ("skype", r#"<ss type="smile">:)</ss> 3"#, ":) 3"),
+        ("msteams", r#"<img src="https://a/4.png?a=1&amp;b=2" width="250" alt="a > b"> 3"#, "3"),
+        ("msteams", "&nbsp;3&nbsp;", "3"),
+        ("msteams", "&#160;3&#xA0;", "3"),
+        ("msteams", r#"<quoted messageId="4"/><attachment id="5"></attachment> 3"#, "3"),
+        // What a user may have written.
+        ("msteams", "<attachment> 3", "<attachment> 3"),
+        ("msteams", "what does <img> do", "what does <img> do"),
+        ("directline", r#"<img src="a"> 3"#, r#"<img src="a"> 3"#),
+        ("directline", "<emoji> 3", "<emoji> 3"),
+        ("directline", "<ss>3</ss>", "<ss>3</ss>"),
+    ] {
+        assert_eq!(spoken(channel, text), said, "{channel}: {text}");
+        assert_eq!(heard(channel, text), said, "{channel}: {text}");
+    }
+    let bot = mention(Some("<at>Bot</at>"), "Bot");
+    assert_eq!(mentioned(r#"<attachment id="1"></attachment><at>Bot</at>&nbsp;3"#, &[bot]), "3");
 }
 
 #[test]
@@ -194,11 +264,108 @@ fn signature_and_quoted_text_of_a_mail_are_not_said() {
         "2\n\nDe: Bot\nEnviado el: lunes, 4 de mayo\nPara: Ann\nAsunto: 4\n\n4",
         "2\n\n-----Original Message-----\n4?",
         "2\n\n-----Ursprüngliche Nachricht-----\n4?",
+        "2\n\n-----Messaggio originale-----\n4?",
+        "2\n\n----- Oorspronkelijk bericht -----\n4?",
+        "2\n\n-------- Пересылаемое сообщение --------\n4?",
+        "2\n\n------------------ 原始邮件 ------------------\n4?",
+        "2\n\nBegin forwarded message:\n\nFrom: Bot\nSubject: 4?",
+        "2\n\nAnfang der weitergeleiteten Nachricht:\n\n4?",
+        "2\n\nInizio messaggio inoltrato:\n\n4?",
+        "2\n\nDébut du message réexpédié :\n\n4?",
+        "2\n\nIl giorno lun 4 mag 2026 alle ore 10:00 Bot <bot@example.com> ha scritto:\n\n> 4?",
+        "2\n\nIl 04/05/2026 10:00, Bot ha scritto:\n4?",
+        "2\n\nEm seg., 4 de mai. de 2026 às 10:00, Bot <bot@example.com> escreveu:\n\n4?",
+        "2\n\nBot <bot@example.com> escreveu (segunda, 4/05/2026 à(s) 10:00):\n\n4?",
+        "2\n\nOp ma 4 mei 2026 om 10:00 schreef Bot <bot@example.com>:\n\n4?",
+        "2\n\nDen mån 4 maj 2026 kl 10:00 skrev Bot <bot@example.com>:\n\n4?",
+        "2\n\nman. 4. mai 2026 kl. 10:00 skrev Bot <bot@example.com>:\n\n4?",
+        "2\n\nma 4. toukok. 2026 klo 10.00 Bot (bot@example.com) kirjoitti:\n\n4?",
+        "2\n\npon., 4 maj 2026 o 10:00 Bot <bot@example.com> napisał(a):\n\n4?",
+        "2\n\npo 4. 5. 2026 v 10:00 odesílatel Bot <bot@example.com> napsal:\n\n4?",
+        "2\n\nBot <bot@example.com> ezt írta (időpont: 2026. máj. 4., H, 10:00):\n\n4?",
+        "2\n\nÎn lun., 4 mai 2026 la 10:00, Bot <bot@example.com> a scris:\n\n4?",
+        "2\n\nBot <bot@example.com>, 4 May 2026 Pzt, 10:00 tarihinde şunu yazdı:\n\n4?",
+        "2\n\nпн, 4 мая 2026 г. в 10:00, Bot <bot@example.com>:\n\n4?",
+        "2\n\n4 мая 2026 г., в 10:00, Bot написал(а):\n\n4?",
+        "2\n\nпн, 4 трав. 2026 р. о 10:00 Bot <bot@example.com> пише:\n\n4?",
+        "2\n\nΣτις Δευ 4 Μαΐ 2026 στις 10:00 π.μ., ο χρήστης Bot <bot@example.com> έγραψε:\n\n4?",
+        "2\n\n2026年5月4日(月) 10:00 Bot <bot@example.com>:\n\n4?",
+        "2\n\n2026/05/04 10:00、Botのメール：\n\n4?",
+        "2\n\nBot 于2026年5月4日周一 10:00写道：\n\n4?",
+        "2\n\n2026년 5월 4일 (월) 오전 10:00, Bot 님이 작성:\n\n4?",
+        "2\n\nVào Th 2, 4 thg 5, 2026 vào lúc 10:00 Bot <bot@example.com> đã viết:\n\n4?",
+        "2\n\nPada tanggal Sen, 4 Mei 2026 pukul 10.00 Bot <bot@example.com> menulis:\n\n4?",
+        "2\n\n\u{202b}בתאריך יום ב׳, 4 במאי 2026 ב-10:00 מאת \u{202a}Bot\u{202c}\u{200f} <\u{202a}bot@example.com\u{202c}\u{200f}>:\u{202c}\n\n4?",
+        "2\n\nفي الاثنين، ٤ مايو ٢٠٢٦ في ١٠:٠٠ ص كتب Bot:\n\n4?",
+        "2\n\nDa: Bot\nInviato: lunedì 4 maggio\nA: Ann\nOggetto: 4\n\n4",
+        "2\n\nDe: Bot\nEnviada em: segunda-feira, 4 de maio\nPara: Ann\nAssunto: 4\n\n4",
+        "2\n\nVan: Bot\nVerzonden: maandag 4 mei\nAan: Ann\nOnderwerp: 4\n\n4",
+        "2\n\nОт: Bot\nОтправлено: 4 мая\nКому: Ann\nТема: 4\n\n4",
+        "2\n\n差出人: Bot\n送信日時: 2026年5月4日\n宛先: Ann\n件名: 4\n\n4",
+        "2\n\n发件人: Bot\n发送时间: 2026年5月4日\n收件人: Ann\n主题: 4\n\n4",
+        "2\n\n*From:* Bot <bot@example.com>\n*Sent:* May 4\n*To:* Ann\n*Subject:* 4\n\n4",
+        "2\n\nFrom: Bot\n\nSent: May 4\n\nTo: Ann\n\nSubject: 4\n\n4",
+        "2\n\nSubject: 4\nDate: May 4\nFrom: Bot\nTo: Ann\n\n4",
+        "2\n\nFrom: Bot <bot@example.com> Sent: Monday, May 4 To: Ann Subject: Re: 4?\n4",
+        "2\n\nInviato da iPhone",
+        "2\n\nEnviado do meu iPhone",
+        "2\n\nVerstuurd vanaf mijn iPhone",
+        "2\n\nSkickat från min iPhone",
+        "2\n\nWysłane z iPhone'a",
+        "2\n\nОтправлено с iPhone",
+        "2\n\niPhoneから送信",
+        "2\n\n发自我的 iPhone",
+        "2\n\n나의 iPhone에서 보냄",
+        "2\n\n\u{200f}נשלח מה-iPhone שלי",
+        "2\n\nBest regards,\nSales\nTel. 555 0100",
+        "2\n\nMit freundlichen Grüßen\n\nVertrieb 4",
+        "2\n\nCordiali saluti\nVendite 4",
+        "2\r\r-- \rSales\rTel. 555 0100",
+        "2\u{2028}\u{2028}-- \u{2028}Sales 4",
+        "2\u{2029}--\u{2029}Sales 4",
+        "2\u{85}--\u{85}Sales 4",
+        "2\u{b}--\u{b}Sales 4",
+        "2\r\u{200b}\r> Which of 4?",
+        "2\n\u{2800}\n–\nSales 4",
     ] {
         assert_eq!(spoken("email", text), "2", "{text}");
         assert_eq!(heard("emulator", text), "2", "{text}");
         // Where people write texts of many lines, what they say is kept.
         assert_eq!(spoken("emulator", text), text.trim(), "{text}");
+    }
+}
+
+#[test]
+fn a_mail_may_be_html() {
+    for (text, said) in [
+        ("2<br><br>-- <br>Sales<br>Tel. 555 0100", "2"),
+        ("2<br/>\r\n<br/>\r\n-- <br/>\r\nSales 4", "2"),
+        ("<div>2</div><div><br></div><div>-- </div><div>Sales 4</div>", "2"),
+        ("<p>2</p><p>Sent from my iPhone</p>", "2"),
+        ("<html><head><style>p { margin: 4 }</style></head><body><p>2&nbsp;</p></body></html>", "2"),
+        ("2<br><br>On Mon, 4 May 2026 at 10:00, Bot &lt;bot@example.com&gt; wrote:<br>4?", "2"),
+        ("<div dir=\"ltr\">2</div><br><blockquote class=\"gmail_quote\">Which of 4?<br>5?</blockquote>", "2"),
+        ("<blockquote>Which of 4?</blockquote><p>2</p>", "2"),
+        ("2<div><b>From:</b> Bot<br><b>Sent:</b> May 4<br><b>To:</b> Ann<br><b>Subject:</b> 4</div>", "2"),
+        ("<!-- 4 --><p>a &lt;b&gt; &amp;amp; <i>c</i></p>", "a <b> &amp; c"),
+        ("one<br>two", "one\ntwo"),
+        ("<p>one</p>\n<p>two</p>", "one\ntwo"),
+        ("> 2<br>", "> 2"),
+        ("a <b and c> d", "a <b and c> d"),
+    ] {
+        assert_eq!(spoken("email", text), said, "{text}");
+        if text.contains("<br") {
+            assert_eq!(spoken("directline", text), text, "elsewhere a user wrote it");
+        }
+    }
+    for (channel, text, said) in [
+        ("email", "-- <br>help", "help"),
+        ("email", "<p>Over &gt; 2</p>", "Over > 2"),
+        ("msteams", "<p>help</p>", "help"),
+        ("msteams", "<div><div>help</div></div>", "help"),
+        ("directline", "what is <br>", "what is <br>"),
+    ] {
+        assert_eq!(heard(channel, text), said, "{text}");
     }
 }
 
@@ -217,12 +384,31 @@ fn what_only_looks_like_a_signature_or_a_quote_is_said() {
         "2--3",
         "\n\n",
         "a\n-\nb",
+        "2\nBegin forwarded message",
+        "2\nVon: hier\nbis dort",
+        "Best regards,\nAnn",
+        "Il giorno 4 maggio Bot ha scritto:",
+        "2\nPaket dün gönderildi",
+        "2\nОтправлено из Москвы",
+        "-- \rSales",
+        "--\u{2028}Sales",
+        "-- ",
     ] {
         assert_eq!(spoken("email", text), text.trim(), "{text}");
     }
     // A delimiter that nothing stands above ends nothing.
-    for (text, said) in [("-- \r\nhelp", "help"), ("--\n2\n-- \nSales", "2"), ("> 2\n-- \nSales", "> 2"), ("--", "--")]
-    {
+    for (text, said) in [
+        ("-- \r\nhelp", "help"),
+        ("--\n2\n-- \nSales", "2"),
+        ("> 2\n-- \nSales", "> 2"),
+        ("--", "--"),
+        ("-- \rhelp", "help"),
+        ("\u{200f}-- \u{2028}help", "help"),
+        ("________________________________\nhelp", "help"),
+        ("\r\n-- \r\n\r\nhelp", "help"),
+        ("-- \n\u{200b}\n", "--"),
+        ("—\r\n—", "—"),
+    ] {
         assert_eq!(heard("email", text), said, "{text}");
     }
     let many = "2\n".repeat(LINES_MANY) + "-- \nSales";
@@ -245,6 +431,33 @@ fn invisible_characters_are_not_heard() {
             );
         }
     }
+    for blank in
+        ["\u{2800}", "\u{3164}", "\u{115f}", "\u{1160}", "\u{ffa0}", "\u{200c}", "\u{200d}", "\u{34f}", "\u{17b4}"]
+            .into_iter()
+            .chain([
+                "\u{180e}",
+                "\u{3000}",
+                "\u{2003}",
+                "\u{206a}",
+                "\u{fff9}",
+                "\u{e0001}",
+                "\u{1d173}",
+                "\u{1bca0}",
+                "\0",
+                "\u{7f}",
+            ])
+    {
+        let text = format!("{blank} {blank}help{blank}\u{200f}{blank}");
+        assert_eq!((spoken("sms", &text), heard("sms", &text)), ("help".into(), "help".into()), "{blank:?}");
+        assert_eq!(spoken("sms", &blank.repeat(3)), "", "{blank:?} is nothing");
+    }
+    assert_eq!(heard("emulator", "help\u{3164}me\u{2800}now"), "help me now");
+    assert_eq!(spoken("emulator", "\u{fe0f}\u{e0020}2"), "2", "they change the character before them");
+    for emoji in ["❤\u{fe0f}", "1\u{fe0f}\u{20e3}", "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}"] {
+        assert_eq!((spoken("sms", emoji), heard("sms", emoji)), (emoji.into(), emoji.into()));
+    }
+    assert_eq!(heard("emulator", "cafe\u{301}"), "caf\u{e9}", "commands are compared composed");
+    assert_eq!(spoken("emulator", "cafe\u{301}"), "cafe\u{301}", "what is kept stays");
     assert_eq!(heard("emulator", "\u{2067}he\u{200b}lp\u{2069}\u{a0}me"), "help me");
     assert_eq!(spoken("emulator", "\u{200f}a\u{200f}b"), "a\u{200f}b", "within a text they may be meant");
     let family = "👨\u{200d}👩\u{200d}👧";

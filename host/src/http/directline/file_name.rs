@@ -1,61 +1,142 @@
-//! Names of uploaded files: what `Content-Disposition` says, as a text to show and never a path.
+//! Names of uploaded files: what the headers say, as a text to show and never a path.
 //!
-//! Clients write names in four ways: `filename*` with charset and percent-encoding (RFC 5987), `filename` with percent-encoding
-//! (RFC 7578), with backslashes before quotes (RFC 2616), or with its bytes as they are, in UTF-8 or Latin-1. `filename*` counts
-//! where it can be read, as RFC 6266 wants it, else `filename`.
+//! Clients write names in six ways: `filename*` with charset and percent-encoding (RFC 5987), the same in parts (RFC 2231),
+//! `filename` with percent-encoding (RFC 7578), with encoded words (RFC 2047), with backslashes before quotes (RFC 2616), or
+//! with its bytes as they are, in UTF-8 or Windows-1252. `filename*` counts where it can be read, as RFC 6266 wants it, then its
+//! parts, then `filename`, then the `name` of the content type.
+//!
+//! `mail-parser` reads most of this, but decodes each part and each encoded word by itself, so a character that is cut is lost,
+//! and takes the backslashes of a path for escapes. `content_disposition` knows no parts and two charsets.
+
+use std::borrow::Cow;
 
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_DISPOSITION;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName};
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use percent_encoding::percent_decode;
+
+use crate::activity::{is_mark, trimmed};
 
 /// Characters of a file's name; the end, which tells the kind, is kept.
 const NAME_CHARS_MAX: usize = 200;
 const NAMELESS: &str = "file";
+/// The longest name in which encoded words are looked for, in bytes.
+const WORDS_BYTES_MAX: usize = 4096;
+
+/// Clients pad encoded words or not.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// Returns the name of the file that these headers are about.
 pub(super) fn of_headers(headers: &HeaderMap) -> String {
-    let disposition = headers.get(CONTENT_DISPOSITION).map(|value| text(value.as_bytes())).unwrap_or_default();
-    let parameters = parameters(&disposition);
-    let value = |wanted: &str| {
-        let mut values = parameters.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        values.next().map(|(_, value)| value.as_str())
+    let of = |header: HeaderName, name: &str| {
+        let value = headers.get(header).map(|value| text(value.as_bytes())).unwrap_or_default();
+        of_parameters(&parameters(&value), name)
     };
-    let (extended, plain) = (value("filename*"), value("filename"));
-    let name = extended
-        .and_then(|value| extended_value(value, false))
-        .or_else(|| plain.map(unescaped))
-        .or_else(|| extended.and_then(|value| extended_value(value, true)));
+    let name = of(CONTENT_DISPOSITION, "filename").or_else(|| of(CONTENT_TYPE, "name"));
     shown(&name.unwrap_or_default())
 }
 
 /// Makes of a client's file name one to show: its last path component, without characters that cannot be seen or that turn
-/// the text around them, not too long.
+/// the text around them (with which `exe.png` is shown for `gnp.exe`), not too long.
 pub(super) fn shown(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let visible: Vec<char> = last.chars().filter(|char| is_shown(*char)).collect();
+    let is_shown = |char: &char| !char.is_control() && !is_mark(*char) && !matches!(char, '\u{2028}' | '\u{2029}');
+    let visible: Vec<char> = last.chars().filter(is_shown).collect();
     let start = visible.len().saturating_sub(NAME_CHARS_MAX);
     let shown: String = visible.iter().skip(start).collect();
-    match shown.trim() {
+    match trimmed(&shown) {
         "" | "." | ".." => NAMELESS.to_owned(),
         shown => shown.to_owned(),
     }
 }
 
-/// Not so: controls, line separators, marks of text direction (with which `exe.png` is shown for `gnp.exe`), and characters
-/// without width, but for the joiners that scripts and emoji need.
-fn is_shown(char: char) -> bool {
-    !char.is_control()
-        && !matches!(char,
-            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
-}
-
-/// Bytes of a header are UTF-8, or else Latin-1.
+/// Bytes of a header are UTF-8, or else Windows-1252.
 fn text(bytes: &[u8]) -> String {
-    std::str::from_utf8(bytes).map_or_else(|_| latin_1(bytes), str::to_owned)
+    std::str::from_utf8(bytes).map_or_else(|_| lossy(WINDOWS_1252, bytes), str::to_owned)
 }
 
-fn latin_1(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| char::from(*byte)).collect()
+/// Returns the value of a parameter, in whatever way it is written.
+fn of_parameters(parameters: &[(String, String)], name: &str) -> Option<String> {
+    let value = |wanted: &str| {
+        let mut values = parameters.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        values.next().map(|(_, value)| value.as_str())
+    };
+    let extended =
+        value(&format!("{name}*")).and_then(Encoded::of_value).or_else(|| Encoded::of_parts(parameters, name));
+    let exact = extended.as_ref().and_then(Encoded::exact);
+    exact.or_else(|| value(name).map(unescaped)).or_else(|| extended.as_ref().map(Encoded::nearest))
+}
+
+/// A name as bytes, and the label of their charset.
+struct Encoded {
+    charset: String,
+    bytes: Vec<u8>,
+}
+
+impl Encoded {
+    /// Reads `charset'language'percent-encoded`. None: it is something else.
+    fn of_value(value: &str) -> Option<Self> {
+        let mut parts = value.splitn(3, '\'');
+        let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Self { charset: charset.trim().to_owned(), bytes: percent_decode(encoded.as_bytes()).collect() })
+    }
+
+    /// Puts together `name*0*=charset'language'percent-encoded`, `name*1=plain` and so on, in the order of their numbers.
+    fn of_parts(parameters: &[(String, String)], name: &str) -> Option<Self> {
+        let mut parts: Vec<(u16, bool, &str)> = parameters.iter().filter_map(|part| Self::part(part, name)).collect();
+        parts.sort_by_key(|(number, ..)| *number);
+        parts.dedup_by_key(|(number, ..)| *number);
+        let together = parts.into_iter().zip(0..).take_while(|((number, ..), wanted)| number == wanted);
+        let mut whole: Option<Self> = None;
+        for ((_, is_encoded, value), _) in together {
+            match &mut whole {
+                None if is_encoded => whole = Some(Self::of_value(value)?),
+                None => whole = Some(Self { charset: String::new(), bytes: value.as_bytes().to_vec() }),
+                Some(whole) if is_encoded => whole.bytes.extend(percent_decode(value.as_bytes())),
+                Some(whole) => whole.bytes.extend(value.as_bytes()),
+            }
+        }
+        whole
+    }
+
+    /// The number of a part, whether it is percent-encoded, and its value.
+    fn part<'p>((found, value): &'p (String, String), name: &str) -> Option<(u16, bool, &'p str)> {
+        let is_of_name = found.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        let number = found.get(name.len()..).filter(|_| is_of_name)?.strip_prefix('*')?;
+        let (number, is_encoded) = number.strip_suffix('*').map_or((number, false), |number| (number, true));
+        Some((number.parse().ok()?, is_encoded, value))
+    }
+
+    /// The text of the bytes. None: nobody needs to know their charset, or they are not valid in it.
+    fn exact(&self) -> Option<String> {
+        let name = self.encoding()?.decode_without_bom_handling_and_without_replacement(&self.bytes)?;
+        Some(name.into_owned())
+    }
+
+    /// The text of the bytes as far as they have one.
+    fn nearest(&self) -> String {
+        self.encoding().map_or_else(|| text(&self.bytes), |encoding| lossy(encoding, &self.bytes))
+    }
+
+    /// What claims to be ASCII and is not is UTF-8.
+    fn encoding(&self) -> Option<&'static Encoding> {
+        match self.charset.to_ascii_lowercase().as_str() {
+            "" | "us-ascii" | "ascii" => Some(UTF_8),
+            charset => Encoding::for_label_no_replacement(charset.as_bytes()),
+        }
+    }
+}
+
+fn lossy(encoding: &'static Encoding, bytes: &[u8]) -> String {
+    encoding.decode_without_bom_handling(bytes).0.into_owned()
 }
 
 /// Splits `type; name=value; name="value"` into its parameters. Semicolons within quotes are part of the value.
@@ -99,24 +180,61 @@ fn value_of(text: &str) -> (String, &str) {
     (value, "")
 }
 
-/// Reads `charset'language'percent-encoded`. None: it is something else, of a charset that nobody needs to know, or not valid in
-/// its own, unless `lossy`.
-fn extended_value(value: &str, lossy: bool) -> Option<String> {
-    let mut parts = value.splitn(3, '\'');
-    let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
-    let bytes: Vec<u8> = percent_decode(encoded.as_bytes()).collect();
-    match charset.trim().to_ascii_lowercase().as_str() {
-        "utf-8" | "utf8" | "us-ascii" | "" if lossy => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        "utf-8" | "utf8" | "us-ascii" | "" => String::from_utf8(bytes).ok(),
-        "iso-8859-1" | "latin1" | "windows-1252" => Some(latin_1(&bytes)),
-        _ if lossy => Some(text(&bytes)),
-        _ => None,
+/// Undoes the encoding of a plain name, where it has one: a name such as `100% sure.txt` stays.
+fn unescaped(value: &str) -> String {
+    let decoded = words_decoded(value);
+    match percent_decode(decoded.as_bytes()).decode_utf8() {
+        Ok(name) if matches!(decoded, Cow::Borrowed(_)) => name.into_owned(),
+        _ => decoded.into_owned(),
     }
 }
 
-/// Undoes the percent-encoding of a plain name, where it is one: a name such as `100% sure.txt` stays.
-fn unescaped(value: &str) -> String {
-    percent_decode(value.as_bytes()).decode_utf8().map_or_else(|_| value.to_owned(), |name| name.into_owned())
+/// Decodes words such as `=?utf-8?B?w6Q=?=`. The blanks between two of them are no part of the name, and a character may begin
+/// in one and end in the next.
+fn words_decoded(value: &str) -> Cow<'_, str> {
+    let (mut name, mut rest) = (String::new(), value);
+    let mut last: Option<Encoded> = None;
+    while let Some((before, word, after)) = next_word(rest).filter(|_| value.len() <= WORDS_BYTES_MAX) {
+        rest = after;
+        let follows = last.is_some() && before.trim().is_empty();
+        match &mut last {
+            Some(last) if follows && last.charset.eq_ignore_ascii_case(&word.charset) => last.bytes.extend(word.bytes),
+            _ => {
+                name.extend(last.replace(word).map(|last| last.nearest()));
+                name.push_str(if follows { "" } else { before });
+            }
+        }
+    }
+    match last {
+        Some(last) => (name + &last.nearest() + rest).into(),
+        None => value.into(),
+    }
+}
+
+/// Returns what stands before the next encoded word, the word, and what follows it.
+fn next_word(text: &str) -> Option<(&str, Encoded, &str)> {
+    text.match_indices("=?").find_map(|(start, mark)| {
+        let (word, after) = encoded_word(text.get(start + mark.len()..)?)?;
+        Some((text.get(..start)?, word, after))
+    })
+}
+
+/// Reads `charset?B?bytes?=` or `charset?Q?bytes?=`, and returns what follows it.
+fn encoded_word(found: &str) -> Option<(Encoded, &str)> {
+    let mut parts = found.splitn(3, '?');
+    let (charset, how, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let (encoded, after) = rest.split_once("?=")?;
+    let bytes = match how {
+        "B" | "b" => BASE64.decode(encoded).ok()?,
+        // The encoding of bytes is that of URLs but for its mark.
+        "Q" | "q" => {
+            percent_decode(encoded.replace('%', "=25").replace('_', " ").replace('=', "%").as_bytes()).collect()
+        }
+        _ => return None,
+    };
+    // The language may follow the charset.
+    let charset = charset.split('*').next().unwrap_or_default().to_owned();
+    Some((Encoded { charset, bytes }, after))
 }
 
 #[cfg(test)]
@@ -143,15 +261,47 @@ mod tests {
             ("attachment; filename* = \"UTF-8''%C3%A4.png\"", "ä.png"),
             ("attachment; filename*=UTF-8''a%3Bb%22c.png", "a;b\"c.png"),
             ("filename*=UTF-8''%C3%A4.png", "ä.png"),
+            ("attachment; filename*=windows-1252''%E4%80.png", "ä€.png"),
+            ("attachment; filename*=Windows-1251''%E4.png", "д.png"),
+            ("attachment; filename*=Shift_JIS'ja'%93%FA%96%7B.png", "日本.png"),
+            ("attachment; filename*=GB18030''%C4%E3.png", "你.png"),
+            ("attachment; filename*=us-ascii''%C3%A4.png", "ä.png"),
+            // RFC 2231: in parts, in any order, encoded or not; a character may be cut.
+            ("attachment; filename*0*=utf-8''%C3; filename*1*=%A4.png", "ä.png"),
+            ("attachment; filename*1*=%A4.png; filename*0*=utf-8''%C3", "ä.png"),
+            ("attachment; FileName*0*=utf-8'de'%C3%A4; filename*1=\"; b\"; filename*2*=%2Epng", "ä; b.png"),
+            ("attachment; filename*0=\"a long \"; filename*1=\"name.png\"", "a long name.png"),
+            ("attachment; filename*0*=windows-1252''%E4; filename*1*=%F6.png", "äö.png"),
+            ("attachment; filename*0=a; filename*2=c.png; filename*1=b", "abc.png"),
+            ("attachment; filename*0=a.png; filename*2=c", "a.png"),
+            ("attachment; filename*0=a.png; filename*0=b", "a.png"),
+            ("attachment; filename*1=b.png", "file"),
+            ("attachment; filename=a.png; filename*0*=utf-8''%C3; filename*1*=%A4.png", "ä.png"),
+            ("attachment; filename=a.png; filename*0*=utf-8''%C3; filename*1=.png", "a.png"),
+            ("attachment; filename*0*=utf-8''%C3; filename*1=.png", "\u{fffd}.png"),
+            ("attachment; filename*=utf-8''b.png; filename*0=a.png", "b.png"),
+            ("attachment; filename*99999999999=a; filename*-1=b; filename**=c; filename*x*=d", "file"),
+            // RFC 2047: encoded words, which mail clients send.
+            ("attachment; filename=\"=?utf-8?B?w6QucG5n?=\"", "ä.png"),
+            ("attachment; filename==?UTF-8?b?w6QucG5n?=", "ä.png"),
+            ("attachment; filename=\"=?iso-8859-1?Q?=E4_b=5F.png?=\"", "ä b_.png"),
+            ("attachment; filename=\"=?utf-8*de?q?100%_=C3=A4.png?=\"", "100% ä.png"),
+            ("attachment; filename=\"=?utf-8?B?w6Q=?= =?utf-8?B?LnBuZw?=\"", "ä.png"),
+            ("attachment; filename=\"=?utf-8?B?ww==?=  =?UTF-8?Q?=A4.png?=\"", "ä.png"),
+            ("attachment; filename=\"=?koi8-r?B?wQ==?= =?utf-8?Q?=C3=A4?=.png\"", "аä.png"),
+            ("attachment; filename=\"a =?utf-8?Q?=C3=A4?= b.png\"", "a ä b.png"),
+            ("attachment; filename=\"=?utf-8?X?a?= =?.png\"", "=?utf-8?X?a?= =?.png"),
+            ("attachment; filename=\"=?utf-8?B?*?=.png\"", "=?utf-8?B?*?=.png"),
             // Both: the extended one where it can be read.
             ("form-data; filename=\"a.png\"; filename*=UTF-8''%C3%A4.png", "ä.png"),
             ("form-data; filename*=UTF-8''%C3%A4.png; filename=\"a.png\"", "ä.png"),
             ("form-data; filename=\"a.png\"; filename*=UTF-8''%E4.png", "a.png"),
-            ("form-data; filename=\"a.png\"; filename*=koi8-r''%C1.png", "a.png"),
+            ("form-data; filename=\"a.png\"; filename*=koi8-r''%C1.png", "а.png"),
+            ("form-data; filename=\"a.png\"; filename*=no-such''%C1.png", "a.png"),
             ("form-data; filename=\"a.png\"; filename*=nonsense", "a.png"),
             ("form-data; filename*=UTF-8''%E4.png", "\u{fffd}.png"),
             ("form-data; filename*=UTF-8''100%.png", "100%.png"),
-            ("form-data; filename*=koi8-r''%C1.png", "Á.png"),
+            ("form-data; filename*=no-such''%C1.png", "Á.png"),
             ("form-data; filename*=nonsense", "file"),
             // Quotes, escapes, and what looks like an end within quotes.
             ("form-data; name=\"a\"; filename=\"a; b=c.png\"", "a; b=c.png"),
@@ -181,15 +331,38 @@ mod tests {
             ("form-data; filename*=UTF-8''photo_%E2%80%AEgnp.exe", "photo_gnp.exe"),
             ("form-data; filename*=UTF-8''a%00%0D%0Ab%7F.png", "ab.png"),
             ("form-data; filename=\"a\u{202e}b\u{2066}c\u{200b}d\u{feff}.png\"", "abcd.png"),
+            ("form-data; filename*0*=utf-8''%E2%80; filename*1*=%AEgnp.exe", "gnp.exe"),
+            ("form-data; filename=\"=?utf-8?B?4oCuZ25wLmV4ZQ==?=\"", "gnp.exe"),
+            ("form-data; filename=\"=?utf-8?Q?..=2F..=2Fa.png?=\"", "a.png"),
+            ("form-data; filename=\"a\u{ad}b\u{34f}\u{180e}\u{e0001}c\u{1d173}.png\"", "abc.png"),
+            ("form-data; filename=\"\u{3164}\u{2800}\u{115f}\"", "file"),
+            ("form-data; filename=\"10.00\u{202f}AM\u{3000}.png\"", "10.00\u{202f}AM\u{3000}.png"),
+            ("form-data; filename*=windows-1252''%81a%9D.png", "a.png"),
             ("form-data; filename=\"👩\u{200d}🔧.png\"", "👩\u{200d}🔧.png"),
         ] {
             assert_eq!(name(disposition.as_bytes()), wanted, "{disposition}");
         }
-        assert_eq!(name(b"form-data; filename=\"\xe4.png\""), "ä.png", "Latin-1 as it is");
+        assert_eq!(name(b"form-data; filename=\"\xe4.png\""), "ä.png", "Windows-1252 as it is");
+        assert_eq!(name(b"form-data; filename=\"\x80 \x96 1.png\""), "€ – 1.png");
+    }
+
+    #[test]
+    fn a_name_may_be_that_of_the_content_type() {
+        let named = |disposition: &'static str, media: &'static str| {
+            let headers = [(CONTENT_DISPOSITION, disposition), (CONTENT_TYPE, media)];
+            of_headers(&headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect())
+        };
+        assert_eq!(named("attachment", "image/png; name=\"=?utf-8?B?w6QucG5n?=\""), "ä.png");
+        assert_eq!(named("form-data; name=\"x\"", "image/png; name*=utf-8''%C3%A4.png"), "ä.png");
+        assert_eq!(named("attachment; filename=a.png", "image/png; name=b.png"), "a.png");
     }
 
     #[test]
     fn names_are_texts_and_no_paths() {
+        let endless = format!("attachment; filename=\"{}\"", "=?a?b?".repeat(50_000));
+        assert!(name(endless.as_bytes()).ends_with("=?a?b?"));
+        let parts: String = (0..20_000).map(|place| format!("; filename*{place}*=''x")).collect();
+        assert_eq!(name(parts.as_bytes()).chars().count(), NAME_CHARS_MAX);
         for (name, wanted) in
             [("/etc/passwd", "passwd"), ("..", "file"), ("a\u{0}\nb", "ab"), ("", "file"), (" x ", "x")]
         {

@@ -136,9 +136,8 @@ fn fill(attachment: &mut Value, file: &Upload, url: String) {
     if attachment.get("contentType").and_then(Value::as_str).unwrap_or_default().is_empty() {
         attachment["contentType"] = file.content_type.as_str().into();
     }
-    if attachment.get("name").and_then(Value::as_str).unwrap_or_default().is_empty() {
-        attachment["name"] = file.name.as_str().into();
-    }
+    let named = attachment.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()).map(file_name::shown);
+    attachment["name"] = named.unwrap_or_else(|| file.name.clone()).into();
     attachment["contentUrl"] = url.into();
 }
 
@@ -192,6 +191,18 @@ mod tests {
         assert_eq!(urls, [Some("u2"), None, Some("u1"), Some("https://example.org/c.png"), Some("u3")]);
         assert_eq!(attachments[0], json!({"contentType": "image/gif", "name": "a.gif", "contentUrl": "u2"}));
         assert_eq!(attachments[4], json!({"contentType": "image/png", "name": "more.png", "contentUrl": "u3"}));
+    }
+
+    #[test]
+    fn a_name_in_the_activity_is_shown_like_that_of_the_file() {
+        let mut activity = object(&json!({"attachments": [
+            {"contentType": "image/png", "name": "../photo_\u{202e}gnp.exe"},
+            {"contentType": "image/png", "name": null}
+        ]}));
+        attach(&mut activity, &[file("photo_gnp.exe"), file("b.png")], ["u1", "u2"].map(String::from).into());
+        let attachments = activity["attachments"].as_array().unwrap();
+        assert_eq!(attachments[0], json!({"contentType": "image/png", "name": "photo_gnp.exe", "contentUrl": "u1"}));
+        assert_eq!(attachments[1], json!({"contentType": "image/png", "name": "b.png", "contentUrl": "u2"}));
     }
 
     #[tokio::test]
