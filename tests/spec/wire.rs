@@ -94,7 +94,11 @@ async fn prompts_hear_what_was_said() {
         (&number, on("msteams", "<img src=\"https://a/4.png\" width=\"250\">&nbsp;3"), json!(3)),
         (&text, on("msteams", "&nbsp;hi <emoji id=\"1f604\" alt=\"😄\"></emoji>"), json!("hi 😄")),
         (&text, on("email", "2\r\r-- \rSales"), json!("2")),
-        (&text, on("email", "<p>2</p><p>Il giorno 4 maggio 2026 Bot ha scritto:</p><blockquote>7?</blockquote>"), json!("2")),
+        (
+            &text,
+            on("email", "<p>2</p><p>Il giorno 4 maggio 2026 Bot ha scritto:</p><blockquote>7?</blockquote>"),
+            json!("2"),
+        ),
         (&text, on("test", "\u{2800}a\u{3164}"), json!("a")),
         (&number, mentioning("<at>Q&amp;A Bot</at> 3", None), json!(3)),
         (&number, on("test", "\u{200e}-\u{2066}3\u{2069}"), json!(-3)),
