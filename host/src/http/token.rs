@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_the_file_is_told_with_its_name() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token");
+        let path = folder.path().join("key");
         let told = || format!("{:#}", load_or_create(&path).unwrap_err());
         for text in ["", "secret", &*"abcdefgh ".repeat(5), &*"ä".repeat(32), &*"x".repeat(1_025)] {
             write(&path, text);

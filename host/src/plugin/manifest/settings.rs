@@ -22,6 +22,7 @@ const PATTERN_PROGRAM_BYTES_MAX: usize = 256 << 10;
 /// The problems that are listed, and the length of each: they repeat values of the settings.
 const PROBLEMS_MAX: usize = 20;
 const PROBLEM_CHARS_MAX: usize = 300;
+const UNKNOWN: &str = "the plugin has no such setting; `turntable inspect` lists its settings";
 
 /// Says why a schema is not evaluated, if it is too large or refers to what it must not.
 pub(super) fn refusal(schema: &Value) -> Option<String> {
@@ -50,6 +51,10 @@ impl SettingsProblem {
         };
         Self { keys, message: bounded(&message) }
     }
+
+    fn is_unknown(&self) -> bool {
+        self.message.ends_with(UNKNOWN)
+    }
 }
 
 /// Checks settings against a schema for which [`refusal`] is none. Every problem, one entry each, bounded.
@@ -66,7 +71,13 @@ pub(super) fn check(schema: &Value, settings: &Value) -> Vec<SettingsProblem> {
         Err(error) => return vec![SettingsProblem::of_schema(&error)],
     };
     let settings = with_plain_numbers(settings);
-    validator.iter_errors(&settings).flat_map(|error| problems(&error, &settings)).take(PROBLEMS_MAX).collect()
+    let mut found: Vec<_> =
+        validator.iter_errors(&settings).flat_map(|error| problems(&error, &settings)).take(PROBLEMS_MAX).collect();
+    // Where a schema has `unevaluatedProperties`, the validator also calls a known setting unknown whose value is wrong.
+    let wrong: Vec<_> =
+        found.iter().filter(|problem| !problem.is_unknown()).map(|problem| problem.keys.clone()).collect();
+    found.retain(|problem| !problem.is_unknown() || !wrong.iter().any(|keys| keys.starts_with(&problem.keys)));
+    found
 }
 
 /// The problems that one error tells: the validator blames the table around keys that it does not want.
@@ -79,8 +90,7 @@ fn problems(error: &ValidationError<'_>, settings: &Value) -> Vec<SettingsProble
     match &error.kind {
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let unknown = "the plugin has no such setting; `turntable inspect` lists its settings";
-            unexpected.iter().take(PROBLEMS_MAX).map(|key| of_key(key, unknown)).collect()
+            unexpected.iter().take(PROBLEMS_MAX).map(|key| of_key(key, UNKNOWN)).collect()
         }
         ValidationErrorKind::PropertyNames { error } => match error.instance.as_str() {
             Some(key) => vec![of_key(key, &format!("the name of the setting: {error}"))],
