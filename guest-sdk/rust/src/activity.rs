@@ -1,7 +1,7 @@
-//! The activity: what a channel says to a bot and a bot to a channel.
+//! Activities, the messages that channels and bots exchange.
 //!
-//! An activity is one JSON object with open ends. [`Activity`] types the members that the protocol names and keeps all
-//! others in `extra`, so an activity that is read and written again has lost nothing.
+//! An activity is one JSON object that may contain members of any name. [`Activity`] has fields for the members of the
+//! protocol and keeps all others in `extra`, so reading and writing an activity loses nothing.
 
 pub(crate) mod wire;
 
@@ -21,8 +21,8 @@ use serde_json::Value;
 wire::object! {
     /// One activity, received or to be sent.
     ///
-    /// Absent, `null`, `""` and `[]` mean the same in the protocol; here they read as `None` or an empty list, except
-    /// that a `""` that arrived stays `Some("")`. The functions below look through that.
+    /// Absent, `null`, `""` and `[]` mean the same in the protocol. They are read as `None` or an empty list, except that
+    /// `""` is read as `Some("")`. The functions of this type treat `Some("")` like `None`.
     ///
     /// ```
     /// use turntable_sdk::prelude::*;
@@ -34,105 +34,105 @@ wire::object! {
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     Activity {
-        /// What it is: `message`, `conversationUpdate`, `event`, `invoke` and others. On the wire `type`.
+        /// The type of the activity: `message`, `conversationUpdate`, `event`, `invoke` and others. On the wire `type`.
         kind: String = "type",
-        /// The channel's id of it; set by the channel.
+        /// The channel's id of the activity. The channel sets it.
         id: Option<String> = "id",
-        /// When the channel sent it, in UTC; set by the channel.
+        /// When the channel sent the activity, ISO 8601 in UTC. The channel sets it.
         timestamp: Option<String> = "timestamp",
-        /// The sender's local time, with its offset.
+        /// The sender's local time, ISO 8601 with an offset.
         local_timestamp: Option<String> = "localTimestamp",
-        /// The sender's time zone, by its IANA name.
+        /// The IANA name of the sender's time zone.
         local_timezone: Option<String> = "localTimezone",
-        /// Where the channel takes answers; set by the channel.
+        /// The URL where the channel accepts replies. The channel sets it.
         service_url: Option<String> = "serviceUrl",
         /// The channel: `directline`, `msteams`, `emulator` and others.
         channel_id: Option<String> = "channelId",
-        /// Who sent it.
+        /// The sender.
         from: Option<ChannelAccount> = "from",
-        /// Who it is for; on an incoming activity the bot.
+        /// The recipient. On an incoming activity this is the bot.
         recipient: Option<ChannelAccount> = "recipient",
-        /// The conversation that it belongs to.
+        /// The conversation that the activity belongs to.
         conversation: Option<ConversationAccount> = "conversation",
-        /// The id of the activity that it answers or refers to.
+        /// The id of the activity that this one answers or refers to.
         reply_to_id: Option<String> = "replyToId",
-        /// The text; on a streaming `typing` all text so far.
+        /// The text. In a `typing` activity of a stream: the whole text so far.
         text: Option<String> = "text",
-        /// `plain`, `markdown` or `xml`; absent is unknown.
+        /// The format of the text: `plain`, `markdown` or `xml`. None if it is unknown.
         text_format: Option<String> = "textFormat",
         /// The sender's language as a BCP-47 tag.
         locale: Option<String> = "locale",
-        /// What to say aloud instead of the text, plain or SSML; `""` is silence.
+        /// The text to speak instead of `text`, plain or SSML. `""` means silence.
         speak: Option<String> = "speak",
-        /// `acceptingInput`, `ignoringInput` or `expectingInput`.
+        /// Whether the bot expects input: `acceptingInput`, `ignoringInput` or `expectingInput`.
         input_hint: Option<String> = "inputHint",
-        /// What to show where the attachments cannot be shown.
+        /// A text for channels that cannot show the attachments.
         summary: Option<String> = "summary",
         /// Cards and files, in order.
         attachments: Vec<Attachment> = "attachments",
-        /// `list` or `carousel`.
+        /// How to arrange the attachments: `list` or `carousel`.
         attachment_layout: Option<String> = "attachmentLayout",
-        /// Buttons that go away once one is chosen.
+        /// Buttons that disappear after the user chose one.
         suggested_actions: Option<SuggestedActions> = "suggestedActions",
-        /// Marks on the activity: mentions, places, stream parts. Their order means nothing.
+        /// Metadata of the activity, such as mentions, places and the state of a stream. The order has no meaning.
         entities: Vec<Entity> = "entities",
-        /// What the channel alone defines.
+        /// Data whose shape the channel defines.
         channel_data: Option<Value> = "channelData",
         /// `normal`, `notification`, `expectReplies`, `ephemeral` or `stream`.
         delivery_mode: Option<String> = "deliveryMode",
         /// The name of an event, invoke, trace or command.
         name: Option<String> = "name",
-        /// What an event, invoke, command or a submitted card carries.
+        /// The payload of an event, invoke, command or submitted card.
         value: Option<Value> = "value",
-        /// What `value` is, as a media type or IRI.
+        /// The type of `value`, as a media type or IRI.
         value_type: Option<String> = "valueType",
         /// A label of a trace.
         label: Option<String> = "label",
-        /// The conversation that an event, invoke or trace is about.
+        /// The conversation that an event, invoke or trace refers to.
         relates_to: Option<ConversationReference> = "relatesTo",
-        /// Who joined, on a `conversationUpdate`; the bot may be among them.
+        /// The members that joined, in a `conversationUpdate`. The bot may be among them.
         members_added: Vec<ChannelAccount> = "membersAdded",
-        /// Who left, on a `conversationUpdate`; the bot may be among them.
+        /// The members that left, in a `conversationUpdate`. The bot may be among them.
         members_removed: Vec<ChannelAccount> = "membersRemoved",
-        /// The new topic, on a `conversationUpdate`.
+        /// The new topic, in a `conversationUpdate`.
         topic_name: Option<String> = "topicName",
-        /// Reactions that were added, on a `messageReaction`.
+        /// The reactions that were added, in a `messageReaction`.
         reactions_added: Vec<MessageReaction> = "reactionsAdded",
-        /// Reactions that were taken back, on a `messageReaction`.
+        /// The reactions that were removed, in a `messageReaction`.
         reactions_removed: Vec<MessageReaction> = "reactionsRemoved",
-        /// `add`, `remove`, `add-upgrade` or `remove-upgrade`, on an `installationUpdate`.
+        /// `add`, `remove`, `add-upgrade` or `remove-upgrade`, in an `installationUpdate`.
         action: Option<String> = "action",
-        /// Why the conversation ended, on an `endOfConversation`.
+        /// Why the conversation ended, in an `endOfConversation`.
         code: Option<String> = "code",
-        /// When the message is of no use any more, in UTC.
+        /// When the message expires, ISO 8601 in UTC.
         expiration: Option<String> = "expiration",
-        /// `low`, `normal` or `high`.
+        /// The importance: `low`, `normal` or `high`.
         importance: Option<String> = "importance",
     }
 }
 
 impl Activity {
-    /// Makes an activity of any kind.
+    /// Creates an activity of the type `kind`.
     pub fn new(kind: impl Into<String>) -> Self {
         Self { kind: kind.into(), ..Self::default() }
     }
 
-    /// Makes a message with a text.
+    /// Creates a message with a text.
     pub fn message(text: impl Into<String>) -> Self {
         Self { text: Some(text.into()), ..Self::new("message") }
     }
 
-    /// Makes an event with a name and a value.
+    /// Creates an event with a name and a value.
     pub fn event(name: impl Into<String>, value: impl Into<Value>) -> Self {
         Self { name: Some(name.into()), value: Some(value.into()), ..Self::new("event") }
     }
 
-    /// Makes the activity that says the conversation is over, with a code such as `completedSuccessfully`.
+    /// Creates an `endOfConversation` with a code such as `completedSuccessfully`.
     pub fn end_of_conversation(code: impl Into<String>) -> Self {
         Self { code: Some(code.into()), ..Self::new("endOfConversation") }
     }
 
-    /// Adds a card or file. Several are shown as a list, or as [`carousel`](Self::carousel).
+    /// Adds a card or file. Channels show several as a list, or side by side after [`carousel`](Self::carousel).
     #[must_use]
     pub fn attach(mut self, attachment: impl Into<Attachment>) -> Self {
         self.attachments.push(attachment.into());
@@ -146,9 +146,9 @@ impl Activity {
         self
     }
 
-    /// Adds a suggested action: a text the user can say with one tap, or any [`CardAction`].
+    /// Adds a suggested action: a text that the user sends with one tap, or any [`CardAction`].
     ///
-    /// The recipient of the message sees them, unless `suggested_actions.to` names others.
+    /// The recipient of the message sees the suggested actions, unless `suggested_actions.to` names other accounts.
     #[must_use]
     pub fn suggest(mut self, action: impl Into<CardAction>) -> Self {
         self.suggested_actions.get_or_insert_default().actions.push(action.into());
@@ -162,7 +162,7 @@ impl Activity {
         self
     }
 
-    /// Appends a mention of the account to the text and adds the entity that makes it one.
+    /// Mentions an account: appends its name to the text and adds the entity `mention`.
     #[must_use]
     pub fn mention(mut self, account: &ChannelAccount) -> Self {
         let mention = Mention::new(account);
@@ -181,21 +181,21 @@ impl Activity {
         self
     }
 
-    /// Sets what to say aloud instead of the text.
+    /// Sets the text to speak instead of the text to show.
     #[must_use]
     pub fn speak(mut self, speak: impl Into<String>) -> Self {
         self.speak = Some(speak.into());
         self
     }
 
-    /// Says whether the bot expects an answer: `acceptingInput`, `expectingInput` or `ignoringInput`.
+    /// Sets whether the bot expects input: `acceptingInput`, `expectingInput` or `ignoringInput`.
     #[must_use]
     pub fn input_hint(mut self, hint: impl Into<String>) -> Self {
         self.input_hint = Some(hint.into());
         self
     }
 
-    /// Sets what the channel alone defines.
+    /// Sets the data whose shape the channel defines.
     #[must_use]
     pub fn channel_data(mut self, data: impl Into<Value>) -> Self {
         self.channel_data = Some(data.into());
@@ -207,10 +207,10 @@ impl Activity {
         self.entities.iter().filter_map(Mention::from_entity)
     }
 
-    /// Returns the text without the mentions of the recipient, trimmed: what a user said to the bot in a group.
+    /// Returns the text without mentions of the recipient, trimmed. In a group this is what the user said to the bot.
     ///
-    /// A mention goes with the whole tag around it (`<at>Bot</at>`), escaped or not. Mentions of others stay. The activity is
-    /// unchanged. Within a turn, [`Turn::spoken_text`](crate::Turn::spoken_text) knows more ways to write a name.
+    /// A mention is removed together with its tag (`<at>Bot</at>`), escaped or not. Mentions of other accounts stay. The activity
+    /// does not change. Within a turn, [`Turn::spoken_text`](crate::Turn::spoken_text) recognizes more ways to write a name.
     pub fn text_without_recipient(&self) -> String {
         let mut text = self.text.clone().unwrap_or_default();
         let Some(recipient) = &self.recipient else { return text };
@@ -220,7 +220,7 @@ impl Activity {
         text.trim().to_owned()
     }
 
-    /// Tells whether the account is the bot, which is the recipient of everything that arrives.
+    /// Returns true if the account is the bot, which is the recipient of every incoming activity.
     pub(crate) fn is_bot(&self, account: &ChannelAccount) -> bool {
         self.recipient.as_ref().is_some_and(|bot| bot.id == account.id)
     }

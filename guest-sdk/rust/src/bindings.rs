@@ -1,10 +1,10 @@
-//! The guest side of the contract, generated from `wit/`; nothing outside `host.rs` and `register.rs` names it.
+//! The guest side of the contract, generated from `wit/`. Only `host.rs` and `register.rs` use it.
 #![allow(clippy::all, missing_docs, unreachable_pub, unsafe_code, unused_qualifications, reason = "generated code")]
 
 wit_bindgen::generate!({ path: "../../wit", world: "plugin" });
 
-/// The exports that only some plugins have. `register!(…, dialogs)` exports it from the plugin's crate: what the SDK
-/// exports itself, every plugin exports. The linker unites both worlds.
+/// The export of plugins with dialogs. `register!(…, dialogs)` exports it from the plugin's crate, because an export of the
+/// SDK itself would be an export of every plugin. The linker merges this world with the world of the SDK.
 pub mod dialogs {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -22,7 +22,7 @@ pub mod dialogs {
     });
 }
 
-/// The same for `register!(…, middleware)`.
+/// The export of plugins with middleware, made by `register!(…, middleware)` in the same way.
 pub mod middleware {
     wit_bindgen::generate!({
         path: "../../wit",

@@ -1,4 +1,4 @@
-//! Speaking first: messages that answer nothing, now or later, here or in another conversation.
+//! Proactive messages: deliveries into this or another conversation, now or later.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::turn::Host;
 use crate::{Activity, Fault, Result};
 
-/// What a turn can say into conversations later. It needs the grant `conversations`: see
-/// [`Manifest::wants_conversations`](crate::Manifest::wants_conversations).
+/// Stages deliveries into conversations; see [`Turn::conversations`](crate::Turn::conversations). It needs the grant
+/// `conversations`: see [`Manifest::wants_conversations`](crate::Manifest::wants_conversations).
 ///
-/// What is asked for becomes real with the turn. Each delivery is a turn of its own.
+/// The deliveries become real when the turn commits. Each delivery is a turn of its own.
 ///
 /// ```
 /// use turntable_sdk::prelude::*;
@@ -29,20 +29,20 @@ pub struct Conversations<'t> {
     host: &'t dyn Host,
 }
 
-/// How something is delivered into a conversation (`conversations.wit`).
+/// When a delivery happens, and what it does to the dialogs of the conversation (`conversations.wit`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// At once; dialogs are left as they are. Not for dialogs.
+    /// At once. Dialogs stay as they are. [`Delivery::dialog`] is not allowed.
     Now,
-    /// Once no dialog waits.
+    /// When no dialog waits.
     Idle,
-    /// On top of the dialog that waits, which repeats its question afterwards.
+    /// On top of the dialog that waits. That dialog repeats its question afterwards.
     Interrupt,
-    /// After the dialogs were cancelled.
+    /// After all dialogs have been cancelled.
     Cancel,
 }
 
-/// What is delivered.
+/// The content of a delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery(Value);
 
@@ -58,12 +58,13 @@ impl When {
 }
 
 impl Delivery {
-    /// An activity that the bot sends.
+    /// Delivers an activity that the bot sends.
     pub fn activity(activity: impl Into<Activity>) -> Self {
         Self(json!({ "activity": Value::Object(activity.into().into_object()) }))
     }
 
-    /// An event for the bot's handlers: [`Bot::on_event`](crate::Bot::on_event), with the trigger `notify` or `timer:NAME`.
+    /// Delivers an event to the bot's handlers ([`Bot::on_event`](crate::Bot::on_event)), with the trigger `notify` or
+    /// `timer:NAME`.
     pub fn event(name: &str, value: impl Into<Value>) -> Self {
         Self(json!({ "event": { "name": name, "value": value.into() } }))
     }
@@ -72,7 +73,7 @@ impl Delivery {
         self.0.to_string()
     }
 
-    /// A dialog of this plugin. Fault `invalid`: the options are nothing that JSON has a form for.
+    /// Begins a dialog of this plugin. Fault `invalid`: the options cannot be written as JSON.
     pub fn dialog(id: &str, options: impl Serialize) -> Result<Self> {
         let options = serde_json::to_value(options)
             .map_err(|error| Fault::invalid(format!("the options of the dialog `{id}`: {error}")))?;
@@ -85,24 +86,29 @@ impl<'t> Conversations<'t> {
         Self { host }
     }
 
-    /// Returns what stands for this turn's conversation, to be kept and given to [`notify`](Self::notify) later.
+    /// Returns the reference of this turn's conversation. A plugin may store it and pass it to [`notify`](Self::notify) later.
     pub fn reference(&self) -> Result<String> {
         self.host.reference()
     }
 
-    /// Delivers something into the conversation of a reference, and returns its id. Faults: `invalid` (no reference of this
-    /// bot, a conversation that it has not met), `quota` (a chain of more than 8, more than 50 in one turn), `denied`.
+    /// Stages a delivery into the conversation of a reference, and returns the id of the delivery.
+    ///
+    /// Faults: `invalid` (the reference is not one of this bot, or the bot has not met the conversation), `quota` (a chain of
+    /// more than 8 deliveries in which each caused the next, or more than 50 in this turn), `denied`.
     pub fn notify(&self, reference: &str, when: When, delivery: Delivery) -> Result<String> {
         self.host.notify(reference, when.name(), &delivery.into_text())
     }
 
-    /// The same at a time: RFC 3339 with an offset, or a cron expression with a time zone. A timer of the same name in the
-    /// same conversation is replaced. Faults: as of `notify`, and `invalid` for a time that is none.
+    /// Stages a delivery for a later time, and returns the id of its timer. Otherwise like [`notify`](Self::notify).
+    ///
+    /// `at` is an RFC 3339 time with an offset, or a cron expression with a time zone. The timer replaces a timer of the same
+    /// name in the same conversation. Further fault: `invalid` for a time that cannot be read.
     pub fn schedule(&self, name: &str, at: &str, reference: &str, when: When, delivery: Delivery) -> Result<String> {
         self.host.schedule(name, at, reference, when.name(), &delivery.into_text())
     }
 
-    /// Cancels what `notify` or `schedule` returned. False: it was delivered already, or never existed.
+    /// Stages the cancellation of a delivery or timer, given by the id that `notify` or `schedule` returned. Returns false if
+    /// it was delivered already or never existed.
     pub fn cancel(&self, id: &str) -> Result<bool> {
         self.host.cancel(id)
     }

@@ -1,4 +1,5 @@
-//! Dialogs: conversations of more than one turn. The stack is the host's, what a dialog does is the plugin's.
+//! Dialogs: parts of a conversation that take more than one turn. The host keeps the stack; the plugin implements what a
+//! dialog does.
 
 mod dialogue;
 mod hooks;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use crate::prompt::Prompt;
 use crate::{Activity, Bot, Fault, Result, Turn, read};
 
-/// A bot that owns dialogs. Register it with `turntable_sdk::register!(YourBot, dialogs)`; the manifest then lists them
+/// A bot that owns dialogs. Register it with `turntable_sdk::register!(YourBot, dialogs)`. The manifest then lists the dialogs
 /// and asks for the grant `dialogs`.
 ///
 /// ```
@@ -52,26 +53,26 @@ use crate::{Activity, Bot, Fault, Result, Turn, read};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no dialogs",
-    label = "this type does not say which dialogs it owns",
+    label = "this type does not implement `Dialogs`",
     note = "implement `turntable_sdk::Dialogs` for it, or register it without `, dialogs`"
 )]
 pub trait Dialogs: Bot {
-    /// Returns the dialogs. It must return the same for the same settings.
+    /// Returns the dialogs. The same settings must give the same dialogs.
     fn dialogs(&self) -> DialogSet;
 }
 
-/// One kind of dialog. [`Waterfall`] and [`StraightLine`] are two; implement it for one of another style.
+/// One dialog. [`Waterfall`] and [`StraightLine`] implement this trait; implement it yourself for another style.
 pub trait Dialog {
-    /// Returns its id: lower-case letters, digits and hyphens, at most 64.
+    /// Returns the id: at most 64 lower-case letters, digits and hyphens.
     fn id(&self) -> &str;
 
-    /// Returns the version of the state that it keeps. A frame with a state of an older one gets event `migrate` first.
+    /// Returns the version of the state. A frame whose stored state has an older version gets the event `migrate` first.
     fn state_version(&self) -> u32 {
         0
     }
 
-    /// Takes one event. `state` is what the last step kept. The activity of the turn is the one of event `continue`, and
-    /// empty for other events. Answer [`Step::ignored`] to an event that you do not know.
+    /// Handles one event. `state` is what the last step stored. For the event `continue` the activity of the turn is the
+    /// activity that arrived; for other events it is empty. Return [`Step::ignored`] for an event that you do not know.
     fn on_event(&self, turn: &mut Turn, event: &Event, state: Option<Value>) -> Result<Step>;
 }
 
@@ -81,18 +82,18 @@ pub struct DialogSet {
     dialogs: Vec<Box<dyn Dialog>>,
 }
 
-/// Something that happened to a dialog; `dialogs.wit` lists the kinds and their data.
+/// An event of a dialog. `dialogs.wit` lists the kinds and their data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// `begin`, `continue`, `resume`, `reprompt`, `cancelled`, `validate`, `migrate`, or a later one.
     pub kind: String,
     /// The id of the dialog.
     pub name: String,
-    /// Shaped by the kind.
+    /// The data. Its shape depends on the kind.
     pub data: Value,
 }
 
-/// What a dialog wants next; `dialogs.wit` lists the kinds and their data.
+/// What the host does next for a dialog. `dialogs.wit` lists the kinds and their data.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "a step does nothing unless it is returned"]
 pub struct Step {
@@ -101,34 +102,34 @@ pub struct Step {
     pub(crate) data: Value,
 }
 
-/// What became of the thing that a dialog waited for.
+/// How the prompt or dialog that a dialog waited for has ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// `completed`, `cancelled` or `failed`.
     pub reason: String,
-    /// The result; `null` unless completed.
+    /// The result. `null` unless the reason is `completed`.
     pub result: Value,
 }
 
 impl DialogSet {
-    /// Makes an empty set.
+    /// Creates an empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a dialog. Of two with one id the first counts.
+    /// Adds a dialog. If two dialogs have the same id, the first one counts.
     #[must_use]
     pub fn with(mut self, dialog: impl Dialog + 'static) -> Self {
         self.dialogs.push(Box::new(dialog));
         self
     }
 
-    /// Returns id and state version of each dialog.
+    /// Returns the id and the state version of each dialog.
     pub fn ids(&self) -> impl Iterator<Item = (&str, u32)> {
         self.dialogs.iter().map(|dialog| (dialog.id(), dialog.state_version()))
     }
 
-    /// Sends an event to the dialog that it names. Fault `invalid`: there is none of this id, or the state is no JSON.
+    /// Passes an event to its dialog. Faults: `invalid` if there is no dialog of this id, `internal` if the state is not JSON.
     pub(crate) fn take(&self, turn: &mut Turn, event: &Event, state: Option<&str>) -> Result<Step> {
         let dialog = self.dialogs.iter().find(|dialog| dialog.id() == event.name);
         let dialog = dialog.ok_or_else(|| Fault::invalid(format!("there is no dialog `{}`", event.name)))?;
@@ -137,12 +138,12 @@ impl DialogSet {
 }
 
 impl Event {
-    /// Reads an event as it crosses the contract.
+    /// Reads an event from its parts in the contract.
     pub(crate) fn read(kind: &str, name: &str, data: &str) -> Result<Self> {
         Ok(Self { kind: kind.to_owned(), name: name.to_owned(), data: serde_json::from_str(data)? })
     }
 
-    /// The activity that a handler of this event sees.
+    /// Returns the activity that a handler of this event sees.
     pub(crate) fn activity(&self) -> Activity {
         match (&*self.kind, &self.data) {
             ("continue", Value::Object(activity)) => Activity::from_object(activity.clone()),
@@ -150,7 +151,7 @@ impl Event {
         }
     }
 
-    /// Reads the data of an event `resume`, or of `continue`, whose result is the activity.
+    /// Reads the outcome of an event `resume`. For other events, such as `continue`, it is completed with the event's data.
     pub(crate) fn outcome(&self) -> Outcome {
         if self.kind != "resume" {
             return Outcome::completed(self.data.clone());
@@ -165,52 +166,54 @@ impl Step {
         Self { kind, state: None, data }
     }
 
-    /// The next message goes to this dialog.
+    /// Waits: the next message goes to this dialog.
     pub fn wait() -> Self {
         Self::new("wait", Value::Null)
     }
 
-    /// The next message goes to this dialog, and so does an activity of one of these types.
+    /// Waits: the next message or activity of one of these types goes to this dialog.
     pub fn wait_for<const N: usize>(types: [&str; N]) -> Self {
         Self::new("wait", json!({ "activities": types.as_slice() }))
     }
 
-    /// The host asks, and the dialog resumes with the answer.
+    /// Asks: the host runs the prompt, and the dialog resumes with the answer.
     pub fn prompt<T>(prompt: Prompt<T>) -> Self {
         Self::new("prompt", prompt.into_value())
     }
 
-    /// Another dialog of this plugin runs on top, and this one resumes with its result. Fault: the options are no JSON.
+    /// Calls another dialog of this plugin. It runs on top, and this one resumes with its result. Fault `internal`: the options
+    /// cannot be written as JSON.
     pub fn call(dialog: &str, options: impl Serialize) -> Result<Self> {
         Ok(Self::new("call", json!({ "dialog": dialog, "options": serde_json::to_value(options)? })))
     }
 
-    /// This dialog ends and another takes its place, with the same parent. Fault: the options are no JSON.
+    /// Ends this dialog and begins another in its place, with the same parent. Fault `internal`: the options cannot be written as
+    /// JSON.
     pub fn replace(dialog: &str, options: impl Serialize) -> Result<Self> {
         Ok(Self::new("replace", json!({ "dialog": dialog, "options": serde_json::to_value(options)? })))
     }
 
-    /// The dialog ends with a result for its parent. Fault: the result is no JSON.
+    /// Ends the dialog with a result for its parent. Fault `internal`: the result cannot be written as JSON.
     pub fn done(result: impl Serialize) -> Result<Self> {
         Ok(Self::new("done", serde_json::to_value(result)?))
     }
 
-    /// The dialog ends without a result.
+    /// Ends the dialog without a result.
     pub fn cancelled() -> Self {
         Self::new("cancelled", Value::Null)
     }
 
-    /// What was sent so far is delivered, then the dialog resumes.
+    /// Delivers what was sent so far, then resumes the dialog.
     pub fn flush() -> Self {
         Self::new("flush", Value::Null)
     }
 
-    /// The event is not taken.
+    /// Leaves the event unhandled.
     pub fn ignored() -> Self {
         Self::new("ignored", Value::Null)
     }
 
-    /// Sets the state to keep until the next event. Without, what was kept before stays.
+    /// Sets the state to store until the next event. Without this call the stored state stays.
     pub fn with_state(mut self, state: Value) -> Self {
         self.state = Some(state);
         self
@@ -222,18 +225,18 @@ impl Outcome {
         Self { reason: "completed".to_owned(), result }
     }
 
-    /// Tells whether there is a result.
+    /// Returns true if there is a result.
     pub fn is_completed(&self) -> bool {
         self.reason == "completed"
     }
 
-    /// Reads the result. Fault `invalid`: it is of another shape, or there is none.
+    /// Reads the result. Fault `invalid`: there is no result, or it has another shape.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         read::value(&self.result).map_err(|error| Fault::invalid(format!("the result ({}): {error}", self.reason)))
     }
 }
 
-/// FNV-1a, 64 bits, in hexadecimal: enough to tell an edited text from the one that was recorded.
+/// Returns the 64-bit FNV-1a hash in hexadecimal. It detects that a text was edited; it protects against nothing.
 pub(crate) fn hash(text: &str) -> String {
     format!("{:016x}", hash_number(text))
 }

@@ -1,4 +1,4 @@
-//! Which handler an activity reaches, and in which order; the table is in the documentation of [`Bot`].
+//! Passes an activity to its handlers. The documentation of [`Bot`] has the table.
 
 use serde_json::Value;
 
@@ -7,14 +7,13 @@ use crate::activity::{ChannelAccount, TokenResponse};
 use crate::invoke::{AdaptiveCardAction, InvokeResponse, Search, TokenExchange};
 use crate::{Activity, Bot, Flow, Result, Turn};
 
-/// Runs one turn: the handlers, then the end-of-turn hook.
+/// Runs one turn: the handlers, then `on_turn_end`.
 pub(crate) fn run<B: Bot>(bot: &mut B, turn: &mut Turn) -> Result {
     let flow = bot.on_turn(turn)?;
     bot.on_turn_end(turn, flow)
 }
 
-/// Calls the handlers of the turn's activity, by the tree that [`Bot`] shows. For authors who override
-/// [`Bot::on_turn`].
+/// Calls the handlers of the turn's activity as the table of [`Bot`] shows. Call it if you override [`Bot::on_turn`].
 pub fn dispatch<B: Bot>(bot: &mut B, turn: &mut Turn) -> Result {
     if let Some(route) = turn.route().map(str::to_owned) {
         return bot.on_route(turn, &route);
@@ -119,7 +118,7 @@ fn installation_update<B: Bot>(bot: &mut B, turn: &mut Turn) -> Result {
     }
 }
 
-/// Returns the members that are not the bot: a bot does not greet itself.
+/// Returns the members that are not the bot, so that a bot does not greet itself.
 fn without_bot(activity: &Activity, members: impl Fn(&Activity) -> &Vec<ChannelAccount>) -> Vec<ChannelAccount> {
     members(activity).iter().filter(|member| !activity.is_bot(member)).cloned().collect()
 }

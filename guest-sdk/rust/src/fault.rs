@@ -1,27 +1,28 @@
-//! What a handler answers: whether the turn goes on, or why it failed.
+//! The results of handlers: `Flow` and `Fault`.
 
 use std::error::Error;
 use std::fmt;
 
-/// Whether the turn goes on after a handler.
+/// Whether the turn continues after a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// Not for me, or not only for me: the next route or plugin of the bot runs.
+    /// Continue with the next route or plugin of the bot.
     Next,
-    /// Done: no further route or plugin of the bot runs.
+    /// The activity is handled; no further route or plugin of the bot runs.
     Handled,
 }
 
-/// What every handler returns: a [`Flow`], or the [`Fault`] that undoes what this call sent.
+/// The result of every handler: a [`Flow`], or a [`Fault`] that discards what this call sent.
 pub type Result<T = Flow, E = Fault> = std::result::Result<T, E>;
 
-/// Why something did not work.
+/// Why a call failed.
 ///
-/// The host gives it for a call that it refused, and a handler returns it to fail. A handler that returns a fault sends
-/// nothing: what it staged since its last flush is dropped. The user sees a neutral error reply; code, message and detail
-/// go to the log.
+/// The host returns a fault for a call that it refuses, and a handler returns a fault to fail. If a handler returns a fault, the
+/// host discards everything that the handler staged since its last flush. The user gets a neutral error reply. Code, message
+/// and detail go to the log.
 ///
-/// `?` turns every [`std::error::Error`] into a fault `internal`. For that reason a fault is no `Error` itself.
+/// `?` converts every [`std::error::Error`] into a fault `internal`. A fault itself does not implement `Error`, because the
+/// two conversions would conflict.
 ///
 /// ```
 /// use turntable_sdk::prelude::*;
@@ -38,65 +39,65 @@ pub type Result<T = Flow, E = Fault> = std::result::Result<T, E>;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// `denied`, `quota`, `deadline`, `conflict`, `invalid`, `unavailable` or `internal`. Read an unknown one as `internal`.
+    /// `denied`, `quota`, `deadline`, `conflict`, `invalid`, `unavailable` or `internal`. Treat an unknown code as `internal`.
     pub code: String,
-    /// One sentence for the author of the plugin, without user data. The host keeps 4 KiB.
+    /// One sentence for the author of the plugin, without user data. The host keeps at most 4 KiB.
     pub message: String,
-    /// When trying again makes sense, in milliseconds from now.
+    /// How long to wait before trying again, in milliseconds, if it is known.
     pub retry_after_ms: Option<u32>,
-    /// More for the log, such as the causes. The host keeps 16 KiB and never shows it to a user.
+    /// Details for the log, such as the causes. The host keeps at most 16 KiB and never shows them to a user.
     pub detail: Option<String>,
 }
 
 impl Fault {
-    /// Makes a fault with a code of its own; the other constructors name the documented codes.
+    /// Creates a fault with any code. The other constructors use the documented codes.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), retry_after_ms: None, detail: None }
     }
 
-    /// The plugin, or the user, may not do this.
+    /// Creates a fault `denied`: the plugin or the user is not allowed to do this.
     pub fn denied(message: impl Into<String>) -> Self {
         Self::new("denied", message)
     }
 
-    /// A limit is reached; the message names it.
+    /// Creates a fault `quota`: a limit was exceeded. The message should name it.
     pub fn quota(message: impl Into<String>) -> Self {
         Self::new("quota", message)
     }
 
-    /// It took too long.
+    /// Creates a fault `deadline`: the operation took too long.
     pub fn deadline(message: impl Into<String>) -> Self {
         Self::new("deadline", message)
     }
 
-    /// Somebody else changed it in between.
+    /// Creates a fault `conflict`: another turn changed the value.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new("conflict", message)
     }
 
-    /// What was given is wrong; the message says what and where.
+    /// Creates a fault `invalid`: an argument is wrong. The message should say which one and why.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new("invalid", message)
     }
 
-    /// Not now; trying again later may work.
+    /// Creates a fault `unavailable`: the operation failed now, but may succeed later.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new("unavailable", message)
     }
 
-    /// A defect of the plugin or of the host.
+    /// Creates a fault `internal`: a defect of the plugin or the host.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new("internal", message)
     }
 
-    /// Says when trying again makes sense, in milliseconds from now.
+    /// Sets how long to wait before trying again, in milliseconds.
     #[must_use]
     pub fn retry_after_ms(mut self, milliseconds: u32) -> Self {
         self.retry_after_ms = Some(milliseconds);
         self
     }
 
-    /// Adds text for the log.
+    /// Sets details for the log.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
@@ -111,7 +112,7 @@ impl fmt::Display for Fault {
 }
 
 impl<E: Error> From<E> for Fault {
-    /// Keeps the error's text as message and its causes, one a line, as detail.
+    /// Uses the text of the error as message, and its causes, one per line, as detail.
     fn from(error: E) -> Self {
         let mut causes = Vec::new();
         let mut cause = error.source();

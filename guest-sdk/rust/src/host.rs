@@ -1,4 +1,4 @@
-//! The host as the component's imports give it: conversions, and nothing else.
+//! Implements `Host` with the imports of the component. It only converts types.
 
 use crate::bindings::exports::turntable::bot::bot_handler as exported;
 use crate::bindings::turntable::bot::{config, conversations, dialogs, log, state, turn, types};

@@ -1,19 +1,19 @@
-//! Invokes: activities whose sender waits for an answer.
+//! Invokes: activities whose sender waits for the response.
 
 use serde_json::{Value, json};
 
 use crate::activity::wire::object;
 
-/// The answer to an invoke: an HTTP status and a JSON body, or none.
+/// The response to an invoke: an HTTP status and an optional JSON body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InvokeResponse {
     /// The HTTP status, 200 to 599.
     pub status: u16,
-    /// The body.
+    /// The JSON body.
     pub body: Option<Value>,
 }
 
-/// The status of an invoke that nobody answered; the host gives it.
+/// The status that the host returns for an invoke that no plugin answered.
 pub const NOT_IMPLEMENTED: u16 = 501;
 
 const CARD: &str = "application/vnd.microsoft.card.adaptive";
@@ -28,31 +28,31 @@ object! {
         id: Option<String> = "id",
         /// The verb of the action.
         verb: Option<String> = "verb",
-        /// What the action carries, with the inputs of the card.
+        /// The data of the action, including the inputs of the card.
         data: Option<Value> = "data",
     }
 }
 
 object! {
-    /// The value of the invoke `application/search`: a user types into a field that searches.
+    /// The value of the invoke `application/search`: a user types into a search field.
     Search {
         /// `search`, `searchAnswer` or `typeahead`.
         kind: String = "kind",
         /// What the user typed.
         query_text: String = "queryText",
-        /// Which part of the results is wanted.
+        /// The requested page of results.
         query_options: Option<QueryOptions> = "queryOptions",
-        /// Which of the bot's data is meant.
+        /// The data set to search.
         dataset: Option<String> = "dataset",
     }
 }
 
 object! {
-    /// Which part of the results is wanted.
+    /// A page of results.
     QueryOptions {
-        /// How many results to leave out.
+        /// Number of results to skip.
         skip: Option<u32> = "skip",
-        /// How many results to return at most.
+        /// Maximum number of results to return.
         top: Option<u32> = "top",
     }
 }
@@ -70,12 +70,12 @@ object! {
 }
 
 impl InvokeResponse {
-    /// Answers with a status alone.
+    /// Creates a response with a status and no body.
     pub fn status(status: u16) -> Self {
         Self { status, body: None }
     }
 
-    /// Answers 200 with a body.
+    /// Creates a response with status 200 and a body.
     pub fn ok(body: impl Into<Value>) -> Self {
         Self { status: 200, body: Some(body.into()) }
     }
@@ -87,24 +87,24 @@ impl InvokeResponse {
         self
     }
 
-    /// Answers an adaptive card action with the card that replaces the one pressed.
+    /// Creates a response to an Adaptive Card action: a card that replaces the card of the action.
     pub fn card(card: impl Into<Value>) -> Self {
         Self::typed(200, CARD, card.into())
     }
 
-    /// Answers an adaptive card action with a short text.
+    /// Creates a response to an Adaptive Card action: a short text.
     pub fn message(text: impl Into<String>) -> Self {
         Self::typed(200, MESSAGE, Value::String(text.into()))
     }
 
-    /// Answers a search with results, each a `value` and the `title` to show.
+    /// Creates a response to a search. Each result is a `value` and the `title` to show.
     pub fn results<V: Into<String>, T: Into<String>>(results: impl IntoIterator<Item = (V, T)>) -> Self {
         let results: Vec<Value> =
             results.into_iter().map(|(value, title)| json!({ "value": value.into(), "title": title.into() })).collect();
         Self::typed(200, SEARCH, json!({ "results": results }))
     }
 
-    /// Answers with an error that the sender can read.
+    /// Creates an error response with a code and a message in the body.
     pub fn error(status: u16, code: &str, message: &str) -> Self {
         Self::typed(status, ERROR, json!({ "code": code, "message": message }))
     }
@@ -117,7 +117,7 @@ impl InvokeResponse {
 }
 
 impl AdaptiveCardAction {
-    /// Reads the value of the invoke, or returns the answer that says what is wrong with it.
+    /// Reads the value of the invoke. If it is wrong, returns the error response as the error.
     pub(crate) fn read(value: Option<&Value>) -> Result<Self, InvokeResponse> {
         let action = value
             .and_then(|value| value.get("action"))
@@ -134,7 +134,7 @@ impl AdaptiveCardAction {
 }
 
 impl Search {
-    /// Reads the value of the invoke, or returns the answer that says what is wrong with it. Teams leaves out `kind`.
+    /// Reads the value of the invoke. If it is wrong, returns the error response as the error. Teams omits `kind`.
     pub(crate) fn read(value: Option<&Value>, channel: &str) -> Result<Self, InvokeResponse> {
         let missing = |what| InvokeResponse::error(400, "BadRequest", &format!("the value has no {what}"));
         let value = value.and_then(Value::as_object).ok_or_else(|| missing("object"))?;

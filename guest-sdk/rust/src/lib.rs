@@ -22,7 +22,7 @@ mod state;
 pub mod testing;
 mod turn;
 
-// Listed by hand: what is generated stays private, and nothing becomes public by accident.
+// The list is explicit so that generated code stays private and nothing becomes public by accident.
 pub use activity::{
     Activity, Attachment, CardAction, CardImage, ChannelAccount, ConversationAccount, ConversationReference, Entity,
     HeroCard, Mention, MessageReaction, Object, SuggestedActions, TokenResponse,
@@ -44,8 +44,8 @@ pub use stack::{Frame, Stack};
 pub use state::{Scope, State, Stored};
 pub use turn::{Level, Meta, Turn};
 
-/// What nearly every plugin uses, and every type that stands in the signature of something an author writes: handlers,
-/// dialogs, their hooks, middleware. The functions that make prompts are in [`prompt`].
+/// The types that nearly every plugin uses, among them every type in the signature of a handler, a dialog, a hook or
+/// middleware. The functions that create prompts are in [`prompt`].
 pub mod prelude {
     pub use crate::Flow::{Handled, Next};
     pub use crate::{

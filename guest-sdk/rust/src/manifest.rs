@@ -1,4 +1,4 @@
-//! What a plugin says about itself.
+//! The manifest, which describes a plugin to the host.
 
 use serde_json::{Map, Value, json};
 
@@ -8,9 +8,9 @@ use crate::{DialogSet, Scope};
 #[cfg(not(target_family = "wasm"))]
 const TEXT_CHARS_MAX: usize = 2_000;
 
-/// A plugin's manifest: what the host reads before the plugin serves.
+/// The manifest of a plugin, which the host reads before the plugin serves.
 ///
-/// Name and version are those of the Cargo package unless set. Everything else has the default of `manifest.schema.json`.
+/// The default name and version are those of the Cargo package. Other defaults are those of `manifest.schema.json`.
 ///
 /// ```
 /// use turntable_sdk::prelude::*;
@@ -37,9 +37,9 @@ pub struct Manifest {
     settings: Option<Value>,
 }
 
-/// Messages that a plugin wants before dialogs and other plugins see them.
+/// A route: messages that a plugin handles before dialogs and other plugins see them.
 ///
-/// The host matches them, without running the plugin; [`Bot::on_route`](crate::Bot::on_route) gets those that match.
+/// The host matches messages against the pattern and runs [`Bot::on_route`](crate::Bot::on_route) only for those that match.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     name: String,
@@ -51,22 +51,22 @@ pub struct Route {
     after: Option<&'static str>,
 }
 
-/// What happens to a dialog that a route interrupted, once the route has been handled.
+/// What happens to the interrupted dialog after a route has handled a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
-    /// It asks its question again.
+    /// The dialog repeats its question.
     Reprompt,
-    /// It waits on, silently.
+    /// The dialog keeps waiting without a message.
     None,
 }
 
 impl Manifest {
-    /// Makes a manifest that leaves everything to the defaults.
+    /// Creates a manifest with the defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the plugin's own name: lower-case letters, digits and hyphens, at most 64.
+    /// Sets the plugin's own name: at most 64 lower-case letters, digits and hyphens.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -80,15 +80,15 @@ impl Manifest {
         self
     }
 
-    /// Sets one sentence for people, at most 1,024 characters.
+    /// Sets a description for people, at most 1,024 characters.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
-    /// Sets the activity types that the plugin handles; the host does not run it for others. Default: all. Empty: none,
-    /// the plugin lives from its routes.
+    /// Sets the activity types that the plugin handles. The host does not run it for other types. Default: all types. An empty
+    /// list means none, for a plugin that only has routes.
     #[must_use]
     pub fn activities<const N: usize>(mut self, kinds: [&str; N]) -> Self {
         self.activities = Some(kinds.map(str::to_owned).into());
@@ -102,65 +102,65 @@ impl Manifest {
         self
     }
 
-    /// Asks for a grant, such as `state`; the operator gives it or does not.
+    /// Asks for a grant, such as `state`. The operator decides whether to give it.
     #[must_use]
     pub fn want(mut self, grant: impl Into<String>, details: impl Into<Value>) -> Self {
         self.wants.insert(grant.into(), details.into());
         self
     }
 
-    /// Asks for state of these scopes.
+    /// Asks for the grant `state` with these scopes.
     #[must_use]
     pub fn wants_state<const N: usize>(self, scopes: [Scope; N]) -> Self {
         self.want("state", json!(scopes.map(Scope::name).as_slice()))
     }
 
-    /// Asks to begin, cancel and see dialogs. A bot registered with `dialogs` asks for it anyway.
+    /// Asks for the grant `dialogs`, to begin, cancel and list dialogs. A bot registered with `dialogs` asks for it automatically.
     #[must_use]
     pub fn wants_dialogs(self) -> Self {
         self.want("dialogs", true)
     }
 
-    /// Asks to speak into conversations later, and into others than the turn's.
+    /// Asks for the grant `conversations`, to send messages later or into other conversations.
     #[must_use]
     pub fn wants_conversations(self) -> Self {
         self.want("conversations", true)
     }
 
-    /// Lists a dialog and the version of its state. Those of [`Dialogs`](crate::Dialogs) are listed anyway.
+    /// Adds a dialog with the version of its state. Dialogs of [`Dialogs`](crate::Dialogs) are added automatically.
     #[must_use]
     pub fn dialog(mut self, id: impl Into<String>, state_version: u32) -> Self {
         self.dialogs.push((id.into(), state_version));
         self
     }
 
-    /// Sets the events that middleware takes: `receive`, `send`, `update`, `delete`, `turn-end`. The others pass without a
-    /// call. Default: all.
+    /// Sets the events that the middleware handles: `receive`, `send`, `update`, `delete`, `turn-end`. Other events pass without
+    /// a call. Default: all.
     #[must_use]
     pub fn intercepts<const N: usize>(mut self, events: [&str; N]) -> Self {
         self.intercepts = Some(events.map(str::to_owned).into());
         self
     }
 
-    /// Sets the JSON schema of the settings; the host refuses to load the plugin with settings that break it.
+    /// Sets the JSON schema of the settings. The host does not load the plugin if its settings do not conform to the schema.
     #[must_use]
     pub fn settings(mut self, schema: impl Into<Value>) -> Self {
         self.settings = Some(schema.into());
         self
     }
 
-    /// Tells whether the host runs the plugin for an ordinary activity of this type.
+    /// Returns true if the plugin handles activities of this type.
     pub fn handles(&self, kind: &str) -> bool {
         self.activities.as_ref().is_none_or(|kinds| kinds.iter().any(|known| known == kind || known == "*"))
     }
 
-    /// Tells whether there is a route of this name.
+    /// Returns true if the manifest has a route of this name.
     pub fn has_route(&self, name: &str) -> bool {
         self.routes.iter().any(|route| route.name == name)
     }
 
-    /// The names of the routes that want a message, best first, as the host finds them. The error says which pattern is
-    /// none.
+    /// Returns the names of the routes that match a message, in the order in which the host tries them. Fault `invalid`: the
+    /// pattern of a route is not a regular expression.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn routes_for(&self, text: &str, locale: &str) -> crate::Result<Vec<String>> {
         let mut found: Vec<&Route> = Vec::new();
@@ -168,7 +168,7 @@ impl Manifest {
             let pattern =
                 regex::RegexBuilder::new(&format!(r"\A(?:{})\z", route.pattern)).case_insensitive(true).build();
             let pattern = pattern.map_err(|error| {
-                crate::Fault::invalid(format!("the pattern of the route `{}` is not usable: {error}", route.name))
+                crate::Fault::invalid(format!("the pattern of the route `{}` cannot be used: {error}", route.name))
             })?;
             if route.speaks(locale) && pattern.is_match(text) && text.chars().nth(TEXT_CHARS_MAX).is_none() {
                 found.push(route);
@@ -179,32 +179,32 @@ impl Manifest {
         Ok(found.into_iter().map(|route| route.name.clone()).collect())
     }
 
-    /// What is asked before a route interrupts.
+    /// Returns the question of a route that asks before it interrupts a dialog.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn confirms(&self, route: &str) -> Option<&str> {
         self.routes.iter().find(|known| known.name == route)?.confirm.as_deref()
     }
 
-    /// Whether a dialog that the route interrupted repeats its question.
+    /// Returns true if an interrupted dialog repeats its question after the route.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn reprompts(&self, route: &str) -> bool {
         self.routes.iter().any(|known| known.name == route && known.after != Some("none"))
     }
 
-    /// Lists the dialogs that a bot owns.
+    /// Adds the role, the grant and the dialogs of a bot with dialogs.
     #[must_use]
     pub(crate) fn of_dialogs(self, dialogs: &DialogSet) -> Self {
         dialogs.ids().fold(self.wants_dialogs(), |manifest, (id, version)| manifest.dialog(id, version))
     }
 
-    /// Lists the role of a bot that intercepts, and asks for the grant.
+    /// Adds the role and the grant of a bot with middleware.
     #[must_use]
     pub(crate) fn of_middleware(mut self) -> Self {
         self.is_middleware = true;
         self.want("middleware", true)
     }
 
-    /// Takes name and version of the Cargo package where none is set.
+    /// Uses name and version of the Cargo package if they are not set.
     #[must_use]
     pub(crate) fn of_package(mut self, name: &str, version: &str) -> Self {
         self.name.get_or_insert_with(|| name.to_ascii_lowercase().replace('_', "-"));
@@ -212,7 +212,7 @@ impl Manifest {
         self
     }
 
-    /// Writes the JSON that the contract asks for.
+    /// Returns the manifest as JSON (`manifest.schema.json`).
     pub fn into_value(self) -> Value {
         let mut object = Map::new();
         let mut put = |key: &str, value: Option<Value>| {
@@ -240,8 +240,8 @@ impl Manifest {
 }
 
 impl Route {
-    /// Makes a route. `pattern` is a regular expression that must match the whole text of a message, ignoring case;
-    /// a text of more than 2,000 characters matches no route.
+    /// Creates a route. `pattern` is a regular expression that must match the whole text of a message, ignoring case. A text
+    /// of more than 2,000 characters matches no route.
     pub fn new(name: impl Into<String>, pattern: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -263,21 +263,21 @@ impl Route {
         self.locales.is_empty() || locale.is_empty() || self.locales.iter().any(covers)
     }
 
-    /// Limits the route to languages, given as BCP-47 prefixes.
+    /// Limits the route to languages, given as BCP-47 prefixes. A message without a locale matches every route.
     #[must_use]
     pub fn locales<const N: usize>(mut self, locales: [&str; N]) -> Self {
         self.locales = locales.map(str::to_owned).into();
         self
     }
 
-    /// Sets the score, 0 to 1; the highest is tried first. Default: 0.5.
+    /// Sets the score, 0 to 1. The host tries the route with the highest score first. Default: 0.5.
     #[must_use]
     pub fn score(mut self, score: f64) -> Self {
         self.score = Some(score);
         self
     }
 
-    /// Sets the order among equal scores; the lowest is tried first. Default: 0.
+    /// Sets the order among routes with equal scores. The host tries the lowest order first. Default: 0.
     #[must_use]
     pub fn order(mut self, order: i64) -> Self {
         self.order = Some(order);
@@ -291,7 +291,7 @@ impl Route {
         self
     }
 
-    /// Sets what happens to an interrupted dialog. Default: it asks its question again.
+    /// Sets what happens to an interrupted dialog. Default: it repeats its question.
     #[must_use]
     pub fn after(mut self, after: After) -> Self {
         self.after = Some(match after {

@@ -1,15 +1,15 @@
-//! Middleware: what a plugin does with everything that enters and leaves a turn.
+//! Middleware: plugins that intercept the activities that enter and leave a turn.
 
 use serde_json::Value;
 
 use crate::{Activity, Bot, Fault, Result, Turn};
 
-/// A bot that intercepts. Register it with `turntable_sdk::register!(YourBot, middleware)`; the manifest then lists the
-/// role and asks for the grant `middleware`.
+/// A bot that intercepts activities. Register it with `turntable_sdk::register!(YourBot, middleware)`. The manifest then lists
+/// the role and asks for the grant `middleware`.
 ///
-/// The middleware plugins of a bot are layers around its turns, the first of the configuration outermost: what enters
-/// passes them inwards, what leaves passes them outwards. `middleware.wit` has the whole contract. What a hook sends passes
-/// the layers outside it only; it has state, but neither `flush` nor dialogs.
+/// The middleware plugins of a bot are layers around its turns, and the first one in the configuration is the outermost.
+/// Incoming activities pass the layers from the outside in, outgoing activities from the inside out. What a hook sends passes
+/// only the layers outside it. A hook can use state, but not `flush` and dialogs. `middleware.wit` has the whole contract.
 ///
 /// ```
 /// use turntable_sdk::prelude::*;
@@ -36,69 +36,71 @@ use crate::{Activity, Bot, Fault, Result, Turn};
     note = "implement `turntable_sdk::Middleware` for it, or register it without `, middleware`"
 )]
 pub trait Middleware: Bot {
-    /// Takes the incoming activity, before routes, dialogs and handlers. A replacement keeps who, where and which type.
+    /// Handles an incoming activity before routes, dialogs and handlers. A replacement keeps the accounts, the conversation and
+    /// the type.
     fn on_receive(&mut self, turn: &mut Turn) -> Result<Passage> {
         let _ = turn;
         Ok(Passage::Pass)
     }
 
-    /// Takes an activity that leaves: also `typing`, each piece of a stream, prompts and error replies of the host.
-    /// [`sender`] says whose it is.
+    /// Handles an outgoing activity, including `typing`, each piece of a stream, and prompts and error replies of the host.
+    /// [`sender`] returns who sends it.
     fn on_send(&mut self, turn: &mut Turn, activity: &Activity) -> Result<Passage> {
         let _ = (turn, activity);
         Ok(Passage::Pass)
     }
 
-    /// Takes an activity that replaces another; its `id` is the one that the update was asked with.
+    /// Handles an activity that replaces another. Its `id` is the id that the plugin passed to `update`.
     fn on_update(&mut self, turn: &mut Turn, activity: &Activity) -> Result<Passage> {
         let _ = (turn, activity);
         Ok(Passage::Pass)
     }
 
-    /// Takes the deletion of an activity. It can be stopped, not replaced.
+    /// Handles the deletion of an activity. It can be passed or stopped, but not replaced.
     fn on_delete(&mut self, turn: &mut Turn, id: &str) -> Result<Passage> {
         let _ = (turn, id);
         Ok(Passage::Pass)
     }
 
-    /// Hears how the turn ended: `completed`, `failed` or `stopped`. Only where the activity passed this layer.
+    /// Runs at the end of the turn. `outcome` is `completed`, `failed` or `stopped`. It runs only if the incoming activity passed
+    /// this layer.
     fn after_turn(&mut self, turn: &mut Turn, outcome: &str) -> Result<()> {
         let _ = (turn, outcome);
         Ok(())
     }
 }
 
-/// What middleware makes of what it takes.
+/// What happens to an intercepted activity.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Passage {
-    /// It goes on as it is.
+    /// It continues unchanged.
     Pass,
-    /// It goes on as this activity.
+    /// It is replaced by this activity.
     Replace(Box<Activity>),
-    /// It goes no further. Whoever sent it gets an empty id.
+    /// It goes no further. Its sender gets an empty id.
     Stop,
 }
 
 impl Passage {
-    /// It goes on as this activity.
+    /// Replaces the activity by this one.
     pub fn replace(activity: impl Into<Activity>) -> Self {
         Self::Replace(Box::new(activity.into()))
     }
 }
 
-/// Returns who sends what a hook takes: a plugin's name, or `turntable` for the host. Empty for what enters.
+/// Returns who sends the intercepted activity: the name of a plugin, or `turntable` for the host. Empty for an incoming activity.
 pub fn sender(turn: &Turn) -> &str {
     turn.meta().extra("sender").unwrap_or_default()
 }
 
-/// An event as it crosses the contract.
+/// An event as the contract passes it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HookEvent<'a> {
     pub(crate) kind: &'a str,
     pub(crate) data: &'a str,
 }
 
-/// Calls the hook of an event. None: the SDK does not know the event.
+/// Calls the hook of an event. Returns none if this SDK does not know the event.
 pub(crate) fn take<B: Middleware + ?Sized>(
     bot: &mut B,
     turn: &mut Turn,
@@ -111,7 +113,7 @@ pub(crate) fn take<B: Middleware + ?Sized>(
         "delete" => {
             let data: Value = serde_json::from_str(event.data)?;
             match bot.on_delete(turn, data["id"].as_str().unwrap_or_default())? {
-                Passage::Replace(_) => return Err(Fault::invalid("a deletion cannot be replaced")),
+                Passage::Replace(_) => return Err(Fault::invalid("a deletion cannot be replaced; pass or stop it")),
                 passage => passage,
             }
         }

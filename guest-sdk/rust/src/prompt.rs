@@ -1,4 +1,4 @@
-//! Questions that the host asks, recognizes and validates, in the language of the user.
+//! Prompts: questions that the host asks and whose answers it recognizes and validates, in the user's language.
 //!
 //! ```
 //! use turntable_sdk::prompt::{choice, number, text};
@@ -19,9 +19,9 @@ use serde_json::{Map, Value, json};
 
 use crate::activity::{Activity, Attachment, Object};
 
-/// A question whose answer is a `T`.
+/// A question whose answer has the type `T`.
 ///
-/// Without [`attempts`](Self::attempts) it is asked up to 100 times; then it fails.
+/// The prompt fails after 100 wrong answers, unless [`attempts`](Self::attempts) sets another number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt<T> {
     definition: Object,
@@ -29,7 +29,7 @@ pub struct Prompt<T> {
     answer: PhantomData<fn() -> T>,
 }
 
-/// Asks for a text. The answer is trimmed and not empty.
+/// Asks for a text. The answer is trimmed and has at least one character.
 pub fn text(question: impl Into<Activity>) -> Prompt<String> {
     Prompt::new("text", question)
 }
@@ -44,7 +44,7 @@ pub fn confirm(question: impl Into<Activity>) -> Prompt<bool> {
     Prompt::new("confirm", question)
 }
 
-/// Asks for one of several things, at least one and at most 100: texts, or [`Choice`]s.
+/// Asks for one of 1 to 100 choices. Each is a text or a [`Choice`].
 pub fn choice<C: Into<Choice>>(question: impl Into<Activity>, choices: impl IntoIterator<Item = C>) -> Prompt<Chosen> {
     let choices: Vec<Value> = choices.into_iter().map(|choice| choice.into().into_value()).collect();
     Prompt::new("choice", question).with("choices", choices)
@@ -67,51 +67,51 @@ impl<T> Prompt<T> {
         Self { definition, name: None, answer: PhantomData }
     }
 
-    /// Sets what is asked after an answer that does not fit. Default: the question again.
+    /// Sets the question after an answer that was not understood or not valid. Default: the first question again.
     #[must_use]
     pub fn retry(self, question: impl Into<Activity>) -> Self {
         let question = say(question.into());
         self.with("retry", question)
     }
 
-    /// Sets how many answers may not fit before the prompt fails, 1 to 100.
+    /// Sets after how many wrong answers the prompt fails, 1 to 100.
     #[must_use]
     pub fn attempts(self, count: u32) -> Self {
         self.with("attempts", count)
     }
 
-    /// Has a validator of the dialog look at each answer that was recognized.
+    /// Names a validator of the dialog, which checks each recognized answer.
     #[must_use]
     pub fn validator(self, name: impl Into<String>) -> Self {
         self.with("validator", name.into())
     }
 
-    /// Sets the language for channels that do not say the user's, as a BCP-47 tag.
+    /// Sets the language, as a BCP-47 tag, for answers that have no locale.
     #[must_use]
     pub fn locale(self, locale: impl Into<String>) -> Self {
         self.with("locale", locale.into())
     }
 
-    /// Names the question for a straight-line dialog, so that its text can be changed while conversations wait for the
-    /// answer. Without a name, a hash of the question stands for it.
+    /// Names the question for a straight-line dialog. With a name you can edit the question while conversations wait for the
+    /// answer. Without a name the journal identifies the question by a hash of its text.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Reads the answer as another type: for a validator that accepts a value of its own.
+    /// Reads the answer as another type. Use it if the validator replaces the value.
     #[must_use]
     pub fn answered_as<U>(self) -> Prompt<U> {
         Prompt { definition: self.definition, name: self.name, answer: PhantomData }
     }
 
-    /// Writes the JSON that the contract asks for (`prompt.schema.json`).
+    /// Returns the prompt as JSON (`prompt.schema.json`).
     pub fn into_value(self) -> Value {
         self.definition.into()
     }
 
-    /// What tells this question from others in a journal.
+    /// Returns the key of this question in a journal.
     pub(crate) fn key(&self) -> String {
         let kind = self.definition.get("kind").and_then(Value::as_str).unwrap_or_default();
         match &self.name {
@@ -130,13 +130,13 @@ impl<T> Prompt<T> {
 }
 
 impl Prompt<String> {
-    /// Sets the least length, in characters. Default: 1.
+    /// Sets the minimum length in characters. Default: 1.
     #[must_use]
     pub fn min_length(self, characters: u32) -> Self {
         self.with("min-length", characters)
     }
 
-    /// Sets the greatest length, in characters.
+    /// Sets the maximum length in characters.
     #[must_use]
     pub fn max_length(self, characters: u32) -> Self {
         self.with("max-length", characters)
@@ -149,17 +149,17 @@ impl Prompt<String> {
     }
 }
 
-/// What number prompts of both types offer.
+/// Builder functions of number prompts of both types.
 macro_rules! bounds {
     ($($number:ty)*) => {
         $(impl Prompt<$number> {
-            /// Sets the least number.
+            /// Sets the smallest allowed number.
             #[must_use]
             pub fn min(self, least: $number) -> Self {
                 self.with("min", least)
             }
 
-            /// Sets the greatest number.
+            /// Sets the largest allowed number.
             #[must_use]
             pub fn max(self, greatest: $number) -> Self {
                 self.with("max", greatest)
@@ -171,7 +171,7 @@ macro_rules! bounds {
 bounds!(f64 i64);
 
 impl Prompt<f64> {
-    /// Takes whole numbers only.
+    /// Accepts only whole numbers.
     #[must_use]
     pub fn integer(self) -> Prompt<i64> {
         self.with("integer", true).answered_as()
@@ -179,7 +179,7 @@ impl Prompt<f64> {
 }
 
 impl Prompt<bool> {
-    /// Sets the words for yes and no, instead of the language's.
+    /// Sets the words for yes and no, which replace those of the language.
     #[must_use]
     pub fn words(self, yes: impl Into<Choice>, no: impl Into<Choice>) -> Self {
         let words: Vec<Value> = vec![yes.into().into_value(), no.into().into_value()];
@@ -200,13 +200,13 @@ impl Prompt<Chosen> {
         self.with("style", style.name())
     }
 
-    /// Takes «2» and «the last one» for no choice.
+    /// Does not accept answers that choose by position, such as «2» or «the last one».
     #[must_use]
     pub fn without_ordinals(self) -> Self {
         self.with("ordinals", false)
     }
 
-    /// Takes no misspelt choices, no part of one for the whole, and no other forms of its words.
+    /// Accepts only exact answers: no misspelt choices, no parts of a choice, and no other forms of its words.
     #[must_use]
     pub fn exact(self) -> Self {
         self.with("fuzzy", false)
@@ -214,25 +214,25 @@ impl Prompt<Chosen> {
 }
 
 impl Prompt<Moment> {
-    /// Takes dates only.
+    /// Accepts only dates.
     #[must_use]
     pub fn date(self) -> Self {
         self.with("types", json!(["date"]))
     }
 
-    /// Takes times only.
+    /// Accepts only times.
     #[must_use]
     pub fn time(self) -> Self {
         self.with("types", json!(["time"]))
     }
 
-    /// Sets the earliest moment, as ISO 8601, or `today` or `now`: those of the user when they answer.
+    /// Sets the earliest allowed value: ISO 8601, or `today` or `now` on the user's clock when they answer.
     #[must_use]
     pub fn earliest(self, moment: impl Into<String>) -> Self {
         self.with("earliest", moment.into())
     }
 
-    /// Sets the latest moment, as [`earliest`](Self::earliest).
+    /// Sets the latest allowed value, in the form of [`earliest`](Self::earliest).
     #[must_use]
     pub fn latest(self, moment: impl Into<String>) -> Self {
         self.with("latest", moment.into())
@@ -240,20 +240,20 @@ impl Prompt<Moment> {
 }
 
 impl Prompt<Vec<Attachment>> {
-    /// Sets the media types that are taken, such as `image/*`. Default: all.
+    /// Sets the accepted media types, such as `image/*`. Default: all.
     #[must_use]
     pub fn content_types<const N: usize>(self, types: [&str; N]) -> Self {
         self.with("content-types", types.map(str::to_owned).to_vec())
     }
 
-    /// Sets how many files are taken at most.
+    /// Sets the maximum number of files.
     #[must_use]
     pub fn max_count(self, count: u32) -> Self {
         self.with("max-count", count)
     }
 }
 
-/// A question is a text where it is nothing else: shorter in a stored frame.
+/// Writes a question that has only a text as a string, because that is shorter in a stored frame.
 fn say(question: Activity) -> Value {
     let object = question.into_object();
     match object.get("text") {

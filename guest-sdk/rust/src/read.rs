@@ -1,14 +1,14 @@
-//! JSON into an author's own types.
+//! Reads JSON into types of the plugin's author.
 //!
-//! Numbers keep the digits that they were sent with. Enums without a tag or with one inside, and flattened structs, cannot
-//! read a number that 64 bits do not hold to the last digit; they get the nearest that they can.
+//! Numbers keep all their digits. Untagged enums, internally tagged enums and flattened structs cannot read such numbers, so
+//! for them each number is converted to 64 bits, and rounded if it has more digits.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Number, Result, Value};
 
 /// Reads a type from a JSON text.
 pub(crate) fn text<T: DeserializeOwned>(text: &str) -> Result<T> {
-    // From a text, even `1.5` is no number to such an enum, but to all others it is the one that was written.
+    // Untagged enums cannot even read `1.5` from a text, but all other types get exactly the number that was written.
     serde_json::from_str(text).or_else(|error| from_plain(&serde_json::from_str(text)?).ok_or(error))
 }
 
@@ -21,7 +21,7 @@ fn from_plain<T: DeserializeOwned>(value: &Value) -> Option<T> {
     T::deserialize(plain(value)?).ok()
 }
 
-/// The value with numbers as 64 bits hold them. None: one is too large.
+/// Returns the value with its numbers rounded to 64 bits. None if a number is too large.
 fn plain(value: &Value) -> Option<Value> {
     let plain = match value {
         Value::Number(number) if !number.is_i64() && !number.is_u64() => {

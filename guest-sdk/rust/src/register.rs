@@ -1,12 +1,12 @@
-//! How a crate becomes a plugin: the macro, and what it hands to the exports of the component.
+//! The macro `register!`, which makes a crate a plugin, and the exports of the component.
 
 use crate::middleware::{self, HookEvent};
 use crate::{Bot, DialogSet, Dialogs, Manifest, Middleware, Passage};
 
-/// Makes a type the crate's bot. Stands once, at the top level of `lib.rs`.
+/// Registers a type as the crate's bot. Use it once, at the top level of `lib.rs`.
 ///
-/// The type implements [`Bot`] and [`Default`]: it is built anew for every turn, because what outlives a turn belongs to
-/// the host. Name and version of the Cargo package are the plugin's unless its manifest says otherwise.
+/// The type must implement [`Bot`] and [`Default`]. The SDK creates a new value for every turn, because the host stores
+/// everything that outlives a turn. The plugin has the name and version of the Cargo package unless its manifest sets others.
 ///
 /// ```
 /// use turntable_sdk::prelude::*;
@@ -25,13 +25,15 @@ use crate::{Bot, DialogSet, Dialogs, Manifest, Middleware, Passage};
 /// # fn main() {}
 /// ```
 ///
-/// A bot with dialogs is registered with `turntable_sdk::register!(YourBot, dialogs)`, see [`Dialogs`]; one that intercepts
-/// with `turntable_sdk::register!(YourBot, middleware)`, see [`Middleware`]; one that does both with
-/// `turntable_sdk::register!(YourBot, dialogs, middleware)`.
+/// Add the other roles of the bot after its name:
 ///
-/// A type that is no bot or has no `Default`, and a second registration, are compile errors. A crate *without* one is
-/// found when the component is linked: `undefined symbol: turntable_sdk::register!(YourBot)`. `cargo check` and native
-/// builds do not link a component and cannot notice it.
+/// - `turntable_sdk::register!(YourBot, dialogs)` for a bot with [`Dialogs`];
+/// - `turntable_sdk::register!(YourBot, middleware)` for a bot with [`Middleware`];
+/// - `turntable_sdk::register!(YourBot, dialogs, middleware)` for both.
+///
+/// It is a compile error if the type does not implement `Bot` or `Default`, or if there is a second registration. A missing
+/// registration is an error only when the component is linked: `undefined symbol: turntable_sdk::register!(YourBot)`.
+/// `cargo check` and native builds do not link a component, so they do not detect it.
 #[macro_export]
 macro_rules! register {
     ($bot:ty $(,)?) => {
@@ -82,7 +84,7 @@ macro_rules! register {
         compile_error!(concat!(
             "`",
             stringify!($other),
-            "` is nothing that a plugin can have; write `turntable_sdk::register!(YourBot);`, or ",
+            "` is not a role that a plugin can have; write `turntable_sdk::register!(YourBot);`, or ",
             "with `, dialogs`, `, middleware` or `, dialogs, middleware` after it"
         ));
     };
@@ -91,11 +93,11 @@ macro_rules! register {
     };
 }
 
-/// A registered bot, its type erased.
+/// A registered bot without its type.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Plugin {
-    /// Builds the bot's manifest.
+    /// Returns the bot's manifest for a package name and version.
     pub describe: fn(&str, &str) -> Manifest,
     #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "only a component has an entry point"))]
     run: fn(&mut crate::Turn) -> crate::Result,
@@ -103,17 +105,17 @@ pub struct Plugin {
     dialogs: fn() -> DialogSet,
     #[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "only a component has an entry point"))]
     middleware: fn(&mut crate::Turn, HookEvent<'_>) -> crate::Result<Option<Passage>>,
-    /// What `and_…` adds to the manifest.
+    /// True if the manifest lists the role `middleware`.
     is_middleware: bool,
     package: (&'static str, &'static str),
 }
 
-/// A type that can be built for each turn.
+/// A type that can be created for each turn. A trait of its own gives a better compile error than `Default`.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be built for each turn",
     label = "this type has no `Default`",
-    note = "a bot is built anew for every turn: add `#[derive(Default)]` to `{Self}`, or implement `Default` for it"
+    note = "the SDK creates a new bot for every turn: add `#[derive(Default)]` to `{Self}`, or implement `Default` for it"
 )]
 pub trait PerTurn: Sized {
     fn build() -> Self;
@@ -127,7 +129,7 @@ impl<T: Default> PerTurn for T {
 }
 
 impl Plugin {
-    /// Erases the type of the bot.
+    /// Registers a bot.
     pub fn of<B: Bot + PerTurn>(name: &'static str, version: &'static str) -> Self {
         Self {
             describe: |name, version| B::build().manifest().of_package(name, version),
@@ -139,7 +141,7 @@ impl Plugin {
         }
     }
 
-    /// Erases the type of a bot that owns dialogs.
+    /// Registers a bot with dialogs.
     pub fn with_dialogs<B: Dialogs + PerTurn>(name: &'static str, version: &'static str) -> Self {
         Self {
             describe: |name, version| {
@@ -151,7 +153,7 @@ impl Plugin {
         }
     }
 
-    /// Adds what a bot intercepts.
+    /// Adds the bot's middleware.
     #[must_use]
     pub fn and_middleware<B: Middleware + PerTurn>(self) -> Self {
         Self { middleware: |turn, event| middleware::take(&mut B::build(), turn, event), is_middleware: true, ..self }
@@ -186,7 +188,7 @@ pub(crate) mod component {
         safe fn registered() -> Plugin;
     }
 
-    /// What is exported; its functions find the registered bot.
+    /// Implements the exports by calling the registered bot.
     #[doc(hidden)]
     #[derive(Debug)]
     pub struct Component;

@@ -1,4 +1,4 @@
-//! The dialog stack of the conversation, as a handler sees and changes it.
+//! The dialog stack of the conversation, for handlers.
 
 use serde::Serialize;
 
@@ -11,19 +11,19 @@ use crate::turn::Host;
 pub struct Frame {
     /// Identifies this run of the dialog.
     pub id: String,
-    /// The plugin that owns it, by the operator's name for it.
+    /// The plugin that owns the dialog, by its name in the configuration.
     pub plugin: String,
-    /// Its id in that plugin's manifest.
+    /// The id of the dialog in that plugin's manifest.
     pub dialog: String,
-    /// `message`, `prompt:KIND`, `child`, or `none` while it has not begun.
+    /// What the dialog waits for: `message`, `prompt:KIND`, `child`, or `none` if it has not begun.
     pub waits_for: String,
 }
 
 /// The dialog stack; see [`Turn::dialogs`](crate::Turn::dialogs).
 ///
-/// What these functions do is staged, and becomes real with the turn. Dialogs themselves run when the handler has
-/// returned. All but [`frames`](Self::frames) and [`top`](Self::top) work in handlers only: a dialog changes the stack by
-/// the step that it returns. Every function gives fault `denied` where the plugin has no grant `dialogs`.
+/// Changes are staged and become real when the turn commits. The dialogs themselves run after the handler has returned. A
+/// dialog changes the stack by the step that it returns, so in dialogs only [`frames`](Self::frames) and [`top`](Self::top)
+/// work. Without the grant `dialogs` every function returns fault `denied`.
 #[derive(Clone, Copy)]
 pub struct Stack<'t> {
     host: &'t dyn Host,
@@ -34,23 +34,25 @@ impl<'t> Stack<'t> {
         Self { host }
     }
 
-    /// Pushes a dialog of this plugin and returns the id of its frame. It interrupts the one below, which repeats its
-    /// question afterwards. Faults: `invalid` (the manifest has no such dialog), `quota` (`dialog-depth`).
+    /// Begins a dialog of this plugin on top of the stack and returns the id of its frame. It interrupts the dialog below,
+    /// which repeats its question afterwards.
+    ///
+    /// Faults: `invalid` (the manifest has no such dialog), `quota` (`dialog-depth`).
     pub fn begin(self, dialog: &str, options: impl Serialize) -> Result<String> {
         self.host.begin(dialog, &serde_json::to_string(&options)?)
     }
 
-    /// Cancels the top of the stack, if any, and pushes a dialog of this plugin in its place. Faults as for `begin`.
+    /// Cancels the top dialog, if there is one, and begins a dialog of this plugin in its place. Faults are as for `begin`.
     pub fn replace(self, dialog: &str, options: impl Serialize) -> Result<String> {
         self.host.replace(dialog, &serde_json::to_string(&options)?)
     }
 
-    /// Cancels every dialog, whichever plugin owns it. Returns how many there were.
+    /// Cancels all dialogs, whichever plugin owns them, and returns their number.
     pub fn cancel_all(self) -> Result<u32> {
         self.host.cancel_all()
     }
 
-    /// Has the top dialog repeat its question. False: nothing waits.
+    /// Asks the top dialog to repeat its question. Returns false if no dialog waits.
     pub fn reprompt(self) -> Result<bool> {
         self.host.reprompt()
     }
@@ -60,7 +62,7 @@ impl<'t> Stack<'t> {
         self.host.stack()
     }
 
-    /// Returns the dialog on top, if any.
+    /// Returns the dialog on top, or none if the stack is empty.
     pub fn top(self) -> Result<Option<Frame>> {
         Ok(self.frames()?.into_iter().next())
     }

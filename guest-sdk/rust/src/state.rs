@@ -1,4 +1,4 @@
-//! Values that outlive the turn, typed, with the etags that keep two writers apart.
+//! State: typed values that outlive the turn. Etags detect concurrent writes.
 
 use std::marker::PhantomData;
 
@@ -8,20 +8,20 @@ use serde::de::DeserializeOwned;
 use crate::turn::Host;
 use crate::{Fault, Result, read};
 
-/// Whom a stored value belongs to.
+/// The owner of a stored value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// The conversation of the turn.
     Conversation,
-    /// The party that is not the bot, on one channel, in all its conversations.
+    /// The user (the account that is not the bot) on one channel, in all conversations.
     User,
-    /// That user in this conversation.
+    /// The user in this conversation.
     Private,
-    /// The bot: one value for all its users.
+    /// The bot, with one value for all conversations.
     Bot,
 }
 
-/// A stored value as the host gives it.
+/// A stored value as the host returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) value: String,
@@ -34,10 +34,10 @@ pub struct State<'t> {
     host: &'t dyn Host,
 }
 
-/// One value of the state. It carries the etag that it read, so that a write over somebody else's is a conflict.
+/// One value of the state. It remembers the etag of the value that it read, so that concurrent writes are detected.
 ///
-/// Where another turn wrote the value meanwhile, the host runs this turn again with the fresh one: a handler need not
-/// do anything about it, except being written so that it can run twice.
+/// If another turn changed the value after this turn read it, the host discards this turn and runs it again with the new value.
+/// A handler needs no code for that, but it must be safe to run twice.
 ///
 /// ```
 /// use turntable_sdk::prelude::*;
@@ -53,7 +53,7 @@ pub struct Stored<'t, T> {
     host: &'t dyn Host,
     scope: Scope,
     key: String,
-    /// None: not read yet. Empty: there is no value.
+    /// None if the value was not read yet; empty if there is no value.
     etag: Option<String>,
     value: PhantomData<fn() -> T>,
 }
@@ -75,37 +75,37 @@ impl<'t> State<'t> {
         Self { host }
     }
 
-    /// A value of the conversation. Keys have 1 to 256 bytes.
+    /// Returns a value of the conversation. The key has 1 to 256 bytes.
     pub fn conversation<T>(self, key: impl Into<String>) -> Stored<'t, T> {
         self.of(Scope::Conversation, key)
     }
 
-    /// A value of the user, in all conversations of the channel.
+    /// Returns a value of the user, in all conversations of the channel.
     pub fn user<T>(self, key: impl Into<String>) -> Stored<'t, T> {
         self.of(Scope::User, key)
     }
 
-    /// A value of the user in this conversation.
+    /// Returns a value of the user in this conversation.
     pub fn private<T>(self, key: impl Into<String>) -> Stored<'t, T> {
         self.of(Scope::Private, key)
     }
 
-    /// A value of the bot.
+    /// Returns a value of the bot.
     pub fn bot<T>(self, key: impl Into<String>) -> Stored<'t, T> {
         self.of(Scope::Bot, key)
     }
 
-    /// A value of any scope.
+    /// Returns a value of the given scope.
     pub fn of<T>(self, scope: Scope, key: impl Into<String>) -> Stored<'t, T> {
         Stored { host: self.host, scope, key: key.into(), etag: None, value: PhantomData }
     }
 }
 
 impl<T: Serialize + DeserializeOwned> Stored<'_, T> {
-    /// Reads the value, or none where there is none, and keeps its etag.
+    /// Reads the value, or none if there is no value, and remembers its etag.
     ///
-    /// Faults: `denied` (no grant for the scope), `invalid` (no user in this turn; the key is out of bounds; the value is
-    /// of another shape), `unavailable`.
+    /// Faults: `denied` (no grant for the scope), `invalid` (no user in this turn, a key of the wrong length, or a value of
+    /// another shape), `unavailable`.
     pub fn get(&mut self) -> Result<Option<T>> {
         let Some(text) = self.read()? else { return Ok(None) };
         let value = read::text(&text)
@@ -113,10 +113,10 @@ impl<T: Serialize + DeserializeOwned> Stored<'_, T> {
         Ok(Some(value))
     }
 
-    /// Writes the value if it still is the one that was read; reads the etag first where nothing was read.
+    /// Writes the value if the stored value is still the one that was read. If nothing was read yet, it reads the etag first.
     ///
-    /// Faults: `conflict` (this turn wrote another value in between), `quota` (`state-bytes-per-scope`), and those of
-    /// [`get`](Self::get). A value that another turn wrote makes the host run this turn again.
+    /// Faults: `conflict` (this turn itself wrote another value in between), `quota` (`state-bytes-per-scope`), and those of
+    /// [`get`](Self::get). If another turn changed the value, the host runs this turn again.
     pub fn set(&mut self, value: &T) -> Result<()> {
         if self.etag.is_none() {
             self.read()?;
@@ -126,14 +126,16 @@ impl<T: Serialize + DeserializeOwned> Stored<'_, T> {
         Ok(())
     }
 
-    /// Writes the value whatever it is now: the last writer wins. Faults as for [`set`](Self::set), without `conflict`.
+    /// Writes the value without checking the stored one, so the last writer wins. Faults are as for [`set`](Self::set), without
+    /// `conflict`.
     pub fn overwrite(&mut self, value: &T) -> Result<()> {
         let text = serde_json::to_string(value)?;
         self.etag = Some(self.host.state_set(self.scope.name(), &self.key, &text, None)?);
         Ok(())
     }
 
-    /// Reads the value, or the default where there is none, changes it and writes it. Faults as for [`set`](Self::set).
+    /// Reads the value (or its default if there is none), changes it with `change` and writes it. Returns the result of `change`.
+    /// Faults are as for [`set`](Self::set).
     pub fn update<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Result<R>
     where
         T: Default,
@@ -144,7 +146,7 @@ impl<T: Serialize + DeserializeOwned> Stored<'_, T> {
         Ok(result)
     }
 
-    /// Removes the value if it still is the one that was read. Removing nothing is no fault.
+    /// Removes the value if it is still the one that was read. It is not a fault if there is no value.
     pub fn remove(&mut self) -> Result<()> {
         if self.etag.is_none() {
             self.read()?;

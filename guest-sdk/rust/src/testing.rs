@@ -1,11 +1,12 @@
-//! A host to test plugins against, without Wasm: `cargo test` runs the bot as native code.
+//! A test host for plugins. `cargo test` runs the bot in it as native code, without Wasm.
 //!
-//! [`TestHost`] keeps the rules of the host that a plugin can notice: sends get ids and are filled in, a fault drops what
-//! was staged, only the activity types of the manifest reach the plugin, an unanswered invoke is a 501, and an activity
-//! that the host would refuse is refused. State lasts from turn to turn, and so does the dialog stack: dialogs run as in
-//! the host, with prompts, validators, migrations and failures, and routes get what their patterns match, in the order of the
-//! host. Prompts know simple answers only: digits, `yes` and `no`, a choice's words or number, ISO 8601, attachments. It
-//! does not deliver anything, or bound CPU and memory.
+//! [`TestHost`] follows the rules of the host that a plugin can observe. Sends get ids and missing members, a fault discards
+//! staged sends, the plugin gets only the activity types of its manifest, an invoke without a response is a 501, and activities
+//! that the host would refuse are refused. State and the dialog stack last from turn to turn. Dialogs run as in the host, with
+//! prompts, validators, migrations and failures. Routes get the messages that their patterns match, in the order of the host.
+//!
+//! There are three differences. Prompts recognize only simple answers: digits, `yes` and `no`, the words or the number of a
+//! choice, ISO 8601, attachments. Nothing is delivered. CPU and memory are not limited.
 //!
 //! ```
 //! use turntable_sdk::prelude::*;
@@ -49,7 +50,7 @@ use engine::Engine;
 use fake::{FakeHost, Script};
 use memory::Memory;
 
-/// One of the functions that the host offers; see [`TestHost::refuses`].
+/// A function of the host; see [`TestHost::refuses`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     /// `Turn::reply`.
@@ -72,9 +73,10 @@ pub enum Call {
     Conversations,
 }
 
-/// A host with one bot and the user and conversation of its builder. Each activity is a turn with a bot built anew.
+/// A host with one bot, one user and one conversation. Each activity is a turn with a new bot.
 ///
-/// State and dialog stacks last. A clone shares them: `host.clone().user(…)` is another user of the same bot.
+/// State and dialog stacks last from turn to turn. A clone shares them, so `host.clone().user(…)` is another user of the same
+/// bot.
 #[derive(Debug)]
 pub struct TestHost<B> {
     script: Script,
@@ -89,10 +91,10 @@ pub struct TestHost<B> {
 
 const BOT_ID: &str = "bot";
 const CONVERSATION_ID: &str = "conversation-1";
-/// So often a turn runs again after a conflict.
+/// How often a turn runs again after a conflict.
 const RERUNS_MAX: usize = 3;
 
-// Not derived: that would ask for bots that are `Clone`.
+// Deriving it would require `B: Clone`.
 impl<B> Clone for TestHost<B> {
     fn clone(&self) -> Self {
         Self {
@@ -114,7 +116,7 @@ impl<B: Bot + Default> Default for TestHost<B> {
 }
 
 impl<B: Bot + Default> TestHost<B> {
-    /// Makes a host without settings, on channel `test`, where user `user` (Ann) talks.
+    /// Creates a host without settings. The channel is `test` and the user is `user`, named Ann.
     pub fn new() -> Self {
         Self {
             script: Script::default(),
@@ -128,7 +130,7 @@ impl<B: Bot + Default> TestHost<B> {
         }
     }
 
-    /// Sets one of the plugin's settings.
+    /// Sets a setting of the plugin.
     #[must_use]
     pub fn setting(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.script.settings.insert(key.to_owned(), value.into());
@@ -149,14 +151,14 @@ impl<B: Bot + Default> TestHost<B> {
         self
     }
 
-    /// Sets who talks.
+    /// Sets the user.
     #[must_use]
     pub fn user(mut self, user: ChannelAccount) -> Self {
         self.user = user;
         self
     }
 
-    /// Sets the conversation, by its id.
+    /// Sets the id of the conversation.
     #[must_use]
     pub fn conversation(mut self, id: &str) -> Self {
         id.clone_into(&mut self.conversation);
@@ -170,63 +172,63 @@ impl<B: Bot + Default> TestHost<B> {
         self
     }
 
-    /// Answers every call of this function with a fault.
+    /// Makes every call of this function return a fault.
     #[must_use]
     pub fn refuses(mut self, call: Call, fault: Fault) -> Self {
         self.script.refusals.push((call, fault));
         self
     }
 
-    /// The user says something.
+    /// Runs a turn for a message of the user.
     #[must_use = "a turn that nobody looks at tests nothing"]
     pub fn says(&self, text: &str) -> Answer {
         self.takes(Activity::message(text))
     }
 
-    /// Members join, given by their ids. The bot's own id is `bot`.
+    /// Runs a turn for members that join, given by their ids. The bot's own id is `bot`.
     #[must_use = "a turn that nobody looks at tests nothing"]
     pub fn joins<const N: usize>(&self, ids: [&str; N]) -> Answer {
         let members_added = ids.map(ChannelAccount::new).into();
         self.takes(Activity { members_added, ..Activity::new("conversationUpdate") })
     }
 
-    /// Members leave, given by their ids.
+    /// Runs a turn for members that leave, given by their ids.
     #[must_use = "a turn that nobody looks at tests nothing"]
     pub fn leaves<const N: usize>(&self, ids: [&str; N]) -> Answer {
         let members_removed = ids.map(ChannelAccount::new).into();
         self.takes(Activity { members_removed, ..Activity::new("conversationUpdate") })
     }
 
-    /// An event happens.
+    /// Runs a turn for an event.
     #[must_use = "a turn that nobody looks at tests nothing"]
     pub fn event(&self, name: &str, value: impl Into<Value>) -> Answer {
         self.takes(Activity::event(name, value))
     }
 
-    /// Somebody invokes and waits for the answer.
+    /// Runs a turn for an invoke.
     #[must_use = "a turn that nobody looks at tests nothing"]
     pub fn invokes(&self, name: &str, value: impl Into<Value>) -> Answer {
         self.takes(Activity { kind: "invoke".to_owned(), ..Activity::event(name, value) })
     }
 
-    /// Any activity arrives. What a channel would fill in is filled in where absent.
+    /// Runs a turn for any activity. Members that a channel would set are filled in if they are absent.
     #[must_use = "a turn that nobody looks at tests nothing"]
     pub fn takes(&self, activity: Activity) -> Answer {
         self.run("activity", activity)
     }
 
-    /// The user says something and this route of the manifest gets it, whatever its pattern.
+    /// Runs a turn for a message that this route of the manifest gets, whatever its pattern.
     ///
     /// # Panics
     ///
-    /// Where the manifest has no such route.
+    /// Panics if the manifest has no such route.
     #[must_use = "a turn that nobody looks at tests nothing"]
     pub fn takes_route(&self, route: &str, text: &str) -> Answer {
         assert!(B::default().manifest().has_route(route), "the manifest has no route `{route}`");
         self.run(&format!("route:{route}"), Activity::message(text))
     }
 
-    /// Returns the manifest as JSON; name and version are there only where the bot sets them.
+    /// Returns the manifest as JSON. It contains name and version only if the bot sets them.
     pub fn manifest(&self) -> Value {
         self.described().into_value()
     }
@@ -238,7 +240,7 @@ impl<B: Bot + Default> TestHost<B> {
     }
 
     fn run(&self, trigger: &str, activity: Activity) -> Answer {
-        // Once through text, as an activity crosses the contract.
+        // The contract passes activities as text, so the test does too.
         let activity = Value::Object(self.filled_in(activity).into_object()).to_string();
         let activity: Activity = match serde_json::from_str(&activity) {
             Ok(activity) => activity,
@@ -274,7 +276,7 @@ impl<B: Bot + Default> TestHost<B> {
         }
     }
 
-    /// Runs the turn once; false: somebody else wrote what it relied on, and it must run again.
+    /// Runs the turn once. Returns false if another turn changed a value that it relied on, so that it must run again.
     fn attempt(&self, meta: &Meta, activity: &Activity) -> (Answer, bool) {
         let mut script = self.script.clone();
         script.dialogs = (self.dialogs)().ids().map(|(id, version)| (id.to_owned(), version)).collect();
@@ -307,24 +309,24 @@ impl<B: Bot + Default> TestHost<B> {
 }
 
 impl<B: Dialogs + Default> TestHost<B> {
-    /// Makes a host like [`new`](Self::new) that runs the bot's dialogs, too.
+    /// Creates a host like [`new`](Self::new) that also runs the bot's dialogs.
     pub fn with_dialogs() -> Self {
         Self { dialogs: || B::default().dialogs(), ..Self::new() }
     }
 }
 
 impl<B: Middleware + Default> TestHost<B> {
-    /// What the bot makes of an incoming activity, as middleware.
+    /// Calls the bot's middleware with an incoming activity.
     pub fn receives(&self, activity: impl Into<Activity>) -> crate::Result<Passage> {
         self.intercepts("receive", self.filled_in(activity.into()), "")
     }
 
-    /// What the bot makes, as middleware, of an activity that a plugin named `sender` sends.
+    /// Calls the bot's middleware with an activity that a plugin named `sender` sends.
     pub fn intercepts_send(&self, sender: &str, activity: impl Into<Activity>) -> crate::Result<Passage> {
         self.intercepts("send", self.filled_in(activity.into()), sender)
     }
 
-    /// What the bot makes, as middleware, of an activity that replaces the one with its `id`.
+    /// Calls the bot's middleware with an activity that replaces the one with its `id`.
     pub fn intercepts_update(&self, sender: &str, activity: impl Into<Activity>) -> crate::Result<Passage> {
         self.intercepts("update", self.filled_in(activity.into()), sender)
     }
@@ -347,7 +349,7 @@ impl Answer {
     }
 }
 
-/// Makes the value of an invoke `adaptiveCard/action` from the verb and data of an `Action.Execute`.
+/// Creates the value of an invoke `adaptiveCard/action` from the verb and data of an `Action.Execute`.
 pub fn action_execute(verb: &str, data: impl Into<Value>) -> Value {
     json!({ "action": { "type": "Action.Execute", "verb": verb, "data": data.into() } })
 }

@@ -1,4 +1,4 @@
-//! The turn: what a handler knows and what it can do.
+//! The turn, through which a handler reads the activity and calls the host.
 
 use std::fmt::Display;
 use std::rc::Rc;
@@ -11,8 +11,8 @@ use crate::stack::{Frame, Stack};
 use crate::state::{Entry, State};
 use crate::{Activity, Fault, InvokeResponse, Result, read};
 
-/// What the host does for a plugin: the one seam between the SDK and the contract. Implemented over the imports of the
-/// component (`host.rs`) and by the fake host of the tests (`testing.rs`).
+/// The functions of the host, the only interface between the SDK and the contract. `host.rs` implements it with the imports of
+/// the component, and `testing.rs` with a fake host.
 pub(crate) trait Host {
     fn reply(&self, activity: &str) -> Result<String>;
     fn send(&self, activity: &str) -> Result<String>;
@@ -38,13 +38,12 @@ pub(crate) trait Host {
     fn since_epoch_ms(&self) -> u64;
 }
 
-/// One activity being handled.
+/// The turn: one activity that is being handled.
 ///
-/// What a handler sends is staged: it leaves, in order, once the whole turn has succeeded. A handler that returns a fault
-/// or panics has sent nothing. Only `typing` and streaming activities leave at once.
+/// Sends are staged. They leave, in order, after the whole turn has succeeded. If a handler returns a fault or panics, the host
+/// discards what it sent. Only `typing` and streaming activities leave at once.
 ///
-/// Handlers get it as `&mut Turn`, as theirs alone. None of its functions needs that: they take `&self`, so a function of
-/// yours takes `&Turn`.
+/// Handlers get a `&mut Turn`, but all functions take `&self`, so your own functions can take a `&Turn`.
 ///
 /// ```
 /// use turntable_sdk::prelude::*;
@@ -69,42 +68,43 @@ pub struct Turn {
     host: Rc<dyn Host>,
 }
 
-/// What the host knows about the turn; a channel cannot forge it.
+/// What the host knows about the turn. A channel cannot forge `turn_id`, `bot_id` and `trigger`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Meta {
-    /// The turn in logs, metrics and the admin API.
+    /// The id of the turn in logs, metrics and the admin API.
     pub turn_id: String,
-    /// The configured name of the bot.
+    /// The name of the bot in the configuration.
     pub bot_id: String,
     /// The channel, such as `directline` or `msteams`.
     pub channel_id: String,
-    /// The conversation, opaque.
+    /// The id of the conversation: opaque.
     pub conversation_id: String,
     /// The type of the activity.
     pub kind: String,
-    /// Why the plugin runs: `activity`, `route:NAME`, and others later.
+    /// Why the plugin runs: `activity`, `route:NAME`, `dialog:ID`, `notify`, `timer:NAME`, or another value. Treat a value that
+    /// you do not know as `activity`.
     pub trigger: String,
-    /// The language that the channel named, as a BCP-47 tag.
+    /// The language of the activity, as a BCP-47 tag, if the channel sent one.
     pub locale: Option<String>,
-    /// CPU time that is left to this plugin in this turn, in milliseconds.
+    /// CPU time that this plugin may still use in this turn, in milliseconds.
     pub budget_ms: u32,
-    /// Further facts by name.
+    /// Further facts as pairs of name and value; `types.wit` lists the names.
     pub extra: Vec<(String, String)>,
 }
 
-/// How important a line in the log is.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// For following single steps.
+    /// Single steps, for debugging.
     Trace,
-    /// For the author.
+    /// Details for the author of the plugin.
     Debug,
-    /// For the operator, in normal operation.
+    /// Normal operation, for the operator.
     Info,
-    /// Something is off; the plugin goes on.
+    /// A problem that the plugin can work around.
     Warn,
-    /// Something failed.
+    /// A failure.
     Error,
 }
 
@@ -113,7 +113,7 @@ impl Turn {
         Self { meta, activity, host }
     }
 
-    /// The same turn once more, for what outlives a borrow of it.
+    /// Returns a second handle to the same turn, for owners that outlive a borrow.
     pub(crate) fn share(&self) -> Self {
         Self { meta: self.meta.clone(), activity: self.activity.clone(), host: Rc::clone(&self.host) }
     }
@@ -132,13 +132,13 @@ impl Turn {
         &self.activity
     }
 
-    /// Returns the text of the activity, or `""` where it has none.
+    /// Returns the text of the activity as the channel sent it, or `""` if it has no text.
     pub fn text(&self) -> &str {
         self.activity.text.as_deref().unwrap_or_default()
     }
 
-    /// Returns what the user said: the text without mentions of the bot, quotes of other messages, the escapes of the channel
-    /// and the signatures of mails, trimmed. [`text`](Self::text) is what the channel sent.
+    /// Returns what the user said: the text without mentions of the bot, quotes of other messages, escapes of the channel and
+    /// e-mail signatures, trimmed. [`text`](Self::text) returns the text as the channel sent it.
     pub fn spoken_text(&self) -> String {
         match self.meta.extra("spoken-text") {
             Some(spoken) => spoken.to_owned(),
@@ -146,54 +146,56 @@ impl Turn {
         }
     }
 
-    /// Returns the name of the route that matched, or none for an ordinary activity.
+    /// Returns the name of the route that matched, or none if no route matched.
     pub fn route(&self) -> Option<&str> {
         self.meta.trigger.strip_prefix("route:")
     }
 
-    /// Answers the activity and returns the host's id of the answer, good for [`update`](Self::update) and
-    /// [`delete`](Self::delete). Takes a text, a card, an attachment or an [`Activity`].
+    /// Sends a reply to the activity: a text, a card, an attachment or an [`Activity`]. Returns its host id, which
+    /// [`update`](Self::update) and [`delete`](Self::delete) accept.
     ///
-    /// The host fills in who, where and what it answers. Faults: `invalid` (not an activity, or a type that only the host
-    /// sends), `quota` (too many or too large).
+    /// The host fills in the accounts, the conversation and `reply_to_id`. Faults: `invalid` (not an activity, or a type that only
+    /// the host may send), `quota` (too many sends, or too large).
     pub fn reply(&self, activity: impl Into<Activity>) -> Result<String> {
         self.host.reply(&text_of(activity.into()))
     }
 
-    /// Says something in the conversation that answers nothing in particular. Otherwise like [`reply`](Self::reply).
+    /// Sends an activity to the conversation that does not refer to the activity of the turn. Otherwise like
+    /// [`reply`](Self::reply).
     pub fn send(&self, activity: impl Into<Activity>) -> Result<String> {
         self.host.send(&text_of(activity.into()))
     }
 
-    /// Replaces an activity that this bot sent, given by the host's id or the channel's. Faults: as for `reply`, and
-    /// `invalid` for an id that this conversation does not know.
+    /// Replaces an activity that this bot sent. `id` is its host id or the channel's id. Faults are as for `reply`, and `invalid`
+    /// for an id that is unknown in this conversation.
     pub fn update(&self, id: &str, activity: impl Into<Activity>) -> Result<()> {
         self.host.update(id, &text_of(activity.into()))
     }
 
-    /// Deletes an activity that this bot sent. Ids and faults as for [`update`](Self::update).
+    /// Deletes an activity that this bot sent. Ids and faults are as for [`update`](Self::update).
     pub fn delete(&self, id: &str) -> Result<()> {
         self.host.delete(id)
     }
 
-    /// Shows that the bot is at work, at once, for about three seconds.
+    /// Shows a typing indicator. It leaves at once and lasts for about three seconds.
     pub fn typing(&self) -> Result<()> {
         self.reply(Activity::new("typing")).map(drop)
     }
 
-    /// Delivers what is staged now, before slow work. From here on a failure keeps what was flushed.
+    /// Delivers what is staged now. Use it before slow work. If the turn fails later, the flushed part remains.
     pub fn flush(&self) -> Result<()> {
         self.host.flush()
     }
 
-    /// Sets the answer to an invoke. The last one of the turn counts; without one the caller gets 501. The handlers of
-    /// single invokes return their answer instead. Faults: `invalid` (the turn is no invoke), `quota`.
+    /// Sets the response to an invoke. The last one of the turn counts. If no plugin sets one, the caller gets 501. Handlers of
+    /// invokes return their response instead. Faults: `invalid` (the activity is not an invoke), `quota`.
     pub fn respond(&self, response: InvokeResponse) -> Result<()> {
         let body = response.body.map(|body| body.to_string());
         self.host.respond(response.status.into(), body.as_deref())
     }
 
-    /// Returns the values that outlive the turn. They need the grant `state`: see [`Manifest::wants_state`](crate::Manifest::wants_state).
+    /// Returns the state: values that outlive the turn. It needs the grant `state`: see
+    /// [`Manifest::wants_state`](crate::Manifest::wants_state).
     pub fn state(&self) -> State<'_> {
         State::new(&*self.host)
     }
@@ -204,21 +206,21 @@ impl Turn {
         Stack::new(&*self.host)
     }
 
-    /// Returns the way to speak first: later, or in another conversation. It needs the grant `conversations`: see
+    /// Returns the functions to send messages later or into another conversation. They need the grant `conversations`: see
     /// [`Manifest::wants_conversations`](crate::Manifest::wants_conversations).
     pub fn conversations(&self) -> Conversations<'_> {
         Conversations::new(&*self.host)
     }
 
-    /// Returns a setting, or none where the operator did not set it. Fault `invalid`: it is of another type.
+    /// Returns a setting, or none if the operator did not set it. Fault `invalid`: it has another type.
     pub fn config<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let Some(text) = self.host.setting(key) else { return Ok(None) };
         let value = read::text(&text).map_err(|error| Fault::invalid(format!("the setting `{key}`: {error}")))?;
         Ok(Some(value))
     }
 
-    /// Returns a setting that must be there; better say so in the settings schema of the manifest. Fault `invalid`: it is
-    /// not set, or of another type.
+    /// Returns a required setting. Fault `invalid`: it is not set or has another type. List it as `required` in the manifest's
+    /// settings schema too, so that the host reports a missing setting when it loads the plugin.
     pub fn required<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
         self.config(key)?.ok_or_else(|| Fault::invalid(format!("the setting `{key}` is not set")))
     }
@@ -228,13 +230,14 @@ impl Turn {
         self.host.setting_keys()
     }
 
-    /// Reads `value` of the activity into an author's type. Fault `invalid`: it is absent or of another shape.
+    /// Reads the `value` of the activity. Fault `invalid`: it is absent or has another shape.
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
         let value = self.activity.value.as_ref().unwrap_or(&Value::Null);
         read::value(value).map_err(|error| Fault::invalid(format!("the value of the activity: {error}")))
     }
 
-    /// Writes a line to the host's log. `message` is constant text and `fields` its variables, so that lines can be found.
+    /// Writes a line to the host's log. Put constant text into `message` and variable values into `fields`, so that operators can
+    /// search for a message.
     ///
     /// ```
     /// # use turntable_sdk::prelude::*;
@@ -249,7 +252,7 @@ impl Turn {
 }
 
 impl Meta {
-    /// Returns a further fact by its name.
+    /// Returns a fact in `extra` by its name.
     pub fn extra(&self, name: &str) -> Option<&str> {
         self.extra.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

@@ -209,9 +209,12 @@ fn nothing_swallows_a_suspension() {
 #[test]
 fn misuse_is_a_fault_that_says_what_is_wrong() {
     let fault = host().says("foreign").silent().fails("invalid").result.unwrap_err();
-    assert_eq!(fault.message, "the function of the dialog `foreign` awaits something that is not of its dialogue");
+    assert_eq!(
+        fault.message,
+        "the function of the dialog `foreign` awaits something that is not a function of its `Dialogue`"
+    );
     let fault = host().says("goes-on").silent().fails("invalid").result.unwrap_err();
-    assert!(fault.message.ends_with("awaited two things at once, or went on past one"), "{fault}");
+    assert!(fault.message.ends_with("continued while one was pending; await one after another"), "{fault}");
     let fault = host().says("long").silent().fails("quota").result.unwrap_err();
     assert!(fault.message.contains("restart_with"), "{fault}");
     host().says("spins").silent().fails("quota");
@@ -233,7 +236,7 @@ fn an_edited_function_is_noticed() {
     edit("edited", 0).replies("Ann of Rome").ends_dialogs();
     for edition in 1..=3 {
         let answer = edit("edited", edition).replies(LOST).ends_dialogs();
-        let line = answer.logs("the dialog was edited: it does something else than its journal says").log.remove(0);
+        let line = answer.logs("the dialog was edited: it differs from its journal").log.remove(0);
         assert_eq!(line.level, "warn");
     }
 }

@@ -1,15 +1,15 @@
-//! Parties and conversations.
+//! Accounts, conversations and what refers to them.
 
 use super::wire::object;
 
 object! {
     /// A user or bot on a channel.
     ChannelAccount {
-        /// Opaque and unique on the channel; compare it exactly.
+        /// The id: opaque, unique on the channel. Compare it exactly.
         id: String = "id",
-        /// What people call the account.
+        /// The display name.
         name: Option<String> = "name",
-        /// Its object id in Entra ID.
+        /// The object id of the account in Entra ID.
         aad_object_id: Option<String> = "aadObjectId",
         /// `user`, `bot`, `skill` and others.
         role: Option<String> = "role",
@@ -21,13 +21,13 @@ object! {
 object! {
     /// A conversation on a channel.
     ConversationAccount {
-        /// Opaque and unique on the channel.
+        /// The id: opaque, unique on the channel.
         id: String = "id",
-        /// What people call the conversation.
+        /// The display name.
         name: Option<String> = "name",
-        /// Whether more than two parties take part.
+        /// Whether the conversation has more than two members.
         is_group: Option<bool> = "isGroup",
-        /// On Teams `personal`, `groupChat` or `channel`.
+        /// The kind of conversation. On Teams: `personal`, `groupChat` or `channel`.
         conversation_type: Option<String> = "conversationType",
         /// Its tenant.
         tenant_id: Option<String> = "tenantId",
@@ -39,11 +39,11 @@ object! {
 }
 
 object! {
-    /// Where something was said: enough to say more there.
+    /// A reference to a conversation, with everything that is needed to send a message there.
     ConversationReference {
-        /// The activity that it refers to.
+        /// The id of the activity that the reference was made from.
         activity_id: Option<String> = "activityId",
-        /// The party that is not the bot.
+        /// The account that is not the bot.
         user: Option<ChannelAccount> = "user",
         /// The bot.
         bot: Option<ChannelAccount> = "bot",
@@ -51,7 +51,7 @@ object! {
         conversation: Option<ConversationAccount> = "conversation",
         /// The channel.
         channel_id: Option<String> = "channelId",
-        /// Where the channel takes answers.
+        /// The URL where the channel accepts replies.
         service_url: Option<String> = "serviceUrl",
         /// The language, as a BCP-47 tag.
         locale: Option<String> = "locale",
@@ -61,19 +61,19 @@ object! {
 object! {
     /// A reaction to a message.
     MessageReaction {
-        /// `like`, `heart`, `plusOne` and others; an open set. On the wire `type`.
+        /// The reaction: `like`, `heart`, `plusOne` and others. On the wire `type`.
         kind: String = "type",
     }
 }
 
 object! {
-    /// The value of a `tokens/response` event: the user has signed in.
+    /// The value of a `tokens/response` event, which reports that the user has signed in.
     TokenResponse {
         /// The OAuth connection.
         connection_name: Option<String> = "connectionName",
         /// The token.
         token: Option<String> = "token",
-        /// When it expires, in UTC.
+        /// When the token expires, in UTC.
         expiration: Option<String> = "expiration",
         /// The channel of the user.
         channel_id: Option<String> = "channelId",
@@ -81,33 +81,33 @@ object! {
 }
 
 impl ChannelAccount {
-    /// Makes an account from its id.
+    /// Creates an account with an id.
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: id.into(), ..Self::default() }
     }
 
-    /// Sets what people call the account.
+    /// Sets the display name.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Returns the name, or the id where there is none.
+    /// Returns the name, or the id if there is no name.
     pub fn display_name(&self) -> &str {
         self.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&self.id)
     }
 }
 
 impl ConversationAccount {
-    /// Makes a conversation from its id.
+    /// Creates a conversation with an id.
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: id.into(), ..Self::default() }
     }
 }
 
 impl MessageReaction {
-    /// Makes a reaction.
+    /// Creates a reaction.
     pub fn new(kind: impl Into<String>) -> Self {
         Self { kind: kind.into(), ..Self::default() }
     }

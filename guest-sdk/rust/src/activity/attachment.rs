@@ -10,24 +10,24 @@ object! {
     Attachment {
         /// The media type.
         content_type: String = "contentType",
-        /// Where the file is: an `https` or `data:` URL.
+        /// The URL of the file: `https` or `data:`.
         content_url: Option<String> = "contentUrl",
         /// The card.
         content: Option<Value> = "content",
         /// The name of the file.
         name: Option<String> = "name",
-        /// A small picture of it.
+        /// The URL of a small preview picture.
         thumbnail_url: Option<String> = "thumbnailUrl",
     }
 }
 
 impl Attachment {
-    /// Attaches a card of any content type, such as `application/vnd.microsoft.card.receipt`.
+    /// Creates an attachment with a card of any content type, such as `application/vnd.microsoft.card.receipt`.
     pub fn card(content_type: impl Into<String>, content: impl Into<Value>) -> Self {
         Self { content_type: content_type.into(), content: Some(content.into()), ..Self::default() }
     }
 
-    /// Attaches an Adaptive Card, given as its JSON.
+    /// Creates an attachment with an Adaptive Card. `content` is the card as JSON.
     ///
     /// ```
     /// use turntable_sdk::prelude::*;
@@ -43,7 +43,7 @@ impl Attachment {
         Self::card("application/vnd.microsoft.card.adaptive", content)
     }
 
-    /// Attaches a file by its URL.
+    /// Creates an attachment that refers to a file by its URL.
     pub fn file(content_type: impl Into<String>, url: impl Into<String>) -> Self {
         Self { content_type: content_type.into(), content_url: Some(url.into()), ..Self::default() }
     }

@@ -25,11 +25,11 @@ object! {
         subtitle: Option<String> = "subtitle",
         /// The text.
         text: Option<String> = "text",
-        /// Pictures; most channels show the first.
+        /// The pictures. Most channels show only the first.
         images: Vec<CardImage> = "images",
-        /// Buttons, in order; channels show three or more of them.
+        /// The buttons, in order. Every channel shows at least three.
         buttons: Vec<CardAction> = "buttons",
-        /// What a tap on the card does.
+        /// The action of a tap on the card.
         tap: Option<CardAction> = "tap",
     }
 }
@@ -37,11 +37,11 @@ object! {
 object! {
     /// A picture on a card.
     CardImage {
-        /// Where it is.
+        /// The URL of the picture.
         url: String = "url",
-        /// What it shows, in words.
+        /// A description of the picture in words.
         alt: Option<String> = "alt",
-        /// What a tap on it does.
+        /// The action of a tap on the picture.
         tap: Option<CardAction> = "tap",
     }
 }
@@ -49,29 +49,29 @@ object! {
 object! {
     /// A button.
     CardAction {
-        /// `imBack`, `messageBack`, `openUrl` and others; an open set. On the wire `type`.
+        /// The kind of action: `imBack`, `messageBack`, `openUrl` and others. On the wire `type`.
         kind: String = "type",
-        /// What the button says.
+        /// The text on the button.
         title: Option<String> = "title",
-        /// A picture on the button.
+        /// The URL of a picture on the button.
         image: Option<String> = "image",
-        /// What the picture shows, in words.
+        /// A description of that picture in words.
         image_alt_text: Option<String> = "imageAltText",
         /// The text of the message that the button sends.
         text: Option<String> = "text",
-        /// What the conversation shows instead of that text.
+        /// The text that the conversation shows instead.
         display_text: Option<String> = "displayText",
-        /// What the button sends or opens, shaped by its kind.
+        /// What the button sends or opens. The shape depends on the kind.
         value: Option<Value> = "value",
-        /// What the channel alone defines.
+        /// Data whose shape the channel defines.
         channel_data: Option<Value> = "channelData",
     }
 }
 
 object! {
-    /// Buttons under a message that go away once one is chosen.
+    /// Buttons under a message that disappear after the user chose one.
     SuggestedActions {
-        /// Who sees them, by account id. Empty: the host fills in the recipient of the message.
+        /// The ids of the accounts that see the buttons. If it is empty, the host adds the recipient of the message.
         to: Vec<String> = "to",
         /// The buttons, in order.
         actions: Vec<CardAction> = "actions",
@@ -79,7 +79,7 @@ object! {
 }
 
 impl HeroCard {
-    /// Makes a card with a title.
+    /// Creates a card with a title.
     pub fn new(title: impl Into<String>) -> Self {
         Self { title: Some(title.into()), ..Self::default() }
     }
@@ -98,7 +98,7 @@ impl HeroCard {
         self
     }
 
-    /// Adds a picture, and what it shows in words.
+    /// Adds a picture with its URL and a description in words.
     #[must_use]
     pub fn image(mut self, url: impl Into<String>, alt: impl Into<String>) -> Self {
         self.images.push(CardImage { url: url.into(), alt: Some(alt.into()), ..CardImage::default() });
@@ -112,7 +112,7 @@ impl HeroCard {
         self
     }
 
-    /// Sets what a tap on the card does.
+    /// Sets the action of a tap on the card.
     #[must_use]
     pub fn tap(mut self, action: impl Into<CardAction>) -> Self {
         self.tap = Some(action.into());
@@ -121,18 +121,18 @@ impl HeroCard {
 }
 
 impl CardAction {
-    /// The user says the title, visibly.
+    /// Creates a button that sends its title as a visible message of the user.
     pub fn im_back(title: impl Into<String>) -> Self {
         let title = title.into();
         Self::im_back_with(title.clone(), title)
     }
 
-    /// The user says `value`, visibly, while the button shows the title.
+    /// Creates a button that shows `title` and sends `value` as a visible message of the user.
     pub fn im_back_with(title: impl Into<String>, value: impl Into<String>) -> Self {
         Self { value: Some(Value::String(value.into())), ..Self::titled("imBack", title.into()) }
     }
 
-    /// The user sends a message with `text` and `value`; the conversation shows the title.
+    /// Creates a button that sends a message with `text` and `value`. The conversation shows the title.
     pub fn message_back(title: impl Into<String>, text: impl Into<String>, value: impl Into<Value>) -> Self {
         let title = title.into();
         Self {
@@ -143,12 +143,12 @@ impl CardAction {
         }
     }
 
-    /// Sends `value` as a text that the conversation does not show.
+    /// Creates a button that sends `value` as a message that the conversation does not show.
     pub fn post_back(title: impl Into<String>, value: impl Into<String>) -> Self {
         Self { value: Some(Value::String(value.into())), ..Self::titled("postBack", title.into()) }
     }
 
-    /// Opens a URL.
+    /// Creates a button that opens a URL.
     pub fn open_url(title: impl Into<String>, url: impl Into<String>) -> Self {
         Self { value: Some(Value::String(url.into())), ..Self::titled("openUrl", title.into()) }
     }
@@ -159,7 +159,7 @@ impl CardAction {
 }
 
 impl From<&str> for CardAction {
-    /// Makes a button with which the user says the text.
+    /// Creates a button that sends the text as a visible message of the user.
     fn from(title: &str) -> Self {
         Self::im_back(title)
     }

@@ -1,39 +1,39 @@
-//! Entities: marks on an activity, among them mentions.
+//! Entities (metadata of an activity), among them mentions.
 
 use serde_json::Value;
 
 use super::account::ChannelAccount;
 use super::wire::{Member, Object, Wire, object};
 
-/// So often a name may be escaped.
+/// How many levels of escaping of a name are removed.
 const ESCAPED_MAX: usize = 4;
 
 object! {
-    /// A mark on an activity; what it holds depends on its kind and is in `extra`.
+    /// Metadata of an activity. Its members depend on its kind and are in `extra`.
     Entity {
-        /// `mention`, `clientInfo`, `streaminfo`, an IRI, and others. On the wire `type`.
+        /// The kind: `mention`, `clientInfo`, `streaminfo`, an IRI, and others. On the wire `type`.
         kind: String = "type",
     }
 }
 
 object! {
-    /// The entity `mention`: part of the text names an account.
+    /// The entity `mention`: a part of the text that names an account.
     Mention {
-        /// Who is named.
+        /// The account that is mentioned.
         mentioned: ChannelAccount = "mentioned",
-        /// The part of the text that names them, such as `<at>Bot</at>`.
+        /// The part of the text that names the account, such as `<at>Bot</at>`.
         text: String = "text",
     }
 }
 
 impl Mention {
-    /// Makes a mention with the text that channels expect: the name in an `at` tag.
+    /// Creates a mention with the text that channels expect: the name in an `at` tag.
     pub fn new(account: &ChannelAccount) -> Self {
         let text = format!("<at>{}</at>", account.display_name());
         Self { mentioned: account.clone(), text, ..Self::default() }
     }
 
-    /// Reads the entity as a mention, or returns none where it is something else.
+    /// Reads the entity as a mention. Returns none if it is of another kind.
     pub fn from_entity(entity: &Entity) -> Option<Self> {
         entity.kind.eq_ignore_ascii_case("mention").then(|| Self::from_object(entity.extra.clone()))
     }
@@ -55,7 +55,7 @@ impl Member for ChannelAccount {
     }
 }
 
-/// Removes what names the mentioned account, every time it occurs, with the `at` tag around it.
+/// Removes every occurrence of the mention from the text, together with the `at` tag around it.
 pub(crate) fn without_mention(text: &str, mention: &Mention) -> String {
     let name = if mention.text.is_empty() { mention.mentioned.display_name() } else { &mention.text };
     if name.is_empty() {
@@ -71,12 +71,12 @@ pub(crate) fn without_mention(text: &str, mention: &Mention) -> String {
         rest = after;
     }
     kept.push_str(rest);
-    // Teams escapes the name in the text, and not in the entity; what stands between escapes it once more.
+    // Teams escapes the name in the text but not in the entity, and intermediaries escape it once more.
     let name = name.strip_prefix("<at>").and_then(|name| name.strip_suffix("</at>")).unwrap_or(name);
     without_tagged(&kept, &unescaped(name))
 }
 
-/// Removes the `at` tags around a name, however often it is escaped within.
+/// Removes every `at` tag that contains the name, however often the name is escaped.
 fn without_tagged(text: &str, name: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -88,17 +88,17 @@ fn without_tagged(text: &str, name: &str) -> String {
     kept + rest
 }
 
-/// Returns what stands before the next `at` tag, within it and after it.
+/// Returns the text before the next `at` tag, within it and after it.
 fn next_tag(text: &str) -> Option<(&str, &str, &str)> {
     let (until, after) = text.split_once("</at>")?;
     let start = until.rfind("<at>").map(|start| (start, start + "<at>".len()));
     let start = start.or_else(|| until.rfind("<at ").and_then(|at| Some((at, at + until[at..].find('>')? + 1))));
-    // An end without a beginning is passed by, as a tag without a name.
+    // A closing tag without an opening tag is skipped like a tag without a name.
     let (start, inner) = start.unwrap_or((until.len(), until.len()));
     Some((&text[..start], &until[inner..], after))
 }
 
-/// Returns the text that an escaped one stands for.
+/// Returns the text without escapes.
 fn unescaped(text: &str) -> String {
     let mut plain = text.to_owned();
     for _ in 0..ESCAPED_MAX {
@@ -112,7 +112,7 @@ fn unescaped(text: &str) -> String {
     plain
 }
 
-/// Returns what stands before an opening `at` tag at the end of the text, or none where it ends otherwise.
+/// Returns the text before an opening `at` tag at its end, or none if the text does not end in such a tag.
 fn open_tag(text: &str) -> Option<&str> {
     let start = text.strip_suffix('>')?.rfind('<')?;
     let tag = &text[start..];
@@ -120,7 +120,7 @@ fn open_tag(text: &str) -> Option<&str> {
 }
 
 impl From<(&str, Value)> for Entity {
-    /// Makes an entity of a kind from a JSON object; any other JSON becomes its member `value`.
+    /// Creates an entity of a kind from a JSON object. Any other JSON value becomes its member `value`.
     fn from((kind, value): (&str, Value)) -> Self {
         let extra = match value {
             Value::Object(object) => object,

@@ -1,28 +1,28 @@
-//! How typed objects come out of JSON objects and go back, losing nothing.
+//! Lossless conversion between typed objects and JSON objects.
 //!
-//! Reading takes a known member out of the JSON object when it has the JSON type that the protocol gives it; everything
-//! else stays in `extra`, word for word: unknown members, `null`, empty arrays, members of an unexpected type. Writing
-//! puts the typed members over `extra`. So what arrived leaves unchanged, and a channel that bends the protocol costs a
-//! plugin the one member it bent and not the turn.
+//! Reading moves a known member into its field if the member has the JSON type that the protocol requires. Everything else
+//! stays unchanged in `extra`: unknown members, `null`, empty arrays and members of an unexpected type. Writing puts the
+//! fields over `extra`. An activity that is read and written therefore stays the same, and a member of a wrong type makes
+//! only this member unavailable instead of failing the turn.
 
 use serde_json::{Map, Value};
 
 /// A JSON object with its members in order.
 pub type Object = Map<String, Value>;
 
-/// A type that stands for one JSON value.
+/// A type that represents one JSON value.
 pub(crate) trait Wire: Sized {
-    /// Reads the value, or gives it back where it has another JSON type.
+    /// Reads the value. Returns it as the error if it has another JSON type.
     fn read(value: Value) -> Result<Self, Value>;
     /// Writes the value.
     fn write(self) -> Value;
 }
 
-/// A type that stands for one member of a JSON object, which may be absent.
+/// A type that represents one member of a JSON object, which may be absent.
 pub(crate) trait Member: Default {
-    /// Takes the member out of the object; leaves it there where it has another JSON type.
+    /// Removes the member from the object and returns it. A member of another JSON type stays in the object.
     fn take(object: &mut Object, key: &str) -> Self;
-    /// Puts the member into the object, over one of the same name; an absent one changes nothing.
+    /// Puts the member into the object and replaces one of the same name. An absent member changes nothing.
     fn put(self, object: &mut Object, key: &str);
 }
 
@@ -105,7 +105,7 @@ impl<T: Wire> Member for Vec<T> {
         if values.is_empty() {
             return Self::new();
         }
-        // All or none: a list with one entry of another type stays whole in `extra`.
+        // A list with one entry of another type stays in `extra` as a whole, so that its order is kept.
         let values = std::mem::take(values);
         let mut members = Self::with_capacity(values.len());
         let mut values = values.into_iter();
@@ -131,19 +131,19 @@ impl<T: Wire> Member for Vec<T> {
     }
 }
 
-/// Declares a struct of public members with their names on the wire, and what is left in `extra`.
+/// Declares a struct of public fields with their names on the wire. All other members go to `extra`.
 macro_rules! object {
     ($(#[$attr:meta])* $name:ident { $($(#[$member_attr:meta])* $member:ident: $type:ty = $key:literal,)* }) => {
         $(#[$attr])*
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct $name {
             $($(#[$member_attr])* pub $member: $type,)*
-            /// Members that this version of the SDK has no name for, or that have an unexpected JSON type.
+            /// Members that have no field in this version of the SDK, or that have an unexpected JSON type.
             pub extra: $crate::activity::wire::Object,
         }
 
         impl $name {
-            /// Reads the JSON object; what has no typed member goes to `extra`.
+            /// Reads a JSON object. Members without a field go to `extra`.
             pub fn from_object(mut object: $crate::activity::wire::Object) -> Self {
                 Self {
                     $($member: $crate::activity::wire::Member::take(&mut object, $key),)*
@@ -151,7 +151,7 @@ macro_rules! object {
                 }
             }
 
-            /// Writes the JSON object; typed members win over those of the same name in `extra`.
+            /// Writes a JSON object. A field takes precedence over a member of the same name in `extra`.
             pub fn into_object(self) -> $crate::activity::wire::Object {
                 let mut object = $crate::activity::wire::Object::new();
                 $($crate::activity::wire::Member::put(self.$member, &mut object, $key);)*

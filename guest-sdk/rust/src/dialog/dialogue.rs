@@ -1,4 +1,4 @@
-//! What a straight-line dialog can do; each function looks into the journal first.
+//! The functions that a straight-line dialog can call. Each one first looks for its result in the journal.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -15,30 +15,30 @@ use super::{Step, hash, hash_number};
 use crate::prompt::Prompt;
 use crate::{Activity, Fault, Result, Turn, read};
 
-/// The conversation that a straight-line dialog leads; see [`StraightLine`](super::StraightLine).
+/// The handle of a straight-line dialog to its conversation; see [`StraightLine`](super::StraightLine).
 ///
-/// What awaits (`ask`, `call`, `hear`, `flush`) suspends the dialog: the function is dropped there and begins anew with the
-/// next event, over the journal of what it did so far.
+/// The async functions (`ask`, `call`, `hear`, `flush`) suspend the dialog. The SDK then drops the dialog's function, and at the
+/// next event it runs the function again from the start and replays the journal.
 pub struct Dialogue {
     pub(super) core: Rc<RefCell<Core>>,
 }
 
-/// What the runner and the author's function share.
+/// State that the runner and the author's function share.
 pub(super) struct Core {
     pub(super) turn: Turn,
     pub(super) journal: Journal,
-    /// The ordinal of what is done next.
+    /// The position in the journal of the next operation.
     pub(super) at: usize,
     pub(super) suspended: Option<Suspension>,
-    /// The ordinal where the function did something else than the journal says.
+    /// The position at which the function did something else than the journal recorded.
     pub(super) edited: Option<usize>,
-    /// The author awaited two things at once.
+    /// True if the author's function awaited two operations at once.
     pub(super) torn: bool,
-    /// In a rehearsal, what the function must come to wait for behind the last entry. It does nothing else there.
+    /// In a rehearsal: the operation that the function must await after the last entry. The rehearsal ends there.
     awaited: Option<Waits>,
 }
 
-/// Why the function does not go on now.
+/// Why the function is suspended.
 pub(super) enum Suspension {
     Waits {
         kind: &'static str,
@@ -48,11 +48,11 @@ pub(super) enum Suspension {
     },
     Ends(Step),
     Restarts(Value),
-    /// The end of a rehearsal: the function waits for what its journal waits for.
+    /// The rehearsal succeeded: the function awaits the same operation as the journal.
     Arrives,
 }
 
-/// What the closure of [`Dialogue::step`] gets: the turn, and a key.
+/// The argument of the closure of [`Dialogue::step`]: the turn, and an idempotency key.
 pub struct Once {
     turn: Turn,
     key: String,
@@ -67,15 +67,15 @@ impl Deref for Once {
 }
 
 impl Once {
-    /// Returns a text that is the same whenever this step of this dialog runs again: for services that take one, so that
-    /// they do nothing twice.
+    /// Returns a key that stays the same if this step of this dialog runs again. Pass it to services that accept an
+    /// idempotency key, so that they do nothing twice.
     pub fn idempotency_key(&self) -> &str {
         &self.key
     }
 }
 
 impl Dialogue {
-    /// Asks, and returns the answer. Where the attempts are used up, the dialog ends as cancelled.
+    /// Asks and returns the answer. If the attempts are used up, the dialog ends as cancelled.
     pub async fn ask<T: DeserializeOwned>(&mut self, prompt: Prompt<T>) -> Result<T> {
         match self.try_ask(prompt).await? {
             Some(answer) => Ok(answer),
@@ -83,13 +83,13 @@ impl Dialogue {
         }
     }
 
-    /// Asks, and returns the answer, or none where the attempts are used up.
+    /// Asks and returns the answer, or none if the attempts are used up.
     pub async fn try_ask<T: DeserializeOwned>(&mut self, prompt: Prompt<T>) -> Result<Option<T>> {
         let key = prompt.key();
         self.await_result("ask", key, None, Step::prompt(prompt)).await
     }
 
-    /// Runs another dialog of this plugin and returns its result. Where it is cancelled or fails, this one is cancelled.
+    /// Runs another dialog of this plugin and returns its result. If that dialog is cancelled or fails, this one is cancelled.
     pub async fn call<T: DeserializeOwned>(&mut self, dialog: &str, options: impl Serialize) -> Result<T> {
         match self.try_call(dialog, options).await? {
             Some(result) => Ok(result),
@@ -97,13 +97,13 @@ impl Dialogue {
         }
     }
 
-    /// Runs another dialog of this plugin and returns its result, or none where it was cancelled or failed.
+    /// Runs another dialog of this plugin and returns its result, or none if it was cancelled or failed.
     pub async fn try_call<T: DeserializeOwned>(&mut self, dialog: &str, options: impl Serialize) -> Result<Option<T>> {
         let step = Step::call(dialog, options)?;
         self.await_result("call", dialog.to_owned(), None, step).await
     }
 
-    /// Says something and returns what comes next, whatever it is. It is said again after an interruption.
+    /// Sends a question and returns the next message, whatever it contains. After an interruption the question is repeated.
     pub async fn hear(&mut self, question: impl Into<Activity>) -> Result<Activity> {
         let question = Value::Object(question.into().into_object());
         let key = hash(&question.to_string());
@@ -117,20 +117,20 @@ impl Dialogue {
         }
     }
 
-    /// Delivers what was sent so far, before slow work.
+    /// Delivers what was sent so far. Use it before slow work.
     pub async fn flush(&mut self) -> Result<()> {
         self.await_result::<Value>("flush", String::new(), None, Step::flush()).await.map(drop)
     }
 
-    /// Says something. Returns the host's id of it.
+    /// Sends an activity and returns its host id.
     pub fn send(&mut self, activity: impl Into<Activity>) -> Result<String> {
         let activity = activity.into();
         let key = hash(&Value::Object(activity.clone().into_object()).to_string());
         self.once("send", key, |turn, _| turn.reply(activity))
     }
 
-    /// Does what reaches out of the dialog: state, settings, HTTP, the user's language. The result is recorded, and the
-    /// closure does not run again; but it runs at least once, and again where the turn failed after it.
+    /// Runs a closure once and records its result. Use it for everything outside the dialog: state, settings, HTTP, the user's
+    /// language. A replay returns the recorded result. If the turn fails after the closure ran, the closure runs again.
     pub fn step<T: Serialize + DeserializeOwned>(
         &mut self,
         name: &str,
@@ -139,42 +139,42 @@ impl Dialogue {
         self.once("step", name.to_owned(), |turn, key| run(&Once { turn: turn.share(), key }))
     }
 
-    /// Returns the time at which the dialog first asked for it here.
+    /// Returns the current time. A replay returns the recorded time.
     pub fn now(&mut self) -> Result<SystemTime> {
         let since = |turn: &Turn, _| Ok(turn.since_epoch_ms());
         let milliseconds: u64 = self.once("now", String::new(), since)?;
         Ok(SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds))
     }
 
-    /// Returns a random number, seeded from the frame. No secret: who knows the frame's id can tell it.
+    /// Returns a random number, the same in each replay. It is derived from the frame's id, so do not use it as a secret.
     pub fn random(&mut self) -> Result<u32> {
-        // The seed is the key of the entry: frame, restarts and ordinal.
+        // The seed is the key of the entry: frame, number of restarts and position.
         self.once("random", String::new(), |_, seed| Ok((mixed(hash_number(&seed)) >> 32) as u32))
     }
 
-    /// Reads what the dialog was begun with. Fault `invalid`: it is of another shape.
+    /// Reads the options that the dialog was begun with. Fault `invalid`: they have another shape.
     pub fn options<T: DeserializeOwned>(&self) -> Result<T> {
         let core = self.core.borrow();
         read::value(&core.journal.options)
             .map_err(|error| Fault::invalid(format!("the options of the dialog: {error}")))
     }
 
-    /// Reads what the dialog was restarted with, or what a migration made; none in the first run. Fault `invalid`: it is
-    /// of another shape.
+    /// Reads the state that the dialog was restarted with, or that a migration returned. None in the first run. Fault
+    /// `invalid`: it has another shape.
     pub fn state<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let core = self.core.borrow();
         let state = core.journal.state.as_ref().map(T::deserialize).transpose();
         state.map_err(|error| Fault::invalid(format!("the state of the dialog: {error}")))
     }
 
-    /// Begins the dialog anew with a state, and forgets the journal: for dialogs that go round. Use it as
+    /// Restarts the dialog with a state and an empty journal. Use it in dialogs that loop:
     /// `return d.restart_with(state).await`.
     pub async fn restart_with<T>(&mut self, state: impl Serialize) -> Result<T> {
         let state = serde_json::to_value(state)?;
         self.suspend(Suspension::Restarts(state)).await
     }
 
-    /// Ends the dialog; another takes its place, with the same parent. Use it as `return d.replace(…).await`.
+    /// Ends the dialog and begins another in its place, with the same parent. Use it as `return d.replace(…).await`.
     pub async fn replace<T>(&mut self, dialog: &str, options: impl Serialize) -> Result<T> {
         let step = Step::replace(dialog, options)?;
         self.suspend(Suspension::Ends(step)).await
@@ -204,19 +204,19 @@ impl Dialogue {
         }
     }
 
-    /// The recorded result is of another type than the function wants now: its source was edited.
+    /// Handles a recorded result that has another type than the function expects: its source was edited.
     async fn other_type<T>(&mut self) -> T {
         self.core.borrow_mut().found_edited();
         pending().await
     }
 
-    /// Stops the function for good: there is no error that the author's code could swallow.
+    /// Suspends the function by never completing, because the author's code could ignore an error.
     async fn suspend<T>(&mut self, why: Suspension) -> T {
         self.core.borrow_mut().suspend(why);
         pending().await
     }
 
-    /// Does something once, and returns what was recorded whenever it is replayed.
+    /// Runs an operation once and records its result. A replay returns the recorded result.
     fn once<T: Serialize + DeserializeOwned>(
         &mut self,
         kind: &'static str,
@@ -249,7 +249,7 @@ impl Dialogue {
 enum Recall {
     Is(Entry),
     New,
-    /// The dialog is over for now, whatever the author's code still does.
+    /// The dialog is suspended, so further operations of the author's code have no effect.
     Inert,
 }
 
@@ -258,7 +258,7 @@ impl Core {
         Self { turn, journal, at: 0, suspended: None, edited: None, torn: false, awaited: None }
     }
 
-    /// The same for a function that is only asked whether it still comes to what its journal waits for.
+    /// Creates the core of a rehearsal, which finds out whether the function still awaits what its journal waits for.
     pub(super) fn rehearsing(turn: Turn, journal: Journal, awaited: Waits) -> Self {
         Self { awaited: Some(awaited), ..Self::new(turn, journal) }
     }
@@ -281,7 +281,7 @@ impl Core {
         }
     }
 
-    /// Behind the last entry: the function goes on for real, or in a rehearsal ends.
+    /// Handles an operation after the last entry: it runs, or in a rehearsal ends the function.
     fn beyond(&mut self, kind: &str, key: &str) -> Recall {
         match &self.awaited {
             None => return Recall::New,
@@ -310,16 +310,16 @@ impl Core {
         }
     }
 
-    /// Names the frame, the run and the ordinal.
+    /// Returns a key of frame, run and position.
     fn unique(&self) -> String {
         let frame = self.turn.meta().extra("frame").unwrap_or_default();
         format!("{frame}-{}-{}", self.journal.restarts, self.at)
     }
 }
 
-/// What a function gets that goes on although its dialog does not. Nothing comes of it: the runner looks at the core.
+/// The fault of operations of a suspended dialog. It has no effect, because the runner looks at the core instead.
 fn inert() -> Fault {
-    Fault::internal("the dialog does not go on here")
+    Fault::internal("the dialog is suspended; return from its function")
 }
 
 /// The finaliser of SplitMix64.

@@ -1,4 +1,4 @@
-//! What both styles of dialogs share: the version of the state, validators, and hooks for cancelling and migrating.
+//! Parts that both styles of dialogs share: the version of the state, validators, and hooks for cancelling and migrating.
 
 use std::collections::BTreeMap;
 
@@ -13,30 +13,33 @@ type Validator = Box<dyn Fn(&mut Turn, &Check) -> Result<Verdict>>;
 type OnCancelled = Box<dyn Fn(&mut Turn, &str) -> Result<()>>;
 type Migrate = Box<dyn Fn(Migration) -> Result<Option<Value>>>;
 
-/// An answer that was recognized, for a validator to look at.
+/// A recognized answer that a validator checks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {
     value: Value,
     attempt: u32,
 }
 
-/// What a validator thinks of an answer.
+/// The result of a validator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     step: Step,
 }
 
-/// A state that was kept by another version of the dialog.
+/// A state that another version of the dialog stored.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Migration {
-    /// The version that kept it.
+    /// The version that stored the state.
     pub from: u32,
-    /// The version of now; the same for a straight-line dialog whose source was edited without a new version.
+    /// The current version. It equals `from` if a straight-line dialog was edited without a new version.
     pub to: u32,
-    /// What was kept. Of a waterfall: its values; the step that waits keeps its number, so leave the steps before it where
-    /// they are, or give up. Of a straight-line dialog: the named answers, calls and steps so far,
-    /// by name, and under `state` what it was restarted with.
+    /// The stored state.
+    ///
+    /// - Waterfall: its values. The number of the step that waits does not change, so keep the steps before it in place or
+    ///   return none.
+    /// - Straight-line dialog: the results of named questions, calls and steps by name, and under `state` the state that it
+    ///   was restarted with.
     pub state: Value,
 }
 
@@ -49,43 +52,43 @@ pub(super) struct Hooks {
 }
 
 impl Check {
-    /// Reads the value. Fault `invalid`: it is of another type.
+    /// Reads the value. Fault `invalid`: it has another type.
     pub fn value<T: DeserializeOwned>(&self) -> Result<T> {
         read::value(&self.value).map_err(|error| Fault::invalid(format!("the answer: {error}")))
     }
 
-    /// How many answers there were to this question, with this one.
+    /// Returns the number of answers to this question so far, including this one.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 }
 
 impl Verdict {
-    /// The answer is good.
+    /// Accepts the answer.
     pub fn accept() -> Self {
         Self { step: Step::new("accept", Value::Null) }
     }
 
-    /// The answer is good, and means this. Fault: the value is no JSON.
+    /// Accepts the answer and replaces its value. Fault `internal`: the value cannot be written as JSON.
     pub fn accept_as(value: impl Serialize) -> Result<Self> {
         Ok(Self { step: Step::new("accept", serde_json::to_value(value)?) })
     }
 
-    /// Ask again.
+    /// Rejects the answer. The host asks again.
     pub fn reject() -> Self {
         Self { step: Step::new("reject", Value::Null) }
     }
 
-    /// Ask again, this way.
+    /// Rejects the answer. The host asks again with this question.
     pub fn reject_with(question: impl Into<Activity>) -> Self {
-        // Written as a prompt writes its questions.
+        // A prompt writes a question in the form that the contract requires here.
         let question = crate::prompt::text(question).into_value()["prompt"].take();
         Self { step: Step::new("reject", json!({ "retry": question })) }
     }
 }
 
 impl Hooks {
-    /// Answers `validate`. Fault `invalid`: there is no validator of this name.
+    /// Handles the event `validate`. Fault `invalid`: there is no validator of this name.
     pub(super) fn validate(&self, turn: &mut Turn, event: &Event) -> Result<Step> {
         let name = event.data.get("validator").and_then(Value::as_str).unwrap_or_default();
         let validator = self.validators.get(name);
@@ -103,7 +106,7 @@ impl Hooks {
         validator(turn, &check).map(|verdict| verdict.step)
     }
 
-    /// Answers `cancelled`.
+    /// Handles the event `cancelled`.
     pub(super) fn cancelled(&self, turn: &mut Turn, event: &Event) -> Result<Step> {
         if let Some(hook) = &self.on_cancelled {
             let reason = event.data.get("reason").and_then(Value::as_str).unwrap_or_default();
@@ -112,7 +115,7 @@ impl Hooks {
         Ok(Step::ignored())
     }
 
-    /// Asks the hook for the state of now; none where there is no hook or it gives up.
+    /// Calls the migration hook. Returns none if there is no hook or it cannot migrate the state.
     pub(super) fn migrated(&self, from: u32, state: Value) -> Result<Option<Value>> {
         match &self.migrate {
             Some(migrate) => migrate(Migration { from, to: self.version, state }),
@@ -121,28 +124,28 @@ impl Hooks {
     }
 }
 
-/// The version that the state of an event `migrate` is of.
+/// Returns the version of the state in an event `migrate`.
 pub(super) fn from_version(event: &Event) -> u32 {
     let from = event.data.get("from").and_then(Value::as_u64).unwrap_or_default();
     u32::try_from(from).unwrap_or(u32::MAX)
 }
 
-/// A migrated state.
+/// The step for a state that was migrated.
 pub(super) fn migrated(state: Value) -> Step {
     Step::new("accept", Value::Null).with_state(state)
 }
 
-/// The dialog can go on from its state.
+/// The step for a dialog that can continue from its state.
 pub(super) fn fits() -> Step {
     Step::new("accept", Value::Null)
 }
 
-/// This version of the dialog cannot go on from its state: the host resets it.
+/// The step for a dialog that cannot continue from its state, so that the host resets it.
 pub(super) fn unfit() -> Step {
     Step::new("reject", Value::Null)
 }
 
-/// Reads what a frame keeps. None: it is of a dialog of another style, and the event needs it.
+/// Reads the state of a frame. Returns none if a dialog of another style stored it and the event needs it.
 pub(super) fn kept<T: DeserializeOwned + Default>(state: Option<Value>, event: &Event) -> Option<T> {
     match state.map(T::deserialize).transpose() {
         Ok(kept) => Some(kept.unwrap_or_default()),
@@ -151,10 +154,10 @@ pub(super) fn kept<T: DeserializeOwned + Default>(state: Option<Value>, event: &
     }
 }
 
-/// The builder functions that both styles have.
+/// Builder functions of both styles.
 macro_rules! hook_builders {
     () => {
-        /// Sets the version of the state, from 0. Give each shape of it a number of its own, higher than the last.
+        /// Sets the version of the state (default 0). Increase it whenever the shape of the state changes.
         #[must_use]
         pub fn version(mut self, version: u32) -> Self {
             self.hooks.version = version;
@@ -172,15 +175,15 @@ macro_rules! hook_builders {
             self
         }
 
-        /// Sets what happens when the dialog is cancelled from outside. It gets the reason: `cancel-all`, `replaced`,
-        /// `failed` or `reset`. The frame is gone already.
+        /// Sets a hook that runs when the dialog is cancelled from outside. Its argument is the reason: `cancel-all` or
+        /// `replaced`. The frame has been removed already.
         #[must_use]
         pub fn on_cancelled(mut self, hook: impl Fn(&mut crate::Turn, &str) -> crate::Result<()> + 'static) -> Self {
             self.hooks.on_cancelled = Some(Box::new(hook));
             self
         }
 
-        /// Sets how a state of an older version is carried over. None: it cannot be; the host resets the dialog.
+        /// Sets a hook that migrates a state of an older version. If it returns none, the host resets the dialog.
         #[must_use]
         pub fn migrate(
             mut self,

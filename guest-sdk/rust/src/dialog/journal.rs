@@ -1,4 +1,4 @@
-//! What a straight-line dialog did so far: the answers that it is replayed over.
+//! The journal of a straight-line dialog: the recorded results that a replay returns.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -6,48 +6,48 @@ use serde_json::{Map, Value};
 use super::Outcome;
 use crate::{Fault, Result};
 
-/// The most entries of a journal.
+/// Maximum number of entries of a journal.
 pub(super) const ENTRIES_MAX: usize = 1000;
-/// The most bytes of a journal, as JSON.
+/// Maximum size of a journal as JSON, in bytes.
 pub(super) const BYTES_MAX: usize = 128 << 10;
 
-/// What a frame keeps.
+/// The state of a frame.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Journal {
-    /// What the dialog was begun with.
+    /// The options that the dialog was begun with.
     pub(super) options: Value,
-    /// What it was restarted with.
+    /// The state of the last restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) state: Option<Value>,
-    /// How often it was restarted.
+    /// Number of restarts.
     #[serde(default)]
     pub(super) restarts: u32,
-    /// What was done, in order: the ordinal of an entry is its position.
+    /// The completed operations, in order.
     pub(super) entries: Vec<Entry>,
-    /// What is waited for.
+    /// The operation that the dialog waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) waits: Option<Waits>,
 }
 
-/// One thing that was done.
+/// One completed operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Entry {
     /// `ask`, `call`, `hear`, `flush`, `send`, `step`, `now` or `random`.
     pub(super) kind: String,
-    /// What tells it from others of its kind.
+    /// Distinguishes the operation from others of its kind.
     pub(super) key: String,
     pub(super) result: Value,
-    /// `cancelled` or `failed`, where it ended without a result.
+    /// `cancelled` or `failed` if the operation ended without a result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ended: Option<String>,
 }
 
-/// What the next entry will be of.
+/// An operation that waits for its result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Waits {
     pub(super) kind: String,
     pub(super) key: String,
-    /// What was said without a prompt of the host, to repeat it.
+    /// The question of `hear`, which the SDK repeats itself because the host does not know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) asked: Option<Value>,
 }
@@ -57,7 +57,7 @@ impl Journal {
         Self { options, ..Self::default() }
     }
 
-    /// The journal truncated: what counts from now on is the state.
+    /// Returns an empty journal that continues from a state.
     pub(super) fn restarted(&self, state: Value) -> Self {
         Self {
             options: self.options.clone(),
@@ -67,7 +67,7 @@ impl Journal {
         }
     }
 
-    /// Records the end of what was waited for.
+    /// Records the outcome of the operation that the dialog waited for.
     pub(super) fn answered(&mut self, outcome: Outcome) {
         if let Some(Waits { kind, key, .. }) = self.waits.take() {
             let ended = (!outcome.is_completed()).then_some(outcome.reason);
@@ -75,29 +75,29 @@ impl Journal {
         }
     }
 
-    /// Adds an entry. Fault `quota`: there are too many, or they are too large.
+    /// Adds an entry. Fault `quota`: there are too many entries.
     pub(super) fn record(&mut self, kind: &str, key: String, result: Value) -> Result<()> {
         if self.entries.len() >= ENTRIES_MAX {
             return Err(Fault::quota(format!(
-                "the journal of the dialog has {ENTRIES_MAX} entries; shorten it with `restart_with`"
+                "the journal of the dialog has {ENTRIES_MAX} entries, which is the limit; shorten it with `restart_with`"
             )));
         }
         self.entries.push(Entry { kind: kind.to_owned(), key, result, ended: None });
         Ok(())
     }
 
-    /// Writes what the frame keeps. Fault `quota`: it is too large.
+    /// Writes the state of the frame. Fault `quota`: it is too large.
     pub(super) fn to_value(&self) -> Result<Value> {
         let bytes = serde_json::to_string(self)?.len();
         if bytes > BYTES_MAX {
             return Err(Fault::quota(format!(
-                "the journal of the dialog has {bytes} bytes of at most {BYTES_MAX}; shorten it with `restart_with`"
+                "the journal of the dialog has {bytes} bytes, the limit is {BYTES_MAX}; shorten it with `restart_with`"
             )));
         }
         Ok(serde_json::to_value(self)?)
     }
 
-    /// What a migration gets: the results that have a name, the last of each, and the state.
+    /// Returns the state for a migration hook: the last result of each name, and the state of the last restart.
     pub(super) fn summary(&self) -> Value {
         let mut names = Map::new();
         for entry in self.entries.iter().filter(|entry| entry.ended.is_none()) {

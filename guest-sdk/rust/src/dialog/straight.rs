@@ -1,4 +1,4 @@
-//! Dialogs as one function, replayed over what it did so far.
+//! Straight-line dialogs: one function that is replayed from a journal.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -15,12 +15,12 @@ use super::journal::{Journal, Waits};
 use super::{Dialog, Event, Step};
 use crate::{Activity, Fault, Level, Result, Turn};
 
-/// How often a dialog may restart within one event.
+/// Maximum number of restarts within one event.
 const RESTARTS_MAX: u32 = 100;
 
 type Run = Box<dyn Fn(Dialogue) -> Pin<Box<dyn Future<Output = Result<Value>>>>>;
 
-/// A dialog as one function, written as if the user answered at once.
+/// A dialog that is one function, written as if the user answered at once.
 ///
 /// ```
 /// use turntable_sdk::prelude::*;
@@ -37,34 +37,35 @@ type Run = Box<dyn Fn(Dialogue) -> Pin<Box<dyn Future<Output = Result<Value>>>>>
 /// # let _ = dialog;
 /// ```
 ///
-/// # How it is replayed
+/// # Replay
 ///
-/// With each event the function begins anew, over a journal of what it did: (kind, key, result) of each `ask`, `call`,
-/// `hear`, `flush`, `send`, `step`, `now` and `random`, in order. What is in the journal is not done again: nothing leaves,
-/// and the recorded result is returned. Behind the last entry it goes on for real, until it waits for something that has
-/// not happened yet. So that the replay takes the same way:
+/// At each event the SDK runs the function again from the start. A journal records every `ask`, `call`, `hear`, `flush`,
+/// `send`, `step`, `now` and `random` in order, each with its kind, key and result. An operation that is in the journal does
+/// not run again: it sends nothing and returns the recorded result. After the last entry operations run normally, until the
+/// function waits for something that has not happened yet. A replay must take the same path as the first run, so:
 ///
-/// - State, settings, HTTP, the user's language: only inside [`Dialogue::step`]. Time and random numbers: only from
-///   [`Dialogue::now`] and [`Dialogue::random`].
-/// - Await nothing but what the [`Dialogue`] gives, one after another. Anything else is a fault `invalid`.
-/// - The journal has bounds, 1,000 entries and 128 KiB: fault `quota`. A dialog that goes round truncates it with
+/// - Use state, settings, HTTP and the user's language only inside [`Dialogue::step`]. Get the time and random numbers only
+///   from [`Dialogue::now`] and [`Dialogue::random`].
+/// - Await only functions of the [`Dialogue`], one after another. Anything else is fault `invalid`.
+/// - Keep the journal below 1,000 entries and 128 KiB; more is fault `quota`. A dialog that loops empties it with
 ///   [`Dialogue::restart_with`].
 ///
-/// There is no error that says «suspended», so no `match` or `ok()` can swallow it: a function that waits is dropped.
+/// The SDK drops a function that waits instead of returning an error from `await`, so a `match` or `ok()` in the function cannot
+/// hide that the dialog is suspended.
 ///
-/// # What an edited function does
+/// # Editing the function
 ///
-/// The key of a question is its kind and its name, or a hash of its text without one; of a `step` its name, of a `call`
-/// the dialog, of a `send` a hash. Where the function does something else than the journal says, or its results have other
-/// types now, its source was edited. That counts as a change of the state's version: the hook
-/// [`migrate`](Self::migrate) gets the named results and may return a state to restart with (the function reads it with
-/// [`Dialogue::state`]); the answer that just arrived is asked for again. Without a hook, or where it returns none, the
-/// host resets the dialog: the user reads the `dialog-reset-text` of the operator, a parent resumes with the reason
-/// `failed`, and a warning is in the log. With a new [`version`](Self::version) and without a hook, the journal
-/// is kept and checked in the same way.
+/// The key of a question is its kind and its name, or a hash of its text if it has no name. The key of a `step` is its name, of
+/// a `call` the dialog, and of a `send` a hash. If the function does something else than the journal recorded, or if a
+/// recorded result has another type, the SDK concludes that the source was edited. It then calls the hook
+/// [`migrate`](Self::migrate) with the named results. The hook may return a state, and the function restarts with it (it reads it
+/// with [`Dialogue::state`]) and asks again for the answer that just arrived. If there is no hook or it returns none, the host
+/// resets the dialog: it sends the user the operator's `dialog-reset-text`, resumes a parent with the reason `failed`, and logs
+/// a warning. If the [`version`](Self::version) is new and there is no hook, the SDK keeps the journal and checks it in the same
+/// way.
 ///
-/// `turntable deploy --dry-run` replays the journals that wait with the new component, and says how many would go on,
-/// be carried over by the hook, or be reset. In such a rehearsal nothing behind the journal runs.
+/// `turntable deploy --dry-run` replays waiting journals with the new component and reports how many dialogs would continue, be
+/// migrated by the hook, or be reset. Such a rehearsal runs nothing after the last entry of the journal.
 pub struct StraightLine {
     id: String,
     run: Run,
@@ -72,7 +73,7 @@ pub struct StraightLine {
 }
 
 impl StraightLine {
-    /// Makes a dialog from a function `async fn(&mut Dialogue) -> Result<T>`; what it returns is the result of the dialog.
+    /// Creates a dialog from a function `async fn(&mut Dialogue) -> Result<T>`. Its return value is the result of the dialog.
     pub fn new<T, F>(id: impl Into<String>, run: F) -> Self
     where
         T: Serialize + 'static,
@@ -86,9 +87,9 @@ impl StraightLine {
         Self { id: id.into(), run: Box::new(run), hooks: Hooks::default() }
     }
 
-    /// Does nothing any more.
+    /// Does nothing. The host sends the bot's `dialog-reset-text` instead.
     #[must_use]
-    #[deprecated(note = "the host says it, in the words of the bot's `dialog-reset-text`")]
+    #[deprecated(note = "the host sends the bot's `dialog-reset-text` instead")]
     pub fn lost_text(self, _text: impl Into<String>) -> Self {
         self
     }
@@ -102,22 +103,27 @@ impl StraightLine {
                 Then::Restart(next) => journal = *next,
             }
         }
-        Err(Fault::quota(format!("the dialog `{}` restarts without waiting for anything", self.id)))
+        Err(Fault::quota(format!(
+            "the dialog `{}` restarted {RESTARTS_MAX} times without waiting for anything",
+            self.id
+        )))
     }
 
-    /// Runs the function until it waits or ends.
+    /// Runs the function until it waits, restarts or ends.
     fn once(&self, turn: &Turn, journal: Journal) -> Result<Then> {
         let (core, polled) = self.poll(Core::new(turn.share(), journal));
         let mut core = core.borrow_mut();
         let mut journal = std::mem::take(&mut core.journal);
         if core.torn {
-            return Err(self.misused("awaited two things at once, or went on past one"));
+            return Err(self.misused(
+                "awaited two operations at once, or continued while one was pending; await one after another",
+            ));
         }
         let unread = polled.is_ready() && core.at < journal.entries.len();
         if let Some(at) = core.edited.or_else(|| unread.then_some(core.at)) {
             turn.log(
                 Level::Warn,
-                "the dialog was edited: it does something else than its journal says",
+                "the dialog was edited: it differs from its journal",
                 &[("dialog", &self.id), ("ordinal", &at)],
             );
             let carried = self.carried_over(&journal)?;
@@ -131,9 +137,9 @@ impl StraightLine {
             (Poll::Pending, Some(Suspension::Ends(step))) => Ok(Then::Step(step)),
             (Poll::Pending, Some(Suspension::Restarts(state))) => Ok(Then::Restart(Box::new(journal.restarted(state)))),
             (Poll::Pending, Some(Suspension::Arrives) | None) => {
-                Err(self.misused("awaits something that is not of its dialogue"))
+                Err(self.misused("awaits something that is not a function of its `Dialogue`"))
             }
-            (Poll::Ready(_), Some(_)) => Err(self.misused("went on past something that it awaited")),
+            (Poll::Ready(_), Some(_)) => Err(self.misused("returned while an operation was pending; await it first")),
             (Poll::Ready(result), None) => Ok(Then::Step(Step::done(result?)?)),
         }
     }
@@ -146,19 +152,21 @@ impl StraightLine {
         (core, polled)
     }
 
-    /// The journal to go on with where the present one is of another function; none where the hook gives up.
+    /// Migrates the journal of an edited function. Returns none if the hook cannot migrate it.
     fn carried_over(&self, journal: &Journal) -> Result<Option<Journal>> {
         let state = self.hooks.migrated(self.hooks.version, journal.summary())?;
         Ok(state.map(|state| journal.restarted(state)))
     }
 
-    /// Finds out whether the function, given its journal, still comes to what the frame waits for.
+    /// Replays the journal to find out whether the function still reaches the operation that the frame waits for.
     fn rehearsed(&self, turn: &Turn, journal: Journal) -> Result<Step> {
         let Some(waits) = journal.waits.clone() else { return Ok(Step::ignored()) };
         let (core, _) = self.poll(Core::rehearsing(turn.share(), journal, waits));
         let core = core.borrow();
         if core.torn {
-            return Err(self.misused("awaited two things at once, or went on past one"));
+            return Err(self.misused(
+                "awaited two operations at once, or continued while one was pending; await one after another",
+            ));
         }
         if core.edited.is_none() && matches!(core.suspended, Some(Suspension::Arrives)) {
             return Ok(hooks::fits());
@@ -178,7 +186,7 @@ impl StraightLine {
             return Ok(hooks::migrated(journal.to_value()?));
         }
         Ok(match self.hooks.migrated(hooks::from_version(event), journal.summary())? {
-            // What the frame waits for is asked already: the answer has no place in the new run.
+            // The pending answer belongs to the old run, so the new run does not get it.
             Some(state) => hooks::migrated(journal.restarted(state).to_value()?),
             None => hooks::unfit(),
         })

@@ -1,4 +1,4 @@
-//! Dialogs as explicit steps.
+//! Waterfalls: dialogs of explicit steps.
 
 use std::ops::Deref;
 
@@ -14,7 +14,7 @@ use crate::{Activity, Fault, Result, Turn, read};
 
 type StepFn = Box<dyn Fn(&mut WaterfallStep<'_>) -> Result<Step>>;
 
-/// A dialog of steps that run one after another; each says what to wait for, and the next gets the result.
+/// A dialog of steps that run one after another. Each step returns what to wait for, and the next step gets the result.
 ///
 /// ```
 /// use turntable_sdk::prelude::*;
@@ -35,7 +35,7 @@ type StepFn = Box<dyn Fn(&mut WaterfallStep<'_>) -> Result<Step>>;
 /// # let _ = order;
 /// ```
 ///
-/// A dialog whose last step has been is done, with the result of that step.
+/// After its last step the dialog is done, and its result is what that step waited for.
 pub struct Waterfall {
     id: String,
     steps: Vec<(Runs, StepFn)>,
@@ -49,9 +49,9 @@ enum Runs {
     Always,
 }
 
-/// What a step of a [`Waterfall`] knows and can do. Return what one of the functions that end a step gives.
+/// The argument of a step of a [`Waterfall`]. A step returns the result of one of the functions that end a step.
 ///
-/// It is the [`Turn`], too: `step.reply(…)`, `step.state()`, `step.config(…)`.
+/// It dereferences to [`Turn`]: `step.reply(…)`, `step.state()`, `step.config(…)`.
 pub struct WaterfallStep<'a> {
     turn: &'a mut Turn,
     options: &'a Value,
@@ -60,36 +60,36 @@ pub struct WaterfallStep<'a> {
     asked: Option<Value>,
 }
 
-/// What a frame keeps.
+/// The state of a frame.
 #[derive(Default, Serialize, Deserialize)]
 struct Kept {
     /// The step that ran last.
     index: usize,
     options: Value,
     values: Object,
-    /// What it asked without a prompt of the host, to repeat it.
+    /// The question of `wait`, which the SDK repeats itself because the host does not know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asked: Option<Value>,
 }
 
-/// The step that hands on to the next one; it never reaches the host.
+/// The kind of a step that continues with the next one at once. It never reaches the host.
 const NEXT: &str = "next";
 
 impl Waterfall {
-    /// Makes a dialog without steps.
+    /// Creates a dialog without steps.
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: id.into(), steps: Vec::new(), hooks: Hooks::default() }
     }
 
-    /// Adds a step. It runs if the one before got what it waited for; otherwise (a prompt ran out of attempts, a dialog was
-    /// cancelled) this dialog ends as cancelled.
+    /// Adds a step. It runs if the wait of the step before completed. Otherwise (a prompt ran out of attempts, or a called
+    /// dialog was cancelled) this dialog ends as cancelled.
     #[must_use]
     pub fn step(mut self, step: impl Fn(&mut WaterfallStep<'_>) -> Result<Step> + 'static) -> Self {
         self.steps.push((Runs::WithResult, Box::new(step)));
         self
     }
 
-    /// Adds a step that runs in any case; see [`WaterfallStep::outcome`].
+    /// Adds a step that runs however the wait of the step before ended; see [`WaterfallStep::outcome`].
     #[must_use]
     pub fn step_always(mut self, step: impl Fn(&mut WaterfallStep<'_>) -> Result<Step> + 'static) -> Self {
         self.steps.push((Runs::Always, Box::new(step)));
@@ -159,7 +159,7 @@ impl Dialog for Waterfall {
             "validate" => self.hooks.validate(turn, event),
             "cancelled" => self.hooks.cancelled(turn, event),
             "migrate" => self.migrated(event, kept),
-            // The step that waits may be gone; then the answer ends the dialog, which is no reset.
+            // If an edit removed the step that waits, the answer ends the dialog. That is not a reset.
             "rehearse" => Ok(hooks::fits()),
             _ => Ok(Step::ignored()),
         }
@@ -175,45 +175,45 @@ impl Deref for WaterfallStep<'_> {
 }
 
 impl WaterfallStep<'_> {
-    /// The turn, for functions that want it as handlers have it. Everything that it does, the step does itself.
+    /// Returns the turn, for functions that take a `&mut Turn`.
     pub fn turn(&mut self) -> &mut Turn {
         self.turn
     }
 
-    /// Reads what the dialog was begun with. Fault `invalid`: it is of another shape.
+    /// Reads the options that the dialog was begun with. Fault `invalid`: they have another shape.
     pub fn options<T: DeserializeOwned>(&self) -> Result<T> {
         read::value(self.options).map_err(|error| Fault::invalid(format!("the options of the dialog: {error}")))
     }
 
-    /// Reads the result of what the step before waited for: an answer, the result of a dialog, or the activity after
-    /// [`wait`](Self::wait). Fault `invalid`: it is of another shape.
+    /// Reads the result that the step before waited for: an answer, the result of a dialog, or the activity after
+    /// [`wait`](Self::wait). Fault `invalid`: it has another shape.
     pub fn result<T: DeserializeOwned>(&self) -> Result<T> {
         self.outcome.read()
     }
 
-    /// Returns how what the step before waited for has ended.
+    /// Returns how the wait of the step before ended.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
     }
 
-    /// Keeps a value for later steps. Fault: it is no JSON.
+    /// Stores a value for later steps. Fault `internal`: it cannot be written as JSON.
     pub fn set(&mut self, name: &str, value: impl Serialize) -> Result<()> {
         self.values.insert(name.to_owned(), serde_json::to_value(value)?);
         Ok(())
     }
 
-    /// Reads a value that a step kept. Fault `invalid`: there is none, or it is of another shape.
+    /// Reads a value that an earlier step stored. Fault `invalid`: there is no such value, or it has another shape.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let value = self.values.get(name).unwrap_or(&Value::Null);
         read::value(value).map_err(|error| Fault::invalid(format!("the value `{name}` of the dialog: {error}")))
     }
 
-    /// Ends the step: the host asks.
+    /// Ends the step: the host asks, and the next step gets the answer.
     pub fn prompt<T>(&mut self, prompt: Prompt<T>) -> Result<Step> {
         Ok(Step::prompt(prompt))
     }
 
-    /// Ends the step: says something and waits for a message. It is said again after an interruption.
+    /// Ends the step: sends a question and waits for a message. After an interruption the question is repeated.
     pub fn wait(&mut self, question: impl Into<Activity>) -> Result<Step> {
         let question: Activity = question.into();
         self.asked = Some(Value::Object(question.clone().into_object()));
@@ -221,22 +221,22 @@ impl WaterfallStep<'_> {
         Ok(Step::wait())
     }
 
-    /// Ends the step: another dialog of this plugin runs.
+    /// Ends the step: another dialog of this plugin runs, and the next step gets its result.
     pub fn call(&mut self, dialog: &str, options: impl Serialize) -> Result<Step> {
         Step::call(dialog, options)
     }
 
-    /// Ends the step and the dialog: another takes its place.
+    /// Ends the dialog and begins another dialog of this plugin in its place.
     pub fn replace(&mut self, dialog: &str, options: impl Serialize) -> Result<Step> {
         Step::replace(dialog, options)
     }
 
-    /// Ends the step: the next one runs at once, with this result.
+    /// Ends the step: the next step runs at once with this result.
     pub fn next(&mut self, result: impl Serialize) -> Result<Step> {
         Ok(Step::new(NEXT, serde_json::to_value(result)?))
     }
 
-    /// Ends the step: what was sent so far is delivered, then the next step runs.
+    /// Ends the step: the host delivers what was sent so far, then the next step runs.
     pub fn flush(&mut self) -> Result<Step> {
         Ok(Step::flush())
     }

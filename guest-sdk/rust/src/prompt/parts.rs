@@ -1,27 +1,27 @@
-//! What prompts are made of, and what their answers are.
+//! The parts of prompts and the types of their answers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::activity::{CardAction, Object};
 
-/// One of the things to choose from.
+/// One choice of a choice prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
     definition: Object,
 }
 
-/// What the user chose.
+/// The choice of the user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Chosen {
     /// The value of the choice.
     pub value: String,
-    /// Its position, from 0.
+    /// The position of the choice, from 0.
     pub index: usize,
-    /// How well the answer fits, 0 to 1.
+    /// How well the answer matches, 0 to 1.
     #[serde(default)]
     pub score: f64,
-    /// The words that were found.
+    /// The words of the choice that matched.
     #[serde(default)]
     pub synonym: String,
 }
@@ -36,42 +36,42 @@ pub struct Moment {
     pub value: String,
 }
 
-/// How the choices are shown.
+/// How choices are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// What suits the channel and the number of choices.
+    /// The host decides by the channel and the number of choices.
     Auto,
-    /// Within the text.
+    /// In the text of the question.
     Inline,
     /// A numbered list.
     List,
-    /// Buttons that go away.
+    /// Suggested actions: buttons that disappear after the user chose one.
     SuggestedAction,
-    /// Buttons of a card.
+    /// Buttons of a hero card.
     HeroCard,
-    /// Not at all.
+    /// Choices are not shown.
     None,
 }
 
 impl Choice {
-    /// Makes a choice from its value.
+    /// Creates a choice with a value.
     pub fn new(value: impl Into<String>) -> Self {
         Self { definition: Map::from_iter([("value".to_owned(), Value::String(value.into()))]) }
     }
 
-    /// Sets what is shown instead of the value.
+    /// Sets the text that is shown instead of the value.
     #[must_use]
     pub fn title(self, title: impl Into<String>) -> Self {
         self.with("title", title.into())
     }
 
-    /// Sets further words for it.
+    /// Sets further words that choose it.
     #[must_use]
     pub fn synonyms<const N: usize>(self, words: [&str; N]) -> Self {
         self.with("synonyms", words.map(str::to_owned).to_vec())
     }
 
-    /// Sets what its button does, instead of saying the value.
+    /// Sets the action of its button. Default: the button sends the value as a message of the user.
     #[must_use]
     pub fn action(self, action: impl Into<CardAction>) -> Self {
         let action = Value::Object(action.into().into_object());

@@ -1,39 +1,39 @@
-//! What a turn did, and assertions on it that read like a conversation.
+//! The result of a turn, with assertions that read like a conversation.
 
 use crate::invoke::InvokeResponse;
 use crate::{Activity, Flow, Frame, Result, Value};
 
-/// What a turn did.
+/// The result of a turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// What the handlers returned.
+    /// The result of the handlers.
     pub result: Result,
-    /// What was sent, in order; after a fault only what was flushed.
+    /// The activities that were sent, in order. After a fault only those that were flushed.
     pub sent: Vec<Sent>,
-    /// The answer to an invoke; 501 where the plugin gave none, 500 after a fault.
+    /// The response to an invoke: 501 if the plugin set none, 500 after a fault.
     pub response: Option<InvokeResponse>,
-    /// Lines in the log, in order.
+    /// The lines that were logged, in order.
     pub log: Vec<LogLine>,
-    /// The dialog stack behind the turn, top first.
+    /// The dialog stack after the turn, top first.
     pub stack: Vec<Frame>,
-    /// What was asked to be delivered later, in order; after a fault only what was flushed.
+    /// The deliveries that were staged, in order. After a fault only those that were flushed.
     pub asked: Vec<Asked>,
-    /// How often a waiting dialog was asked to repeat its question, those of other plugins included.
+    /// How often a waiting dialog was asked to repeat its question, including dialogs of other plugins.
     pub reprompts: usize,
 }
 
-/// One activity on its way to the channel.
+/// One activity that was sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sent {
-    /// The host's id of it.
+    /// The host id of the activity.
     pub id: String,
-    /// Which function sent it.
+    /// The function that sent it.
     pub sent_as: SentAs,
-    /// The activity as the host would send it; empty for a delete.
+    /// The activity as the host would send it. Empty for a deletion.
     pub activity: Activity,
 }
 
-/// Which function sent an activity.
+/// The function that sent an activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SentAs {
     /// `Turn::reply`.
@@ -46,19 +46,19 @@ pub enum SentAs {
     Delete,
 }
 
-/// One delivery that was asked for with `Turn::conversations`. The test host does not make it: let the time come with
-/// [`TestHost::takes`](crate::testing::TestHost::takes) and the event.
+/// One delivery that was staged with `Turn::conversations`. The test host does not deliver it. To test what happens then, pass
+/// the event to [`TestHost::takes`](crate::testing::TestHost::takes).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
-    /// Its id.
+    /// The id of the delivery.
     pub id: String,
-    /// Name and time of a timer.
+    /// The name and time of a timer.
     pub timer: Option<(String, String)>,
     /// The reference of the conversation.
     pub reference: String,
     /// `now`, `when-idle`, `interrupt` or `cancel`.
     pub mode: String,
-    /// `{"activity": …}`, `{"event": …}` or `{"dialog": …, "options": …}`.
+    /// The content: `{"activity": …}`, `{"event": …}` or `{"dialog": …, "options": …}`.
     pub content: Value,
 }
 
@@ -67,9 +67,9 @@ pub struct Asked {
 pub struct LogLine {
     /// `trace`, `debug`, `info`, `warn` or `error`.
     pub level: String,
-    /// The constant text.
+    /// The constant message.
     pub message: String,
-    /// Its variables.
+    /// The fields.
     pub fields: Vec<(String, String)>,
 }
 
@@ -136,14 +136,14 @@ impl Answer {
         self
     }
 
-    /// Asserts that the handlers took the activity.
+    /// Asserts that the handlers returned `Handled`.
     #[track_caller]
     pub fn handled(self) -> Self {
         assert_eq!(self.result, Ok(Flow::Handled));
         self
     }
 
-    /// Asserts that the handlers passed the activity on.
+    /// Asserts that the handlers returned `Next`.
     #[track_caller]
     pub fn passes(self) -> Self {
         assert_eq!(self.result, Ok(Flow::Next));
@@ -158,7 +158,7 @@ impl Answer {
         self
     }
 
-    /// Asserts the status of the answer to an invoke.
+    /// Asserts the status of the response to an invoke.
     #[track_caller]
     pub fn responds(self, status: u16) -> Self {
         let found = self.response.as_ref().map(|response| response.status);
@@ -166,7 +166,7 @@ impl Answer {
         self
     }
 
-    /// Asserts that a line with this message is in the log.
+    /// Asserts that a line with this message was logged.
     #[track_caller]
     pub fn logs(self, message: &str) -> Self {
         let found = self.log.iter().any(|line| line.message == message);

@@ -1,4 +1,4 @@
-//! What a test puts into the host, and looks at, besides turns.
+//! Functions of a test host that set up and inspect state and dialogs.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ impl<B> TestHost<B> {
         serde_json::from_str(&memory.values.get(&self.place(scope, key))?.value).ok()
     }
 
-    /// During the next turn, another one writes this value. A turn that relied on the old one runs again.
+    /// Simulates another turn that writes this value during the next turn. A turn that relied on the old value runs again.
     pub fn meanwhile(&self, scope: Scope, key: &str, value: impl Into<Value>) {
         let write = (self.place(scope, key), value.into().to_string());
         self.memory.borrow_mut().meanwhile.push(write);
