@@ -1,4 +1,4 @@
-//! Answers «cancel» for any bot: cancels every dialog of the conversation, whichever plugin owns it.
+//! A global handler of «cancel» for any bot. It cancels every dialog of the conversation, whichever plugin owns it.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use turntable_sdk::prelude::*;
 use turntable_sdk::{After, Value, json};
 
-/// How it is told in one language, and what it says without settings: after cancelling, and where there was nothing to cancel.
+/// The words that cancel in one language, and the default replies: after cancelling, and if there is nothing to cancel.
 struct Words {
     language: &'static str,
     pattern: &'static str,
@@ -14,7 +14,7 @@ struct Words {
     nothing: &'static str,
 }
 
-/// The first is for users of other languages, and of none.
+/// The first language is the default for users of other or unknown languages.
 const LANGUAGES: &[Words] = &[
     Words {
         language: "en",
@@ -51,7 +51,7 @@ enum Texts {
 }
 
 impl Texts {
-    /// The schema of such a setting.
+    /// The JSON schema of such a setting.
     fn schema(description: &str) -> Value {
         let text = json!({ "type": "string", "minLength": 1 });
         let languages = json!({
@@ -84,7 +84,7 @@ impl Bot for Cancel {
             }));
         LANGUAGES.iter().enumerate().fold(manifest, |manifest, (position, words)| {
             let route = Route::new(words.language, words.pattern).score(1.0).after(After::None);
-            // English words work for everyone.
+            // English words cancel in every language.
             manifest.route(if position == 0 { route } else { route.locales([words.language]) })
         })
     }
@@ -101,7 +101,7 @@ impl Bot for Cancel {
     }
 }
 
-/// The text of a setting in the language of the user, or what is said without it.
+/// Returns the text of a setting in the language of the user, or the default text.
 fn text(turn: &Turn, setting: &str, default: fn(&Words) -> &'static str) -> Result<String> {
     let locale = turn.meta().locale.as_deref().unwrap_or_default();
     let language = locale.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();

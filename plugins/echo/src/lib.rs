@@ -1,4 +1,4 @@
-//! Says what it hears. The smallest whole plugin; the README of the SDK quotes it.
+//! Repeats what the user says. It is the smallest complete plugin, and the README of the SDK quotes it.
 
 use turntable_sdk::prelude::*;
 

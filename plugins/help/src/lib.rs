@@ -1,11 +1,11 @@
-//! Answers «help» for any bot: a text from the configuration, or one for the dialog that goes on.
+//! A global handler of «help» for any bot. It answers with a configured text, or with the text for the dialog that waits.
 
 use std::collections::BTreeMap;
 
 use turntable_sdk::json;
 use turntable_sdk::prelude::*;
 
-/// «help» in some languages, with or without a mark behind it.
+/// «help» in several languages, with or without a punctuation mark after it.
 const PATTERN: &str = r"(?:help|hilfe|ayuda|aide)[ .!?]*|\?+";
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl Bot for Help {
                     "dialogs": {
                         "type": "object",
                         "additionalProperties": { "type": "string", "minLength": 1 },
-                        "description": "What to say while a dialog waits: by PLUGIN/DIALOG, or by PLUGIN for all of one."
+                        "description": "The answers while a dialog waits, by PLUGIN/DIALOG, or by PLUGIN for all dialogs of a plugin."
                     }
                 }
             }))
@@ -40,17 +40,17 @@ impl Bot for Help {
             Some(text) => text,
             None => turn.required("text")?,
         };
-        // The dialog that waits asks its question again behind it: the route's `after` is `reprompt`.
+        // The dialog that waits then repeats its question, because the route's `after` is `reprompt`.
         turn.reply(text)?;
         Ok(Handled)
     }
 }
 
-/// Returns the names under which the waiting dialogs may be described, the closest first.
+/// Returns the keys of the setting `dialogs` for the waiting dialogs, the most specific first.
 fn active_dialogs(turn: &Turn) -> Result<Vec<String>> {
     let frames = match turn.dialogs().frames() {
         Ok(frames) => frames,
-        // Without the grant it still answers, only not by dialog.
+        // Without the grant the general text is the answer.
         Err(fault) if fault.code == "denied" => return Ok(Vec::new()),
         Err(fault) => return Err(fault),
     };

@@ -1,7 +1,7 @@
-//! Tells the price of a stock, and «tell me when GOOG reaches 150» when it does: a timer checks each minute, and a dialog
-//! interrupts whatever goes on then.
+//! Tells the price of a stock, and alerts the user when it reaches a limit («tell me when GOOG reaches 150»). A timer checks the
+//! price every minute, and the alert is a dialog that interrupts the conversation.
 //!
-//! Prices come as events `price` with `{"symbol", "price"}`, such as a service posts them to `/v1/bots/BOT/notifications`.
+//! Prices arrive as events `price` with the value `{"symbol", "price"}`. A service posts them to `/v1/bots/BOT/notifications`.
 
 use serde::{Deserialize, Serialize};
 use turntable_sdk::json;
@@ -9,10 +9,10 @@ use turntable_sdk::prelude::*;
 use turntable_sdk::prompt::{confirm, text};
 use turntable_sdk::{Delivery, When};
 
-/// When a watch looks at the price: each minute.
+/// The schedule of the price check: every minute.
 const EACH_MINUTE: &str = "* * * * * UTC";
 
-/// A price that somebody waits for; also what the alert begins with.
+/// A price that a user waits for. Also the options of the alert dialog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Watch {
     symbol: String,
@@ -72,7 +72,7 @@ fn key(symbol: &str) -> String {
     format!("price:{}", symbol.to_uppercase())
 }
 
-/// Looks at the price each minute from now on. A later wish for the same stock takes the place of this one.
+/// Starts the timer that checks the price. It replaces an earlier timer for the same stock.
 fn watch_for(turn: &Turn, watch: &Watch) -> Result<()> {
     let here = turn.conversations().reference()?;
     let event = Delivery::event("check", json!(watch));
@@ -80,7 +80,7 @@ fn watch_for(turn: &Turn, watch: &Watch) -> Result<()> {
     turn.state().conversation::<String>(watch.symbol.clone()).overwrite(&id)
 }
 
-/// Interrupts where the price is reached.
+/// Begins the alert dialog if the price is reached.
 fn check(turn: &Turn) -> Result<()> {
     let watch: Watch = turn.value()?;
     let Some(price) = turn.state().bot::<f64>(key(&watch.symbol)).get()? else { return Ok(()) };
@@ -115,7 +115,7 @@ async fn tell_price(d: &mut Dialogue) -> Result<()> {
     Ok(())
 }
 
-/// Says that a price is reached, and asks whether that was all.
+/// The alert dialog: reports that the price is reached and asks whether to continue watching.
 async fn alert(d: &mut Dialogue) -> Result<()> {
     let Watch { symbol, price } = d.options()?;
     let again = d.ask(confirm(format!("{symbol} is at {price}. Shall I go on watching?"))).await?;

@@ -1,8 +1,8 @@
-//! Removes card and phone numbers from everything that enters and leaves a bot, as middleware: plugins never see them, and
-//! nothing of them is sent, streamed, stored or kept in dead letters.
+//! Middleware that removes card and phone numbers from everything that enters and leaves a bot. Other plugins never see a number,
+//! so no number is sent, streamed, stored or kept in dead letters.
 //!
-//! It looks at every text of an activity, cards and values included, but for ids and addresses. It prefers to remove too
-//! much: what looks like a number to call is removed. A number that is spread over several messages it cannot see.
+//! It checks every text of an activity, including cards and values, except ids and addresses. If in doubt, it removes the number.
+//! It cannot detect a number that is spread over several messages.
 
 mod numbers;
 
@@ -13,7 +13,7 @@ use turntable_sdk::{Object, Value};
 #[derive(Debug, Default)]
 pub struct Redact;
 
-/// Members of an activity that say who, where and when, in the protocol's own words. Whatever else holds text is looked at.
+/// Members of an activity that identify accounts, places and times. All other texts are checked.
 const ADDRESSES: &[&str] = &[
     "type",
     "id",
@@ -28,7 +28,7 @@ const ADDRESSES: &[&str] = &[
     "relatesTo",
 ];
 
-/// The same within its parts, where they are texts without a blank. What a form sends back may have any other name.
+/// The same for nested objects, if the member is a text without blanks. Members that a form submits may have any other name.
 const IDS: &[&str] = &["id", "streamId"];
 
 impl Bot for Redact {
@@ -54,7 +54,7 @@ impl Middleware for Redact {
     }
 }
 
-/// The activity without numbers; passed as it is where it has none.
+/// Replaces the activity by one without numbers, or passes it if it contains none.
 fn redacted(activity: &Activity) -> Result<Passage> {
     let before = activity.clone().into_object();
     let mut object = before.clone();
@@ -62,7 +62,7 @@ fn redacted(activity: &Activity) -> Result<Passage> {
     if is_unfinished_stream(&object)
         && let Some(Value::String(text)) = object.get_mut("text")
     {
-        // The next piece repeats this one and goes on where it ends, perhaps within a number.
+        // The next piece of the stream repeats this one and continues it, possibly within a number.
         numbers::hold_back(text);
     }
     if object == before {

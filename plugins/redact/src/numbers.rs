@@ -1,22 +1,22 @@
-//! Which part of a text is the number of a card or a telephone.
+//! Finds card and phone numbers in a text.
 
-/// What stands in the place of a number.
+/// Replacements of numbers.
 const CARD: &str = "[card]";
 const PHONE: &str = "[phone]";
-/// What stands in the place of digits that may become a number.
+/// Replacement of digits that may become a number when the stream continues.
 const HELD_BACK: &str = "…";
 
-/// The longest number, in digits.
+/// Maximum length of a number, in digits.
 const DIGITS_MAX: usize = 19;
 
-/// The longest tag that is seen through, in characters.
+/// Maximum length of a tag that is ignored between digits, in characters.
 const TAG_CHARS_MAX: usize = 256;
 
-/// Digits from here on, at the end of an unfinished text, may become a number.
+/// Minimum number of digits at the end of an unfinished text that are held back, because they may become a number.
 const BEGUN: usize = 4;
 
-/// A stretch of digits and what people write between them, from a digit, `+` or `(` to a digit. Several numbers may follow one
-/// another in it, with no more than a blank between them. Byte positions.
+/// A sequence of digits and separators, from a digit, `+` or `(` to a digit. It may contain several numbers that are separated
+/// only by blanks. Positions are in bytes.
 #[derive(Debug, Clone, Default)]
 struct Run {
     start: usize,
@@ -25,29 +25,29 @@ struct Run {
     groups: Vec<Group>,
 }
 
-/// Digits of a run with nothing between them.
+/// Adjacent digits of a run.
 #[derive(Debug, Clone)]
 struct Group {
-    /// With the sign before it.
+    /// The position of the first digit, or of the `+` or `(` before it.
     start: usize,
     end: usize,
-    /// Which digits of the run.
+    /// The index of the first digit in `Run::digits`.
     first: usize,
     count: usize,
-    /// Whether a blank is before it, or nothing.
+    /// True if there is a blank or nothing before the group.
     begins: bool,
 }
 
-/// What may stand between the digits of a number.
+/// The characters that may separate the digits of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Between {
-    /// What people write there.
+    /// The separators that people use within a number.
     Usual,
-    /// Also the ends of lines and marks that part numbers of a list: only what looks very much like a card counts.
+    /// Also line ends and the separators of lists. Here only a sequence that clearly looks like a card number counts.
     Any,
 }
 
-/// The text without its numbers; none where it has none.
+/// Returns the text with its numbers replaced, or none if it contains no number.
 pub(crate) fn without(text: &str) -> Option<String> {
     let usual = replaced(text, Between::Usual);
     replaced(usual.as_deref().unwrap_or(text), Between::Any).or(usual)
@@ -64,7 +64,7 @@ fn replaced(text: &str, between: Between) -> Option<String> {
     (done > 0).then(|| redacted + &text[done..])
 }
 
-/// Cuts off digits at the end that may be the beginning of a number.
+/// Replaces digits at the end that may be the beginning of a number.
 pub(crate) fn hold_back(text: &mut String) {
     let Some(last) = runs(text, Between::Usual).pop() else { return };
     let next = runs(&format!("{text}0"), Between::Usual).pop();
@@ -107,7 +107,7 @@ fn runs(text: &str, between: Between) -> Vec<Run> {
     runs
 }
 
-/// Where digits begin with the `+` or `(` right before them.
+/// Returns the position of the `+` or `(` before a digit, or of the digit if there is no such sign.
 fn with_sign(text: &str, position: usize) -> usize {
     let lead = text[..position].trim_end_matches(is_gap);
     let sign = lead.chars().next_back().filter(|char| matches!(char, '+' | '(' | '＋' | '（'));
@@ -115,16 +115,16 @@ fn with_sign(text: &str, position: usize) -> usize {
 }
 
 impl Run {
-    /// Where numbers are, and what stands in their places.
+    /// Returns the start, the end and the replacement of each number.
     fn numbers(&self, text: &str, between: Between) -> Vec<(usize, usize, &'static str)> {
         let (mut found, mut at) = (Vec::new(), 0);
         while at < self.groups.len() {
-            // The longest that begins here.
+            // The longest number that begins here.
             let ends = (at + 1..=self.groups.len().min(at + DIGITS_MAX)).rev();
             let number = ends.into_iter().find_map(|end| Some((end, self.is(text, at, end, between)?)));
             at += 1;
             if let Some((mut end, instead)) = number {
-                // The longest may have taken the beginning of the next; then the rest of that goes with it.
+                // The longest match may include the beginning of the next number. Then the rest of that number is removed too.
                 while instead == PHONE && self.groups.get(end).is_some_and(|next| next.count >= BEGUN) {
                     let word = self.word_at(end);
                     if has_date(text, &self.groups[word.clone()]) {
@@ -139,13 +139,13 @@ impl Run {
         found
     }
 
-    /// The groups from one to the next blank.
+    /// Returns the groups from `from` to the next blank.
     fn word_at(&self, from: usize) -> std::ops::Range<usize> {
         let length = self.groups[from + 1..].iter().take_while(|group| !group.begins).count();
         from..from + 1 + length
     }
 
-    /// What these groups are together, as what stands in their place.
+    /// Returns the replacement of these groups if they form one number.
     fn is(&self, text: &str, from: usize, to: usize, between: Between) -> Option<&'static str> {
         let groups = &self.groups[from..to];
         let (first, last) = (groups.first()?, groups.last()?);
@@ -153,7 +153,7 @@ impl Run {
         let is_all = groups.len() == self.groups.len();
         let is_card = (13..=DIGITS_MAX).contains(&digits.len()) && luhn(digits);
         if between == Between::Any {
-            // Years in a list begin with 19 and 20.
+            // A list of years begins with 20, and 19 is no prefix of a card.
             let is_year = digits.starts_with(&[2, 0]);
             return (is_card && !is_year && looks_like_a_card(groups, digits)).then_some(CARD);
         }
@@ -166,7 +166,8 @@ impl Run {
     }
 }
 
-/// Whether groups of digits, beside others, are written like the number of a card: check digits alone fit one in ten.
+/// Returns true if groups of digits within a longer run are grouped like a card number. The check digit alone is not enough,
+/// because one in ten numbers has a valid one.
 fn looks_like_a_card(groups: &[Group], digits: &[u8]) -> bool {
     let last = groups.len() - 1;
     let lengths = groups.iter().enumerate().all(|(place, group)| match place {
@@ -176,14 +177,14 @@ fn looks_like_a_card(groups: &[Group], digits: &[u8]) -> bool {
     lengths && matches!(digits.first(), Some(2..=6))
 }
 
-/// Whether groups of digits are written like a telephone number.
+/// Returns true if groups of digits are written like a phone number.
 fn is_phone(text: &str, groups: &[Group], digits: &[u8], is_all: bool) -> bool {
     let count = digits.len();
     match text.chars().next() {
         Some('+' | '＋') => (7..=15).contains(&count),
         Some('(' | '（') => (9..=15).contains(&count),
         _ if digits.first() == Some(&0) => (9..=15).contains(&count),
-        // As it is written in North America, and, where nothing else is there, elsewhere without the first zero.
+        // North American numbers, and other numbers without the leading zero if the run contains nothing else.
         _ if is_all => (10..=11).contains(&count) && groups.len() >= 3,
         _ => {
             let counts: Vec<usize> = groups.iter().map(|group| group.count).collect();
@@ -192,13 +193,13 @@ fn is_phone(text: &str, groups: &[Group], digits: &[u8], is_all: bool) -> bool {
     }
 }
 
-/// Whether groups between two blanks are a date, or all are one with an hour.
+/// Returns true if the groups between two blanks are a date, or if all groups together are a date with an hour.
 fn has_date(text: &str, groups: &[Group]) -> bool {
     let words = groups.chunk_by(|_, next| !next.begins).chain([groups]);
     words.filter_map(|word| text.get(word.first()?.start..word.last()?.end)).any(is_date)
 }
 
-/// `2027-06-01`, `01.06.2027 10`, `1/6/2027`.
+/// Returns true for dates such as `2027-06-01`, `01.06.2027 10` and `1/6/2027`.
 fn is_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split(['.', '-', '/', ' ']).filter(|part| !part.is_empty()).collect();
     let number = |at: usize| parts.get(at).and_then(|part| part.parse::<u32>().ok());
@@ -208,7 +209,7 @@ fn is_date(text: &str) -> bool {
     parts.len() <= 4 && is_day(b) && ((is_year(a) && is_day(c)) || (is_day(a) && is_year(c)))
 }
 
-/// The check digit of card numbers (ISO/IEC 7812-1, annex B).
+/// Returns true if the check digit of a card number is valid (ISO/IEC 7812-1, annex B).
 fn luhn(digits: &[u8]) -> bool {
     let sum: u32 = digits
         .iter()
@@ -223,7 +224,7 @@ fn luhn(digits: &[u8]) -> bool {
     sum.is_multiple_of(10) && digits.iter().any(|digit| *digit != 0)
 }
 
-/// The value of a digit in the scripts that keyboards have.
+/// Returns the value of a digit in the scripts that keyboards offer.
 fn digit(char: char) -> Option<u8> {
     const ZEROS: [u32; 6] = [0x30, 0x660, 0x6f0, 0x966, 0x9e6, 0xff10];
     let code = u32::from(char);
@@ -231,30 +232,30 @@ fn digit(char: char) -> Option<u8> {
     u8::try_from(code - zero).ok()
 }
 
-/// The length of markup at the beginning of a text: a tag without digits, or a blank that is written as an entity.
+/// Returns the length of markup at the beginning of a text: a tag without digits, or an entity for a blank.
 fn markup(text: &str) -> usize {
     const BLANKS: &[&str] =
         &["&nbsp;", "&#160;", "&#xa0;", "&#xA0;", "&ensp;", "&emsp;", "&thinsp;", "&shy;", "&zwnj;"];
     if text.starts_with('<') {
-        // Bounded, or a text of nothing but `<` would be searched to its end from each of them.
+        // Without this limit a text of only `<` would take quadratic time.
         let end = text.char_indices().take(TAG_CHARS_MAX).find(|(_, char)| *char == '>').map_or(0, |(end, _)| end + 1);
         return if text[..end].contains(|char| digit(char).is_some()) { 0 } else { end };
     }
     BLANKS.iter().find(|blank| text.starts_with(**blank)).map_or(0, |blank| blank.len())
 }
 
-/// What parts the numbers of a list, or lines.
+/// Returns true for separators of lists and lines.
 fn parts(char: char) -> bool {
     matches!(char, ',' | ':' | ';' | '*' | '~' | '|' | '\\' | '\n' | '\r')
 }
 
-/// What people write between the digits of a number, and what hides there.
+/// Returns true for characters that people write within a number, and for invisible characters.
 fn is_separator(char: char) -> bool {
     is_gap(char) || matches!(char, '-' | '.' | '/' | '(' | ')' | '·' | '_' | '\u{2010}'..='\u{2015}' | '−')
 }
 
 fn is_gap(char: char) -> bool {
-    // Blanks of every width but the ends of lines, and characters without any width.
+    // Blanks of every width except line ends, and characters without width.
     (char.is_whitespace() && !matches!(char, '\n' | '\r'))
         || matches!(char, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }

@@ -1,16 +1,17 @@
-//! Answers «settings» for any bot: asks for the user's preferences on top of whatever goes on, which then goes on.
+//! A global handler of «settings» for any bot. It asks for the user's preferences; a dialog that it interrupts continues
+//! afterwards.
 
 use serde::{Deserialize, Serialize};
 use turntable_sdk::json;
 use turntable_sdk::prelude::*;
 use turntable_sdk::prompt::{Chosen, choice, text};
 
-/// «settings» in some languages, with or without a mark behind it.
+/// «settings» in several languages, with or without a punctuation mark after it.
 const PATTERN: &str = "(?:settings|preferences|einstellungen|ajustes|param[eè]tres|préférences)[ .!?]*";
-/// Where the preferences are, in the state of the user.
+/// The key of the preferences in the state of the user.
 const KEY: &str = "preferences";
 
-/// What a user prefers.
+/// The preferences of a user.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Preferences {
@@ -32,7 +33,7 @@ impl Bot for Settings {
     }
 
     fn on_route(&mut self, turn: &mut Turn, _name: &str) -> Result {
-        // «settings» amid the settings: the question comes again by itself.
+        // If this dialog runs already, the host repeats its question.
         let own = turn.meta().extra("plugin");
         let open = turn.dialogs().top()?.is_some_and(|top| top.dialog == "preferences" && Some(&*top.plugin) == own);
         if !open {

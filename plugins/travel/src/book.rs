@@ -1,4 +1,4 @@
-//! The dialogs: the trip as one straight line, and each traveller in steps.
+//! The dialogs: a straight-line dialog for the trip, and a waterfall for each traveller.
 
 use turntable_sdk::prelude::*;
 use turntable_sdk::prompt::{Choice, Moment, attachment, choice, confirm, date_time, number, text};
@@ -6,12 +6,12 @@ use turntable_sdk::{Fault, Value, json};
 
 use crate::trip::{TRIPS, Traveller, Trip};
 
-/// The most travellers of one trip.
+/// Maximum number of travellers of one trip.
 const TRAVELLERS_MAX: i64 = 4;
-/// Attempts at a question before the booking is given up.
+/// Wrong answers to one question after which the booking ends.
 const ATTEMPTS: u32 = 5;
 
-/// Books a trip; its result is the trip.
+/// The dialog that books a trip. Its result is the trip.
 pub(crate) fn book() -> StraightLine {
     StraightLine::new("book", run)
         .validator("not-in-winter", not_in_winter)
@@ -33,7 +33,7 @@ async fn run(d: &mut Dialogue) -> Result<Trip> {
     Ok(trip)
 }
 
-/// Asks for all that a trip needs; none where the attempts at a question were used up.
+/// Asks for everything that a trip needs. Returns none if the attempts at a question were used up.
 async fn plan(d: &mut Dialogue) -> Result<Option<Trip>> {
     let destinations = d.step("destinations", |once| {
         let set: Option<Vec<String>> = once.config("destinations")?;
@@ -63,7 +63,7 @@ fn where_to(destinations: &[String]) -> turntable_sdk::Prompt<turntable_sdk::pro
     choice("Where to?", choices).named("to").attempts(ATTEMPTS).retry("I do not go there. Where to?")
 }
 
-/// Nobody travels from December to February.
+/// The validator of the date: there are no trips from December to February.
 fn not_in_winter(_turn: &mut Turn, check: &Check) -> Result<Verdict> {
     let day: Moment = check.value()?;
     let month = day.value.split('-').nth(1).ok_or_else(|| Fault::invalid("the day is no date"))?;
@@ -73,7 +73,7 @@ fn not_in_winter(_turn: &mut Turn, check: &Check) -> Result<Verdict> {
     })
 }
 
-/// Asks for one traveller; its result is the traveller.
+/// The dialog that asks for one traveller. Its result is the traveller.
 pub(crate) fn traveller() -> Waterfall {
     Waterfall::new("traveller")
         .step(|step| {

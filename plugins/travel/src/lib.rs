@@ -1,5 +1,4 @@
-//! Books a trip: nested dialogs, every kind of prompt, a validator of its own, a summary card, and the trip kept for the
-//! user.
+//! Books a trip. It is an example of nested dialogs, every kind of prompt, a validator, a summary card, and state of the user.
 
 mod book;
 mod trip;
@@ -41,7 +40,7 @@ impl Dialogs for Travel {
     }
 }
 
-/// Says which trips the user has booked.
+/// Lists the trips that the user has booked.
 fn list(turn: &Turn) -> Result<()> {
     let trips: Vec<Trip> = turn.state().user(TRIPS).get()?.unwrap_or_default();
     if trips.is_empty() {

@@ -1,25 +1,25 @@
-//! A trip, and how it is shown.
+//! A trip and its summary card.
 
 use serde::{Deserialize, Serialize};
 use turntable_sdk::prelude::*;
 
-/// Where the booked trips are, in the state of the user.
+/// The key of the booked trips in the state of the user.
 pub(crate) const TRIPS: &str = "trips";
 
 /// One booked trip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Trip {
     pub(crate) to: String,
-    /// ISO 8601.
+    /// The day, ISO 8601.
     pub(crate) day: String,
     pub(crate) travellers: Vec<Traveller>,
 }
 
-/// Somebody who comes along.
+/// One traveller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Traveller {
     pub(crate) name: String,
-    /// The file name of the passport's picture, or its address.
+    /// The file name of the picture of the passport, or its URL.
     pub(crate) passport: String,
 }
 
@@ -28,7 +28,7 @@ impl Trip {
         format!("{} on {}, for {}", self.to, self.day, self.names())
     }
 
-    /// Shows the trip before it is booked.
+    /// Returns the summary card of the trip.
     pub(crate) fn card(&self) -> Activity {
         let passports: Vec<&str> = self.travellers.iter().map(|traveller| traveller.passport.as_str()).collect();
         let card = HeroCard::new(format!("Your trip to {}", self.to))

@@ -3,7 +3,7 @@
 use turntable_sdk::prelude::*;
 use turntable_sdk::{Value, json};
 
-/// The greeting where the operator set none.
+/// The default greeting.
 const GREETING: &str = "Welcome";
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ impl Bot for Welcome {
         for member in members {
             turn.reply(greet(greeting, member, &suggestions))?;
         }
-        // Others may want to know who joined, too.
+        // Other plugins may also handle members who join.
         Ok(Next)
     }
 }
