@@ -1,4 +1,4 @@
-# `make run` and `make test` do all set-up on a fresh machine. See README.md.
+# `make run` and `make test` do all set-up on a new machine. See README.md.
 
 PROFILE ?= dev
 CARGO ?= cargo
@@ -8,9 +8,10 @@ turntable := $(target_dir)/$(profile_dir)/turntable
 
 plugins := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 rust_guests := portable-rust surface-rust scripted builders interceptor edited hostile
-# Guests without native tests stay out: what they depend on would change the features of what `make run` compiled.
+# Guests without native tests are excluded, because their dependencies would change the features of crates that `make run` has
+# compiled, and cargo would compile those again.
 tested := --workspace $(addprefix --exclude ,turntable-bench hostile scripted builders interceptor surface-rust edited unregistered)
-# Side by side: guests are built while the host is.
+# Builds guests and the host in parallel.
 together := --no-print-directory -j3
 
 export TURNTABLE_COMPONENTS ?= $(CURDIR)/target/components
@@ -38,13 +39,14 @@ dist: ## Build the host with link-time optimisation into target/dist; this takes
 plugins: ## Build the example plugins into target/components; a running host swaps them in
 	guest-sdk/toolchain.sh rust $(plugins)
 
-# A guest whose language is not on this machine is skipped aloud (exit status 3), and so are its tests.
+# If the tools of a language are missing, the script prints that it skips the guest and exits with status 3. Its tests are then
+# skipped too.
 guests: ## Build every guest that the tests use
 	guest-sdk/toolchain.sh rust $(plugins) $(rust_guests)
 	guest-sdk/toolchain.sh js portable-js surface-js || [ $$? = 3 ]
 	guest-sdk/toolchain.sh python portable-python surface-python || [ $$? = 3 ]
 
-# The unmodified npm clients that the specs drive.
+# The unmodified npm clients that the specs run against the host.
 clients:
 	@if command -v npm >/dev/null; then cd tests/clients && (cmp -s package-lock.json node_modules/.installed || \
 	    (npm ci --no-audit --no-fund --ignore-scripts && cp package-lock.json node_modules/.installed)) && ./webchat.sh; \
@@ -66,11 +68,11 @@ check: ## Format, clippy, rustdoc with warnings denied; dependency policy
 	python3 .ci/dependencies.py
 	python3 .ci/features.py $(tested)
 
-bench: ## Measure; figures and method are in tests/bench/README.md
+bench: ## Run the benchmarks; tests/bench/README.md has figures and method
 	$(CARGO) build --locked --release -p turntable -p turntable-bench
 	guest-sdk/toolchain.sh rust $(plugins) hostile scripted
 	guest-sdk/toolchain.sh js echo-js portable-js || [ $$? = 3 ]
 	$(target_dir)/release/turntable-bench all
 
-clean: ## Remove what was built here (the cache folder stays)
+clean: ## Remove all build results (the cache folder stays)
 	$(CARGO) clean

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The dependency policy: licences, sources, banned crates. Reads `cargo metadata`, needs no network.
+"""Checks the dependency policy: licences, sources and banned crates. It reads `cargo metadata` and needs no network.
 
-Advisories are not checked here: their database lives outside the package registries.
+It does not check advisories, because their database is not in a package registry.
 """
 import json
 import re
@@ -12,18 +12,18 @@ LICENCES = {
     "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib",
     "Unicode-3.0", "CC0-1.0", "0BSD", "Unlicense", "BSL-1.0", "MPL-2.0",
 }
-# What must not come in, and why.
+# Crates that must not become dependencies, with the reason.
 BANNED = {
-    "openssl-sys": "TLS, where it is needed, is rustls; no system library",
-    "native-tls": "TLS, where it is needed, is rustls; no system library",
-    "wasmtime-cli": "the runtime is a library here",
-    "winch-codegen": "Winch is not for untrusted code",
+    "openssl-sys": "use rustls for TLS; system libraries are not allowed",
+    "native-tls": "use rustls for TLS; system libraries are not allowed",
+    "wasmtime-cli": "the host uses wasmtime as a library",
+    "winch-codegen": "Winch must not compile untrusted code",
 }
 REGISTRY = re.compile(r"^registry\+")
 
 
 def allowed(expression):
-    """Whether one alternative of an SPDX expression is allowed. `/` is the old way to write OR."""
+    """Returns true if at least one alternative of an SPDX expression is allowed. `/` is the old syntax of OR."""
     if not expression:
         return False
     alternatives = re.split(r"\s+OR\s+|/", expression.replace("(", "").replace(")", ""))
@@ -40,11 +40,11 @@ def main():
         if package["source"] is None:
             continue
         if not REGISTRY.match(package["source"]):
-            problems.append(f"{name}: comes from {package['source'].split('+')[0]}, only the registry is allowed")
+            problems.append(f"{name}: its source is {package['source'].split('+')[0]}, but only the registry is allowed")
         if not allowed(package["license"]):
-            problems.append(f"{name}: licence {package['license'] or 'unknown'} is not on the list in .ci/dependencies.py")
+            problems.append(f"{name}: licence {package['license'] or 'unknown'} is not in the list of .ci/dependencies.py")
         if package["name"] in BANNED:
-            problems.append(f"{name}: banned: {BANNED[package['name']]}")
+            problems.append(f"{name}: the crate is banned: {BANNED[package['name']]}")
     print("\n".join(problems) if problems else "dependencies: licences, sources and bans are fine")
     return 1 if problems else 0
 

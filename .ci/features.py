@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Checks that `make run` and `make test` compile each dependency once: with the same features in both.
+"""Checks that `make run` and `make test` use each dependency with the same features.
 
-Takes the arguments with which `make test` selects packages. Cargo compiles a crate again for each set of features, and with
-it all that depends on it.
+Otherwise cargo compiles the dependency twice, and also every crate that depends on it. The arguments are those with which
+`make test` selects packages.
 """
 import subprocess
 import sys
 
 
 def compiled(*arguments):
-    """Returns each dependency that cargo would compile, with its version and features."""
+    """Returns every dependency that cargo would compile, with its version and features."""
     tree = ["cargo", "tree", "--locked", "--prefix", "none", "--no-dedupe", "--format", "{p}|{f}", *arguments]
     text = subprocess.run(tree, check=True, capture_output=True, text=True).stdout
-    # Crates of this workspace have a path behind their version.
+    # Crates of this workspace have a path after their version.
     lines = (line.removesuffix(" (*)").replace(" (proc-macro)", "") for line in text.splitlines())
     return {line for line in lines if line and "(/" not in line}
 
@@ -24,7 +24,7 @@ def main():
     for line in twice:
         print(f"`make test` compiles {line.split('|')[0]} a second time: only `make run` has exactly the features {line.split('|')[1] or '(none)'}")
     if twice:
-        print("Name the features that the tests add in host/Cargo.toml, where the others of their kind stand.")
+        print("Add the features that only the tests use to host/Cargo.toml, in the section of such features.")
     else:
         print(f"features: the {len(run)} dependencies of `make run` are those of `make test`")
     return 1 if twice else 0

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Finds or installs what guests are built with, and builds them into target/components/NAME.wasm.
+# Finds or installs the tools for guests and builds guests into target/components/NAME.wasm.
 #
 #   guest-sdk/toolchain.sh rust PACKAGE...     Rust packages of this workspace
 #   guest-sdk/toolchain.sh js NAME...          tests/guests/js/NAME.js
 #   guest-sdk/toolchain.sh python NAME...      tests/guests/python/NAME.py
 #
-# Rust guests need Rust only: the installed target wasm32-wasip2, or rustup that can add it, or, on Debian, the
-# distribution's own Rust, which builds the standard library from source (as root through apt; otherwise the command is
-# printed and the script stops; it never calls sudo). Everything fetched is kept in a cache folder outside the clone,
-# $TURNTABLE_CACHE or ~/.cache/turntable, and may be deleted at any time.
+# Rust guests need only Rust. The script uses the target wasm32-wasip2 if it is installed or if rustup can add it. Otherwise, on
+# Debian, it uses the distribution's Rust and builds the standard library from source. It installs those packages with apt if it
+# runs as root; if not, it prints the command and stops. It never calls sudo. Downloads are kept in a cache folder outside the
+# clone, $TURNTABLE_CACHE or ~/.cache/turntable, which may be deleted at any time.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -20,18 +20,18 @@ debian_packages="rustc-web cargo-web rust-web-src rust-web-llvm lld-22"
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "toolchain: $*"; exit 1; }
 
-# One invocation at a time: two would install and build into the same folders.
+# Allows only one invocation at a time, because two would install and build into the same folders.
 lock() {
     mkdir -p "$cache" "$components"
     exec 9>"$cache/lock"
     if command -v flock >/dev/null; then flock 9; fi
 }
 
-# Replaces a component only when its bytes differ, and atomically: a running host watches this folder.
+# Replaces a component atomically and only if its bytes differ, because a running host watches this folder.
 publish() {
     local from=$1 to=$components/$2.wasm
     if cmp -s "$from" "$to"; then say "unchanged  $2.wasm"; return; fi
-    # Two commands: a failure inside an `&&` list would not end the script.
+    # These are two commands, because a failure in an `&&` list would not end the script.
     cp "$from" "$to.tmp"
     mv "$to.tmp" "$to"
     say "built      $2.wasm ($(wc -c <"$to") bytes)"
@@ -39,7 +39,7 @@ publish() {
 
 # --- Rust ---------------------------------------------------------------------------------------------------------
 
-# Prints which way Rust guests are built here: `plain` (the target is installed) or `debian`.
+# Prints how this machine builds Rust guests: `plain` (the target is installed) or `debian`.
 rust_way() {
     local libdir
     libdir=$(cd "$root" && rustc --print target-libdir --target $target 2>/dev/null || true)
@@ -64,7 +64,7 @@ debian_rust() {
         >"$cache/apt.log" 2>&1 || { tail -n 20 "$cache/apt.log" >&2; fail "apt failed; the whole log is $cache/apt.log"; }
 }
 
-# The startup objects and libc of wasm32-wasip2 come from Debian's next release: downloaded and unpacked, not installed.
+# Downloads and unpacks the startup objects and libc of wasm32-wasip2 from Debian's next release. It does not install them.
 debian_wasi() {
     wasi=$cache/wasi/usr/lib/rustlib/$target/lib/self-contained
     [ -e "$wasi/libc.a" ] && return
@@ -78,15 +78,15 @@ debian_wasi() {
     (cd "$work" && apt-get "${apt[@]}" update && apt-get "${apt[@]}" download libstd-rust-dev-wasm32) >"$log" 2>&1 ||
         { tail -n 20 "$log" >&2; fail "the wasi libraries could not be fetched; the whole log is $log"; }
     dpkg -x "$work"/libstd-rust-dev-wasm32_*.deb "$work/unpacked"
-    # The package also holds compiled standard libraries of another compiler, which only take room.
+    # The package also contains standard libraries that another compiler compiled. They are useless here and large.
     find "$work/unpacked" -name '*.rlib' -delete
     rm -rf "$cache/wasi" && mv "$work/unpacked" "$cache/wasi" && rm -rf "$work"
-    [ -e "$wasi/libc.a" ] || fail "the package libstd-rust-dev-wasm32 has no libc.a any more"
+    [ -e "$wasi/libc.a" ] || fail "the package libstd-rust-dev-wasm32 contains no libc.a; update debian_wasi in this script"
 }
 
-# This machine's own Debian entries, with the suite's name changed. Third-party entries are left out, also those that
-# call their suite `bookworm`: Debian's are signed with its archive key, or name no key and a path that ends in /debian.
-# In awk, because Rust guests must not need Python.
+# Prints this machine's Debian entries with the name of the next suite. It omits third-party entries, even if they name their
+# suite `bookworm`: Debian's own entries are signed with its archive key, or name no key and have a path that ends in /debian.
+# It is written in awk because Rust guests must not need Python.
 next_release_sources() {
     local file
     local print_own='
@@ -108,7 +108,7 @@ next_release_sources() {
                     at = index($i, ":")
                     value = substr($i, at + 1)
                     gsub(/^[ \t]+|[ \t]+$/, "", value)
-                    # A value on the lines below, such as a whole key: of no use here, but not absent either.
+                    # The value is on the following lines, such as a whole key. It is not needed, but it is not absent.
                     if (value == "") value = "below"
                     field[tolower(substr($i, 1, at - 1))] = value
                 }
@@ -137,7 +137,7 @@ build_rust() {
     local packages=() name
     for name in "$@"; do packages+=(-p "$name"); done
     local args=(build --locked --profile guest --target $target --target-dir "$root/target/guests" "${packages[@]}")
-    # Assigned first: inside `case $(…)` a failure would go unnoticed.
+    # The assignment is separate because `case $(…)` would ignore a failure.
     local way
     way=$(rust_way)
     case $way in
@@ -155,10 +155,10 @@ build_rust() {
 
 # --- JavaScript ---------------------------------------------------------------------------------------------------
 
-# Exit status 3: the tool is not on this machine. The caller decides whether that is an error.
+# Exits with status 3 if a tool is not on this machine. The caller decides whether that is an error.
 absent() { say "toolchain: SKIPPED $1: $2"; exit 3; }
 
-# `npm install`, not `npm ci`: the lock file misses optional packages for platforms that were never published.
+# Uses `npm install` instead of `npm ci`, because the lock file lacks optional packages of platforms that were never published.
 node_tools() {
     command -v npm >/dev/null || absent "JavaScript guests" "node and npm are not installed"
     local key
@@ -172,7 +172,7 @@ node_tools() {
     touch "$tools/done"
 }
 
-# The JavaScript toolchain knows no feature gates: a guest that uses `@unstable` items gets a copy of wit/ without them.
+# The JavaScript toolchain does not know feature gates, so a guest that uses `@unstable` items gets a copy of wit/ without gates.
 ungated_wit() {
     local copy=$root/target/guests/wit-ungated
     rm -rf "$copy" && mkdir -p "$copy"
