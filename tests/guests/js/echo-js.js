@@ -1,4 +1,4 @@
-// The smallest bot in JavaScript, as plugins/echo is in Rust. Benchmarks use it.
+// The smallest bot in JavaScript, the counterpart of plugins/echo. Benchmarks use it.
 import { reply } from "turntable:bot/turn@0.1.0";
 
 export const botHandler = {

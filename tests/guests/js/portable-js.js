@@ -1,4 +1,4 @@
-// The handler that every language must pass identically; tests/guests/rust and tests/guests/python hold the others.
+// The portable handler in JavaScript. tests/guests/README.md specifies it for all guest languages.
 import * as turn from "turntable:bot/turn@0.1.0";
 import * as config from "turntable:bot/config@0.1.0";
 import * as log from "turntable:bot/log@0.1.0";
@@ -6,7 +6,7 @@ import * as state from "turntable:bot/state@0.1.0";
 import * as conversations from "turntable:bot/conversations@0.1.0";
 import * as dialogs from "turntable:bot/dialogs@0.1.0";
 
-// QuickJS freezes its random generator when the component is built: reseed it from what the host gives each call.
+// QuickJS snapshots its random generator when the component is built, so each call reseeds it with the seed of the host.
 function reseed(meta) {
   const [, seed] = meta.extra.find(([name]) => name === "random-seed");
   let state = Number.parseInt(seed.slice(0, 8), 16) || 1;

@@ -1,4 +1,4 @@
-// Compiled against the whole contract, drafts included: proves that the shapes are portable to JavaScript.
+// Uses the whole contract including drafts, which proves that its types are portable to JavaScript.
 import * as turn from "turntable:bot/turn@0.1.0";
 import * as config from "turntable:bot/config@0.1.0";
 import * as log from "turntable:bot/log@0.1.0";

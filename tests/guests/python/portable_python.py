@@ -1,4 +1,4 @@
-"""The handler that every language must pass identically; tests/guests/rust and tests/guests/js hold the others."""
+"""The portable handler in Python. tests/guests/README.md specifies it for all guest languages."""
 
 import json
 

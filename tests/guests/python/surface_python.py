@@ -1,4 +1,4 @@
-"""Compiled against the whole contract, drafts included: proves that the shapes are portable to Python."""
+"""Uses the whole contract including drafts, which proves that its types are portable to Python."""
 
 import json
 

@@ -1,5 +1,5 @@
-//! Sends what every builder of the SDK makes. A message gets all activities at once; an invoke is answered with what its
-//! name says. A spec checks that no builder is missing here.
+//! Sends the result of every builder of the SDK. A message gets all activities at once. The response to an invoke is the builder
+//! that its name selects. A spec checks that no builder is missing here.
 
 use turntable_sdk::prelude::*;
 use turntable_sdk::{

@@ -1,26 +1,26 @@
-//! A straight-line dialog in several editions: specs change a digit in the built component and deploy it amid a
-//! conversation, as an author does who edits the source.
+//! A straight-line dialog in several editions. A spec changes one digit in the built component and deploys it during a
+//! conversation, which has the same effect as editing the source.
 //!
-//! | edition | differs from `0`, which says «Welcome.», asks for name and city, and says where they go |
+//! | edition | difference to `0`, which says «Welcome.», asks for name and city, and says where they go |
 //! | --- | --- |
 //! | `1` | asks for the age between name and city |
-//! | `2` | asks for the city in other words; the question has no name |
+//! | `2` | asks for the city in other words (the question has no name) |
 //! | `3` | greets in other words |
 //! | `4` | asks after the city whether that is right |
-//! | `5` | as `2`, with a new version of its state and a hook that carries the name over |
+//! | `5` | as `2`, with a new version of its state and a hook that migrates the name |
 //! | `6` | as `1`, with a new version of its state and without a hook |
-//! | `7` | asks for the name in other words; the question has a name |
-//! | `8` | panics once it knows the name |
+//! | `7` | asks for the name in other words (the question has a name) |
+//! | `8` | panics after it got the name |
 
 use turntable_sdk::prelude::*;
 use turntable_sdk::prompt::{confirm, number, text};
 use turntable_sdk::{Value, json};
 
-/// Specs change the digit.
+/// The edition. Specs change this digit in the component.
 #[used]
 static EDITION: [u8; 9] = *b"EDITION-0";
 
-/// Read where the compiler does not see what it is.
+/// Reads the edition in a way that the compiler cannot evaluate.
 fn edition() -> u8 {
     std::hint::black_box(&EDITION)[8]
 }

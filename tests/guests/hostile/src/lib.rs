@@ -1,8 +1,8 @@
-//! A guest that does whatever the text of its message tells it. Command → documented outcome:
+//! A guest that misbehaves as the text of its message says.
 //!
-//! | text | what it does | outcome |
+//! | text | behaviour | outcome |
 //! | --- | --- | --- |
-//! | `trap` | replies, then panics | `trap`, with the panic on stderr; the reply is undone |
+//! | `trap` | replies, then panics | `trap`, with the panic on stderr; the reply is discarded |
 //! | `abort` | aborts | `trap` |
 //! | `exit` | exits with status 3 | `trap` |
 //! | `recurse` | overflows its stack | `trap` |
@@ -11,47 +11,47 @@
 //! | `sleep` | sleeps for an hour in a host call | `wall-clock` |
 //! | `slow N` | replies, sleeps N ms, replies again | `handled`, or `wall-clock` |
 //! | `allocate` | allocates without end | `memory` |
-//! | `flood-sends` | sends until it is refused, then replies how far it came (and is refused) | `handled` |
+//! | `flood-sends` | sends until a send is refused, then replies with the number of sends (which is also refused) | `handled` |
 //! | `flood-logs` | logs without end | `host-call-limit` |
 //! | `flood-calls` | reads its config without end | `host-call-limit` |
 //! | `flood-output` | writes 1 MiB to stdout and stderr, then replies | `handled` |
-//! | `huge-reply` | replies with 1 MiB of text | `guest-fault`: it passes the refusal on |
-//! | `huge-call` | hands the host 8 MiB in one call | `trap` that names `host-call-bytes` |
-//! | `huge-fault` | returns a fault of 1 MiB | `guest-fault`, cut |
-//! | `invalid-json`, `array-json`, `no-type`, `bad-update`, `bad-respond`, `host-type` | asks for nonsense, replies with the fault's code | `handled` |
+//! | `huge-reply` | replies with 1 MiB of text | `guest-fault`: it returns the host's fault |
+//! | `huge-call` | passes 8 MiB to the host in one call | `trap` that names `host-call-bytes` |
+//! | `huge-fault` | returns a fault of 1 MiB | `guest-fault`, truncated |
+//! | `invalid-json`, `array-json`, `no-type`, `bad-update`, `bad-respond`, `host-type` | calls the host with invalid arguments, replies with the fault's code | `handled` |
 //! | `flush-then-slow N` | replies with its marker, flushes, sleeps N ms, replies with its marker again | `handled` |
 //! | `flush-then-burn N` | the same, but it computes for N ms | `handled`, or `cpu-budget` |
 //! | `burn-then-sleep N` | replies with its marker, flushes, computes for N ms, sleeps for an hour in a host call | `wall-clock` |
 //! | `flush-then-trap` | replies `kept`, flushes, replies `lost`, panics | `trap`; `kept` stays |
-//! | `send-and-fault` | replies, then returns a fault | `guest-fault`; the reply is undone |
-//! | `spoof` | replies as somebody else, elsewhere | `handled`; the host sets the reference |
+//! | `send-and-fault` | replies, then returns a fault | `guest-fault`; the reply is discarded |
+//! | `spoof` | replies as another account into another conversation | `handled`; the host overwrites both |
 //! | `edit` | replies, updates the reply while it is staged | `handled`; one activity leaves |
 //! | `unsend` | replies `gone` and `stays`, deletes the first while it is staged | `handled` |
-//! | `trace` | sends a trace, replies `sent` or, where its id is empty, `dropped` | `handled` |
+//! | `trace` | sends a trace, replies `sent`, or `dropped` if its id is empty | `handled` |
 //! | `stream N` | opens a stream, sleeps N ms, ends it with the marker as its text | `handled` |
 //! | `fetch HOST:PORT` | tries an HTTP request, replies with the error | `handled`, refused |
 //! | `edit-sent` | replies, flushes, updates the reply | `handled`; the channel gets an update |
 //! | `unsend-sent` | replies, flushes, deletes the reply | `handled`; the channel gets a delete |
-//! | `say-id` | replies `said`, then replies with the id of that | `handled` |
-//! | `edit-id ID` | updates what it or a channel gave that id, in any earlier turn | `handled`; the channel gets an update |
-//! | `unsend-id ID` | deletes it | `handled`; the channel gets a delete |
+//! | `say-id` | replies `said`, then replies with the id of that reply | `handled` |
+//! | `edit-id ID` | updates the activity with this host or channel id | `handled`; the channel gets an update |
+//! | `unsend-id ID` | deletes the activity with this host or channel id | `handled`; the channel gets a delete |
 //! | `send ACTIVITY` | sends an activity, as JSON | `handled` |
 //! | `handles` | opens handles of the host without end | `trap` that names `resources` or `component-handles` |
 //! | `shout` | writes log lines whose level is 1 MiB of text, then replies | `handled`; the level counts as `info` |
 //! | `fields` | fills the fields of a request with 2 KiB, replies `filled` | `handled`, or `trap` that names `http-fields-bytes` |
-//! | `hoard` | writes into bodies of requests that it never sends, replies how many bytes the host took | `handled` |
+//! | `hoard` | writes into bodies of requests that it never sends, replies with the number of bytes that the host accepted | `handled` |
 //! | `random-bytes N` | asks for N random bytes at once, replies with their number | `handled`, or `trap` that names `random-bytes` |
-//! | `env` | tries everything that WASI offers, replies with what it got | `handled`, nothing |
+//! | `env` | tries everything that WASI offers, replies with what it could access | `handled`: nothing |
 //! | `random` | replies with a random number | `handled` |
 //! | `count` | counts calls in a global, replies with the count | `handled`, always 1 |
 //! | `generation` | replies with the marker in its binary | `handled` |
-//! | `next` | passes on | `passed-on` |
+//! | `next` | returns flow `next` | `passed-on` |
 //! | anything else | replies `ok: TEXT` | `handled` |
-//! | no text, but a value | replies `ok: VALUE` | `handled` |
+//! | no text but a value | replies `ok: VALUE` | `handled` |
 //!
-//! An invoke is answered with status 200 and its own value; one named `silent` is not answered; one named `trap` traps.
-//! `describe` obeys the setting `describe`: `trap`, `spin`, `sleep`, `huge`, `not-json`, `no-name`, `bad-route`, `calls-turn`, and
-//! `chance`, which takes its version from the clock and from random numbers.
+//! The response to an invoke is status 200 with the invoke's value. An invoke named `silent` gets no response, and one named
+//! `trap` traps. `describe` follows the setting `describe`: `trap`, `spin`, `sleep`, `huge`, `not-json`, `no-name`, `bad-route`,
+//! `calls-turn`, and `chance`, whose version depends on the clock and on random numbers.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -68,7 +68,7 @@ use bindings::exports::turntable::bot::bot_handler::Guest;
 use bindings::turntable::bot::types::{Fault, Flow, TurnMeta};
 use bindings::turntable::bot::{config, log, turn};
 
-/// Specs make other generations of this guest by changing these digits in the built component.
+/// The marker. Specs create other generations of this guest by changing these digits in the built component.
 #[used]
 static MARKER: [u8; 15] = *b"GENERATION-0000";
 
@@ -322,7 +322,7 @@ fn fault(code: &str, message: &str) -> Fault {
     Fault { code: code.into(), message: message.into(), retry_after_ms: None, detail: None }
 }
 
-/// Computes until the time is over; without one, until the host ends it.
+/// Computes for a time, or without end if there is no time.
 fn spin(time: Option<Duration>) -> String {
     let start = Instant::now();
     let mut n = 0_u64;
@@ -360,11 +360,11 @@ fn random() -> u64 {
 }
 
 fn marker() -> String {
-    // Read byte by byte and volatile: the compiler must not keep a copy that the specs do not change.
+    // The reads are volatile and byte by byte, so that the compiler keeps no copy of the marker that the specs do not change.
     MARKER.iter().map(|byte| char::from(unsafe { std::ptr::read_volatile(byte) })).collect()
 }
 
-/// One message in two pieces, with time to think between them.
+/// Streams one message in two pieces with a pause between them.
 fn stream(pause: Duration) -> Result<Flow, Fault> {
     let piece = |stream_id: Option<&str>, kind: &str| {
         let sequence = u32::from(stream_id.is_some()) + 1;
@@ -382,7 +382,7 @@ fn stream(pause: Duration) -> Result<Flow, Fault> {
     Ok(Flow::Handled)
 }
 
-/// Writes into the bodies of many requests that are never sent, and returns how many bytes the host took, `max` at most.
+/// Writes into the bodies of many requests that are never sent. Returns how many bytes the host accepted, at most `max`.
 fn hoard(max: usize) -> usize {
     use wasip2::http::types::{Fields, OutgoingRequest};
     let (chunk, mut kept, mut taken) = (vec![0; 1 << 20], Vec::new(), 0);
@@ -404,7 +404,7 @@ fn hoard(max: usize) -> usize {
     taken
 }
 
-/// Asks an HTTP server for its root, and says what came of it.
+/// Requests the root of an HTTP server and returns a description of the outcome.
 fn fetch(authority: &str) -> String {
     use wasip2::http::outgoing_handler::handle;
     use wasip2::http::types::{Fields, OutgoingRequest, Scheme};
@@ -430,7 +430,7 @@ fn fetch(authority: &str) -> String {
     }
 }
 
-/// Tries what a guest must not have, and says what it got.
+/// Tries everything that a guest must not have, and returns what it could access.
 fn escape_attempts() -> Vec<String> {
     let verdict = |name: &str, got: bool| format!("{name} {}", if got { "ALLOWED" } else { "denied" });
     vec![

@@ -1,12 +1,17 @@
-//! Middleware that does what its settings tell it.
+//! Middleware that follows the rules in its settings.
 //!
-//! Setting `rules`: `[{ on, if, do, with, times }, …]`, the first that fits decides, and what none fits is passed. `on` is
-//! an event, `if` a text that the event's data contains, `do` one of
+//! The setting `rules` is `[{ on, if, do, with, times }, …]`. The first rule that matches decides. An event without a matching rule
+//! passes. `on` is an event, `if` is a text that the event's data must contain, and `do` is one of
 //!
-//! - `mark`: appends `with` to `text`, and replaces; `become`: replaces with the JSON in `with`; `stop`;
-//! - `send`: sends `with` as a message `times` times, and passes; `count`: adds one to `seen` of the conversation, and passes;
-//! - `deny`: tries what is denied, and sends the codes of the faults;
-//! - `trap`, `fault`, `spin`, `sleep`; `step`: answers with the step `with`; `raw`: replaces with the text in `with`.
+//! - `mark`: appends `with` to `text` and replaces the activity;
+//! - `become`: replaces the activity by the JSON in `with`;
+//! - `raw`: replaces the activity by the text in `with`;
+//! - `stop`: stops the activity;
+//! - `send`: sends `with` as a message `times` times and passes;
+//! - `count`: adds one to `seen` of the conversation and passes;
+//! - `deny`: calls functions that are denied and sends the codes of the faults;
+//! - `step`: returns the step `with`;
+//! - `trap`, `fault`, `spin`, `sleep`: fails in this way.
 
 #[allow(missing_docs, clippy::all, reason = "generated")]
 mod bindings {
@@ -95,7 +100,7 @@ fn obey(rule: &Value, event: &Event) -> Result<Step, Fault> {
             std::hint::black_box(());
         },
         "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
-        // Some work, to be told from that of the sender.
+        // Uses CPU time, so that a spec can tell the hook's time from the sender's.
         "work" => {
             let mut sum = 0_u64;
             for number in 0..150_000_000_u64 {

@@ -1,4 +1,4 @@
-//! The portable handler, in Rust: what every guest language must do alike. `tests/guests/README.md` specifies it.
+//! The portable handler in Rust. `tests/guests/README.md` specifies it for all guest languages.
 
 use turntable_sdk::prelude::*;
 use turntable_sdk::prompt::number;

@@ -1,16 +1,22 @@
-//! Does with state and dialogs what a spec tells it.
+//! Executes commands on state and dialogs.
 //!
-//! **Messages** are commands: `get SCOPE KEY`, `set SCOPE KEY JSON`, `swap SCOPE KEY ETAG JSON` (`-` is the empty etag),
-//! `add SCOPE KEY` (reads a number, writes it back plus one with the etag), `remove SCOPE KEY`, `begin DIALOG OPTIONS`,
-//! `replace DIALOG OPTIONS`, `cancel-all`, `reprompt`, `stack`, `id TEXT` (says whether the reply got an id), `try TEXT` (says
-//! why the reply was refused), `revise TEXT`, `retract`, `reference`,
-//! `notify MODE CONTENT`, `notify-to REFERENCE MODE CONTENT`, `again MODE NAME` (an event that makes the same event),
-//! `schedule NAME AT MODE CONTENT` (`_` for blanks in AT), `unschedule ID`, `typing`, `flush`, `trap`, `pass` (leaves the rest to whoever is next). Several, one a line, are one turn. What
-//! is no command is answered with `heard: …`. An **invoke** named `obey` does the same and is answered with its value.
+//! **Messages** contain one command per line and run in one turn:
 //!
-//! **Dialogs** `script` and `child` follow the steps in their options, `{"steps": [{"kind", "data", "say", "trap", "pad", "do"}, …]}`:
-//! each event takes the next one; `do` is a command, `pad` is how many spaces follow its data. They say which event they got, unless the step is `"quiet": true`. Without a step left
-//! they are done with what the event brought. `{"forever": "call"}` and `{"forever": "replace"}` never end, and
+//! - `get SCOPE KEY`, `set SCOPE KEY JSON`, `swap SCOPE KEY ETAG JSON` (`-` is the empty etag), `remove SCOPE KEY`, and
+//!   `add SCOPE KEY`, which adds one to a number with its etag;
+//! - `begin DIALOG OPTIONS`, `replace DIALOG OPTIONS`, `cancel-all`, `reprompt`, `stack`;
+//! - `id TEXT` (reports whether the reply got an id), `try TEXT` (reports why the reply was refused), `revise TEXT`, `retract`,
+//!   `typing`, `flush`, `trap`, `pass` (returns flow `next`);
+//! - `reference`, `notify MODE CONTENT`, `notify-to REFERENCE MODE CONTENT`, `again MODE NAME` (an event that stages the same event
+//!   again), `schedule NAME AT MODE CONTENT` (`_` stands for a blank in AT), `unschedule ID`.
+//!
+//! The answer to any other text is `heard: …`. An **invoke** named `obey` runs the commands in its text, and its value is its
+//! response.
+//!
+//! **Dialogs** `script` and `child` follow the steps in their options,
+//! `{"steps": [{"kind", "data", "say", "trap", "pad", "do"}, …]}`. Each event takes the next step. `do` is a command, and `pad` is the
+//! number of spaces after its data. The dialog reports which event it got, unless the step has `"quiet": true`. After the last step
+//! the dialog is done with the data of the event. `{"forever": "call"}` and `{"forever": "replace"}` never end, and
 //! `{"forever": "wait"}` waits again after each event.
 //!
 //! Settings: `state-version`, `migrate` (`accept`, `reject`, `trap`), `routes` (as in the manifest).
@@ -60,7 +66,7 @@ impl bot_handler::Guest for Scripted {
             return Ok(Flow::Next);
         }
         let text = match meta.trigger.strip_prefix("route:") {
-            // A route is named after the command that it runs, with two hyphens for a space.
+            // The name of a route is the command that it runs, with two hyphens for a space.
             Some(route) => route.replace("--", " "),
             None => activity["text"].as_str().unwrap_or_default().to_owned(),
         };
@@ -77,7 +83,7 @@ impl bot_handler::Guest for Scripted {
     }
 }
 
-/// Welcomes each user once, whichever conversation they come through.
+/// Welcomes each user once, in whichever conversation they join first.
 fn joined() -> Result<Flow, Fault> {
     match state::get("user", "welcomed") {
         Ok(None) => {
@@ -149,7 +155,7 @@ fn obey(line: &str) -> Result<(), Fault> {
         ["notify", mode, ..] => asked(conversations::notify(&conversations::reference()?, mode, rest(2))),
         ["notify-to", reference, mode, ..] => asked(conversations::notify(reference, mode, rest(3))),
         ["again", mode, name] => {
-            // Ever the same: an event that makes an event.
+            // An event that stages the same event again.
             let value = json!({ "then": line });
             let content = json!({ "event": { "name": name, "value": value } }).to_string();
             asked(conversations::notify(&conversations::reference()?, mode, &content))
@@ -220,7 +226,7 @@ fn follow(kind: &str, event: &Event, state: Option<String>) -> Result<Step, Faul
     Ok(Step { kind, state: Some(script.to_string()), data })
 }
 
-/// Even numbers and everything else but numbers are fine.
+/// Accepts even numbers and every value that is not a number.
 fn validate(event: &Event) -> Result<Step, Fault> {
     let data: Value = serde_json::from_str(&event.data).unwrap_or_default();
     if data["value"].as_i64().is_none_or(|number| number % 2 == 0) {
@@ -261,7 +267,7 @@ fn answered(result: Result<String, Fault>) -> Result<(), Fault> {
     result.map_or_else(|fault| refused(&fault), |_| say("done"))
 }
 
-/// What came of staging a notification: nothing is said of one that was taken, but its id is kept.
+/// Reports the outcome of staging a notification. If it succeeded, it stores the id and reports nothing.
 fn asked(result: Result<String, Fault>) -> Result<(), Fault> {
     match result {
         Ok(id) => match state::set("conversation", "asked", &json!(id).to_string(), None) {

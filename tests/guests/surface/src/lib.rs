@@ -1,5 +1,5 @@
-//! Calls every imported function and implements every exported one, drafts included. A host of this release refuses to
-//! load it, and says which interfaces are drafts.
+//! Calls every imported function and implements every exported one, including drafts. A host of this release does not load it and
+//! names the drafts.
 
 #[allow(missing_docs, clippy::all, reason = "generated")]
 mod bindings {
