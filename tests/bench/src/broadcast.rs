@@ -1,4 +1,4 @@
-//! Broadcasts: a hundred thousand messages to a sink; how fast they go, and what memory does meanwhile.
+//! Broadcasts: the rate of a hundred thousand messages to a sink, and memory meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use crate::server::{Lab, Server};
 use crate::timers::{hear, meet};
 
 const CONVERSATIONS: usize = 10_000;
-/// Broadcasts, one after the other.
+/// Number of broadcasts, one after the other.
 const ROUNDS: usize = 10;
-/// What a broadcast may have at most; the host goes no faster than its turns end.
+/// The maximum rate. The host goes no faster than its turns end.
 const PER_SECOND: u32 = 10_000;
 /// When the measurement gives up.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Between two looks whether a broadcast is done.
+/// How often to poll whether a broadcast is done.
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Contention: fifty users who each add to one value of the bot, beside fifty who each add to a value of their own.
+//! Contention: fifty users who each add to one value of the bot, alternating with fifty who each add to a value of their own.
 
 use anyhow::ensure;
 
@@ -11,7 +11,7 @@ use crate::swap::ratio;
 
 const USERS: usize = 50;
 const ROUNDS: usize = 5;
-/// Messages that must have added to the one value, in all rounds together.
+/// Messages that have added to the one value, in all rounds together.
 const MESSAGES_MIN: u64 = 10_000;
 const P99_MAX: f64 = 3.0;
 
@@ -41,7 +41,7 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
     server.stop().await
 }
 
-/// A closed loop. The replies are sums, each another one.
+/// Plans a closed loop. The replies are sums, so each is different.
 async fn add(lab: &Lab, server: &Server, text: &str) -> anyhow::Result<Outcome> {
     let plan = Plan { text: text.to_owned(), reply: String::new(), ..lab.plan(server, "bot", USERS) };
     lab.load(&plan, None).await?.checked()

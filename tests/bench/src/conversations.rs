@@ -1,4 +1,4 @@
-//! Conversations that last: what it costs to resume one among many, and what many cost on disk and at a start.
+//! Many conversations: the cost of resuming one, and their cost on disk and at start.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,11 +18,11 @@ const STORED: usize = 100_000;
 const ROUNDS: usize = 15;
 const RESUMES: usize = 500;
 const STARTS: usize = 5;
-/// Connections that fill a store.
+/// Number of connections that fill a store.
 const FILLERS: usize = 16;
-/// Coprime to the numbers of conversations: a walk in such steps comes to all of them, in no order of the file.
+/// Coprime to the numbers of conversations, so a walk in such steps visits all of them in an order that differs from the file's.
 const STRIDE: usize = 7_919;
-/// Our own choice of what «does not grow» means: noise, and a level more in a tree.
+/// What we call constant: it allows for noise and for one more level of a B-tree.
 const GROWTH_MAX: f64 = 1.1;
 /// The disk's latency is the same for both, and would hide what differs.
 const STORAGE: &str = "storage.durability = 'process'";
@@ -32,7 +32,7 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
     stored(lab, report).await
 }
 
-/// Resumes dialogs of two hosts in turn, of which one has a hundred times as many.
+/// Resumes dialogs of two hosts alternately, one of which has a hundred times as many.
 async fn resumes(lab: &Lab, report: &mut Report) -> anyhow::Result<()> {
     let few = filled(lab, &config(lab)?, FEW).await?;
     let many = filled(lab, &config(lab)?, MANY).await?;
@@ -56,7 +56,7 @@ async fn resumes(lab: &Lab, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Goes on with waiting dialogs, one after the other and each time another, and returns the median time in microseconds.
+/// Resumes waiting dialogs, one after the other, and returns the median time in microseconds.
 async fn resume(server: &Server, conversations: usize, round: usize) -> anyhow::Result<u64> {
     let mut user = Connection::new(server.public);
     let mut times = Vec::with_capacity(RESUMES);
@@ -71,7 +71,7 @@ async fn resume(server: &Server, conversations: usize, round: usize) -> anyhow::
     Ok(quantile(&times, 0.5))
 }
 
-/// The file of many conversations, and how long a host takes to start with it.
+/// Measures the size of the file of many conversations, and the start-up time with it.
 async fn stored(lab: &Lab, report: &mut Report) -> anyhow::Result<()> {
     let (empty, full) = (config(lab)?, config(lab)?);
     lab.host(&empty, None).await?.stop().await?;
@@ -88,7 +88,7 @@ async fn stored(lab: &Lab, report: &mut Report) -> anyhow::Result<()> {
 
         let (server, time) = timed(lab, &full).await?;
         stopped.push(milliseconds(time));
-        // What it writes now is in the log, and the next start finds that the last end was none.
+        // The host writes once more, so that the log has content and the next start finds an unclean end.
         ask_each(server.public, 0..1).await?;
         server.kill().await?;
 
@@ -122,7 +122,7 @@ fn size(config: &Path) -> anyhow::Result<f64> {
     Ok(f64::from(u32::try_from(fs::metadata(file)?.len())?))
 }
 
-/// Starts a host, and has so many conversations each store a value and begin a dialog that waits.
+/// Starts a host, and lets this many conversations each store a value and begin a dialog that waits.
 async fn filled(lab: &Lab, config: &Path, conversations: usize) -> anyhow::Result<Server> {
     let mut server = lab.host(config, None).await?;
     server.ready().await?;
@@ -150,7 +150,7 @@ async fn ask_each(public: std::net::SocketAddr, conversations: std::ops::Range<u
     Ok(())
 }
 
-/// As long as the ids that channels give.
+/// Returns an id that is as long as those of channels.
 fn name(number: usize) -> String {
     format!("a:{number:064}")
 }

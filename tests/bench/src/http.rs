@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection as a client.
+//! An HTTP/1.1 client with one connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use tokio::net::TcpStream;
 
 use crate::stats::now;
 
-/// No server under test may take longer, not even for a deploy that compiles.
+/// Timeout of a request, long enough for a deploy that compiles.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
-/// A connection that is made anew when the server closed it.
+/// A connection that is opened again if the server closed it.
 pub(crate) struct Connection {
     address: SocketAddr,
     sender: Option<SendRequest<Full<Bytes>>>,
@@ -29,7 +29,7 @@ impl Connection {
         Self { address, sender: None }
     }
 
-    /// Returns another to the same address.
+    /// Returns another connection to the same address.
     pub(crate) fn another(&self) -> Self {
         Self::new(self.address)
     }
@@ -59,12 +59,12 @@ impl Connection {
         tokio::time::timeout(ANSWER_MAX, answer).await.context("no answer came")?
     }
 
-    /// Says something to a bot, and returns the text of its first reply, which comes in the answer.
+    /// Sends a message to a bot with `expectReplies`, and returns the text of its first reply.
     pub(crate) async fn ask(&mut self, bot: &str, text: &str) -> anyhow::Result<String> {
         self.ask_in(bot, "questions", text).await
     }
 
-    /// The same in a conversation to choose.
+    /// Like `says`, in a given conversation.
     pub(crate) async fn ask_in(&mut self, bot: &str, conversation: &str, text: &str) -> anyhow::Result<String> {
         let activity = json!({"type": "message", "id": format!("ask-{}", now()), "channelId": "bench", "text": text,
             "deliveryMode": "expectReplies", "from": {"id": "user"}, "recipient": {"id": "bot"},
@@ -96,7 +96,7 @@ async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>
     stream.set_nodelay(true)?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
-        // A connection that breaks shows in the request that uses it.
+        // A broken connection is reported by the request that uses it.
         let _ = connection.await;
     });
     Ok(sender)

@@ -1,7 +1,7 @@
-//! Turns without HTTP: the parts of the host put together, one turn at a time from acceptance to answer.
+//! Turns without HTTP: the parts of the host in one process, one turn at a time from acceptance to answer.
 //!
-//! The replies go into the answer (`expectReplies`), so no delivery runs beside the next turn. What a plugin adds is the
-//! median of its turns less the median of those that a native echo answered, in the same round.
+//! The replies are in the answer (`expectReplies`), so no delivery runs during the next turn. The cost of a plugin is the
+//! median of its turns minus the median of turns that a native echo answered in the same round.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -34,7 +34,7 @@ use crate::stats::Spread;
 const ROUNDS: usize = 7;
 const TURNS: usize = 1500;
 
-/// Medians of the rounds, in microseconds.
+/// The medians of the rounds, in microseconds.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Medians {
     native: Vec<f64>,
@@ -62,7 +62,7 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
     Ok(())
 }
 
-/// Measures, in this process.
+/// Runs the measurement in this process.
 pub(crate) fn run(path: &Path, rounds: usize, turns: usize) -> anyhow::Result<Medians> {
     let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let _flush = telemetry::init(telemetry::LogFormat::Json, "warn")?;
@@ -102,7 +102,7 @@ async fn measure_rounds(config: &Config, guests: &Tokio, rounds: usize, turns: u
     Ok(medians)
 }
 
-/// What two entries for turns share.
+/// The parts that two `Turns` share.
 struct Parts<'a> {
     config: &'a Config,
     guests: &'a Tokio,
@@ -125,7 +125,7 @@ impl<'a> Parts<'a> {
 
     fn turns(&self, middleware: Vec<Box<dyn Middleware>>) -> Arc<Turns> {
         let services = Services {
-            // Of its own: two entries over one store would be two owners of a conversation.
+            // Each has its own store, because two `Turns` with one store would both own a conversation.
             storage: Arc::new(MemoryStorage::new(&self.config.channel)),
             deliveries: self.deliveries.clone(),
             plugins: self.plugins.clone(),
@@ -157,7 +157,7 @@ async fn time(guests: &Tokio, turns: &Arc<Turns>, bot: &'static str, count: usiz
         .await?
 }
 
-/// A message without an id: nothing has to remember it.
+/// Returns a message without an id, so that no deduplication record is needed.
 fn inbound(bot: &str) -> anyhow::Result<Inbound> {
     let activity = json!({"type": "message", "channelId": "bench", "text": "hello", "deliveryMode": "expectReplies",
         "from": {"id": "user"}, "recipient": {"id": "bot"}, "conversation": {"id": "one"}});

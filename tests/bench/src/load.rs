@@ -1,7 +1,7 @@
-//! Users: a closed loop of them, or an open loop at a fixed rate, and what became of each of their messages.
+//! The load generator: users in a closed loop, or in an open loop at a fixed rate, and the outcome of their messages.
 //!
-//! A user is one conversation on one connection. In the closed loop it says the next thing when the answer to the last
-//! has come; in the open loop it speaks at fixed times whatever happens, and latency counts from the intended time.
+//! A user is one conversation on one connection. In the closed loop it sends the next message when the reply to the last one
+//! has arrived. In the open loop it sends at fixed times, whatever happens, and latency is measured from the intended time.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -21,62 +21,62 @@ use crate::http::Connection;
 use crate::sink::{Addresses, Record};
 use crate::stats::{now, quantile};
 
-/// What to do.
+/// The plan of a load.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Plan {
-    /// Where the bot is.
+    /// The address of the bot.
     pub(crate) target: SocketAddr,
     pub(crate) path: String,
     /// The sink whose connector the activities name.
     pub(crate) sink: Addresses,
-    /// Replies come in the answer, not through the sink.
+    /// True if the replies are in the answer, not sent to the sink.
     pub(crate) expect_replies: bool,
-    /// Conversations.
+    /// Number of users, each with a conversation.
     pub(crate) users: usize,
-    /// Messages per second of all users; none: a closed loop.
+    /// Messages per second of all users together. None means a closed loop.
     pub(crate) rate: Option<f64>,
-    /// Not measured.
+    /// Duration of the warm-up, which is not measured.
     pub(crate) warm_up_ms: u64,
-    /// Measured.
+    /// Duration of the measurement.
     pub(crate) measure_ms: u64,
     pub(crate) text: String,
-    /// How each reply begins; any other is wrong, such as the reply of a failed turn.
+    /// The beginning of a correct reply. Any other reply is wrong, such as that of a failed turn.
     pub(crate) reply: String,
-    /// Unique among the loads that a server sees.
+    /// An id that is unique among the loads of a server.
     pub(crate) tag: String,
 }
 
-/// What became of it.
+/// The outcome of a load.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    /// Messages answered, warm-up included.
+    /// Messages that were answered, including the warm-up.
     pub(crate) answered: u64,
-    /// Messages answered per second of the measured time.
+    /// Messages that were answered per second of the measurement.
     pub(crate) per_second: f64,
-    /// From the (intended) sending to the arrival of the reply, in microseconds.
+    /// Latencies from the (intended) sending to the arrival of the reply, in microseconds.
     pub(crate) p50_us: u64,
     pub(crate) p99_us: u64,
     pub(crate) p999_us: u64,
     pub(crate) max_us: u64,
-    /// Messages whose reply never came.
+    /// Messages whose reply never arrived.
     pub(crate) lost: u64,
     /// Messages whose request failed.
     pub(crate) failed: u64,
-    /// Replies that came again.
+    /// Replies that arrived more than once.
     pub(crate) duplicated: u64,
-    /// Replies that came after the reply to a later message.
+    /// Replies that arrived after the reply to a later message.
     pub(crate) reordered: u64,
-    /// Replies with another text than the plan's, or in another conversation than their message.
+    /// Replies with a wrong text or in another conversation.
     pub(crate) wrong: u64,
-    /// Latencies that the quantiles are of.
+    /// Number of latencies that the quantiles are computed from.
     pub(crate) samples: usize,
     /// The first failures.
     pub(crate) errors: Vec<String>,
 }
 
-/// How long replies may take after the last message.
+/// How long to wait for replies after the last message.
 const STRAGGLERS_MAX: Duration = Duration::from_secs(10);
-/// How long a reply that comes twice is waited for.
+/// How long to wait for duplicates of replies.
 const GRACE: Duration = Duration::from_millis(200);
 const ERRORS_MAX: usize = 3;
 
@@ -91,7 +91,7 @@ struct Said {
 #[derive(Default)]
 struct User {
     said: Vec<Said>,
-    /// The message that the newest reply belongs to, counted from 1.
+    /// The number of the message that the newest reply belongs to, from 1.
     newest_reply: usize,
     heard: Rc<Notify>,
 }
@@ -105,9 +105,9 @@ struct Crowd {
     end: u64,
 }
 
-/// Carries the plan out.
+/// Runs the plan.
 pub(crate) async fn run(plan: Plan) -> anyhow::Result<Outcome> {
-    // A little later, so that all users stand ready.
+    // The start is a little later, so that all users are ready.
     let begin = now() + 50_000_000;
     let measured_from = begin + plan.warm_up_ms * 1_000_000;
     let end = measured_from + plan.measure_ms * 1_000_000;
@@ -126,7 +126,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<Outcome> {
     Ok(crowd.outcome())
 }
 
-/// Hears what the sink tells.
+/// Reads the notifications of the sink.
 async fn listen(crowd: Rc<Crowd>, sink: TcpStream) {
     let mut lines = BufReader::with_capacity(1 << 16, sink).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -203,7 +203,7 @@ impl Crowd {
         activity.to_string().into()
     }
 
-    /// Takes the replies of an answer.
+    /// Records the replies in an answer.
     fn read_replies(&self, body: &[u8]) -> anyhow::Result<()> {
         let at = now();
         let body: Value = serde_json::from_slice(body).context("the answer is no JSON")?;
@@ -233,7 +233,7 @@ impl Crowd {
         tokio::time::timeout(STRAGGLERS_MAX, waiting).await.context("no reply came")
     }
 
-    /// Notes a reply; those to other loads are none of this one's.
+    /// Records a reply. Replies to other loads are ignored.
     fn hear(&self, reply_to: &str, conversation: &str, at: u64, text: &str) {
         let Some(rest) = reply_to.strip_prefix(self.plan.tag.as_str()).and_then(|rest| rest.strip_prefix('.')) else {
             return;
@@ -252,7 +252,7 @@ impl Crowd {
             return;
         }
         said.replied = Some(at);
-        // The id of a message is that of its conversation and a number.
+        // The id of a message is the id of its conversation and a number.
         let elsewhere = reply_to.rsplit_once('.').is_none_or(|(its_own, _)| its_own != conversation);
         tally.wrong += u64::from(elsewhere || !text.starts_with(&self.plan.reply));
         tally.reordered += u64::from(message < user.newest_reply);
@@ -338,10 +338,10 @@ fn as_u64(number: f64) -> u64 {
     number as u64
 }
 
-/// The timer counts milliseconds: to wake this much late is its granularity and no backlog.
+/// The timer has a resolution of milliseconds, so a delay up to this is its granularity and not a backlog.
 const TIMER_GRAIN: u64 = 1_500_000;
 
-/// Waits, and returns the time that latency counts from: the given one, or that of waking where only the timer was late.
+/// Waits until a time. Returns the start of the latency: this time, or the wake-up time if only the timer was late.
 async fn sleep_until(time: u64) -> u64 {
     let left = time.saturating_sub(now());
     if left == 0 {

@@ -1,23 +1,23 @@
-//! What the kernel says about processes.
+//! Measurements of processes, from the kernel.
 
 use std::fs;
 use std::thread::available_parallelism;
 
 use anyhow::Context;
 
-/// Ticks of `/proc/PID/stat` per second, on every Linux.
+/// Ticks per second in `/proc/PID/stat`, the same on every Linux.
 const TICKS: f64 = 100.0;
 
-/// CPU time that a process and its ended children have used, in seconds.
+/// Returns the CPU time of a process and its ended children, in seconds.
 pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the server is gone")?;
-    // The name may hold spaces and brackets; the fields after it count from the state.
+    // The name may contain spaces and brackets, so fields are counted from the state after it.
     let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let ticks = (11..15).filter_map(|index| fields.get(index)?.parse::<u32>().ok()).map(f64::from).sum::<f64>();
     Ok(ticks / TICKS)
 }
 
-/// Resident memory of a process in KiB.
+/// Returns the resident memory of a process in KiB.
 pub(crate) fn resident_kib(pid: u32) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the server is gone")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -25,12 +25,12 @@ pub(crate) fn resident_kib(pid: u32) -> anyhow::Result<f64> {
     Ok(f64::from(kib))
 }
 
-/// Whether there is a core for the server and another for its users.
+/// Returns true if there is one core for the server and one for its users.
 pub(crate) fn has_two_cores() -> bool {
     available_parallelism().is_ok_and(|cores| cores.get() >= 2)
 }
 
-/// One line about the machine, for the head of the table.
+/// Returns a line that describes the machine, for the head of the table.
 pub(crate) fn describe() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown CPU");

@@ -1,4 +1,4 @@
-//! Measures Turntable. `README.md` beside the sources has method and figures; `make bench` runs `turntable-bench all`.
+//! Benchmarks of Turntable. `README.md` has method and figures, and `make bench` runs `turntable-bench all`.
 
 mod broadcast;
 mod contention;
@@ -30,7 +30,7 @@ use turntable::plugin::compile;
 use report::Report;
 use server::Lab;
 
-/// As in `turntable`, so that the native echo and the turns in this process allocate as the host does.
+/// The same allocator as in `turntable`, for the native echo and the turns in this process.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -80,7 +80,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    // The embedded host compiles in a child of this binary.
+    // The embedded host starts this binary as the child process that compiles.
     if arguments.next().is_some_and(|command| command == compile::WORKER_COMMAND) {
         return compile::worker(&arguments.collect::<Vec<_>>());
     }
@@ -124,7 +124,7 @@ const PARTS: [&str; 11] = [
     "broadcast",
 ];
 
-/// Every part, in order. A part that cannot run is said and counts as not measured; a missed target is no error.
+/// Runs every part in order. A part that cannot run is reported as not measured. A missed target is not an error.
 async fn all(only: &[String]) -> anyhow::Result<()> {
     let lab = Lab::new().await?;
     let mut report = Report::new();

@@ -1,4 +1,4 @@
-//! What a bot costs in memory when many share one component.
+//! The memory of a bot if many bots share one component.
 
 use crate::http::Connection;
 use crate::report::Report;
@@ -20,7 +20,7 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
     Ok(())
 }
 
-/// Starts a host with that many bots, says something to each, and returns its resident memory in KiB.
+/// Starts a host with this many bots, sends a message to each, and returns its resident memory in KiB.
 async fn resident(lab: &Lab, bots: u32) -> anyhow::Result<f64> {
     let mut text = String::new();
     for number in 0..bots {
@@ -28,7 +28,7 @@ async fn resident(lab: &Lab, bots: u32) -> anyhow::Result<f64> {
     }
     let mut server = lab.host(&lab.config("", &text)?, None).await?;
     server.ready().await?;
-    // One after the other: what a turn leaves behind counts, what many at once need does not.
+    // Turns run one after the other, because the figure is about what remains, not about concurrent turns.
     let mut users = Connection::new(server.public);
     for number in 0..=BOTS {
         users.ask(&format!("bot-{}", number.min(bots - 1)), "hello").await?;

@@ -1,4 +1,4 @@
-//! The host with a native echo: what a turn costs without a guest.
+//! The host with a native echo, which gives the cost of a turn without a guest.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use turntable::telemetry;
 use turntable::turn::middleware::{Middleware, Next};
 use turntable::turn::{Turn, TurnError};
 
-/// What `plugins/echo` does, as middleware: it replies to messages, and calls no plugin.
+/// The counterpart of `plugins/echo` as native middleware: it replies to messages and calls no plugin.
 pub(crate) struct NativeEcho;
 
 #[async_trait]

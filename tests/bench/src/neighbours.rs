@@ -1,4 +1,4 @@
-//! Neighbours: what a quiet bot's users notice of guests that spin, guests that sleep, and a compile bomb.
+//! Neighbours: the effect of spinning guests, sleeping guests and a compile bomb on a quiet bot.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ enum Noise {
 }
 
 pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()> {
-    // Calls of the bad guests end soon after their phase, so that the next phase starts in silence.
+    // Calls of the noisy guests end soon after their phase, so that the next phase starts quiet.
     let limits = "limits.wall-ms = 1500";
     let bots =
         lab.bot("quiet", "echo", "")? + &lab.bot("noisy", "hostile", limits)? + &lab.bot("target", "echo", "")?;
@@ -48,7 +48,7 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
             let quiet = quiet(lab, &server, rate).await?.checked()?;
             let noisy = beside(lab, &mut server, rate, *noise, &bomb).await?.checked()?;
             let (quiet_ms, noisy_ms) = (p99_ms(&quiet), p99_ms(&noisy));
-            // How much of what the target allows was used up.
+            // The part of the target that was used up.
             excess[index].push(noisy_ms - 2.0 * quiet_ms);
             ratios[index].push(ratio(noisy.p99_us, quiet.p99_us));
             quiets.push(quiet_ms);
@@ -72,7 +72,7 @@ async fn quiet(lab: &Lab, server: &Server, rate: f64) -> anyhow::Result<Outcome>
     lab.load(&plan, None).await
 }
 
-/// The quiet bot's load while the noise goes on from before it to after it.
+/// Runs the quiet bot's load while the noise lasts from before it to after it.
 async fn beside(lab: &Lab, server: &mut Server, rate: f64, noise: Noise, bomb: &Bytes) -> anyhow::Result<Outcome> {
     let (users, text) = match noise {
         Noise::Spin => (8, "spin"),
@@ -81,7 +81,7 @@ async fn beside(lab: &Lab, server: &mut Server, rate: f64, noise: Noise, bomb: &
             let plan = Plan { rate: Some(rate), measure_ms: PHASE_MS, ..lab.plan(server, "quiet", CONVERSATIONS) };
             let (outcome, deployed) = tokio::join!(lab.load(&plan, None), server.deploy("target", bomb.clone()));
             let (status, answer) = deployed?;
-            // Not compiled in time: it kept the compiler busy for longer than the phase.
+            // It was not compiled in time, so it kept the compiler busy for longer than the phase.
             ensure!(answer.to_string().contains("compile-ms"), "the bomb was answered {status}: {answer}");
             return outcome;
         }
@@ -95,18 +95,18 @@ async fn beside(lab: &Lab, server: &mut Server, rate: f64, noise: Noise, bomb: &
     };
     let (outcome, bad) = tokio::join!(quiet(lab, server, rate), lab.load(&plan, None));
     let bad = bad?;
-    // Each of them ends in its error reply.
+    // Each message of the noise ends with an error reply.
     ensure!(bad.answered >= users as u64 && bad.failed == 0, "the noise was none: {bad:?}");
     outcome
 }
 
-/// A component with one more core module, which nothing instantiates and which takes long to compile.
+/// Returns a component with an additional core module that is not instantiated and takes long to compile.
 fn bomb(component: &[u8]) -> Bytes {
-    // 56 MB of code: a host takes 64 MiB.
+    // 56 MB of code; the host accepts 64 MiB.
     const FUNCTIONS: u32 = 140;
     const STEPS: u32 = 40_000;
     const LOCALS: u8 = 100;
-    // One group of locals of type i64; each step makes one of them depend on two others.
+    // One group of locals of type i64. Each step makes one of them depend on two others.
     let mut body = vec![1, LOCALS, 0x7e];
     for step in 0..STEPS {
         let local = |number: u32| u8::try_from(number % u32::from(LOCALS)).unwrap_or_default();
@@ -141,7 +141,7 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
-/// An unsigned number in LEB128.
+/// Encodes an unsigned number in LEB128.
 fn leb(mut number: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {

@@ -1,6 +1,6 @@
-//! Over HTTP: the echo plugin beside a native echo behind the same host, and beside a bot on the npm package `botbuilder`.
+//! Turns over HTTP: the echo plugin, a native echo in the same host, and a bot on the npm package `botbuilder`.
 //!
-//! Every server has core 0 for itself, users and sink share core 1. Rounds alternate between all of them.
+//! Every server has core 0 to itself, and users and sink share core 1. Rounds alternate between the servers.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::stats::Spread;
 
 const ROUNDS: usize = 5;
 const USERS: usize = 32;
-/// Below this share of its core a server was not what limited the turns.
+/// A server that used less than this share of its core did not limit the turns.
 const SATURATED: f64 = 0.95;
 
-/// What one load did to one server.
+/// The outcome of one load on one server.
 #[derive(Debug, Clone)]
 struct Round {
     outcome: Outcome,
-    /// Messages answered per second of the server's CPU time.
+    /// Messages that were answered per second of the server's CPU time.
     per_cpu: f64,
     /// The share of its core that the server used.
     busy: f64,
@@ -88,8 +88,8 @@ fn tell(report: &mut Report, contenders: &[Contender]) {
         if [host, native].into_iter().flatten().all(|it| busy(it) >= SATURATED) {
             report.at_least(what, " ×", spread, 0.7);
         } else if let Some(per_cpu) = ratio(host, native, |round| round.per_cpu) {
-            // The users filled their core first, which draws the ratio towards 1. On one core turns per CPU second are
-            // the turns per second of a server that is saturated.
+            // The users filled their core first, so the ratio tends towards 1. On one core, turns per CPU second are
+            // the turns per second of a saturated server.
             report.note(format!("{what}: {spread} ×, servers not saturated"));
             report.at_least(
                 "HTTP, replies to the sink: the same per CPU second, servers not saturated",
@@ -125,7 +125,7 @@ fn tell(report: &mut Report, contenders: &[Contender]) {
     }
 }
 
-/// p99 in milliseconds.
+/// Returns p99 in milliseconds.
 fn p99_ms(outcome: &Outcome) -> f64 {
     Duration::from_micros(outcome.p99_us).as_secs_f64() * 1e3
 }

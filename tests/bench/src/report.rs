@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::machine;
 use crate::stats::Spread;
 
-/// Everything measured in one run.
+/// The results of one run.
 pub(crate) struct Report {
     machine: String,
     started: Instant,
@@ -28,36 +28,36 @@ impl Report {
         Self { machine: machine::describe(), started: Instant::now(), rows: Vec::new(), notes: Vec::new() }
     }
 
-    /// A figure that must not be larger.
+    /// Adds a figure with a maximum.
     pub(crate) fn at_most(&mut self, what: &str, unit: &str, figure: Spread, target: f64) {
         self.row(what, format!("{figure}{unit}"), format!("≤ {target}{unit}"), figure.median <= target);
     }
 
-    /// A figure that must not be smaller.
+    /// Adds a figure with a minimum.
     pub(crate) fn at_least(&mut self, what: &str, unit: &str, figure: Spread, target: f64) {
         self.row(what, format!("{figure}{unit}"), format!("≥ {target}{unit}"), figure.median >= target);
     }
 
-    /// A figure that no target was set for.
+    /// Adds a figure without a target.
     pub(crate) fn figure(&mut self, what: &str, figure: String) {
         complain(&format!("  {what}: {figure}"));
         self.rows.push(Row { what: what.to_owned(), figure, target: "–".to_owned(), verdict: "–" });
     }
 
-    /// Anything else that has a target.
+    /// Adds another result with a target.
     pub(crate) fn row(&mut self, what: &str, figure: String, target: String, met: bool) {
         let verdict = if met { "met" } else { "MISSED" };
         complain(&format!("  {what}: {figure}, target {target}: {verdict}"));
         self.rows.push(Row { what: what.to_owned(), figure, target, verdict });
     }
 
-    /// A figure without a target, which says where another one comes from.
+    /// Adds a figure without a target that explains another figure.
     pub(crate) fn note(&mut self, note: String) {
         complain(&format!("  {note}"));
         self.notes.push(note);
     }
 
-    /// A part that could not be measured to its end.
+    /// Adds a part that could not be measured.
     pub(crate) fn failed(&mut self, part: &str, error: &anyhow::Error) {
         complain(&format!("  {part} was not measured: {error:#}"));
         let figure = format!("not measured: {error:#}");
@@ -81,7 +81,7 @@ impl Report {
         let seconds = self.started.elapsed().as_secs();
         let targets = self.rows.iter().filter(|row| row.verdict != "–").count();
         text.push_str(&format!("\n{missed} of {targets} targets missed; measured in {seconds} s.\n"));
-        // Nobody reads on: nothing is left to do with the figures.
+        // The reader of stdout is gone, so nothing is left to do.
         let _ = std::io::stdout().write_all(text.as_bytes());
     }
 }

@@ -22,7 +22,7 @@ use crate::load::{Outcome, Plan};
 use crate::machine;
 use crate::sink::Addresses;
 
-/// The folder of a run, its sink, and where the programs and components are.
+/// The folder of a run, its sink, and the paths of programs and components.
 pub(crate) struct Lab {
     folder: TempDir,
     components: PathBuf,
@@ -31,10 +31,10 @@ pub(crate) struct Lab {
     numbers: AtomicU32,
 }
 
-/// Which core a process is bound to; none: any.
+/// The core that a process is bound to. None means any core.
 pub(crate) type Core = Option<u32>;
 
-/// A server under test; ends with the value.
+/// A server under test. Dropping it ends the process.
 pub(crate) struct Server {
     child: Child,
     pub(crate) public: SocketAddr,
@@ -47,16 +47,16 @@ struct Ports {
     admin: Option<SocketAddr>,
 }
 
-/// How much longer than its plan a load may take: an answer that never comes, and stragglers.
+/// How much longer than its plan a load may take, because of missing and late answers.
 const LOAD_EXTRA_MAX: Duration = Duration::from_secs(80);
 
-/// How long a server may take to start: it compiles all its components.
+/// How long a server may take to start, because it compiles all its components.
 const START_MAX: Duration = Duration::from_secs(120);
 
-/// How long it may take to stop: it finishes its turns and closes its store.
+/// How long a server may take to stop, because it finishes its turns and closes its store.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
-/// How often a server is asked whether it listens; start-up times are no finer.
+/// How often to poll whether a server listens. It is the resolution of start-up times.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 impl Lab {
@@ -80,13 +80,13 @@ impl Lab {
         fs::read(&path).with_context(|| format!("cannot read {}; `make bench` builds it", path.display()))
     }
 
-    /// Writes a configuration with these bots; all hosts of a run share compiled code. The peer keeps nothing on disk,
-    /// so neither do these hosts.
+    /// Writes a configuration with these bots. All hosts of a run share compiled code. The peer stores nothing on disk,
+    /// so these hosts do not either.
     pub(crate) fn config(&self, runtime: &str, bots: &str) -> anyhow::Result<PathBuf> {
         self.config_with_storage("storage.kind = 'memory'", runtime, bots)
     }
 
-    /// The same with a storage to choose.
+    /// Like `configuration`, with a given storage.
     pub(crate) fn config_with_storage(&self, storage: &str, runtime: &str, bots: &str) -> anyhow::Result<PathBuf> {
         let folder = self.folder.path().join(format!("host-{}", self.number()));
         fs::create_dir(&folder)?;
@@ -102,7 +102,7 @@ impl Lab {
         Ok(file)
     }
 
-    /// One bot with one plugin, as configuration.
+    /// Returns the configuration of a bot with one plugin.
     pub(crate) fn bot(&self, bot: &str, component: &str, limits: &str) -> anyhow::Result<String> {
         let path = std::path::absolute(self.components.join(format!("{component}.wasm")))?;
         if !path.is_file() {
@@ -139,7 +139,7 @@ impl Lab {
         Ok(server)
     }
 
-    /// Starts the peer, whose packages npm installs if they are not there.
+    /// Starts the peer. npm installs its packages if they are missing.
     pub(crate) async fn peer(&self, core: Core) -> anyhow::Result<Server> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("peer");
         // npm writes this file last.
@@ -157,7 +157,7 @@ impl Lab {
         Server::start(node, &ports_file).await
     }
 
-    /// Returns a plan for a closed loop through the sink: half a second to warm up, two seconds measured.
+    /// Returns a plan for a closed loop through the sink with half a second of warm-up and two seconds of measurement.
     pub(crate) fn plan(&self, server: &Server, bot: &str, users: usize) -> Plan {
         Plan {
             target: server.public,
@@ -174,7 +174,7 @@ impl Lab {
         }
     }
 
-    /// Lets a process of users carry the plan out.
+    /// Runs the plan in a process of users.
     pub(crate) async fn load(&self, plan: &Plan, core: Core) -> anyhow::Result<Outcome> {
         let mut load = command(&std::env::current_exe()?, core);
         load.arg("load").arg(serde_json::to_string(plan)?).stdout(Stdio::piped());
@@ -185,7 +185,7 @@ impl Lab {
     }
 }
 
-/// A command that dies with its handle, bound to a core with `taskset`.
+/// Returns a command that is killed with its handle, and bound to a core with `taskset`.
 pub(crate) fn command(program: &Path, core: Core) -> Command {
     let mut command = match core {
         Some(core) => {
@@ -218,7 +218,7 @@ impl Server {
         Ok(Self { child, public: ports.public, admin })
     }
 
-    /// Returns the process id. `taskset` replaces itself with the program, so it is the program's.
+    /// Returns the process id of the program, which replaces `taskset`.
     pub(crate) fn pid(&self) -> anyhow::Result<u32> {
         self.child.id().context("the server has ended")
     }
@@ -231,7 +231,7 @@ impl Server {
         machine::resident_kib(self.pid()?)
     }
 
-    /// Stops it as an operator does, and waits for its end.
+    /// Stops the server with SIGTERM and waits for its end.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let pid = i32::try_from(self.pid()?).ok().and_then(Pid::from_raw).context("a process id that is none")?;
         kill_process(pid, Signal::TERM)?;
@@ -241,7 +241,7 @@ impl Server {
         Ok(())
     }
 
-    /// Kills it with SIGKILL, and waits for its end.
+    /// Kills the server with SIGKILL and waits for its end.
     pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
@@ -258,7 +258,7 @@ impl Server {
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
-    /// Returns another connection to the admin API, and its token.
+    /// Returns a new connection to the admin API, and the token.
     pub(crate) fn another_admin(&self) -> anyhow::Result<(Connection, String)> {
         let (connection, token) = self.admin.as_ref().context("this server has no admin API")?;
         Ok((connection.another(), token.clone()))

@@ -1,6 +1,6 @@
-//! A connector that takes every activity, and tells its subscribers what came when.
+//! A connector that accepts every activity and notifies its subscribers.
 //!
-//! Two listeners: the connector's, and one that writes a line of JSON for each activity to whoever connects.
+//! It has two listeners: the connector, and one that writes a line of JSON for each activity to every client.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,22 +21,22 @@ use tokio::sync::mpsc;
 use crate::report;
 use crate::stats::now;
 
-/// Where a sink listens.
+/// The addresses of a sink.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Addresses {
-    /// The connector.
+    /// The address of the connector.
     pub(crate) channel: SocketAddr,
-    /// The subscriptions.
+    /// The address for subscribers.
     pub(crate) records: SocketAddr,
 }
 
-/// One activity that came.
+/// One activity that arrived.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// When its request had been read, see [`now`].
+    /// The time at which its request had been read, see [`now`].
     pub(crate) at: u64,
     pub(crate) conversation: String,
-    /// What it replies to.
+    /// The id of the activity that it replies to.
     pub(crate) reply_to: String,
     pub(crate) text: String,
 }
@@ -70,7 +70,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Writes what waits, all at once, until the subscriber goes.
+/// Writes waiting lines in batches until the subscriber disconnects.
 async fn tell(mut stream: TcpStream, mut lines: mpsc::UnboundedReceiver<Arc<[u8]>>) {
     let _ = stream.set_nodelay(true);
     let mut waiting = Vec::new();
@@ -85,11 +85,11 @@ async fn tell(mut stream: TcpStream, mut lines: mpsc::UnboundedReceiver<Arc<[u8]
 async fn serve(stream: TcpStream, subscribers: Arc<Subscribers>) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| take(request, &subscribers));
-    // A connection that breaks is the host's loss, and the load sees it.
+    // A broken connection loses replies, which the load reports.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// Takes `POST …/v3/conversations/{id}/activities/{replyToId}`.
+/// Accepts `POST …/v3/conversations/{id}/activities/{replyToId}`.
 async fn take(request: Request<Incoming>, subscribers: &Subscribers) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     let Ok(body) = request.into_body().collect().await else {

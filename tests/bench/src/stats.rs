@@ -4,14 +4,14 @@ use std::fmt;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Nanoseconds of the monotonic clock, the same in every process of this machine.
+/// Returns the nanoseconds of the monotonic clock, which all processes of this machine share.
 pub(crate) fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
 }
 
-/// Returns the value below which the share `quantile` of the sorted values lies, or 0 of none.
+/// Returns the quantile of sorted values, or 0 if there are no values.
 pub(crate) fn quantile(sorted: &[u64], quantile: f64) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a slice")]
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 values")]
@@ -19,7 +19,7 @@ pub(crate) fn quantile(sorted: &[u64], quantile: f64) -> u64 {
     sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
-/// A median with the smallest and largest value beside it.
+/// A median with the smallest and the largest value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -28,7 +28,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of some values; NaN of none.
+    /// Computes the median of some values. It is NaN if there are no values.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Durable state: the same turns, each of which reads and writes a value, with the store on disk and in memory.
+//! Durable state: the same turns, which read and write a value, with the store on disk and in memory.
 
 use crate::load::{Outcome, Plan};
 use crate::report::Report;
@@ -10,11 +10,11 @@ const USERS: usize = 32;
 const CONVERSATIONS: usize = 50;
 const ROUNDS: usize = 5;
 
-/// A kind of storage, as configuration.
+/// The configuration of a kind of storage.
 struct Kind {
     settings: &'static str,
     name: &'static str,
-    /// Turns per second over those with the store in memory.
+    /// The ratio of turns per second to those with the store in memory.
     target: f64,
 }
 
@@ -63,17 +63,17 @@ async fn start(lab: &Lab, storage: &str) -> anyhow::Result<Server> {
     Ok(server)
 }
 
-/// A closed loop; each message adds one to a value of its conversation.
+/// Plans a closed loop in which each message adds one to a value of its conversation.
 async fn saturate(lab: &Lab, server: &Server) -> anyhow::Result<Outcome> {
     lab.load(&counting(lab, server, USERS), None).await?.checked()
 }
 
-/// An open loop.
+/// Plans an open loop.
 async fn at_rate(lab: &Lab, server: &Server, rate: f64) -> anyhow::Result<Outcome> {
     lab.load(&Plan { rate: Some(rate), ..counting(lab, server, CONVERSATIONS) }, None).await?.checked()
 }
 
-/// The replies are sums, each another one; a fault would be text.
+/// The replies are sums, so each is different. A fault would be a text.
 fn counting(lab: &Lab, server: &Server, users: usize) -> Plan {
     Plan { text: "add conversation k".to_owned(), reply: String::new(), ..lab.plan(server, "bot", users) }
 }

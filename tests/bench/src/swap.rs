@@ -1,4 +1,4 @@
-//! Swaps: how soon a deployed component answers, what users notice of it, and whether memory grows.
+//! Swaps: how soon a deployed component answers, its effect on users, and whether memory grows.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::report::Report;
 use crate::server::{Lab, Server};
 use crate::stats::Spread;
 
-/// More than a host keeps in memory: each swap loads compiled code from the store.
+/// More generations than a host keeps in memory, so each swap loads compiled code from the store.
 const GENERATIONS: usize = 4;
 const SINGLE_SWAPS: usize = 40;
 const ROUNDS: usize = 5;
@@ -19,16 +19,16 @@ const SWAPS_PER_ROUND: usize = 40;
 const ROUND_MS: u64 = 4000;
 const CONVERSATIONS: usize = 50;
 const SWAPS_FOR_MEMORY: usize = 200;
-/// The allocator keeps more and more at first, and no more after about so many.
+/// The number of swaps after which the allocator's reserve stops growing.
 const SWAPS_BEFORE: usize = 2_000;
-/// A leaked generation would be several hundred KiB for each swap.
+/// The allowed growth. A leaked generation would add several hundred KiB per swap.
 const GROWTH_MAX_KIB: f64 = 2048.0;
 
 pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()> {
     let mut server = lab.host(&lab.config("", &lab.bot("bot", "hostile", "")?)?, None).await?;
     server.ready().await?;
     let generations = generations(lab)?;
-    // Compiles each, so that all later deploys find compiled code.
+    // Deploys each generation once, so that all later deploys find compiled code.
     for component in &generations {
         deploy(&mut server, component).await?;
     }
@@ -60,7 +60,7 @@ async fn deploy(server: &mut Server, component: &Bytes) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Deploys one generation after the other, and asks each at once who it is.
+/// Deploys one generation after the other, and measures the time until each one answers.
 async fn one_by_one(server: &mut Server, generations: &[Bytes], report: &mut Report) -> anyhow::Result<()> {
     let mut users = Connection::new(server.public);
     let mut whole = Vec::new();
@@ -79,7 +79,7 @@ async fn one_by_one(server: &mut Server, generations: &[Bytes], report: &mut Rep
     Ok(())
 }
 
-/// An open loop at a fifth of saturation, with and without swaps.
+/// Runs an open loop at a fifth of saturation, with and without swaps.
 async fn under_load(lab: &Lab, server: &mut Server, generations: &[Bytes], report: &mut Report) -> anyhow::Result<()> {
     let text = "generation".to_owned();
     let closed = Plan { text, reply: "GENERATION-".to_owned(), ..lab.plan(server, "bot", 32) };
@@ -153,7 +153,7 @@ fn add(sum: &mut Outcome, more: Outcome) {
     sum.errors.extend(more.errors);
 }
 
-/// Swaps again and again while memory is watched.
+/// Swaps repeatedly and watches memory.
 async fn memory(server: &mut Server, generations: &[Bytes], report: &mut Report) -> anyhow::Result<()> {
     let first = server.resident_kib()?;
     for turn in 0..SWAPS_BEFORE {
@@ -168,7 +168,7 @@ async fn memory(server: &mut Server, generations: &[Bytes], report: &mut Report)
         users.ask("bot", "generation").await?;
         resident.push(server.resident_kib()?);
     }
-    // A single look would see what the allocator keeps for the next moment, several MiB more or less.
+    // A single sample would vary by several MiB with the allocator's reserve, so this takes a median.
     let quarter = SWAPS_FOR_MEMORY / 4;
     let before = Spread::of(resident[..quarter].iter().copied()).median;
     let grown = Spread::of(resident[3 * quarter..].iter().copied()).median - before;
@@ -185,7 +185,7 @@ pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Of two times in microseconds.
+/// Returns the ratio of two times in microseconds.
 pub(crate) fn ratio(over: u64, under: u64) -> f64 {
     Duration::from_micros(over).as_secs_f64() / Duration::from_micros(under).as_secs_f64()
 }

@@ -1,4 +1,4 @@
-//! Timers: a hundred thousand are due within a minute; how late is the last.
+//! Timers: the delay of the last of a hundred thousand timers that are due within a minute.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,11 +15,11 @@ use crate::server::{Lab, Server};
 const CONVERSATIONS: usize = 1_000;
 const EACH: usize = 100;
 const MINUTE_MS: usize = 60_000;
-/// Connections that schedule.
+/// Number of connections that schedule.
 const SCHEDULERS: usize = 16;
-/// From now until the first is due: long enough to schedule all.
+/// Time until the first timer is due, long enough to schedule all.
 const AHEAD: Duration = Duration::from_secs(120);
-/// How long after its time the last may come before the measurement gives up.
+/// How late the last timer may be before the measurement gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()> {
@@ -43,7 +43,7 @@ pub(crate) async fn measure(lab: &Lab, report: &mut Report) -> anyhow::Result<()
     Ok(())
 }
 
-/// Lets the bot meet so many conversations.
+/// Lets the bot meet this many conversations.
 pub(crate) async fn meet(lab: &Lab, server: &Server, conversations: usize) -> anyhow::Result<()> {
     let mut user = Connection::new(server.public);
     for number in 0..conversations {
@@ -56,7 +56,7 @@ pub(crate) async fn meet(lab: &Lab, server: &Server, conversations: usize) -> an
     Ok(())
 }
 
-/// Schedules all, evenly over the minute.
+/// Schedules all timers evenly over the minute.
 async fn schedule(server: &Server, first_ms: u128) -> anyhow::Result<()> {
     let total = CONVERSATIONS * EACH;
     let schedulers = (0..SCHEDULERS).map(|scheduler| {
@@ -80,7 +80,7 @@ async fn schedule(server: &Server, first_ms: u128) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for so many activities at the sink, and returns when the last came, in milliseconds since 1970.
+/// Waits for this many activities at the sink, and returns the time of the last, in milliseconds since 1970.
 pub(crate) async fn hear(lab: &Lab, count: usize) -> anyhow::Result<u128> {
     let sink = TcpStream::connect(lab.sink.records).await.context("the sink is not there")?;
     let mut lines = BufReader::with_capacity(1 << 16, sink).lines();

@@ -1,4 +1,4 @@
-//! Transcripts: what keeping them adds to a turn, and what the first page of a long one costs.
+//! Transcripts: their cost per turn, and the cost of the first page of a long transcript.
 
 use std::time::Instant;
 
@@ -44,12 +44,12 @@ async fn start(lab: &Lab, transcripts: &str) -> anyhow::Result<Server> {
     Ok(server)
 }
 
-/// A closed loop of an echo.
+/// Plans a closed loop with an echo.
 async fn saturate(lab: &Lab, server: &Server) -> anyhow::Result<Outcome> {
     lab.load(&lab.plan(server, "bot", USERS), None).await?.checked()
 }
 
-/// Reads first pages of a short and a long transcript in turn.
+/// Reads the first pages of a short and a long transcript alternately.
 async fn pages(server: &mut Server, report: &mut Report) -> anyhow::Result<()> {
     for (conversation, activities) in [("few", FEW), ("many", MANY)] {
         let path = format!("/v1/bots/bot/transcripts/file?channel=bench&conversation={conversation}");
@@ -78,7 +78,7 @@ async fn first_page(server: &mut Server, conversation: &str) -> anyhow::Result<u
     Ok(time)
 }
 
-/// A transcript as a file.
+/// Returns a transcript file.
 fn file(activities: usize) -> Bytes {
     let entry = |number: usize| {
         format!(
