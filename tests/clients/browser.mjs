@@ -1,4 +1,4 @@
-// The Chromium of this machine. None is ever downloaded.
+// Finds the Chromium of this machine. It is never downloaded.
 
 import { existsSync } from 'node:fs';
 
@@ -13,7 +13,7 @@ export function launchOptions() {
     process.exit(NO_BROWSER);
   }
   const quiet = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-  // Chromium's sandbox does not start for root, which is who containers run as.
+  // Chromium's sandbox does not start for root, the usual user in containers.
   const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
   return { executablePath, args: [...quiet, ...asRoot] };
 }

@@ -1,9 +1,9 @@
-// Drives botframework-directlinejs, as npm has it, against a bot that echoes: once over WebSocket, once polling.
+// Runs the unmodified npm package botframework-directlinejs against an echo bot: once over WebSocket, once with polling.
 //
 // usage: node directlinejs.mjs BASE_URL BOT     e.g. node directlinejs.mjs http://localhost:3978 echo
 //
-// The client is made for browsers; jsdom lends it XMLHttpRequest, WebSocket, FormData and Blob of a page at BASE_URL, with
-// the browser's rules for origins. Exit status: 0 all held, 1 something did not (the last line says what), 2 wrong usage.
+// The client is written for browsers. jsdom provides XMLHttpRequest, WebSocket, FormData and Blob of a page at BASE_URL, with
+// the browser's rules for origins. Exit status: 0 all checks passed, 1 a check failed (see the last line), 2 wrong usage.
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
@@ -35,13 +35,13 @@ class WebSocket extends window.WebSocket {
 }
 const { XMLHttpRequest, FormData, Blob } = window;
 Object.assign(globalThis, { WebSocket, XMLHttpRequest, FormData, Blob });
-// The client looks for these when it is loaded, so it is loaded after they are there.
+// The client looks for these globals when it is loaded, so they must exist before.
 const { DirectLine } = createRequire(import.meta.url)('botframework-directlinejs');
 
 /** A client, and everything it has received. */
 class Client {
   constructor(options) {
-    // The wait before a reconnection is 3 to 15 s, by chance; here it is always the shortest.
+    // The client waits a random 3 to 15 s before it reconnects. Here it always waits the shortest time.
     this.line = new DirectLine({ domain, pollingInterval: POLLING_MS, random: () => 0, ...options });
     this.received = [];
     this.waiting = [];
@@ -108,7 +108,7 @@ class Client {
   }
 
   end() {
-    // First, as the client reports its own end as an error of the stream.
+    // This comes first, because the client reports its own end as an error of the stream.
     this.subscription.unsubscribe();
     this.line.end();
     this.check();

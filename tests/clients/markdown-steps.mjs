@@ -1,9 +1,9 @@
-// What Markdown costs the chat page: steps in proportion to the text, whatever the text is. Steps are counted, not timed, so that
-// the machine does not matter.
+// The cost of Markdown in the chat page: the number of steps is linear in the length of the text. The script counts steps instead of
+// measuring time, so that the result does not depend on the machine.
 //
 // usage: node markdown-steps.mjs FOLDER_OF_THE_PAGE
 //
-// Exit status: 0 all held, 1 something did not, 2 wrong usage.
+// Exit status: 0 all checks passed, 1 a check failed, 2 wrong usage.
 
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -39,7 +39,7 @@ let isCounting = false;
 
 const folder = mkdtempSync(join(tmpdir(), 'markdown-steps-'));
 try {
-  // Node takes scripts for modules where a package says so.
+  // Node treats scripts as modules if a package.json says so.
   for (const script of ['markdown.js', 'dom.js']) cpSync(join(page, script), join(folder, script));
   const quadratic = Object.entries(QUADRATIC).map(([name, body]) => `export function ${name}(text) { ${body} }`);
   writeFileSync(join(folder, 'quadratic.js'), quadratic.join('\n'));

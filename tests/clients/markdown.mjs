@@ -1,9 +1,9 @@
-// What the chat page makes of Markdown, in Chromium: elements of a small subset, and never anything that runs or loads. That it
-// takes time in proportion to the text is in markdown-steps.mjs.
+// Markdown of the chat page in Chromium: it creates only elements of a small subset, and never runs or loads anything.
+// markdown-steps.mjs checks that it takes linear time.
 //
 // usage: node markdown.mjs BASE_URL
 //
-// Exit status: 0 all held, 1 something did not, 2 wrong usage, 3 no browser here.
+// Exit status: 0 all checks passed, 1 a check failed, 2 wrong usage, 3 no browser on this machine.
 
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
@@ -123,7 +123,7 @@ try {
     assert.ok(found.targets.every((target) => target.startsWith('https://a.test')), of);
   }
 
-  // A link says where it leads where its text does not, and its page cannot reach this one.
+  // A link shows its target if its text does not, and the target page has no access to this page.
   const link = await page.evaluate(() => {
     const { href, rel, target, title } = made('[https://bank.test](https://user@evil.test/\u202e)').querySelector('a');
     return { href, rel, target, title };
@@ -132,7 +132,7 @@ try {
 
   const marks = '*_~`[]()<>!#-\\ \nab1.&;:/h';
   await page.evaluate((marks) => {
-    // Whatever is written: nothing is thrown, and no letter is lost.
+    // No input throws an error or loses a character.
     let seed = 1;
     const next = (below) => (seed = (seed * 48271) % 2147483647) % below;
     for (let round = 0; round < 3000; round += 1) {

@@ -1,9 +1,9 @@
-// Drives the chat page in Chromium, by keyboard only, on a desktop and on a phone.
+// Runs the chat page in Chromium, with the keyboard only, on a desktop and on a phone.
 //
 // usage: node page.mjs BASE_URL BOT COMPONENT
 //
-// The host is called `turntable.test` too. BOT has the plugins `welcome` and `hostile` and was loaded once; COMPONENT is the file of `hostile`, which the script
-// changes to see the page notice. Exit status: 0 all held, 1 something did not, 2 wrong usage, 3 no browser here.
+// The host also has the name `turntable.test`. BOT has the plugins `welcome` and `hostile` and was loaded once. COMPONENT is the
+// file of `hostile`, which the script changes to test that the page notices. Exit status: 0 all checks passed, 1 a check failed, 2 wrong usage, 3 no browser.
 
 import assert from 'node:assert/strict';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ if (!component) {
 
 const way = await wayTo(new URL(base));
 const options = launchOptions();
-// As a phone on the same network reaches it: over plain HTTP, by a name that browsers do not trust as they trust localhost.
+// A phone on the same network uses plain HTTP and a name that browsers do not trust as they trust localhost.
 const fromAfar = new URL(base);
 fromAfar.hostname = 'turntable.test';
 const mapped = [new URL(base), fromAfar].map(({ host }) => `MAP ${host} ${way.address}`);
@@ -69,11 +69,11 @@ async function open(options, at = base) {
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   page.on('pageerror', (error) => assert.fail(`an error in the page: ${error.stack}`));
-  // Violations of the content security policy are reported here, too.
+  // Violations of the content security policy are reported here too.
   page.on('console', (message) => message.type() === 'error' && !isOfCutWay(message) && !isOfPlainHttp(message) && !isOfForgotten(message) && assert.fail(`an error in the console: ${message.text()}`));
   await page.goto(`${at}#${encodeURIComponent(bot)}`);
   await page.locator('#connection[data-state="online"]').waitFor();
-  // What one reloads to see new logic would be gone.
+  // A later check uses this mark to see that the page was not reloaded.
   await page.evaluate(() => (globalThis.wasNotReloaded = true));
   return page;
 }
@@ -216,7 +216,7 @@ async function showsCarousels(page) {
   await send(page, { type: 'message', attachmentLayout: 'carousel', attachments });
   const carousel = page.locator('.carousel').last();
   await carousel.waitFor();
-  // All at once: the log may be scrolling.
+  // All are measured at once, because the log may be scrolling.
   const tops = await carousel.evaluate((list) => [...list.children].map((card) => card.getBoundingClientRect().top));
   assert.equal(tops.length, 4);
   assert.ok(tops.every((top) => top === tops[0]), 'the cards stand side by side');

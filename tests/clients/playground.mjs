@@ -1,11 +1,11 @@
-// Drives the Microsoft 365 Agents Playground, as npm has it, in Chromium: an unmodified channel in front of a bot that books
-// trips and, beside that, does as told.
+// Runs the unmodified Microsoft 365 Agents Playground from npm in Chromium, as the channel of a bot that books
+// trips and also executes the commands of the hostile guest.
 //
 // usage: node playground.mjs ENDPOINT PORT     e.g. node playground.mjs http://localhost:3978/api/bots/demo/messages 56150
 //
 // The Playground listens on PORT. Its `serviceUrl` is http://localhost:PORT/_connector, so that origin must be one of the
 // host's `channel.connector-origins`. The bot has the plugins `travel` and `tests/guests/hostile`. Environment: CHROMIUM, the
-// browser's path. Exit status: 0 all held, 1 something did not (the last line says what), 2 wrong usage, 3 no browser here.
+// browser's path. Exit status: 0 all checks passed, 1 a check failed (see the last line), 2 wrong usage, 3 no browser.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -70,7 +70,7 @@ async function inPersonalChat(page) {
   await heard(page, 'No trip was booked.').waitFor();
 
   step = 'keep what the Playground does not delete, and go on';
-  // It answers a DELETE with 501.
+  // The Playground answers DELETE with 501.
   await say(page, 'unsend-sent');
   await heard(page, 'gone').waitFor();
   await say(page, 'still here?');
@@ -88,7 +88,7 @@ async function inGroupChat(page) {
   }
 
   step = 'choose by saying so in a group';
-  // Another town than in the personal chat, whose last lines the page may still show.
+  // The town differs from that in the personal chat, whose last lines the page may still show.
   await say(page, 'Oslo', 'Test Bot');
   await heard(page, 'When do you want to go to Oslo?').waitFor();
 }
@@ -118,7 +118,7 @@ function listening(child) {
       said += chunk;
       const [, found] = said.match(/Listening on (\d+)\s/) ?? [];
       if (found === port) resolve();
-      // It takes another port where this one is taken.
+      // The Playground takes another port if this one is in use.
       else if (found) reject(new Error(`port ${port} is taken`));
     });
     child.on('error', reject);

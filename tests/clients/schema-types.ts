@@ -1,4 +1,4 @@
-// What schema.mjs holds activities against. It is put before the values that it generates.
+// The types against which schema.mjs checks activities. The script puts this text before the values that it generates.
 import type {
   Activity,
   AdaptiveCardInvokeResponse,

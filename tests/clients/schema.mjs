@@ -1,10 +1,10 @@
-// Holds activities against what other people's SDKs expect: the schema of @microsoft/agents-activity, which throws at runtime,
+// Checks activities against other SDKs: the schema of @microsoft/agents-activity, which throws at runtime,
 // and the types of botframework-schema, which the TypeScript compiler checks.
 //
-// usage: node schema.mjs FILE     FILE has one JSON object a line: {"label"} and one of {"activity"},
+// usage: node schema.mjs FILE     FILE has one JSON object per line: {"label"} and one of {"activity"},
 //             {"parameters"} (of a new conversation) and {"response": {"status", "body"}} (to an invoke)
 //
-// Exit status: 0 all fit, 1 some do not (each is named), 2 wrong usage.
+// Exit status: 0 all conform, 1 some do not (each is named), 2 wrong usage.
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -50,7 +50,7 @@ function againstTypes(entries) {
       declare(label, responseType(response), source(response));
       continue;
     }
-    // What the types do not know may be there: the protocol has open ends.
+    // Members that the types do not know are allowed, because activities are open.
     declare(label, 'Sent', `open(${source(activity)})`);
     for (const { contentType, content } of activity.attachments ?? []) {
       const type = { hero: 'Card', thumbnail: 'Card' }[contentType.replace('application/vnd.microsoft.card.', '')];
@@ -59,7 +59,7 @@ function againstTypes(entries) {
   }
   const first = preamble.split('\n').length;
   const text = [preamble, ...values].join('\n');
-  // Beside this script, where the packages are found.
+  // The virtual file is beside this script, so that its imports find the packages.
   const path = fileURLToPath(new URL('schema.generated.ts', import.meta.url));
   const options = { strict: true, noEmit: true, skipLibCheck: true, types: [], module: ts.ModuleKind.NodeNext };
   const host = ts.createCompilerHost(options);
@@ -77,7 +77,7 @@ function againstTypes(entries) {
 
 function responseType({ body }) {
   if (body?.type === 'application/vnd.microsoft.search.searchResponse') return 'InvokeResponse<SearchInvokeResponse>';
-  // A message is a text, which the type of the package forgets.
+  // The value of a message response is a text, which the type of the package does not allow.
   if (typeof body?.value === 'string') return "InvokeResponse<Omit<AdaptiveCardInvokeResponse, 'value'> & { value: string }>";
   return body?.statusCode ? 'InvokeResponse<AdaptiveCardInvokeResponse>' : 'InvokeResponse';
 }

@@ -1,9 +1,9 @@
-// Drives botframework-webchat, as npm has it, in Chromium against a bot that welcomes and echoes, and one that does as told.
+// Runs the unmodified npm package botframework-webchat in Chromium against a bot that welcomes and echoes, and against TOLD.
 //
 // usage: node webchat.mjs BASE_URL BOT ORIGIN TOLD     e.g. node webchat.mjs http://localhost:3978 demo http://127.0.0.1:9555 other
 //
-// TOLD is the bot of `tests/guests/hostile`, which also books trips. ORIGIN must be in `server.allowed-origins` of the host; the page with Web Chat is served there. Environment: CHROMIUM, the
-// browser's path. Exit status: 0 all held, 1 something did not (the last line says what), 2 wrong usage, 3 no browser here.
+// TOLD has the plugin `tests/guests/hostile` and also books trips. ORIGIN must be in `server.allowed-origins` of the host; the script
+// serves the page with Web Chat there. Environment: CHROMIUM, the browser's path. Exit status: 0 all checks passed, 1 a check failed (see the last line), 2 wrong usage, 3 no browser.
 
 import assert from 'node:assert/strict';
 import { createReadStream } from 'node:fs';
@@ -99,12 +99,12 @@ async function talk(page) {
   step = 'send a file';
   const file = { name: 'dot.png', mimeType: 'image/png', buffer: Buffer.from(PICTURE, 'base64') };
   await page.locator('input[type="file"]').first().setInputFiles(file);
-  // Web Chat takes a file in its own time; what is sent before goes without it.
+  // Web Chat reads a file asynchronously. A message that is sent before would not contain it.
   await page.locator('.webchat__attachment-icon--checked').waitFor();
   await box.fill('a picture');
   await box.press('Enter');
   await bubble('Echo: a picture').waitFor();
-  // Web Chat goes on showing its own copy; what the host stored is asked for apart.
+  // Web Chat shows its own copy, so the script also requests what the host stored.
   const { activities } = await call('GET', `/conversations/${conversationId}/activities`, token);
   const stored = activities.flatMap((activity) => activity.attachments ?? []).find(({ name }) => name === 'dot.png');
   const picture = Buffer.from(await (await fetch(stored.contentUrl)).arrayBuffer());
@@ -155,7 +155,7 @@ async function choose(page) {
   const own = page.locator('.webchat__bubble--from-user');
   const before = await own.count();
   await button('The green one').click();
-  // Web Chat shows quotation marks of its own.
+  // Web Chat adds its own quotation marks.
   await fromBot(page, /ok: {.colour.:.green.}/).waitFor();
   assert.equal(await own.count(), before, 'the press is not shown');
 
