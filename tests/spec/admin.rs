@@ -1,4 +1,4 @@
-//! The operator's door: what it tells, what it does, and how it refuses.
+//! The admin API: its answers, its operations and its errors.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::raw::{self, request};
 use crate::support::{Config, Connector, Host, message, within};
 
-/// Two bots that serve.
+/// A host with two bots.
 async fn start() -> Option<Host> {
     Host::start(Config::new().bot("echo", &["echo"]).bot("bot", &["hostile"])).await
 }
@@ -24,7 +24,7 @@ async fn post(host: &Host, path: &str) -> (u16, Value) {
     (answer.status, answer.json())
 }
 
-/// Probes need no token.
+/// Health and readiness need no token.
 async fn probe(host: &Host, path: &str) -> (u16, Value) {
     let answer = raw::send(&host.admin_url(), &request("GET", path, &[("Host", "localhost")], "")).await;
     (answer.status, serde_json::from_str(&answer.body).unwrap())
@@ -47,7 +47,7 @@ async fn bots_are_listed_by_name_and_shown_alike() {
     assert!(plugin["describes"].as_str().unwrap().starts_with("echo "), "{plugin:#}");
 }
 
-/// Turned off: nothing is taken, not even queued. Turned on again: as before, at the same generation.
+/// A disabled bot accepts nothing, not even into its queue. After it is enabled it serves the same generation.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bot_is_turned_off_and_on() {
     let Some(host) = start().await else { return };
@@ -123,14 +123,14 @@ async fn refusals_have_a_code_and_say_what_to_do() {
     }
 }
 
-/// Dashboards are built on these names. Where this changes by intent, copy what the spec prints into the golden file.
+/// Dashboards depend on these names. If you change them on purpose, copy the output of this spec into the golden file.
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_keep_their_names() {
     let config = Config::new().set("channel.rates.test", "{ conversation = ['2/24h'] }");
     let Some(host) = Host::start(config.bot("echo", &["echo"]).bot("bot", &["hostile"])).await else { return };
     let connector = Connector::start().await;
     let mut activity = connector.message("hi");
-    // The second reply is delivered after the first delivery was counted; the third has to wait.
+    // The second reply is delivered after the first was counted. The third has to wait because of the rate.
     for id in ["one", "two", "three"] {
         activity["id"] = id.into();
         host.post("bot", &activity).await;

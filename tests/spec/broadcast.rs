@@ -1,4 +1,4 @@
-//! One content for many: whom a broadcast reaches, how it is switched, what it reports, and what survives SIGKILL.
+//! Broadcasts: whom they reach, how they are paused and cancelled, what they report, and what survives SIGKILL.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ async fn start() -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", GRANTS)).await
 }
 
-/// The bot meets the users `user-1` …, each in a conversation of their own: `c1` …
+/// Lets the bot meet the users `user-1` …, each in a conversation of its own: `c1` …
 async fn meet(host: &Host, connector: &Connector, numbers: std::ops::RangeInclusive<usize>) {
     let before = connector.calls_now().len();
     let last = before + numbers.clone().count();
@@ -47,7 +47,7 @@ async fn broadcast(host: &Host, body: &Value) -> String {
     format!("{PATH}/{}", started.json()["id"].as_str().unwrap())
 }
 
-/// Waits until a broadcast looks like this, and returns it.
+/// Waits until a broadcast satisfies a condition, and returns it.
 async fn becomes(host: &Host, path: &str, wanted: &Value) -> Value {
     let looks = async {
         loop {
@@ -61,7 +61,7 @@ async fn becomes(host: &Host, path: &str, wanted: &Value) -> Value {
     within(&format!("the broadcast as {wanted}"), looks).await
 }
 
-/// How often the connector got a text, by conversation.
+/// Returns how often the connector got a text, by conversation.
 fn heard(connector: &Connector, text: &str) -> BTreeMap<String, usize> {
     let mut heard = BTreeMap::new();
     for call in connector.calls_now().iter().filter(|call| call.text() == text) {
@@ -79,7 +79,7 @@ async fn all_are_reached_once_and_the_report_says_who_was_not() {
     let Some(host) = start().await else { return };
     let connector = Connector::start().await;
     meet(&host, &connector, 1..=8).await;
-    // Found to be gone before; and while it goes on, one channel that refuses and one that is found to be gone.
+    // One conversation is known to be gone. During the broadcast one channel refuses, and one more turns out to be gone.
     connector.plan(Behaviour::Status(404));
     let gone = json!({ "target": { "channel": "test", "conversation": "c8" }, "activity": { "type": "message", "text": "?" } });
     assert_eq!(ask(&host, "POST", "/v1/bots/bot/notifications", &gone).await.status, 410);
@@ -132,7 +132,7 @@ async fn it_is_paused_resumed_and_cancelled() {
     let mut body = sale();
     body["paused"] = true.into();
     let first = broadcast(&host, &body).await;
-    // Who is met later was not meant; who speaks meanwhile is, once.
+    // A user who is met later is not a target. A target who speaks meanwhile still gets the message once.
     meet(&host, &connector, 3..=4).await;
     assert_eq!(heard(&connector, "sale"), BTreeMap::new());
     let resumed = ask(&host, "POST", &format!("{first}/resume"), &Value::Null).await;
@@ -151,7 +151,7 @@ async fn it_is_paused_resumed_and_cancelled() {
     assert_eq!(heard(&connector, "never"), BTreeMap::new());
 }
 
-/// What waits for a dialog to end is on its way still; cancelling a broadcast ends that, too.
+/// Notifications that wait for a dialog to end belong to the broadcast, so cancelling it ends them too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_in_a_dialog_gets_it_afterwards() {
     let Some(host) = start().await else { return };
@@ -217,7 +217,7 @@ async fn a_kill_misses_nobody() {
         let connector = Connector::start().await;
         meet(&host, &connector, 1..=12).await;
         let mut body = sale();
-        // A few at a time, so that there is a second time.
+        // Only a few at a time, so that the broadcast is not finished at the first kill.
         body["per-second"] = 100.into();
         host.again(Some(point)).await;
         let path = broadcast(&host, &body).await;

@@ -6,7 +6,7 @@ use similar_asserts::assert_eq;
 use crate::support::command::turntable_with_bytes;
 use crate::support::{Behaviour, Config, Connector, Host, component, expecting_replies, message, turntable, within};
 
-/// Returns the arguments that lead to the admin API of a host.
+/// Returns the arguments that select the admin API of a host.
 fn admin(host: &Host) -> Vec<String> {
     let token_file = host.token_file().to_str().unwrap().to_owned();
     vec!["--admin-url".to_owned(), host.admin_url(), "--token-file".to_owned(), token_file]
@@ -69,7 +69,7 @@ async fn bots_are_shown_deployed_rolled_back_and_switched() {
     assert_eq!(lines[0], ["BOT", "STATE", "GENERATION", "SINCE", "PLUGINS"]);
     assert_eq!(&lines[1][..3], ["demo", "serving", "1"]);
 
-    // Another component than the one that serves under this name.
+    // A component that differs from the one that serves under this name.
     let other = host.component("welcome");
     let ended = turntable(&with_admin(&host, &["deploy", "demo", "echo", other.to_str().unwrap()]), "");
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -116,7 +116,7 @@ async fn chat_answers_each_line_of_a_pipe() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
 }
 
-/// A file in another encoding is talked through, as far as it can be read.
+/// `chat` reads input in another encoding as far as it can.
 #[tokio::test(flavor = "multi_thread")]
 async fn chat_goes_on_after_a_line_that_is_not_utf_8() {
     let config = Config::new().set("server.mode", "'development'").bot("echo", &["echo"]);
@@ -130,7 +130,7 @@ async fn chat_goes_on_after_a_line_that_is_not_utf_8() {
     );
 }
 
-/// Like the other commands, it finds the host by its configuration.
+/// Like the other commands, `chat` finds the host by its configuration.
 #[tokio::test(flavor = "multi_thread")]
 async fn chat_finds_the_host_by_its_configuration() {
     let config = Config::new().set("server.mode", "'development'").bot("echo", &["echo"]);
@@ -157,7 +157,7 @@ async fn chat_speaks_the_language_that_it_is_told() {
     }
 }
 
-/// What it exports, imports and describes; the exit code says whether it would serve.
+/// `inspect` prints exports, imports and manifest. Its exit code says whether the component would serve.
 #[test]
 fn a_component_is_inspected_before_any_bot_runs_it() {
     let (Some(help), Some(surface)) = (component("help"), component("surface-rust")) else { return };
@@ -188,7 +188,7 @@ fn a_component_is_inspected_before_any_bot_runs_it() {
     assert!(problems.len() > 1 && problems.iter().all(|problem| problem.as_str().unwrap().contains("a draft")));
 }
 
-/// It runs `describe` with the settings given, and shows how that fails.
+/// `inspect` calls `describe` with the given settings and shows how it fails.
 #[test]
 fn inspecting_shows_why_a_component_is_not_fit() {
     let Some(hostile) = component("hostile") else { return };
@@ -203,7 +203,7 @@ fn inspecting_shows_why_a_component_is_not_fit() {
     assert!(nowhere.stderr.contains("cannot read the component /nowhere/plugin.wasm"), "{nowhere:?}");
 }
 
-/// Who does not get through learns what is wrong, and what to do.
+/// If the host cannot be reached, the error says why and what to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_cannot_be_reached_or_used_is_told_apart() {
     let config = Config::new().set("server.mode", "'production'");
@@ -232,7 +232,7 @@ async fn a_host_that_cannot_be_reached_or_used_is_told_apart() {
     }
 }
 
-/// A port that somebody else has is named with the setting that chose it.
+/// If a port is in use, the error names the port and its setting.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_stops_the_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -302,7 +302,7 @@ async fn a_bot_is_made_to_speak_and_what_it_has_yet_to_say_is_listed() {
     let Some(host) = Host::start(Config::new().bot("bot", &["scripted"])).await else { return };
     let connector = Connector::start().await;
     let mut activity = connector.message("hi");
-    // The id of a group of Telegram.
+    // Ids of Telegram groups begin with a hyphen.
     activity["conversation"]["id"] = "-1001234".into();
     assert_eq!(host.post("bot", &activity).await.status, 200);
     let to = ["--channel", "test", "--conversation", "-1001234"];
@@ -383,7 +383,7 @@ async fn transcripts_are_listed_shown_moved_and_forgotten() {
     let Some(host) = Host::start(config).await else { return };
     let mut activity = expecting_replies(message("hi"));
     activity["conversation"]["id"] = "c".into();
-    // As deep as the host reads it.
+    // The nesting depth that the host accepts.
     activity["channelData"] = (0..126).fold(Value::from(1), |inner, _| Value::from(vec![inner]));
     assert_eq!(host.post("bot", &activity).await.status, 200);
     let ask = |words: &[&str]| turntable(&with_admin(&host, words), "");

@@ -1,6 +1,6 @@
-//! Programs that people use against the local channel, unmodified: npm clients under Node, the chat page in Chromium.
+//! Unmodified clients against the local channel: npm clients under Node, and the chat page in Chromium.
 //!
-//! The scripts are in `tests/clients`. Each exits with 0 where all held, and with 3 where it found no browser.
+//! The scripts are in `tests/clients`. A script exits with 0 if all checks passed, and with 3 if it found no browser.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use crate::support::{Config, Host, skip};
 
-/// Longer than the patience of any script, so that a script can say itself what did not happen.
+/// Longer than every timeout in a script, so that the script itself can report what did not happen.
 const SCRIPT_MAX: Duration = Duration::from_secs(300);
 const NO_BROWSER: i32 = 3;
-/// Grants of the plugin `travel`.
+/// The grants of the plugin `travel`.
 const TRAVELS: &str = "grants = { state = ['user'], dialogs = true }";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +33,7 @@ async fn web_chat_talks_to_a_bot_from_an_origin_that_is_allowed() {
     if !can_run() {
         return;
     }
-    // The page with Web Chat is served by the script; a port that is free now is so in a moment.
+    // The script serves the page with Web Chat. A port that is free now is expected to be free a moment later.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let origin = format!("http://{free}");
     let config = Config::new()
@@ -50,7 +50,7 @@ async fn web_chat_talks_to_a_bot_from_an_origin_that_is_allowed() {
     run("webchat.mjs", &[host.url("").as_ref(), "bot".as_ref(), origin.as_ref(), "told".as_ref()]).await;
 }
 
-/// A channel with a connector of its own, which answers a DELETE with 501: that is a dead letter, and all else arrives.
+/// The Playground's connector answers DELETE with 501, which gives a dead letter. Everything else arrives.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_agents_playground_is_a_channel() {
     if !can_run() {
@@ -96,7 +96,7 @@ async fn the_chat_page_shows_markdown_and_runs_none_of_it() {
     run("markdown.mjs", &[host.url("/").as_ref()]).await;
 }
 
-/// Steps are counted by Node; no browser and no host is needed.
+/// Node counts the steps, so this needs neither a browser nor a host.
 #[tokio::test(flavor = "multi_thread")]
 async fn markdown_takes_steps_in_proportion_to_the_text() {
     if !can_run() {
@@ -106,7 +106,7 @@ async fn markdown_takes_steps_in_proportion_to_the_text() {
     run("markdown-steps.mjs", &[page.as_ref()]).await;
 }
 
-/// Runs a script to its end; the spec fails, or skips, as the script says. True: it ran and all held.
+/// Runs a script. The spec fails or skips as the script's exit code says. Returns true if the script ran and all checks passed.
 pub(super) async fn run(script: &str, args: &[&Path]) -> bool {
     let mut command = Command::new("node");
     command.arg(folder().join(script)).args(args).stdin(Stdio::null()).kill_on_drop(true);
@@ -122,7 +122,7 @@ pub(super) async fn run(script: &str, args: &[&Path]) -> bool {
     }
 }
 
-/// Whether node and the packages are here; says so where not.
+/// Returns true if node and the packages are installed, or prints what is missing.
 pub(super) fn can_run() -> bool {
     let has_node = std::process::Command::new("node").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !has_node {

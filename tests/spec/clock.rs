@@ -1,6 +1,6 @@
-//! A wall clock that jumps, forwards and backwards: leases, deadlines, back-off, grace and tokens go by another clock.
+//! Leaps of the wall clock, forwards and backwards: leases, deadlines, back-off, grace periods and tokens do not depend on it.
 //!
-//! The host runs with a small library in front of the C library's clock, which adds what a file says to the time of day.
+//! The host runs with a preloaded library that adds an offset from a file to the time of day.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::support::{Behaviour, Config, Connector, Host, expecting_replies, mess
 
 const DAY: i64 = 24 * 3600;
 
-/// Reads the file each time: the time of day jumps when the file changes.
+/// Reads the offset from the file at each call, so the time of day leaps when the file changes.
 const CLOCK: &str = r#"
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -38,11 +38,11 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 }
 "#;
 
-/// A host's clock, and the folder that it is made in.
+/// The clock of a host, and the folder of its library and its offset.
 struct Clock(tempfile::TempDir);
 
 impl Clock {
-    /// Builds it with the compiler that links Rust programs.
+    /// Builds the library with the C compiler that Rust uses as its linker.
     fn new() -> Self {
         let clock = Self(tempfile::tempdir().unwrap());
         let source = clock.0.path().join("clock.c");
@@ -62,13 +62,13 @@ impl Clock {
         self.0.path().join("offset")
     }
 
-    /// From now on the time of day is so many seconds after the real one.
+    /// Sets the offset to the real time of day, in seconds.
     fn jump_to(&self, seconds: i64) {
-        // Nine characters, always: no reader sees half of it.
+        // The text always has nine characters, so that no reader sees half of it.
         fs::write(self.offset(), format!("{seconds:+09}")).unwrap();
     }
 
-    /// The words that start a host by this clock.
+    /// Returns the words of a command that starts a host with this clock.
     fn launcher(&self) -> Vec<String> {
         let variable = |name: &str, path: &Path| format!("{name}={}", path.display());
         vec!["env".into(), variable("LD_PRELOAD", &self.library()), variable("CLOCK_OFFSET", &self.offset())]
@@ -86,7 +86,7 @@ async fn start() -> Option<(Host, Clock)> {
     Some((Host::start(config).await?, clock))
 }
 
-/// The jumps of each spec: forwards, backwards beyond the start, and back to the real time.
+/// The leaps of each spec: forwards, backwards to before the start, and back to the real time.
 const JUMPS: [i64; 3] = [2 * DAY, -2 * DAY, 0];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +98,7 @@ async fn a_host_lives_by_this_clock() {
         host.bot("other").says("hi").replies("ok: hi").await;
         started.push(host.last_turn("other").await["started_ms"].as_i64().unwrap() / 1000 - jump);
     }
-    // Otherwise the other specs of this file would show nothing.
+    // If the leap had no effect, the other specs of this file would prove nothing.
     assert!(started.iter().all(|time| (time - started[2]).abs() < DAY), "{started:?}");
 }
 
@@ -116,7 +116,7 @@ async fn a_jump_cuts_no_turn_and_loses_no_dialog_state_or_answer() {
     let counts = expecting_replies(message("add conversation count"));
     let counted = host.post("bot", &counts).await.text;
     for (number, jump) in JUMPS.into_iter().enumerate() {
-        // A turn runs, and another of the same conversation waits behind it.
+        // One turn runs, and another of the same conversation waits.
         let running = connector.message("flush-then-slow 300");
         let mut behind = connector.message("behind");
         behind["conversation"] = running["conversation"].clone();
@@ -183,7 +183,7 @@ async fn a_jump_takes_no_page_out_of_its_conversation_and_keeps_its_order() {
     assert!(member("timestamp").is_sorted(), "clients sort by them: {:?}", member("timestamp"));
 }
 
-/// A timer is due by the time of day: a jump over it fires it, a jump back does not fire it again, and none is lost.
+/// Timers follow the time of day. A leap past a timer fires it, a leap back does not fire it again, and no timer is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_timer_that_the_clock_jumps_over_fires_once() {
     let Some((host, clock)) = start().await else { return };
@@ -202,7 +202,7 @@ async fn a_timer_that_the_clock_jumps_over_fires_once() {
         clock.jump_to(jump);
         say("hi").await;
     }
-    // What was said may be answered before or after the timer.
+    // The message may be answered before or after the timer.
     let heard = async |count: usize| {
         let mut texts: Vec<String> = connector.calls(count).await.iter().map(|call| call.text().to_owned()).collect();
         texts.sort_unstable();
@@ -236,7 +236,7 @@ async fn a_swap_and_a_restart_after_a_jump_are_like_any_other() {
     }
 }
 
-/// What was said too long ago is deleted, and what was said since stays.
+/// Transcript entries that are too old are deleted, and newer ones stay.
 #[tokio::test(flavor = "multi_thread")]
 async fn transcripts_grow_old() {
     let clock = Clock::new();

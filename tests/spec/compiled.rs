@@ -1,4 +1,4 @@
-//! Compiled code on disk: hosts with one key share it, and what was tampered with is compiled anew.
+//! Compiled code on disk: hosts with the same key share it, and a file that was tampered with is compiled again.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::{Config, Host};
 
-/// A folder for compiled code of its own, and a configuration of a host that uses it.
+/// Returns a folder for compiled code, and the configuration of a host that uses it.
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
@@ -21,7 +21,7 @@ async fn serves(host: &Host) {
     host.bot("bot").says("hi").replies("Echo: hi").await;
 }
 
-/// The only file in the folder, and the number by which the file system knows it: another after each compilation.
+/// Returns the only file in the folder and its inode number, which changes with each compilation.
 fn only_file(folder: &Path) -> (PathBuf, u64) {
     let files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
@@ -31,7 +31,7 @@ fn only_file(folder: &Path) -> (PathBuf, u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_with_one_key_share_compiled_code() {
     let folder = folder();
-    // Both at once: each finds nothing, or what the other has just finished.
+    // Both start at once. Each finds no compiled code, or the code that the other has just finished.
     let (one, other) = tokio::join!(Host::start(with_code_in(folder.path())), Host::start(with_code_in(folder.path())));
     let (Some(one), Some(other)) = (one, other) else { return };
     serves(&one).await;
@@ -41,12 +41,12 @@ async fn hosts_with_one_key_share_compiled_code() {
     let Some(third) = Host::start(with_code_in(folder.path())).await else { return };
     serves(&third).await;
     assert_eq!(only_file(folder.path()), compiled, "the third host compiled nothing");
-    // What one host does to its bot is no business of the others.
+    // An operation on the bot of one host does not affect the other host.
     assert_eq!(one.admin("POST", "/v1/bots/bot/disable", Vec::new()).await.status, 200);
     serves(&other).await;
 }
 
-/// One component is compiled once, however many bots it serves, and deploying it to another compiles nothing.
+/// A component is compiled once for all bots that use it. Deploying it to another bot does not compile it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn bots_share_the_code_of_one_component() {
     let folder = folder();
@@ -73,7 +73,7 @@ async fn hosts_with_different_keys_do_not_meet_in_one_folder() {
     assert_eq!(fs::metadata(file).unwrap().ino(), number, "the stranger leaves the file of the first alone");
 }
 
-/// Whoever can write to the folder cannot make a host run his code.
+/// A user who can write to the folder cannot make a host run code of theirs.
 #[tokio::test(flavor = "multi_thread")]
 async fn tampered_code_is_refused_and_compiled_anew() {
     let folder = folder();

@@ -1,4 +1,4 @@
-//! Bad configuration: the built binary says everything that is wrong, and binds nothing.
+//! Wrong configurations: the binary reports every problem and binds no port.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,11 +9,11 @@ use similar_asserts::assert_eq;
 
 use crate::support::{Config, Host, component, turntable};
 
-/// The golden pair that the loader's own tests use: what is wrong, and what is said of it.
+/// The wrong configuration and its expected problems, which the loader's own tests use too.
 const WRONG: &str = include_str!("../data/config/wrong.toml");
 const PROBLEMS: &str = include_str!("../data/config/wrong.problems");
 
-/// A folder laid out like the repository, with components that are there but never compiled.
+/// Creates a folder with the layout of the repository. Its components exist but are never compiled.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("plugins")).unwrap();
@@ -32,7 +32,7 @@ fn write(folder: &Path, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Returns the text without the folder, which differs in every run.
+/// Removes the folder from the text, because it differs in every run.
 fn relative(text: &str, folder: &Path) -> String {
     text.replace(&format!("{}/", folder.display()), "").replace("plugins/turntable.toml:", "")
 }
@@ -92,7 +92,7 @@ fn the_reference_configuration_is_fine() {
     );
 }
 
-/// Its components are what it says of them.
+/// The components of the reference configuration conform to it.
 #[test]
 fn the_reference_configuration_loads() {
     let folder = folder();
@@ -107,7 +107,7 @@ fn the_reference_configuration_loads() {
     assert!(!folder.path().join(".turntable").exists(), "a check leaves nothing behind");
 }
 
-/// A start would fail at each of these files.
+/// Each of these files would make a start fail.
 #[test]
 fn check_tells_of_files_that_would_stop_the_host() {
     let folder = tempfile::tempdir().unwrap();
@@ -133,7 +133,7 @@ fn check_tells_of_files_that_would_stop_the_host() {
     }
 }
 
-/// What shows only when a bot is made is told with the line that is to be mended.
+/// A problem that appears only when a bot is loaded is also reported with its line.
 #[test]
 fn check_tells_of_bots_that_would_not_serve() {
     let config = |name: &str| {
@@ -178,12 +178,12 @@ fn check_tells_of_bots_that_would_not_serve() {
     let report: Value = serde_json::from_str(&json.stdout).unwrap();
     let count = |list: &str| report[list].as_array().map(Vec::len);
     assert_eq!((&report["ok"], count("problems"), count("warnings")), (&Value::Bool(false), Some(6), Some(3)));
-    // The file alone is fine but for what stands in it.
+    // With `--offline` only the problems in the file itself are reported.
     let offline = turntable(&["check", "--offline", path.to_str().unwrap()], "");
     assert!(offline.code == Some(1) && offline.stdout.ends_with("\n2 problems\n"), "{offline:?}");
 }
 
-/// A problem in the file hides nothing that is wrong elsewhere, and a problem of a plugin none of another.
+/// A problem in the file hides no other problem, and a problem of a plugin hides none of another.
 #[test]
 fn check_tells_all_problems_together() {
     let text = "colour = 'red'\n[server]\nlistn = '127.0.0.1:0'\n[storage]\npath = 'text'\n\
@@ -220,7 +220,7 @@ fn check_tells_all_problems_together() {
     assert!(ended.code == Some(1) && ended.stdout.ends_with("\n9 problems\n"), "{ended:?}");
 }
 
-/// However a setting is written, its problem has the line of its key, and names it as it is written.
+/// A problem of a setting has the line of its key and the name as written, in every TOML notation.
 #[test]
 fn a_problem_of_a_setting_has_the_line_of_its_key() {
     let Some(component) = component("welcome") else { return };
@@ -255,7 +255,7 @@ fn a_problem_of_a_setting_has_the_line_of_its_key() {
     assert!(ended.stdout.ends_with(&format!("\n{} problems\n", forms.len())), "{ended:?}");
 }
 
-/// It takes no lock and changes no file of a host that runs with the same configuration.
+/// `check` takes no lock and changes no file of a host that runs with the same configuration.
 #[tokio::test(flavor = "multi_thread")]
 async fn check_does_not_disturb_a_running_host() {
     let Some(host) = Host::start(Config::new().bot("echo", &["echo"])).await else { return };
@@ -266,7 +266,7 @@ async fn check_does_not_disturb_a_running_host() {
     assert_eq!(host.status("echo").await["generation"], 1);
 }
 
-/// A bot without an app id is for loopback, also where the command line moves the listener.
+/// A bot without an app id is served on loopback only, even if the command line moves the listener.
 #[test]
 fn an_anonymous_bot_is_not_served_to_the_network() {
     let folder = folder();

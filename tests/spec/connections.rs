@@ -1,4 +1,4 @@
-//! Connections: a client that ends its sending side reads its answer, and one that is gone holds nothing.
+//! Connections: a client that ends its sending side gets its answer, and one that is gone occupies nothing.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,7 +9,7 @@ use crate::support::{Config, Host, expecting_replies, message, within};
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const HOST: (&str, &str) = ("Host", "localhost");
 
-/// Sends a request, ends the sending side, and returns all that comes.
+/// Sends a request, ends the sending side, and returns everything that arrives.
 async fn half_closed(url: &str, request: &str) -> String {
     let mut stream = raw::connect(url).await;
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -19,7 +19,7 @@ async fn half_closed(url: &str, request: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// The JSON at the end of an answer.
+/// Returns the JSON at the end of an answer.
 fn body(answer: &str) -> Value {
     serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap_or_default()).unwrap_or_default()
 }
@@ -57,7 +57,7 @@ async fn a_client_that_ends_its_side_reads_the_answer() {
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
 }
 
-/// A body that is shorter than it was said to be is none.
+/// A body that is shorter than its `Content-Length` is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_breaks_off_is_no_turn() {
     let Some(host) = Host::start(Config::new().bot("bot", &["echo"])).await else { return };
@@ -67,7 +67,7 @@ async fn a_request_that_breaks_off_is_no_turn() {
     assert_eq!(host.last_turn("bot").await, Value::Null);
 }
 
-/// The feed of the page has no end, and its places are few.
+/// The feed of the chat page never ends, and the number of its connections is limited.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_is_gone_gives_its_place_back() {
     let config = Config::new().set("server.mode", "'development'").bot("bot", &["echo"]);
@@ -90,7 +90,7 @@ async fn a_reader_that_is_gone_gives_its_place_back() {
         readers.push(stream);
     }
     assert_eq!(readers.len(), 32);
-    // One closes its socket, one ends its side only.
+    // One client closes its socket, and one ends only its sending side.
     drop(readers.pop());
     readers[0].shutdown().await.unwrap();
     let again = async {

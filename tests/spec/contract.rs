@@ -1,5 +1,5 @@
-//! Components of other versions of the contract: a newer patch loads where this host has all it uses, a newer minor does
-//! not.
+//! Components of other versions of the contract. One of a newer patch version loads if this host has everything it uses; one of
+//! a newer minor version does not load.
 
 use std::fs;
 
@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use crate::support::{Config, Host, component};
 
-/// A host to deploy to, where the hostile guest is built too.
+/// A host with an echo bot, or none if the hostile guest is not built.
 async fn start() -> Option<Host> {
     component("hostile")?;
     Host::start(Config::new().bot("bot", &["echo"])).await
 }
 
-/// The hostile guest, as if it had been built against this version of the contract.
+/// Returns the hostile guest as if it had been built against this version of the contract.
 fn built_against(version: &str) -> Vec<u8> {
     let mut bytes = fs::read(component("hostile").unwrap()).unwrap();
-    // Every import and export carries its version; another of the same length keeps the sections' lengths.
+    // Every import and export contains the version. A version of the same length keeps the lengths of the sections.
     let (package, old) = (b"turntable:bot/", b"@0.1.0");
     assert_eq!(version.len() + 1, old.len());
     let starts: Vec<usize> = (0..bytes.len() - package.len()).filter(|at| bytes[*at..].starts_with(package)).collect();
@@ -29,7 +29,7 @@ fn built_against(version: &str) -> Vec<u8> {
     bytes
 }
 
-/// It uses functions that this host has, so it does not matter which patch release they came with.
+/// The component uses only functions that this host has, so their patch version does not matter.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_patch_that_uses_known_functions_serves() {
     let Some(host) = start().await else { return };

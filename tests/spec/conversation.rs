@@ -1,4 +1,4 @@
-//! The examples hold the conversations that their descriptions promise.
+//! The example bots hold the conversations that their READMEs describe.
 
 use crate::support::{Config, Connector, Host};
 

@@ -1,4 +1,4 @@
-//! What survives SIGKILL: every accepted message is handled once, its replies arrive in order, and state is exact.
+//! SIGKILL: every accepted message is handled once, its replies arrive in order, and state is exact.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ async fn start() -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", GRANTS)).await
 }
 
-/// The `number`th message of a conversation: it counts.
+/// Returns the `number`th message of a conversation. The bot counts the messages.
 fn counting(connector: &Connector, conversation: &str, number: usize) -> Value {
     let mut activity = message("add conversation count");
     activity["id"] = format!("{conversation}-{number}").into();
@@ -23,7 +23,7 @@ fn counting(connector: &Connector, conversation: &str, number: usize) -> Value {
     activity
 }
 
-/// Checks what the connector got for a conversation that counted: everything, in order, with at most so many repeated.
+/// Checks the replies to counting messages: all are there, in order, and at most this many are repeated.
 fn check(connector: &Connector, conversation: &str, messages: usize, kills: usize) {
     let calls = connector.calls_now();
     let of = |path: &str| path.contains(&format!("/{conversation}/"));
@@ -47,14 +47,14 @@ async fn a_kill_at_any_point_loses_and_doubles_nothing() {
             let mut kills = 0;
             for number in 1..=MESSAGES {
                 let activity = counting(&connector, "c", number);
-                // The channel sends again what got no answer.
+                // The channel repeats a message that was not answered.
                 while host.try_post("bot", &activity).await != Some(200) {
                     kills += 1;
                     assert!(kills < 3, "{point}:{nth} killed the host again");
                     host.again(None).await;
                 }
             }
-            // A death in the delivery lane comes after the last answer.
+            // A crash in the delivery lane happens after the last answer.
             let deliveries = async {
                 loop {
                     let texts: Vec<String> = connector.calls_now().iter().map(|call| call.text().to_owned()).collect();
@@ -104,9 +104,9 @@ async fn kills_under_load_lose_and_double_nothing() {
     });
     let users: Vec<_> = users.collect();
     for kill in 1..=KILLS {
-        // Whenever some more replies have arrived: at no point of the code in particular.
+        // The kill comes after a few more replies, so at no particular point of the code.
         connector.calls(kill * CONVERSATIONS * MESSAGES / (KILLS + 1)).await;
-        // The write lock would wait for the posts: the kill must come in their midst.
+        // A write lock would wait for the posts, but the kill must happen during them.
         host.read().await.kill();
         host.write().await.again(None).await;
     }
@@ -155,7 +155,7 @@ async fn a_redelivery_after_a_kill_gets_the_stored_answer() {
     host.again(None).await;
     let again = host.post("bot", &counts).await;
     assert_eq!(again.text, first.text, "the same answer, from the store");
-    // The invoke that no plugin answers is not implemented, before and after.
+    // An invoke that no plugin answers gives 501 before and after the crash.
     let mut invoke = message("");
     (invoke["type"], invoke["name"]) = ("invoke".into(), "nothing".into());
     assert_eq!(host.post("bot", &invoke).await.status, 501);
@@ -163,7 +163,7 @@ async fn a_redelivery_after_a_kill_gets_the_stored_answer() {
     assert_eq!(host.post("bot", &invoke).await.status, 501);
 }
 
-/// The caller that waits for a body and gets none sends again; it gets the one answer, and what the turn did is done once.
+/// A caller that got no response sends again. It gets the one answer, and the turn has its effect once.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invoke_or_expect_replies_killed_amid_its_turn_runs_once_when_it_comes_again() {
     let expecting = |number: usize| {
@@ -215,10 +215,10 @@ async fn what_is_another_activity_runs_another_time() {
     };
     let mut first = message("add user count");
     assert_eq!(count(&first).await, "1");
-    // The same id with another body is the same message, as the channel sees it.
+    // The same id with another body is the same message for a channel.
     first["text"] = "add user count\nadd user count".into();
     assert_eq!(count(&first).await, "1");
-    // Without an id there is no telling: it runs again.
+    // Without an id the host cannot detect the redelivery, so the turn runs again.
     first.as_object_mut().unwrap().remove("id");
     first["text"] = "add user count".into();
     assert_eq!(count(&first).await, "2");
@@ -241,7 +241,7 @@ async fn two_bots_in_one_group_each_get_the_activity() {
 async fn what_a_channel_did_not_take_is_delivered_after_a_restart() {
     let Some(mut host) = start().await else { return };
     let connector = Connector::start().await;
-    // A connector that does not answer: the row stays in the outbox until the host is killed.
+    // The connector does not answer, so the row stays in the outbox until the host is killed.
     connector.plan(crate::support::Behaviour::Stall);
     assert_eq!(host.post("bot", &counting(&connector, "c", 1)).await.status, 200);
     assert_eq!(host.post("bot", &counting(&connector, "c", 2)).await.status, 200);

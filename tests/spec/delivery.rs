@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Behaviour, Config, Connector, Host, message, within};
 
-/// A host with short patience, a connector, and an activity that is answered there.
+/// A host with short timeouts, a connector, and an activity whose replies go to it.
 async fn set_up() -> Option<(Host, Connector, Value)> {
     set_up_with(300).await
 }
 
-/// The same with so much patience, in milliseconds, where an answer that comes late would be another one.
+/// The same with a timeout in milliseconds, for specs in which a late answer would change the outcome.
 async fn set_up_with(send_timeout_ms: u32) -> Option<(Host, Connector, Value)> {
     let config = Config::new().set("channel.send-timeout-ms", &send_timeout_ms.to_string()).bot("echo", &["echo"]);
     let host = Host::start(config).await?;
@@ -19,13 +19,13 @@ async fn set_up_with(send_timeout_ms: u32) -> Option<(Host, Connector, Value)> {
 }
 
 async fn say(host: &Host, activity: &mut Value, text: &str) {
-    activity["id"] = message("")["id"].clone(); // another one: the same would be a redelivery
+    activity["id"] = message("")["id"].clone(); // a new id, because the same id would be a redelivery
     activity["text"] = text.into();
     let answer = host.post("echo", activity).await;
     assert_eq!(answer.status, 200, "the turn succeeded whatever becomes of its replies: {answer:?}");
 }
 
-/// Refusals and ambiguous ends lose that reply into the dead letters, with a log line; the next one arrives.
+/// A reply that is refused or whose delivery is ambiguous becomes a dead letter with a log line. The next reply arrives.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_cannot_be_delivered_is_reported_and_the_next_arrives() {
     let Some((host, connector, mut activity)) = set_up().await else { return };
@@ -43,7 +43,7 @@ async fn a_reply_that_cannot_be_delivered_is_reported_and_the_next_arrives() {
     host.logged("dead letter").await;
 }
 
-/// A reply that was certainly not taken is tried again, before anything later.
+/// A reply that the channel certainly did not accept is sent again before any later reply.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_throttled_reply_is_sent_again_in_its_place() {
     let Some((host, connector, mut activity)) = set_up().await else { return };
@@ -54,7 +54,7 @@ async fn a_throttled_reply_is_sent_again_in_its_place() {
     assert_eq!(texts, ["Echo: one", "Echo: one", "Echo: one", "Echo: two"]);
 }
 
-/// An answer without a usable id is an answer: the reply was taken, once.
+/// A success without a usable id is a success: the reply was accepted and is not sent again.
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_and_garbled_answers_count_as_taken() {
     let Some((host, connector, mut activity)) = set_up().await else { return };
@@ -72,7 +72,7 @@ fn page() -> Behaviour {
     Behaviour::Answer(502, "text/html", "", PAGE.into())
 }
 
-/// Whatever follows the status line of a success: the reply was taken, once, and the next one leaves.
+/// Whatever follows the status line of a success, the reply was accepted and is not sent again, and the next one leaves.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_success_is_one_on_a_bad_day() {
     let Some((host, connector, mut activity)) = set_up_with(3_000).await else { return };
@@ -103,7 +103,7 @@ async fn every_success_is_one_on_a_bad_day() {
     assert_eq!(host.admin("GET", "/v1/bots/echo/dead-letters", Vec::new()).await.json(), json!([]));
 }
 
-/// A channel that numbers its activities is asked by that number.
+/// If a channel's ids are numbers, updates and deletions use the number.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_that_is_a_number_is_good_for_updates_and_deletions() {
     let Some(host) = Host::start(Config::new().bot("bot", &["hostile"])).await else { return };
@@ -117,7 +117,7 @@ async fn an_id_that_is_a_number_is_good_for_updates_and_deletions() {
     }
 }
 
-/// The dead letter says what happened, and which choice of the operator's it is that nothing was sent again.
+/// The dead letter says what happened, and which setting decided that the reply was not sent again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_is_lost_says_why() {
     let Some((host, connector, _)) = set_up_with(3_000).await else { return };
@@ -139,7 +139,7 @@ async fn a_reply_that_is_lost_says_why() {
     assert!(elsewhere.calls_now().is_empty());
 }
 
-/// An operator who would rather have a reply twice than not at all.
+/// With `ambiguous = "resend"` a reply may arrive twice, but it is not lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_was_perhaps_taken_is_sent_again_where_the_operator_wants_that() {
     let config = Config::new().set("channel.ambiguous", "'resend'").set("channel.send-timeout-ms", "3000");
@@ -155,7 +155,7 @@ async fn a_reply_that_was_perhaps_taken_is_sent_again_where_the_operator_wants_t
     assert_eq!(host.admin("GET", "/v1/bots/echo/dead-letters", Vec::new()).await.json(), json!([]));
 }
 
-/// «At once» is no reason to give up after three answers within milliseconds.
+/// `Retry-After: 0` does not make the host give up after three answers within milliseconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_says_at_once_three_times_gets_the_reply() {
     let Some((host, connector, mut activity)) = set_up_with(10_000).await else { return };
@@ -167,13 +167,13 @@ async fn a_channel_that_says_at_once_three_times_gets_the_reply() {
     assert_eq!(host.admin("GET", "/v1/bots/echo/dead-letters", Vec::new()).await.json(), json!([]));
 }
 
-/// A port on which nobody listens, as good as certainly for the time of a spec.
+/// Returns a port on which nobody listens, almost certainly for the duration of a spec.
 async fn closed_port() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// Says something that is answered at this `serviceUrl`, and returns why the answer did not get there.
+/// Sends a message with this `serviceUrl`, and returns why the reply could not be delivered.
 async fn dead_letter(host: &Host, service_url: &str) -> Value {
     let mut activity = message("hi");
     activity["serviceUrl"] = service_url.into();
@@ -184,7 +184,7 @@ async fn dead_letter(host: &Host, service_url: &str) -> Value {
     letter
 }
 
-/// A connector that nobody configured gets nothing, and the operator reads why.
+/// A connector whose origin is not configured gets nothing, and the log says why.
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_go_to_configured_origins_only() {
     let config = Config::new().set("channel.connector-origins", "['http://127.0.0.1:1']").bot("echo", &["echo"]);
@@ -199,7 +199,7 @@ async fn replies_go_to_configured_origins_only() {
     assert!(connector.calls_now().is_empty());
 }
 
-/// Nobody is there: said after the last attempt, and the next conversation does not notice.
+/// If nobody listens, the host reports it after the last attempt, and other conversations are not affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_connector_is_said() {
     let config = Config::new().set("channel.send-attempts-max", "1").bot("echo", &["echo"]);
@@ -209,7 +209,7 @@ async fn an_unreachable_connector_is_said() {
     host.bot("echo").says("hi").replies("Echo: hi").await;
 }
 
-/// What a channel's rate does not allow waits in its conversation; other conversations go on, and nothing is lost.
+/// Sends above the channel's rate wait in their conversation. Other conversations continue, and nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_that_is_too_fast_waits_alone() {
     let slow = Config::new().set("channel.rates.test", "{ conversation = ['2/24h'] }").bot("bot", &["hostile"]);

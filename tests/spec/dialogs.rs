@@ -1,4 +1,4 @@
-//! Dialogs: what reaches one, how one ends, what interrupts one, and that none fails for ever.
+//! Dialogs: which activities reach them, how they end, how they are interrupted, and that none fails forever.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ pub(super) async fn start(more: &str) -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", &format!("{GRANTS}\n{more}"))).await
 }
 
-/// The command that begins a dialog with these steps.
+/// Returns the command that begins a dialog with these steps.
 pub(super) fn begin(steps: &Value) -> String {
     format!("begin script {}", json!({ "steps": steps }))
 }
@@ -22,12 +22,12 @@ fn wait() -> Value {
     json!({ "kind": "wait", "quiet": true })
 }
 
-/// A question and the wait for its answer.
+/// Returns a step that asks a question and waits for its answer.
 fn ask(question: &str) -> Value {
     json!({ "kind": "wait", "quiet": true, "say": question })
 }
 
-/// The command that begins a dialog with one prompt, and then says what came of it.
+/// Returns the command that begins a dialog with one prompt and then reports the outcome.
 pub(super) fn prompt(definition: &Value) -> String {
     begin(&json!([{ "kind": "prompt", "quiet": true, "data": definition }, { "kind": "done" }]))
 }
@@ -93,7 +93,7 @@ async fn a_child_gives_its_result_to_its_parent() {
         .says("no")
         .replies(r#"script resume {"from":"dialog","reason":"cancelled"}"#)
         .await;
-    // A child that puts another in its place has the same parent.
+    // A dialog that replaces a child has the same parent.
     let other = json!({ "dialog": "child", "options": { "steps": [{ "kind": "done", "data": "from the other", "quiet": true }] } });
     let child =
         json!({ "dialog": "child", "options": { "steps": [{ "kind": "replace", "data": other, "quiet": true }] } });
@@ -210,7 +210,7 @@ async fn three_failures_in_a_row_cancel_a_dialog_and_the_user_is_told() {
         .says("4")
         .replies("heard: 4")
         .await;
-    // A parent learns it.
+    // A parent gets the outcome.
     let child = json!({ "dialog": "child", "options": { "steps": steps } });
     host.bot("bot")
         .says(&begin(&json!([{ "kind": "call", "data": child, "quiet": true }, { "kind": "wait" }])))
@@ -274,7 +274,7 @@ async fn in_a_group_the_user_who_was_asked_answers() {
         .await;
 }
 
-/// Whoever calls for help amid somebody else's dialog does not become the one who was asked.
+/// A user who asks for help during another user's dialog does not become the user who was asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_group_a_question_that_comes_again_is_still_for_whom_it_was() {
     let Some(host) = start("settings.routes = [{ name = 'help', pattern = 'help' }]").await else { return };
@@ -348,7 +348,7 @@ async fn a_swap_migrates_or_resets_the_state_of_a_dialog() {
         .await;
         assert_eq!(say("on").await, expected, "{migrate}");
         match migrate {
-            // The state before the migration is still there, and a rollback goes on with it.
+            // The state before the migration is still stored, so a rollback continues from it.
             "accept" => {
                 host.roll_back("bot").await;
                 assert_eq!(say("back").await, ["script continue \"back\""]);
@@ -394,7 +394,7 @@ async fn a_route_can_ask_before_it_interrupts() {
     let Some(host) = start(routes).await else { return };
     let asks = "Do you want to cancel? (1) Yes or (2) No";
     host.bot("bot")
-        // Nothing to interrupt, nothing to ask.
+        // No dialog waits, so there is nothing to confirm.
         .says("cancel")
         .replies("route:cancel-all cancel")
         .replies("cancelled 0")
@@ -409,7 +409,7 @@ async fn a_route_can_ask_before_it_interrupts() {
         .says("cancel")
         .replies(asks)
         .says("yes")
-        // The route gets the activity that asked for it.
+        // The route gets the activity that it matched.
         .replies("route:cancel-all cancel")
         .replies("cancelled 1")
         .replies(r#"script cancelled {"reason":"cancel-all"}"#)
@@ -440,7 +440,7 @@ async fn in_a_group_one_question_to_interrupt_stands_and_keeps_nobody_from_answe
         .replies(asks)
         .sends(from("cid", "stack"))
         .replies("turntable/confirm:prompt:confirm scripted/script:message")
-        // Bob says no more; Ann was asked, and answers.
+        // Bob says nothing more. Ann was asked, so she answers.
         .sends(from("ann", "yes"))
         .replies("script continue \"yes\"")
         .sends(from("cid", "stack"))
@@ -510,7 +510,7 @@ async fn after_a_rollback_a_newer_dialog_is_reset_or_held() {
         let texts: Vec<&str> = said.iter().map(|reply| reply["text"].as_str().unwrap()).collect();
         assert_eq!(texts, replies, "{on_newer}");
         if on_newer == "hold" {
-            // The plugin that knows its state serves again, and the dialog goes on.
+            // A plugin that knows the state serves again, so the dialog continues.
             host.roll_back("bot").await;
             let mut next = message("again");
             next["conversation"]["id"] = "c".into();
@@ -541,7 +541,7 @@ async fn a_held_dialog_that_was_to_go_on_by_itself_leaves_messages_to_the_handle
     let config = Config::new().bot("bot", &[]).bot_key("on-newer", "'hold'");
     let more = format!("{GRANTS}\nsettings.state-version = 2");
     let Some(host) = Host::start(config.plugin("bot", "scripted", &more)).await else { return };
-    // It flushes, so that what stays after the trap is a frame that has yet to resume.
+    // It flushes, so that after the trap a frame remains that has not resumed yet.
     let steps = json!([{ "kind": "flush", "quiet": true }, { "kind": "wait", "quiet": true, "trap": true }]);
     let mut activity = message(&begin(&steps));
     activity["conversation"]["id"] = "c".into();

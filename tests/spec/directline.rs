@@ -1,4 +1,4 @@
-//! The doors of the local Direct Line, by raw socket: whose token opens what, and what a file may do.
+//! Security of the local Direct Line, tested with raw sockets: what each token allows, and how uploads are served.
 
 use base64::Engine;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ impl<'h> Client<'h> {
         format!("/v3/directline/conversations/{}/{rest}", self.conversation)
     }
 
-    /// Asks with the client's token.
+    /// Sends a request with the client's token.
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> RawAnswer {
         let bearer = format!("Bearer {}", self.token);
         let headers: Vec<_> = [("Authorization", &*bearer)].into_iter().chain(headers.iter().copied()).collect();
@@ -60,7 +60,7 @@ impl<'h> Client<'h> {
         within(&format!("{text} in the history"), Box::pin(find)).await
     }
 
-    /// Asks for the stream as a browser or program would, and returns the status.
+    /// Opens the stream as a browser or a program would, and returns the status.
     async fn upgrade(&self, path: &str, more: &[(&str, &str)]) -> u16 {
         let headers = [
             ("Connection", "Upgrade"),
@@ -72,7 +72,7 @@ impl<'h> Client<'h> {
         ask(self.host, "GET", path, &headers, "").await.status
     }
 
-    /// Path and query of the stream that the last answer offered.
+    /// Path and query of the stream in the last answer.
     fn stream(&self) -> &str {
         let start = self.stream_url.find("/v3/").unwrap();
         &self.stream_url[start..]
@@ -134,7 +134,7 @@ async fn a_stream_is_opened_once_by_its_own_url_from_a_known_page() {
     assert_eq!(bob.upgrade(bob.stream(), &[("Origin", FRIEND)]).await, 101);
 }
 
-/// A browser lets a page read an answer only where this header names its origin; it never names all.
+/// A browser lets a page read an answer only if this header names the page's origin. The header never contains `*`.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_configured_origins_may_read_answers() {
     let Some(host) = start().await else { return };
@@ -157,7 +157,7 @@ async fn only_configured_origins_may_read_answers() {
     assert!(!refused.headers.contains_key("access-control-allow-origin"), "{refused:?}");
 }
 
-/// What a user uploads is somebody else's page in the making: it comes back as a download that can do nothing.
+/// An upload may be a malicious page, so the host serves it as a download that cannot run scripts.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_is_served_as_a_harmless_attachment() {
     let Some(host) = start().await else { return };
@@ -189,7 +189,7 @@ async fn an_upload_is_served_as_a_harmless_attachment() {
     }
 }
 
-/// A client whose JSON library capitalises names says the same.
+/// A client whose JSON library capitalises names is understood too.
 #[tokio::test(flavor = "multi_thread")]
 async fn members_count_in_any_case() {
     let Some(host) = start().await else { return };
@@ -206,7 +206,7 @@ async fn members_count_in_any_case() {
         let claims: Value = serde_json::from_slice(&claims).unwrap();
         assert_eq!((&claims["user"], &claims["origins"]), (&user, &json!([FRIEND])), "{sent}");
     }
-    // What is said comes from the user of the token, and the bot reads it.
+    // The message is from the user of the token, and it reaches the bot.
     let client = Client::new(&host).await;
     let said = json!({ "Type": "message", "From": { "Id": "ann" }, "Text": "hi", "Value": { "Id": 1 } }).to_string();
     let taken = client.ask("POST", &client.path("activities"), &[JSON], &said).await;
@@ -215,7 +215,7 @@ async fn members_count_in_any_case() {
     assert!(heard.contains(r#""text":"hi""#), "{heard}");
 }
 
-/// What RFC 5987 writes into a header is read from it; `directline/file_name.rs` has many more.
+/// File names in RFC 5987 encoding are decoded. The unit tests of file names have many more cases.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_name_of_an_upload_is_what_its_sender_calls_it() {
     let Some(host) = start().await else { return };

@@ -1,4 +1,4 @@
-//! Doors: who is kept out of the listeners, and where replies never go.
+//! Access control: which requests the listeners refuse, and to which addresses replies never go.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ async fn start() -> Option<Host> {
     Host::start(Config::new().bot("bot", &["hostile"])).await
 }
 
-/// Sends an activity that every open door lets in, with these headers.
+/// Sends an activity with these headers. Without them every open listener would accept it.
 async fn knock(host: &Host, headers: &[(&str, &str)]) -> RawAnswer {
     let mut activity = message("hi");
     activity["deliveryMode"] = "expectReplies".into();
@@ -112,12 +112,12 @@ async fn the_admin_api_takes_its_token_from_the_header_only() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-/// What an unauthenticated sender names as `serviceUrl` is a request to call it.
+/// A `serviceUrl` from an unauthenticated sender must not make the host call any address.
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_go_neither_to_strangers_nor_to_the_host_itself() {
     let Some(host) = start().await else { return };
     let before = requests(&host).await;
-    // 198.51.100.0/24 is set aside for documentation.
+    // 198.51.100.0/24 is reserved for documentation.
     for (url, says) in [
         ("http://198.51.100.1:3978".to_owned(), "connector-origins"),
         ("http://connector.example".to_owned(), "connector-origins"),
@@ -139,7 +139,7 @@ async fn replies_go_neither_to_strangers_nor_to_the_host_itself() {
     assert_eq!(requests(&host).await, before, "the host called itself");
 }
 
-/// How many requests reached a route of the connector protocol, which the host does not have.
+/// Returns how many requests went to a route of the connector protocol, which the host does not serve.
 async fn requests(host: &Host) -> u64 {
     let metrics = host.admin("GET", "/metrics", Vec::new()).await.text;
     let counts = metrics.lines().filter(|line| line.starts_with("turntable_http_requests_total{"));
@@ -183,7 +183,7 @@ fn bots_without_identity_are_not_served_to_the_network() {
     assert!(ended.stderr.contains("allow-anonymous-remote"), "{}", ended.stderr);
 }
 
-/// Tokens of the Bot Framework cannot be checked yet, so nobody gets in.
+/// The host cannot validate tokens of the Bot Framework yet, so a bot with an app id refuses everybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bot_with_an_app_id_takes_nothing() {
     let config = Config::new().bot("bot", &[]).bot_key("app-id", "'00000000-0000-0000-0000-000000000001'");
@@ -199,7 +199,7 @@ async fn a_bot_with_an_app_id_takes_nothing() {
     assert!(connector.calls_now().is_empty());
 }
 
-/// As Kubernetes mounts a secret: links that lead to a file of mode 0440.
+/// Kubernetes mounts a secret as links to a file of mode 0440.
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_read_as_container_platforms_mount_them() {
     use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,11 +1,11 @@
-//! A straight-line dialog whose source is edited while a conversation waits in it: what it does with what was said is either
-//! what the user meant, or nothing.
+//! Editing a straight-line dialog while a conversation waits in it. The edited dialog never misinterprets an answer: it does
+//! what the user meant, or it is reset.
 
 use serde_json::Value;
 
 use crate::support::{Config, Host, expecting_replies, message};
 
-/// What the operator of these specs says of a reset.
+/// The `dialog-reset-text` of these specs.
 const LOST: &str = "Verzeihung, ich habe den Faden verloren.";
 
 async fn start() -> Option<Host> {
@@ -13,7 +13,7 @@ async fn start() -> Option<Host> {
     Host::start(config.plugin("bot", "edited", "grants = { dialogs = true }")).await
 }
 
-/// Returns an edition; they stand at the head of `tests/guests/edited/src/lib.rs`.
+/// Returns an edition. The header of `tests/guests/edited/src/lib.rs` lists them.
 fn component_of(host: &Host, edition: u8) -> Vec<u8> {
     const MARKER: &[u8] = b"EDITION-0";
     let mut component = std::fs::read(host.component("edited")).unwrap();
@@ -27,7 +27,7 @@ async fn deploy(host: &Host, edition: u8) {
     assert_eq!(swap.status, 200, "{}", swap.text);
 }
 
-/// What a dry run says of an edition: dialogs, how many of them, and what becomes of these.
+/// Returns the dialogs that a dry run of an edition reports, with their number and outcome.
 async fn rehearse(host: &Host, edition: u8) -> Vec<(String, u64, String)> {
     let path = "/v1/bots/bot/plugins/edited?dry-run=true";
     let answer = host.admin("PUT", path, component_of(host, edition)).await;
@@ -37,11 +37,11 @@ async fn rehearse(host: &Host, edition: u8) -> Vec<(String, u64, String)> {
     answer.json()["waiting"].as_array().unwrap().iter().map(row).collect()
 }
 
-/// A conversation over several generations.
+/// A conversation that continues over several generations.
 struct Talk<'h>(&'h Host, &'static str);
 
 impl Talk<'_> {
-    /// Says something, and returns the texts of the replies.
+    /// Sends a message and returns the texts of the replies.
     async fn say(&self, text: &str) -> Vec<String> {
         let mut activity = expecting_replies(message(text));
         activity["conversation"]["id"] = self.1.into();
@@ -49,14 +49,14 @@ impl Talk<'_> {
         replies.iter().map(|reply| reply["text"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Is asked for the city, as Ann.
+    /// Answers the first question with «Ann», so that the dialog asks for the city.
     async fn until_the_city(&self) {
         assert_eq!(self.say("trip").await, ["Welcome.", "Your name?"]);
         assert_eq!(self.say("Ann").await, ["Which city?"]);
     }
 }
 
-/// The answer to one question is never taken for the answer to another, and none is shown as if it were.
+/// The answer to one question is never used or shown as the answer to another.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_said_before_an_edit_is_not_taken_for_something_else() {
     let Some(host) = start().await else { return };
@@ -92,7 +92,7 @@ async fn a_question_with_a_name_may_be_reworded() {
     assert_eq!(talk.say("Rome").await, ["Ann goes to Rome."]);
 }
 
-/// What the hook carries over stays; the answer that came with the edit is asked for again.
+/// The state that the hook migrates stays, and the dialog asks again for the answer that arrived after the edit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_carries_over_what_it_knows() {
     let Some(host) = start().await else { return };
@@ -103,14 +103,14 @@ async fn a_hook_carries_over_what_it_knows() {
     assert_eq!(talk.say("Oslo").await, ["Ann goes to Oslo."]);
 }
 
-/// A dry run gives the journals that wait to the new component: it says of each edition what the user would meet.
+/// A dry run replays waiting journals with the new component and predicts what users would experience.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_knows_which_conversations_an_edit_would_end() {
     let Some(host) = start().await else { return };
     for talk in ["a", "b"] {
         Talk(&host, talk).until_the_city().await;
     }
-    // Still waits for the name, before what most editions changed.
+    // This dialog still waits for the name, before the place that most editions changed.
     assert_eq!(Talk(&host, "c").say("trip").await, ["Welcome.", "Your name?"]);
     let generation = host.status("bot").await["generation"].clone();
     let cases: [(u8, &[(u64, &str)]); 9] = [
@@ -119,7 +119,7 @@ async fn a_dry_run_knows_which_conversations_an_edit_would_end() {
         (2, &[(1, "continue"), (2, "reset")]),
         (3, &[(3, "reset")]),
         (4, &[(3, "continue")]),
-        // The hook knows the name of those who have said it.
+        // The hook can migrate the dialogs that know the name.
         (5, &[(2, "migrate"), (1, "reset")]),
         (6, &[(1, "migrate"), (2, "reset")]),
         (7, &[(3, "continue")]),
@@ -134,7 +134,7 @@ async fn a_dry_run_knows_which_conversations_an_edit_would_end() {
     assert_eq!(Talk(&host, "a").say("Rome").await, ["Ann goes to Rome."], "nor forgotten");
 }
 
-/// A dry run tries a sample, says how many it did not try, and takes no longer for a thousand conversations.
+/// A dry run tries a sample, reports how many it did not try, and does not take longer for a thousand conversations.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_tries_a_sample() {
     let Some(host) = start().await else { return };
@@ -147,7 +147,7 @@ async fn a_dry_run_tries_a_sample() {
     assert_eq!(rows, [("trip".to_owned(), 50, "reset".to_owned()), ("trip".to_owned(), 10, "not tried".to_owned())]);
 }
 
-/// A swap back is an edit too, in the other direction.
+/// A rollback is also an edit, in the other direction.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_is_noticed_as_an_edit() {
     let Some(host) = start().await else { return };
@@ -157,7 +157,7 @@ async fn a_rollback_is_noticed_as_an_edit() {
     assert_eq!(talk.say("Ann").await, ["How old are you?"]);
     host.roll_back("bot").await;
     assert_eq!(talk.say("30").await, [LOST]);
-    // Begun anew, it is the dialog of the generation that serves.
+    // A new dialog is the one of the generation that serves.
     talk.until_the_city().await;
     assert_eq!(talk.say("Rome").await, ["Ann goes to Rome."]);
 }

@@ -1,12 +1,12 @@
 //! Components that were built against an earlier release of the contract run on this host.
 //!
-//! The files in `tests/data/components/VERSION` are never built again: they stand for the plugins that users have deployed.
+//! The files in `tests/data/components/VERSION` are never built again, because they represent plugins that users have deployed.
 
 use std::path::Path;
 
 use crate::support::{Config, Host};
 
-/// A bot in which each role is played by a component of that release: middleware, routes, dialogs, and a handler in C.
+/// Starts a host with a bot of components of that release, one for each role: middleware, routes, dialogs, and a handler in C.
 async fn start(release: &str) -> Option<Host> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/components").join(release);
     let marks = "grants = { middleware = true }\n\
@@ -42,7 +42,7 @@ async fn components_of_0_1_0_play_every_role() {
         .await;
 }
 
-/// Two megabytes is what the repository has room for in each release.
+/// The components of a release may have two megabytes in the repository.
 #[test]
 fn the_frozen_components_are_small() {
     for release in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/components")).unwrap() {

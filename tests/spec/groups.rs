@@ -1,11 +1,11 @@
-//! Groups: who answers what a notification asks there.
+//! Groups: which user may answer a question that a notification asks.
 
 use serde_json::{Value, json};
 
 use super::notify::{asks, begin, notify, said, start, texts};
 use crate::support::{Connector, Host};
 
-/// A message of a user in the group `c`.
+/// Returns a message of a user in the group `c`.
 fn said_in_group(connector: &Connector, user: &str, text: &str) -> Value {
     let mut activity = said(connector, text);
     activity["from"]["id"] = user.into();
@@ -46,7 +46,7 @@ async fn in_a_group_anyone_answers_what_a_notification_asks_everybody() {
         if !asked[2].body["suggestedActions"].is_null() {
             assert_eq!(asked[2].body["suggestedActions"]["to"], json!([]), "everybody sees the buttons");
         }
-        // Not Ben, who spoke last, but somebody who was never heard before.
+        // The user is not Ben, who spoke last, but one who never spoke before.
         host.post("bot", &said_in_group(&connector, "cem", "yes")).await;
         assert_eq!(texts(&connector, 4).await[2..], ["lunch?", answered]);
     }
@@ -64,7 +64,7 @@ async fn in_a_group_a_wrong_answer_leaves_the_question_to_everybody() {
     assert_eq!(connector.calls_now()[3].body["suggestedActions"]["to"], json!([]), "everybody sees the buttons again");
 }
 
-/// A question that comes again is for whom it was, whoever answered what interrupted it.
+/// A repeated question is for the same user as before, whoever answered the interruption.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_group_a_question_that_comes_again_is_for_whom_it_was() {
     let to_ann = json!({ "channel": "test", "user": "ann" });
@@ -93,7 +93,7 @@ async fn in_a_group_only_the_user_answers_whom_a_notification_is_for() {
     assert_eq!(texts(&connector, 6).await[2..], ["your lunch?", "heard: yes", "heard: yes", resumed]);
 }
 
-/// The user of the turn is the one whom it is for, for the state too.
+/// The user of the turn is the target of the notification, also for state.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_group_a_notification_for_a_user_is_a_turn_of_that_user() {
     let Some(host) = start().await else { return };
@@ -113,7 +113,7 @@ async fn in_a_group_a_notification_for_a_user_is_a_turn_of_that_user() {
     }
 }
 
-/// What Ann was asked stays hers, whoever answers what came between.
+/// Ann's question stays hers, whoever answers the interruption.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_group_a_question_to_everybody_leaves_the_one_below_to_its_user() {
     let Some(host) = start().await else { return };

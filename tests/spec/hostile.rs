@@ -1,4 +1,4 @@
-//! Hostile guests: each ends in its documented outcome, with the limit named, while another bot keeps answering.
+//! Hostile guests: each ends with its documented outcome, the error names the limit, and another bot keeps answering.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -7,7 +7,7 @@ use crate::support::{Config, Connector, Host, compile_bomb, component, expecting
 
 const ERROR_REPLY: &str = "Sorry, something went wrong on my side. Please try again.";
 
-/// Limits of time that only a guest that never ends meets, however slow the machine is.
+/// Time limits that only a guest without end exceeds, however slow the machine is.
 const AMPLE: &str = "limits.cpu-ms = 60000\nlimits.wall-ms = 120000";
 /// Limits for a guest that computes for ever, and for one that sleeps for ever.
 const LITTLE_CPU: &str = "limits.cpu-ms = 100\nlimits.wall-ms = 120000";
@@ -23,14 +23,14 @@ async fn start_within(time: &str, more: &str) -> Option<Host> {
     Host::start(Config::new().bot("hostile", &[]).plugin("hostile", "hostile", &limits).bot("echo", &["echo"])).await
 }
 
-/// Says something to the hostile bot and returns its replies and the record of its only call.
+/// Sends a message to the hostile bot, and returns its replies and the record of its only call.
 async fn provoke(host: &Host, text: &str) -> (Vec<String>, Value) {
     let replies = host.post("hostile", &expecting_replies(message(text))).await.replies();
     let texts = replies.iter().map(|reply| reply["text"].as_str().unwrap_or_default().to_owned()).collect();
     (texts, host.last_turn("hostile").await["calls"][0].clone())
 }
 
-/// The user reads one polite sentence; the author finds what happened in the record of the turn.
+/// The user gets one polite sentence, and the record of the turn tells the author what happened.
 async fn fails(host: &Host, text: &str, outcome: &str, says: &str) -> Value {
     let (replies, call) = provoke(host, text).await;
     assert_eq!(replies, [ERROR_REPLY], "{text}");
@@ -87,7 +87,7 @@ async fn exhausted_limits_of_the_runtime_are_named() {
         let Some(host) = start(&format!("limits.{limit}")).await else { return };
         fails(&host, text, "trap", says).await;
     }
-    // These are too small for the guest to come up at all.
+    // With these limits the guest cannot even be instantiated.
     for (limit, says) in
         [("table-elements = 1", "table-elements (1)"), ("memory-bytes = '64 KiB'", "memory-bytes (65536)")]
     {
@@ -118,7 +118,7 @@ async fn nonsense_is_answered_with_a_fault_that_the_guest_can_handle() {
     assert_eq!((replies.len(), &call["outcome"]), (50, &json!("handled")));
     let (replies, call) = provoke(&host, "flood-output").await;
     assert_eq!(replies, ["flooded"], "{call:#}");
-    // What it wrote is in the log, cut to its end, with where it came from.
+    // The end of its output is in the log, with its origin.
     for stream in ["stdout", "stderr"] {
         let line: Value = serde_json::from_str(&host.logged(&format!("\"stream\":\"{stream}\"")).await).unwrap();
         assert_eq!((&line["bot"], &line["plugin"]), (&json!("hostile"), &json!("hostile")), "{stream}");
@@ -133,14 +133,14 @@ async fn a_guest_reaches_nothing_but_its_turn() {
     let Some(host) = start("").await else { return };
     let (replies, _) = provoke(&host, "env").await;
     assert!(replies[0].contains("connect denied") && !replies[0].contains("ALLOWED"), "{replies:?}");
-    // Globals do not survive the turn, and random numbers are fresh.
+    // Globals do not survive the turn, and random numbers differ.
     for _ in 0..2 {
         assert_eq!(provoke(&host, "count").await.0, ["1"]);
     }
     assert_ne!(provoke(&host, "random").await.0, provoke(&host, "random").await.0);
 }
 
-/// There is a server, and a guest that asks it is refused before a connection is made; the operator sees the attempt.
+/// The host refuses a guest's request to a real server before it opens a connection, and the operator sees the attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn outbound_http_is_refused_and_counted() {
     let Some(host) = start("").await else { return };
@@ -199,14 +199,14 @@ async fn no_id_is_longer_than_those_of_channels() {
     fails(&host, &format!("unsend-id {}", "x".repeat(1025)), "guest-fault", "longer than 1024 bytes").await;
 }
 
-/// What is remembered of a turn is little, whatever a guest puts where a word is expected.
+/// The record of a turn stays small, whatever a guest passes as a level or name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_level_is_one_of_five_words() {
     let Some(host) = start("").await else { return };
     assert_eq!(provoke(&host, "shout").await.1["logs"], json!(["info loud", "info loud", "info loud", "info loud"]));
 }
 
-/// What the host keeps for requests that a guest never sends is little.
+/// The host keeps little for requests that a guest never sends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_cannot_hoard_in_the_memory_of_the_host() {
     let Some(host) = start("").await else { return };
@@ -214,7 +214,7 @@ async fn a_guest_cannot_hoard_in_the_memory_of_the_host() {
     assert!((1..16 << 20).contains(&taken), "the host took {taken} bytes");
 }
 
-/// `on-failure = "continue"` undoes the failed call only; the next plugin of the bot answers.
+/// `on-failure = "continue"` discards only the failed call, and the next plugin of the bot answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_may_let_the_turn_go_on_after_a_failure() {
     let config =
@@ -228,7 +228,7 @@ async fn an_operator_may_let_the_turn_go_on_after_a_failure() {
     assert_eq!(turn["calls"][1]["outcome"], "handled");
 }
 
-/// A `describe` that misbehaves fails the load with its reason; the running generation goes on serving.
+/// If `describe` misbehaves, the load fails with the reason and the running generation continues to serve.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_manifest_fails_the_load() {
     for (setting, time, says) in [
@@ -252,7 +252,7 @@ async fn a_hostile_manifest_fails_the_load() {
     assert_eq!(host.status("hostile").await["plugins"][0]["describes"], "hostile denied");
 }
 
-/// A manifest depends on the component and its settings: clock and random numbers are the same at every load.
+/// A manifest depends only on the component and its settings: clock and random numbers are the same at every load.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_is_not_left_to_chance() {
     let mut described = Vec::new();
@@ -263,7 +263,7 @@ async fn a_manifest_is_not_left_to_chance() {
     assert!(described[0].is_string() && described[0] == described[1], "{described:?}");
 }
 
-/// Every file that is no component of this contract is refused by name, and the running generation goes on serving.
+/// A file that is not a component of this contract is refused with the reason, and the running generation continues to serve.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_no_plugins_are_refused_by_name() {
     let Some(host) = start("").await else { return };
@@ -288,7 +288,7 @@ async fn files_that_are_no_plugins_are_refused_by_name() {
     assert_eq!(host.status("echo").await["generation"], 1);
 }
 
-/// An upload over the cap is answered before it is read; what comes after that, the host does not wait for.
+/// An upload over the limit is answered before it is read, and the host does not wait for the rest.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_too_large_is_refused_before_it_is_read() {
     let Some(host) = start("").await else { return };
@@ -309,7 +309,7 @@ async fn a_file_that_is_too_large_is_refused_before_it_is_read() {
     host.bot("echo").says("hi").replies("Echo: hi").await;
 }
 
-/// A component that imports and exports the contract at another version.
+/// Returns a component that imports and exports another version of the contract.
 fn contract_of(version: &str) -> Vec<u8> {
     let text = format!(
         r#"(component (import "turntable:bot/turn@{version}" (instance (export "reply" (func (param "activity" string))))))"#
@@ -317,10 +317,10 @@ fn contract_of(version: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A component that is small and takes the compiler very long: the child is ended, the host goes on.
+/// A small component can take the compiler very long. The host ends the child process and continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compile_bomb_ends_in_its_child() {
-    // A host with ample time compiles what the other one then finds compiled.
+    // A host with a long limit compiles the component, so that the other host finds compiled code.
     drop(Host::start(Config::new().bot("echo", &["echo"])).await);
     let config = Config::new().set("runtime.compile-ms", "1500").bot("echo", &["echo"]);
     let Some(host) = Host::start(config).await else { return };
@@ -333,7 +333,7 @@ async fn a_compile_bomb_ends_in_its_child() {
     host.bot("echo").says("after").replies("Echo: after").await;
 }
 
-/// A guest beyond its first tick holds one of the few permits for slow guests only while it computes (`design.md` §5).
+/// A guest that has run for more than one tick holds one of the few permits for slow guests only while it computes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_guest_that_sleeps_holds_up_no_other_slow_guest() {
     let limits = "limits.cpu-ms = 5000\nlimits.wall-ms = 60000";

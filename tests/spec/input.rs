@@ -1,4 +1,4 @@
-//! What users and channels send that nobody planned for: answers that are none, the same twice, nobody's, and late.
+//! Unexpected input of users and channels: unusable, repeated, misattributed and late answers.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ async fn start(more: &str) -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", &format!("{GRANTS}\n{more}"))).await
 }
 
-/// The command that begins a dialog with these prompts, one after the other.
+/// Returns the command that begins a dialog with these prompts, one after the other.
 fn prompts(definitions: &[Value]) -> String {
     let prompt = |data: &Value| json!({ "kind": "prompt", "quiet": true, "data": data });
     let mut steps: Vec<Value> = definitions.iter().map(prompt).collect();
@@ -29,7 +29,7 @@ fn picture() -> Value {
     activity
 }
 
-/// A message in a group.
+/// Returns a message in a group.
 fn from(user: &str, text: &str) -> Value {
     let mut activity = message(text);
     activity["from"]["id"] = user.into();
@@ -37,7 +37,7 @@ fn from(user: &str, text: &str) -> Value {
     activity
 }
 
-/// Says something in the conversation `c`, and returns the texts of the replies.
+/// Sends a message in the conversation `c`, and returns the texts of the replies.
 async fn send(host: &Host, mut activity: Value) -> Vec<String> {
     activity["conversation"]["id"] = "c".into();
     let replies = host.post("bot", &expecting_replies(activity)).await.replies();
@@ -96,7 +96,7 @@ async fn in_a_group_nobody_else_answers_a_prompt_or_uses_up_its_attempts() {
         .await;
 }
 
-/// A channel delivers again what it has no answer for, and a button is pressed twice: one press is one answer.
+/// A channel redelivers an activity that got no answer, and a user presses a button twice. Each press is one answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_comes_twice_answers_one_question() {
     let Some(host) = start("").await else { return };
@@ -118,9 +118,9 @@ async fn what_comes_late_is_taken_when_it_comes() {
     };
     let questions = [json!({ "kind": "text", "prompt": "Who?" }), json!({ "kind": "number", "prompt": "How many?" })];
     assert_eq!(send(&host, at(message(&prompts(&questions)), "9", "2026-01-01T00:00:09Z")).await, ["Who?"]);
-    // Older by number and time than what was said before it.
+    // Its number and time are older than those of the message before it.
     assert_eq!(send(&host, at(message("Ann"), "5", "2026-01-01T00:00:05Z")).await, ["How many?"]);
-    // An edit, a deletion and a reaction, of a message that was answered and of one that never came, answer nothing.
+    // An edit, a deletion and a reaction are no answers, whether their message is known or not.
     for kind in ["messageUpdate", "messageDelete", "messageReaction"] {
         for id in ["5", "never"] {
             let mut late = at(message("7"), id, "2026-01-01T00:00:04Z");
@@ -128,11 +128,11 @@ async fn what_comes_late_is_taken_when_it_comes() {
             assert_eq!(send(&host, late).await, Vec::<String>::new(), "{kind} {id}");
         }
     }
-    // Nor does the button of a question that is over.
+    // A button of an old question is no answer either.
     let mut button = message("");
     button["value"] = "Ann".into();
     assert_eq!(send(&host, button).await, ["How many?"]);
-    // Who joins after having spoken is welcomed all the same, and the question stands.
+    // A user who joins after having spoken is still welcomed, and the question stays open.
     let mut joined = message("");
     joined["type"] = "conversationUpdate".into();
     joined["membersAdded"] = json!([{ "id": "user" }]);
@@ -161,8 +161,8 @@ async fn without_a_sender_there_is_no_user_and_the_conversation_goes_on() {
     assert_eq!(send(&host, nobodys(None, "2")).await, [resumed(&json!(2))]);
 }
 
-/// Some channels change the id of a user, as when one signs in. A conversation of two stays one; what is kept for a user is
-/// never shown to another id.
+/// Some channels change the id of a user, for example at sign-in. A conversation of two stays the same, but state of a user is
+/// never visible to another id.
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_sender_changes_the_dialog_goes_on_and_the_users_stay_apart() {
     let Some(host) = start("").await else { return };
@@ -189,7 +189,7 @@ async fn a_dialog_that_keeps_too_much_fails_by_the_name_of_the_bound() {
     host.logged("state-bytes-per-scope (1024)").await;
 }
 
-/// A dialog ends by the step that it returns; what handlers may do to the stack is denied to it, so it cannot end twice.
+/// A dialog ends by the step that it returns. The functions that change the stack are denied to it, so it cannot end twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dialog_cannot_end_itself_twice() {
     let Some(host) = start("").await else { return };
@@ -209,7 +209,7 @@ async fn a_dialog_cannot_end_itself_twice() {
     }
 }
 
-/// Between these two zones lie 26 hours, so it is never the same day in both.
+/// These two zones are 26 hours apart, so it is never the same day in both.
 #[tokio::test(flavor = "multi_thread")]
 async fn today_is_the_day_of_the_user() {
     let Some(host) = start("").await else { return };

@@ -1,8 +1,8 @@
-//! Instances and what they take: more turns than slots, a machine without room for the pool.
+//! Instances: more turns than instance slots, and machines without address space for the pool.
 
 use crate::support::{Config, Connector, Host, expecting_replies, message};
 
-/// A host with so many instance slots, whose bot may take its time.
+/// A host with this many instance slots and a bot with long limits.
 async fn start(slots: &str, more: &[(&str, &str)]) -> Option<Host> {
     let mut config = Config::new().set("runtime.instances-max", slots).set("runtime.instances-per-bot-max", slots);
     for (key, value) in more {
@@ -17,7 +17,7 @@ async fn metric(host: &Host, name: &str) -> String {
     line.unwrap_or_else(|| panic!("no {name} in {text}")).rsplit(' ').next().unwrap().to_owned()
 }
 
-/// The slots of a turn are free once its instances are torn down, for which its answer does not wait.
+/// Waits until all slots are free. A turn is answered before its instances are destroyed.
 async fn slots_become_free(host: &Host) {
     for _ in 0..1000 {
         if metric(host, "turntable_instance_slots_used").await == "0" {
@@ -27,7 +27,7 @@ async fn slots_become_free(host: &Host) {
     panic!("a turn that has ended still holds instance slots");
 }
 
-/// More turns at once than instances: they wait for a slot instead of failing.
+/// If there are more turns than slots, turns wait for a slot instead of failing.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exhausted_pool_makes_turns_wait() {
     let Some(host) = start("2", &[]).await else { return };
@@ -36,7 +36,7 @@ async fn an_exhausted_pool_makes_turns_wait() {
     assert_eq!(futures_util::future::join_all(turns).await, [2; 8]);
 }
 
-/// They do not wait for ever: then the caller learns that it may try again, and nothing of the turn is remembered.
+/// After a time limit the caller is told to try again, and the host remembers nothing of the turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_that_gets_no_instance_in_time_answers_503() {
     let Some(host) = start("1", &[("runtime.instances-wait-ms", "100")]).await else { return };
@@ -59,7 +59,7 @@ async fn a_turn_that_gets_no_instance_in_time_answers_503() {
     assert_eq!(again[0]["text"], "ok: hi", "the same activity again is no redelivery: it never ran");
 }
 
-/// Works without the pool, and says so.
+/// With `auto` the host works without the pool and logs that.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_demand_memory_serves_as_well() {
     let Some(host) = start("64", &[("runtime.allocator", "'on-demand'")]).await else { return };
@@ -67,7 +67,7 @@ async fn on_demand_memory_serves_as_well() {
     assert!(host.logged("\"listening\"").await.contains("\"pooling\":false"));
 }
 
-/// The pool reserves address space that some machines do not give.
+/// The pool reserves address space that some machines do not allow.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_without_room_for_the_pool_serves_on_demand() {
     let config = Config::new().address_space_gib(64).bot("bot", &["hostile"]);
@@ -80,7 +80,7 @@ async fn a_machine_without_room_for_the_pool_serves_on_demand() {
     assert_eq!(futures_util::future::join_all(turns).await, [2; 4]);
 }
 
-/// Who insists on the pool gets no host without it, and reads what to change.
+/// With `pooling` the host does not start without the pool, and the error says what to change.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_that_was_asked_for_and_cannot_be_had_stops_the_start() {
     let config = Config::new().address_space_gib(64).set("runtime.allocator", "'pooling'").bot("bot", &["hostile"]);

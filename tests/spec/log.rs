@@ -1,4 +1,4 @@
-//! The log: whatever becomes of stderr, the host serves as before.
+//! The log: the host keeps serving, whatever happens to stderr.
 
 use crate::support::{Config, Host, command, expecting_replies, message, within};
 
@@ -6,7 +6,7 @@ async fn start() -> Option<Host> {
     Host::start(Config::new().options(&["--log", "trace"]).bot("bot", &["echo"])).await
 }
 
-/// Posts messages until the host says that it dropped log lines, and expects an answer to each.
+/// Posts messages until the host reports dropped log lines, and expects an answer to each.
 async fn talk_until_lines_are_dropped(host: &Host) {
     let dropped = async {
         loop {
@@ -50,7 +50,7 @@ async fn a_reader_of_the_log_that_stands_still_costs_log_lines_only() {
 async fn a_reader_of_stdout_that_stands_still_keeps_no_host_from_serving_and_stopping() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe").display().to_string();
-    // Opened for both directions the pipe blocks nobody, until it is full.
+    // A pipe that is opened for both directions does not block until it is full.
     let full = format!("mkfifo {pipe} && exec 1<>{pipe} && head -c 65536 /dev/zero");
     let config = Config::new().set("server.mode", "'development'").launcher(command::after(&full));
     let Some(mut host) = Host::start(config.bot("bot", &["echo"])).await else { return };

@@ -1,7 +1,7 @@
-//! Specs: they drive the built host from outside, through its ports, its files and its command line.
+//! Specs: tests that drive the built host from outside, through its ports, its files and its command line.
 //!
-//! One binary, so that everything is linked once. Each file is one subject; `support` starts hosts, plays channels and
-//! users. A spec that lacks something of this machine skips aloud, see `support::skip`.
+//! All specs are in one binary, so that it is linked once. Each file has one subject. `support` starts hosts and acts as
+//! channels and users. A spec that needs something that this machine lacks prints that it is skipped, see `support::skip`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a spec fails by panicking")]
 
 mod support;
@@ -52,7 +52,7 @@ mod transcripts;
 mod travel;
 mod wire;
 
-/// A file that is not listed above would never run.
+/// A file that is not listed above would not run.
 #[test]
 fn no_file_is_forgotten() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/spec");

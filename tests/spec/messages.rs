@@ -1,4 +1,4 @@
-//! `POST /api/bots/{bot}/messages`: every answer that a channel can get, and that each activity runs once.
+//! `POST /api/bots/{bot}/messages`: every answer that a channel can get. Each activity runs once.
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -16,7 +16,7 @@ fn invoke(name: &str, value: Value) -> Value {
     activity
 }
 
-/// Posts a body as it is and returns status and error code.
+/// Posts a body unchanged and returns status and error code.
 async fn post_text(host: &Host, body: &str) -> (u16, String) {
     let headers = [("Host", "localhost"), ("Content-Type", "application/json")];
     let mut text = request("POST", "/api/bots/bot/messages", &headers, body);
@@ -116,7 +116,7 @@ async fn a_bot_that_does_not_load_leaves_the_others_alone() {
     host.bot("bot").says("hi").replies("ok: hi").await;
 }
 
-/// One turn runs and one waits; what comes then is refused, and may come again.
+/// While one turn runs and one waits, further activities are refused, and may be sent again later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_said_and_costs_nothing_else() {
     let config = Config::new().set("server.turns-queued-per-conversation-max", "1").bot("bot", &["hostile"]);
@@ -145,7 +145,7 @@ async fn a_full_queue_is_said_and_costs_nothing_else() {
     assert_eq!((texts.len(), texts[3].as_str()), (4, "ok: again"), "{texts:?}");
 }
 
-/// The bound over all conversations, running turns included.
+/// The limit over all conversations, including running turns.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_host_is_said_too() {
     let config = Config::new()
@@ -210,7 +210,7 @@ async fn a_redelivery_gets_the_answer_of_the_first_run() {
     assert_eq!(turns(&host).await, 2);
 }
 
-/// The connector tells that the first run is in progress; what is said last tells that nothing else is to come.
+/// A call at the connector shows that the first run is in progress, and the reply to a last message that nothing follows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redelivery_during_the_first_run_waits_for_it() {
     let Some(host) = start().await else { return };
@@ -229,7 +229,7 @@ async fn a_redelivery_during_the_first_run_waits_for_it() {
     assert_eq!(turns(&host).await, 2);
 }
 
-/// Edits carry the id of what they edit, so they are told apart by what they say; without an id nothing is told apart.
+/// Edits carry the id of the message that they edit, so the content distinguishes them. Without an id nothing is a redelivery.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_same_activity_is_a_redelivery() {
     let Some(host) = start().await else { return };
@@ -250,7 +250,7 @@ async fn only_the_same_activity_is_a_redelivery() {
     assert_ne!(one.json(), two.json());
 }
 
-/// What was delivered is known by the channel's id from then on, whichever id the guest uses.
+/// After delivery the host uses the channel's id, whichever id the guest passes.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_delivered_is_edited_and_deleted_at_the_channel() {
     let Some(host) = start().await else { return };
@@ -268,7 +268,7 @@ async fn what_was_delivered_is_edited_and_deleted_at_the_channel() {
     }
 }
 
-/// An id stays good after its turn: the host's own, and the one that the channel gave.
+/// Host ids and ids of the channel are valid after their turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_earlier_turn_sent_is_edited_and_deleted_by_either_id() {
     let Some(host) = start().await else { return };
@@ -298,7 +298,7 @@ async fn what_an_earlier_turn_sent_is_edited_and_deleted_by_either_id() {
     }
 }
 
-/// Off by default; where the bot's configuration asks for it, it leaves before the guest has said anything.
+/// The typing indicator is off by default. If the bot's configuration turns it on, it leaves before the guest sends anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_typing_indicator_is_sent_where_it_is_configured() {
     let config = Config::new().bot("bot", &[]).bot_key("typing-indicator", "true").plugin("bot", "hostile", "");
@@ -307,18 +307,18 @@ async fn a_typing_indicator_is_sent_where_it_is_configured() {
     assert_eq!(host.post("bot", &connector.message("hi")).await.status, 200);
     let calls = connector.calls(2).await;
     assert_eq!((&calls[0].body["type"], calls[1].text()), (&json!("typing"), "ok: hi"));
-    // Under expectReplies nothing leaves on its own.
+    // With expectReplies nothing leaves outside the answer.
     let replies = host.post("bot", &expecting_replies(message("hi"))).await.replies();
     let types: Vec<&Value> = replies.iter().map(|reply| &reply["type"]).collect();
     assert_eq!(types, [&json!("typing"), &json!("message")]);
-    // An event starts no typing.
+    // An event does not start a typing indicator.
     let mut event = connector.message("");
     event["type"] = "event".into();
     assert_eq!(host.post("bot", &event).await.status, 200);
     assert_eq!(connector.calls_now().len(), 2);
 }
 
-/// A trace is for the developer who watches; users of other channels never see one.
+/// A trace is for developers who use the Emulator. Users of other channels never see one.
 #[tokio::test(flavor = "multi_thread")]
 async fn traces_go_to_the_emulator_only() {
     let Some(host) = start().await else { return };
@@ -348,7 +348,7 @@ fn activity_on(channel: &str, text: &str) -> Value {
     activity
 }
 
-/// These channels have no thread that a welcome could belong to.
+/// On these channels a welcome does not belong to a thread.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_welcome_is_a_reply_only_where_the_channel_threads_it() {
     let Some(host) = Host::start(Config::new().bot("bot", &["welcome"])).await else { return };
@@ -381,7 +381,7 @@ async fn a_connection_is_kept_and_request_ids_come_back() {
     assert!(!id.is_empty() && !id.contains('<'), "{id}");
 }
 
-/// Without TLS there is no negotiation: a client that knows speaks HTTP/2 at once, many requests on one connection.
+/// Without TLS there is no negotiation, so a client may use HTTP/2 from the start, with many requests on one connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn http_2_is_spoken_by_prior_knowledge() {
     let Some(host) = start().await else { return };
@@ -398,7 +398,7 @@ async fn http_2_is_spoken_by_prior_knowledge() {
     });
     within("answers over HTTP/2", futures_util::future::join_all(turns)).await;
 
-    // `:authority` is checked like `Host`, and errors have their shape here too.
+    // `:authority` is checked like `Host`, and errors have the same shape.
     let address = url.split('/').nth(2).unwrap().parse().unwrap();
     let rebound = reqwest::Client::builder().no_proxy().http2_prior_knowledge().resolve("rebound.example", address);
     let request = rebound.build().unwrap().post("http://rebound.example/api/messages").json(&message("hi"));

@@ -1,4 +1,4 @@
-//! Middleware: what it sees, changes and stops, in which order, and what becomes of an activity when it fails.
+//! Middleware: what it sees, changes and stops, in which order, and what happens to an activity when it fails.
 
 use serde_json::{Value, json};
 
@@ -8,9 +8,9 @@ const ERROR: &str = "Sorry, something went wrong on my side. Please try again.";
 const HANDLER: &str = "grants = { state = ['conversation'], dialogs = true }";
 const HOOK: &str = "grants = { middleware = true, state = ['conversation'], dialogs = true }";
 
-/// One layer with these rules.
+/// Returns the TOML of one layer with these rules.
 fn layer(name: &str, rules: &Value, more: &str) -> String {
-    // A JSON array of flat objects is a TOML array of inline tables but for the colons, so it goes in as one text.
+    // JSON objects are not valid TOML because of their colons, so the rules are passed as one text.
     let rules: Vec<String> = rules.as_array().unwrap().iter().map(inline).collect();
     format!("name = '{name}'\n{HOOK}\n{more}\nsettings.rules = [{}]", rules.join(", "))
 }
@@ -20,7 +20,7 @@ fn inline(rule: &Value) -> String {
     format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
 }
 
-/// A bot with these layers around the scripted handler.
+/// A host with a bot that has these layers around the scripted handler.
 async fn start(layers: &[(&str, Value, &str)]) -> Option<Host> {
     let mut config = Config::new().bot("bot", &[]);
     for (name, rules, more) in layers {
@@ -223,7 +223,7 @@ async fn hooks_have_state_but_neither_flush_nor_dialogs() {
         .says("one")
         .replies("heard: one")
         .replies("1")
-        // A turn that fails takes what its hooks wrote with it.
+        // A turn that fails also discards what its hooks wrote.
         .says("trap")
         .replies(ERROR)
         .replies("1")
@@ -233,7 +233,7 @@ async fn hooks_have_state_but_neither_flush_nor_dialogs() {
         .await;
 }
 
-/// Every way to fail, on the way in and on the way out.
+/// Every kind of failure, for incoming and outgoing activities.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layer_that_fails_lets_nothing_pass_unless_it_may() {
     let ways = [
@@ -267,7 +267,7 @@ async fn a_layer_that_fails_lets_nothing_pass_unless_it_may() {
             };
             host.bot("bot").says(&received).replies(&first).says(&sent).replies(&second).await;
         }
-        // The other bot's conversations are none of its business, and it has not been worn out.
+        // The failures of one bot do not affect the other, whose hook is not paused.
         host.bot("bot").says("fine").replies("heard: fine").await;
     }
 }
@@ -289,7 +289,7 @@ async fn a_layer_that_keeps_failing_can_be_left_alone_for_a_while() {
     host.logged("middleware is disabled for a while").await;
 }
 
-/// A layer that fails on all that leaves keeps the error reply back too, and the host goes on.
+/// A layer that fails for every outgoing activity also stops the error reply, and the host continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaves_past_a_broken_redactor_not_even_the_error_reply() {
     let rules = json!([{ "on": "send", "do": "trap" }]);
@@ -344,7 +344,7 @@ async fn a_stream_passes_piece_by_piece() {
     assert_eq!(texts, ["GENERATION-0000!", "GENERATION-0000!"]);
 }
 
-/// A question that no layer lets out is not asked, and the dialog fails as if its plugin had.
+/// If a layer stops a question, the dialog fails as if its plugin had failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_that_cannot_leave_fails_the_turn() {
     let rules = json!([{ "on": "send", "if": "How many", "do": "trap" }]);
@@ -369,7 +369,7 @@ async fn a_swap_changes_the_layers_of_the_next_turn() {
     host.bot("bot").says("hi").replies("heard: hi").await;
 }
 
-/// Redaction from the outermost layer: no plugin, no channel and no dead letter sees a number.
+/// Redaction in the outermost layer: no plugin, no channel and no dead letter contains a number.
 #[tokio::test(flavor = "multi_thread")]
 async fn redact_removes_numbers_from_all_that_enters_and_leaves() {
     let config = Config::new().bot("bot", &[]).plugin("bot", "redact", "grants = { middleware = true }");
@@ -383,11 +383,11 @@ async fn redact_removes_numbers_from_all_that_enters_and_leaves() {
         .says("4111 1111 1111 1111 12/27 123")
         .replies("heard: [card] 12/27 123")
         .await;
-    // Spelled so that it becomes a number on the way out only.
+    // The text becomes a number only when it leaves.
     let steps =
         json!([{ "kind": "prompt", "quiet": true, "data": { "kind": "text", "prompt": "\u{30}171 1234567?" } }]);
     host.bot("bot").says(&format!("begin script {}", json!({ "steps": steps }))).replies("[phone]?").await;
-    // What cannot be delivered is kept without it.
+    // A dead letter does not contain the number.
     let mut unreachable = message("try 4111 1111 1111 1111");
     unreachable["serviceUrl"] = "http://127.0.0.1:9".into();
     assert_eq!(host.post("bot", &unreachable).await.status, 200);
@@ -395,7 +395,7 @@ async fn redact_removes_numbers_from_all_that_enters_and_leaves() {
     assert!(!letter.to_string().contains("4111"), "{letter:#}");
 }
 
-/// The answer to an invoke leaves through the layers like everything else.
+/// The response to an invoke passes the layers like every other outgoing activity.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answer_to_an_invoke_passes_too() {
     let body = r#"{"type":"invokeResponse","value":{"status":201,"body":{"seen":true}}}"#;

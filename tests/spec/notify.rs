@@ -1,4 +1,4 @@
-//! Speaking first: notifications of operators and plugins, timers, and how they fit between the turns of a conversation.
+//! Proactive messages: notifications of operators and plugins, timers, and their order among the turns of a conversation.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ pub(super) async fn start() -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", GRANTS)).await
 }
 
-/// A message in the conversation `c` of the user `ann`, answered through the connector.
+/// Returns a message of the user `ann` in the conversation `c`, whose replies go to the connector.
 pub(super) fn said(connector: &Connector, text: &str) -> Value {
     let mut activity = connector.message(text);
     activity["conversation"]["id"] = "c".into();
@@ -23,7 +23,7 @@ pub(super) async fn say(host: &Host, connector: &Connector, text: &str) {
     assert_eq!(host.post("bot", &said(connector, text)).await.status, 200);
 }
 
-/// What the connector got so far, once it is so many.
+/// Waits until the connector got this many activities, and returns them.
 pub(super) async fn texts(connector: &Connector, count: usize) -> Vec<String> {
     connector.calls(count).await.iter().map(|call| call.text().to_owned()).collect()
 }
@@ -43,7 +43,7 @@ pub(super) fn text(text: &str) -> Value {
     json!({ "activity": { "type": "message", "text": text } })
 }
 
-/// A dialog of the scripted plugin that asks a question and is done with the answer.
+/// Returns options for a dialog that asks a question and is done with the answer.
 pub(super) fn asks(question: &str) -> Value {
     let steps = json!([{ "kind": "wait", "quiet": true, "say": question }, { "kind": "done" }]);
     json!({ "dialog": { "plugin": "scripted", "id": "script" }, "options": { "steps": steps } })
@@ -82,7 +82,7 @@ async fn when_idle_waits_for_the_dialog_to_end_and_keeps_order() {
     }
     let waiting = host.admin("GET", "/v1/bots/bot/notifications", Vec::new()).await.json();
     assert_eq!(waiting.as_array().unwrap().len(), 3, "{waiting:#}");
-    // The second is cancelled meanwhile.
+    // The second notification is cancelled while it waits.
     let path = format!("/v1/bots/bot/notifications/{}", ids[1]);
     assert_eq!(host.admin("DELETE", &path, Vec::new()).await.status, 200);
     assert_eq!(host.admin("DELETE", &path, Vec::new()).await.status, 409);
@@ -93,7 +93,7 @@ async fn when_idle_waits_for_the_dialog_to_end_and_keeps_order() {
     assert_eq!(status["status"], "cancelled");
 }
 
-/// The stock example of the field: the question about one price is interrupted by an alert for another.
+/// An alert for one stock interrupts the question about another, with the scripted plugin.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interruption_ends_and_the_question_comes_again() {
     let Some(host) = start().await else { return };
@@ -171,11 +171,11 @@ async fn plugins_notify_and_schedule_and_change_their_mind() {
     let connector = Connector::start().await;
     say(&host, &connector, &format!("notify when-idle {}", text("and one more thing"))).await;
     assert_eq!(texts(&connector, 1).await, ["and one more thing"]);
-    // A time that has passed is due at once.
+    // A time in the past is due at once.
     let event = json!({ "event": { "name": "tick", "value": {} } });
     say(&host, &connector, &format!("schedule morning 2001-01-01T00:00:00Z when-idle {event}")).await;
     assert_eq!(texts(&connector, 2).await[1], "timer:morning tick");
-    // A new timer of the name replaces the old; `cancel` ends it.
+    // A new timer replaces an old one of the same name, and `cancel` ends it.
     for year in [2997, 2998] {
         say(&host, &connector, &format!("schedule yearly {year}-01-01T00:00:00Z when-idle {event}")).await;
     }
@@ -235,7 +235,7 @@ async fn a_failed_turn_asked_for_nothing_and_a_failing_delivery_ends() {
     assert_eq!(texts(&connector, 2).await[1], "heard: still here");
 }
 
-/// What waits survives the death of the host; what was due meanwhile is delivered once, in order.
+/// Waiting notifications survive a crash. Those that became due meanwhile are delivered once, in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_survives_a_kill() {
     let Some(mut host) = start().await else { return };
@@ -248,13 +248,13 @@ async fn what_waits_survives_a_kill() {
     say(&host, &connector, "Rome").await;
     let expected = ["where to?", "script continue \"Rome\"", "later 1", "later 2"];
     assert_eq!(texts(&connector, expected.len()).await, expected);
-    // Killed between the commit of its turn and the note of its delivery, or before its turn: once, or once more.
+    // After a kill between commit and delivery record it may arrive twice; after a kill before its turn it arrives once.
     for point in ["commit:2", "committed:2"] {
         let connector = Connector::start().await;
         say(&host, &connector, "hi").await;
         connector.calls(1).await;
         host.again(Some(point)).await;
-        // It may die before it has answered.
+        // The host may die before it has answered.
         let _ = host.try_post("bot", &said(&connector, &format!("notify now {}", text("once")))).await;
         let gone = async { while host.try_post("bot", &said(&connector, "x")).await.is_some() {} };
         within("the death of the host", gone).await;
@@ -273,7 +273,7 @@ async fn what_waits_survives_a_kill() {
     }
 }
 
-/// The two lanes of a conversation are served alternately, however long one of them is.
+/// The host alternates between the two lanes of a conversation, however long one of them is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_of_notifications_does_not_starve_the_user() {
     let Some(mut host) = start().await else { return };
@@ -299,7 +299,7 @@ async fn a_burst_of_notifications_does_not_starve_the_user() {
     assert!(place <= 2, "behind the one that ran: {texts:?}");
 }
 
-/// Notifications that wait are bounded, for operators and for plugins.
+/// The number of waiting notifications is limited, for operators and for plugins.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_than_a_thousand_wait_in_a_conversation() {
     let Some(host) = start().await else { return };
@@ -316,7 +316,7 @@ async fn no_more_than_a_thousand_wait_in_a_conversation() {
     assert!(refused.text.contains("notifications-waiting"), "{}", refused.text);
 }
 
-/// The plugin whose dialog asks is swapped while something waits for its answer.
+/// The plugin is swapped while its dialog asks and a notification waits for the dialog to end.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_a_dialog_comes_after_a_swap_too() {
     let Some(host) = start().await else { return };
@@ -337,7 +337,7 @@ async fn what_waits_for_a_dialog_comes_after_a_swap_too() {
     assert_eq!(texts(&connector, 4).await, expected);
 }
 
-/// What is asked for while the host stops is delivered by the next start, once.
+/// A notification that arrives while the host stops is delivered once, after the next start.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_during_shutdown_waits_for_the_next_start() {
     let Some(mut host) = start().await else { return };
@@ -364,7 +364,7 @@ async fn what_is_asked_during_shutdown_waits_for_the_next_start() {
     assert_eq!(connector.calls_now().len(), 3);
 }
 
-/// Waits until a notification has ended, and returns how.
+/// Waits until a notification has ended, and returns its status.
 pub(super) async fn ended(host: &Host, id: &str) -> String {
     for _ in 0..20_000 {
         let known = host.admin("GET", &format!("/v1/bots/bot/notifications/{id}"), Vec::new()).await.json();
@@ -413,7 +413,7 @@ async fn middleware_sees_what_is_said_first() {
     assert_eq!(texts(&connector, 2).await, ["heard: hi!", "by the way!"]);
 }
 
-/// The stock example of the field with the real plugin: the question about one price is interrupted by the alert for another.
+/// An alert for one stock interrupts the question about another, with the plugin `price-watch`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_price_that_is_reached_interrupts_the_question_for_another() {
     let grants = "grants = { state = ['bot', 'conversation'], dialogs = true, conversations = true }";
@@ -427,7 +427,7 @@ async fn a_price_that_is_reached_interrupts_the_question_for_another() {
     say(&host, &connector, "price").await;
     let price = json!({ "event": { "name": "price", "value": { "symbol": "GOOG", "price": 151 } } });
     assert_eq!(notify(&host, &to_c("now", &price)).await.status, 200);
-    // What the timer brings within the minute, without the wait.
+    // The event that the timer would send within a minute, sent now.
     let mut check = to_c("now", &json!({ "event": { "name": "check", "value": { "symbol": "GOOG", "price": 150 } } }));
     check["name"] = "GOOG".into();
     assert_eq!(notify(&host, &check).await.status, 200);
@@ -467,7 +467,7 @@ async fn services_speak_for_a_bot_with_its_key() {
     assert_eq!(texts(&connector, 2).await, ["heard: hi", "from a service"]);
 }
 
-/// One that waits for its place behind a turn can still be taken back.
+/// A notification that waits behind a turn can still be cancelled.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_cancelled_in_the_queue_is_not_delivered() {
     let Some(mut host) = start().await else { return };
@@ -491,7 +491,7 @@ async fn what_is_cancelled_in_the_queue_is_not_delivered() {
     assert_eq!(texts(&connector, 3).await, ["heard: hi", "heard: slow", "heard: after"]);
 }
 
-/// What waited for a dialog begins once it can, also where no turn comes that would begin it.
+/// A notification that waited for a dialog begins as soon as possible, even if no other turn starts it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_begin_when_its_dialog_ended_begins_later() {
     let Some(mut host) = start().await else { return };
@@ -516,7 +516,7 @@ async fn what_could_not_begin_when_its_dialog_ended_begins_later() {
     assert_eq!(texts(&connector, 3).await.last().unwrap(), "later");
 }
 
-/// What waits for a dialog ends when it expires, and not only when the dialog does.
+/// A notification that waits for a dialog ends when it expires, even if the dialog continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_held_ends_when_it_expires() {
     let Some(host) = start().await else { return };

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::notify::{GRANTS, asks, notify, said, say, start, text, texts, to_c};
 use crate::support::{Behaviour, Config, Connector, Host};
 
-/// A new conversation is asked of the channel through which the user was heard, and kept like one that the user opened.
+/// The host creates a new conversation through the user's channel and stores it like one that the user opened.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_conversation_with_a_known_user() {
     let Some(host) = start().await else { return };
@@ -31,11 +31,11 @@ async fn a_new_conversation_with_a_known_user() {
         (&calls[2].body["conversation"]["id"], &calls[2].body["recipient"]["id"]),
         (&json!("channel-2"), &json!("ann"))
     );
-    // It is where the user was met last now.
+    // It is now the user's most recent conversation.
     body["target"] = json!({ "channel": "test", "user": "ann" });
     assert_eq!(notify(&host, &body).await.status, 200);
     assert_eq!(connector.calls(4).await[3].path, "/v3/conversations/channel-2/activities");
-    // A dialog begins there, and goes on there.
+    // A dialog can begin and continue there.
     let mut dialog = asks("Sell?");
     dialog["target"] = json!({ "channel": "test", "user": "ann", "new": true });
     assert_eq!(notify(&host, &dialog).await.status, 200);
@@ -76,7 +76,7 @@ async fn a_conversation_that_the_channel_does_not_open() {
     assert_eq!(connector.calls_now().len(), 7, "nothing was said");
     let met = host.admin("GET", "/v1/bots/bot/references", Vec::new()).await.json();
     assert_eq!(met.as_array().unwrap().len(), 1, "{met:#}");
-    // The host's own channel waits for its users.
+    // On the local channel only users open conversations.
     host.bot("bot").says("hi").replies("heard: hi").await;
 }
 
@@ -100,7 +100,7 @@ async fn the_same_key_opens_one_conversation() {
     assert_eq!((opened, texts(&connector, 3).await.iter().filter(|text| **text == "once").count()), (1, 1));
 }
 
-/// A caller who was told that there is no room asks again with the same key, and then it is delivered.
+/// A caller that got 429 sends again with the same key, and the notification is delivered.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_found_no_room_is_not_taken_for_known() {
     let config = Config::new().set("server.turns-queued-per-conversation-max", "1").bot("bot", &[]);

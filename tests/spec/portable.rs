@@ -1,4 +1,4 @@
-//! The same handler in Rust, JavaScript and Python holds the same conversation.
+//! The portable handler in Rust, JavaScript and Python holds the same conversation.
 
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ async fn holds_the_conversation(language: &str) {
     assert!(fault.text.contains("fault invalid: asked to fail"), "{}", fault.text);
 }
 
-/// State lasts from turn to turn, and a dialog with a prompt of the host runs.
+/// State lasts from turn to turn, and a dialog with a prompt works.
 async fn remembers_and_asks(language: &str) {
     let Some(host) = start(language).await else { return };
     host.bot("portable")
@@ -99,7 +99,7 @@ async fn remembers_and_asks(language: &str) {
         .await;
 }
 
-/// As middleware it stops and replaces, inwards and outwards.
+/// The middleware stops and replaces incoming and outgoing activities.
 async fn intercepts(language: &str) {
     let more = "settings.greeting = 'Hello'\nlimits.cpu-ms = 2000\ngrants = { middleware = true }";
     let config = Config::new().bot("portable", &[]).plugin("portable", &format!("portable-{language}"), more);
@@ -116,7 +116,7 @@ async fn intercepts(language: &str) {
         .await;
 }
 
-/// It speaks first: an event to itself, and a timer that it takes back.
+/// The handler sends an event to its own conversation, and cancels a timer.
 async fn speaks_first(language: &str) {
     let more = "settings.greeting = 'Hello'\nlimits.cpu-ms = 2000\ngrants = { conversations = true, dialogs = true }";
     let config = Config::new().bot("portable", &[]).plugin("portable", &format!("portable-{language}"), more);
@@ -189,7 +189,7 @@ async fn python() {
     holds_the_conversation("python").await;
 }
 
-/// QuickJS freezes its random generator when the component is built; the seed in the meta makes up for it.
+/// QuickJS snapshots its random generator when the component is built, so the guest reseeds it from the seed in the meta.
 #[tokio::test(flavor = "multi_thread")]
 async fn javascript_gets_fresh_random_numbers() {
     let Some(host) = start("js").await else { return };
@@ -200,7 +200,7 @@ async fn javascript_gets_fresh_random_numbers() {
     assert!(numbers[0] != numbers[1] && numbers[1] != numbers[2], "{numbers:?}");
 }
 
-/// The drafts of the contract compile in every language. No host of this release links them, and it says which.
+/// The drafts of the contract compile in every language. A host of this release does not link them, and the error names them.
 #[tokio::test(flavor = "multi_thread")]
 async fn drafts_are_refused_by_name() {
     let Some(host) = Host::start(Config::new().bot("echo", &["echo"])).await else { return };

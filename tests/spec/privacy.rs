@@ -1,4 +1,4 @@
-//! Forgetting: a conversation or a user leaves every place where the host holds something of them.
+//! Forgetting: the host deletes the data of a conversation or a user everywhere.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ async fn forget(host: &Host, query: &str) -> Answer {
     host.admin("DELETE", &format!("/v1/bots/bot/{query}"), Vec::new()).await
 }
 
-/// A conversation with something of it in every place: state, a dialog that waits, a timer, a dead letter, a transcript.
+/// Creates a conversation with all kinds of data: state, a waiting dialog, a timer, a dead letter, a transcript.
 async fn leave_traces(host: &Host, connector: &Connector, conversation: &str, user: &str) {
     let commands = "set conversation secret 1\nset user secret 1\nset private secret 1\n\
                     schedule far 2999-01-01T00:00:00Z now {\"event\":{\"name\":\"e\"}}\n\
@@ -54,7 +54,7 @@ async fn a_conversation_is_forgotten_everywhere() {
         assert_eq!(left, json!([]), "{what}");
     }
     assert_eq!(host.admin("GET", "/v1/bots/bot/transcripts", Vec::new()).await.json(), json!({ "items": [] }));
-    // Asked again, there is nothing; and the file holds nothing of it once it is compacted.
+    // A second `forget` finds nothing, and the compacted file contains none of the data.
     let again = forget(&host, "conversations?channel=test&conversation=c").await.json();
     assert!(again["forgotten"].as_object().unwrap().values().all(|count| count == 0), "{again:#}");
     assert_eq!(asks(&host, &connector, "c", "ann", "get conversation secret").await, ["none"]);
@@ -93,7 +93,7 @@ async fn a_user_is_forgotten_without_those_they_talked_with() {
     }
 }
 
-/// It waits for the turn that runs, and what that left goes too.
+/// `forget` waits for the running turn and deletes its data too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_that_runs_leaves_nothing_behind_either() {
     let Some(mut host) = start().await else { return };
@@ -111,7 +111,7 @@ async fn a_turn_that_runs_leaves_nothing_behind_either() {
     assert_eq!(asks(&host, &connector, "c", "ann", "get conversation secret").await, ["none"]);
 }
 
-/// Nor does one that waited when it was asked for.
+/// The data of a turn that waited when `forget` was called is deleted too.
 #[tokio::test(flavor = "multi_thread")]
 async fn turns_that_wait_leave_nothing_behind_either() {
     let Some(mut host) = start().await else { return };

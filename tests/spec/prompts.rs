@@ -1,4 +1,4 @@
-//! Prompts, asked and understood by the host, in whole conversations.
+//! Prompts in whole conversations: the host asks and recognizes the answers.
 
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ async fn a_choice_is_made_by_button_word_or_place_and_in_the_locale_of_the_answe
     }
 }
 
-/// The buttons are French, and then the user's client speaks English; the words of both are understood.
+/// The buttons are French and the user's client then changes to English. The words of both languages are recognized.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_button_keeps_its_meaning_when_the_locale_changes_midway() {
     let Some(host) = start("").await else { return };
@@ -174,7 +174,7 @@ async fn prompts_count_as_what_their_plugin_sends() {
     assert!(log.contains("guest-fault"), "{log}");
 }
 
-/// A message in a conversation of Teams.
+/// Returns a message in a conversation of Teams.
 fn in_teams(kind: &str, text: &str) -> Value {
     let mut activity = message(text);
     activity["channelId"] = "msteams".into();

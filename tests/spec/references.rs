@@ -1,4 +1,4 @@
-//! Whom a bot can reach: the conversations it has met, where they moved, and those that are gone.
+//! References: the conversations that a bot has met, their addresses, and those that are gone.
 
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ async fn only_the_conversations_that_a_bot_has_met_are_reached() {
     ] {
         assert_eq!(notify(&host, &wrong).await.status, 400, "{wrong}");
     }
-    // The bot is removed: the conversation is forgotten, with what it was owed.
+    // After the bot is removed, the conversation and its pending notifications are deleted.
     let mut later = to_c("now", &text("too late"));
     later["at"] = "2999-01-01T00:00:00Z".into();
     assert_eq!(notify(&host, &later).await.status, 202);
@@ -59,7 +59,7 @@ async fn only_the_conversations_that_a_bot_has_met_are_reached() {
     assert_eq!(host.admin("GET", "/v1/bots/bot/notifications", Vec::new()).await.json(), json!([]));
 }
 
-/// The stored address counts, and a conversation that the channel does not know any more is remembered as gone.
+/// The host uses the stored address, and marks a conversation as gone if the channel does not know it any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_that_is_gone_is_not_asked_again_until_it_speaks() {
     let Some(host) = start().await else { return };
@@ -81,7 +81,7 @@ async fn a_conversation_that_is_gone_is_not_asked_again_until_it_speaks() {
     assert_eq!(notify(&host, &to_c("now", &text("four"))).await.status, 404);
 }
 
-/// In a group each user who was heard is met, and a new name of the group is nobody's message.
+/// In a group the bot meets each user who speaks. A new name of the group is not a message of a user.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_user_of_a_group_can_be_told() {
     let Some(host) = start().await else { return };
@@ -104,7 +104,7 @@ async fn every_user_of_a_group_can_be_told() {
     assert_eq!(host.admin("GET", "/v1/bots/bot/references?user=zoe", Vec::new()).await.json(), json!([]));
 }
 
-/// A bot that was removed and added again within a minute is met again; an upgrade of its app removes nothing.
+/// A bot that is removed and added again within a minute meets the conversation again. An upgrade of its app removes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bot_that_is_added_again_is_met_again() {
     let config = Config::new().set("storage.path", "'store'").bot("bot", &[]).plugin("bot", "scripted", GRANTS);
@@ -124,7 +124,7 @@ async fn a_bot_that_is_added_again_is_met_again() {
     assert_eq!(notify(&host, &to_c("now", &text("three"))).await.status, 200);
 }
 
-/// An activity that names an address where nothing may go does not take the place of the one that is stored.
+/// An activity with an address that is not allowed does not replace the stored address.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_url_that_turns_evil_is_not_kept() {
     let Some(host) = start().await else { return };
@@ -149,7 +149,7 @@ async fn a_service_url_that_turns_evil_is_not_kept() {
     assert_eq!(moved.calls(2).await[1].text(), "followed");
 }
 
-/// What was asked for before does not ask the channel either.
+/// A notification that waited while the conversation was found to be gone does not call the channel either.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waited_leaves_a_conversation_alone_that_is_gone() {
     let Some(host) = start().await else { return };

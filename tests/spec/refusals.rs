@@ -1,4 +1,4 @@
-//! Refusals: whoever is refused reads why, also while it still sends, and its connection goes on or is said to end.
+//! Refusals: a client can read the reason even while it still sends, and the connection continues or is announced to end.
 
 use std::process::Stdio;
 
@@ -18,7 +18,7 @@ async fn start() -> Option<Host> {
     Host::start(config.bot_key("app-id", "'a'").plugin("secret", "echo", "")).await
 }
 
-/// Requests that are answered without their body: listener, method, path, headers, status.
+/// Requests that are answered before their body is read: listener, method, path, headers, status.
 type Refused = (&'static str, &'static str, &'static str, Vec<(&'static str, &'static str)>, u16);
 
 fn refused() -> Vec<Refused> {
@@ -52,7 +52,7 @@ fn refused() -> Vec<Refused> {
     ]
 }
 
-/// More than a request brings with its head.
+/// More than the bytes that arrive with the head of a request.
 fn large() -> String {
     "x".repeat(1 << 20)
 }
@@ -77,7 +77,7 @@ async fn a_refused_body_is_dropped_and_its_connection_goes_on() {
     }
 }
 
-/// The body never comes, or its sender waits until it is asked for: the answer comes, and says that the connection ends.
+/// If the body never arrives or its sender waits for `100 Continue`, the answer is sent and announces the end of the connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_a_body_that_does_not_come_ends_the_connection_aloud() {
     let Some(host) = start().await else { return };
@@ -92,7 +92,7 @@ async fn a_refusal_of_a_body_that_does_not_come_ends_the_connection_aloud() {
         assert_eq!((refused.status, is_closed(&refused)), (404, true), "{why}: {refused:?}");
         assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "{why}");
     }
-    // What is wanted is asked for.
+    // A request that is accepted gets `100 Continue`.
     let mut activity = message("hi");
     activity["deliveryMode"] = "expectReplies".into();
     let body = activity.to_string();
@@ -104,7 +104,7 @@ async fn a_refusal_of_a_body_that_does_not_come_ends_the_connection_aloud() {
     assert_eq!((answer.status, is_closed(&answer)), (200, false));
 }
 
-/// Beyond what is dropped: the sender writes all of it before it reads, and still reads the answer.
+/// With a body above the limit of what is dropped, a client that writes everything before it reads still gets the answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_far_too_large_does_not_cost_the_answer() {
     let Some(host) = start().await else { return };
@@ -168,7 +168,7 @@ async fn a_node_client_that_keeps_its_connections_reads_every_answer() {
                 ['POST', '/v3/directline/conversations', 3 << 20], ['POST', '/nothing', 20 << 20], ['GET', '/nothing', 0],
             ]) console.log(await ask(method, path, bytes));
             agent.destroy();
-            // Node refuses answers while it holds more than 10 MB to be sent.
+// Node does not read answers while it has more than 10 MB to send.
             const session = http2.connect(base, { maxSessionMemory: 64 });
             const stream = (path, bytes) => new Promise((resolve, reject) => {
                 const request = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/json' });
@@ -258,7 +258,7 @@ async fn a_slash_at_the_end_of_a_path_does_not_matter() {
     assert_eq!(raw::send(&host.url(""), &request("GET", "/", &[HOST], "")).await.status, 200, "the page");
 }
 
-/// Every route says which methods it takes, to whoever may know.
+/// Every route names its methods in a 405, after the checks of the client.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_method_learns_the_right_ones_on_every_route() {
     let Some(host) = start().await else { return };
@@ -315,7 +315,7 @@ async fn how_long_a_connection_is_kept_is_a_setting() {
         let config = Config::new().set("server.keep-alive-ms", "50").bot("bot", &["echo"]);
         let Some(host) = Host::start(config).await else { return };
         let url = if of_admin { host.admin_url() } else { host.url("") };
-        // On a slow machine the time may be over before the request is there; then it is asked again.
+        // On a slow machine the time may be over before the request arrives. Then the request is repeated.
         let answered_and_closed = async {
             loop {
                 let (mut stream, mut all) = (raw::connect(&url).await, Vec::new());
@@ -330,7 +330,7 @@ async fn how_long_a_connection_is_kept_is_a_setting() {
     }
 }
 
-/// What can never be called is the sender's mistake; where replies may go is the operator's business.
+/// A URL that can never be called is an error of the sender. Which origins are allowed is the operator's decision.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_url_that_cannot_be_used_is_refused() {
     let Some(host) = start().await else { return };
@@ -340,7 +340,7 @@ async fn a_service_url_that_cannot_be_used_is_refused() {
         let refused = host.post("bot", &activity).await;
         assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!("BadArgument")), "{url}");
         assert!(refused.text.contains("serviceUrl") && !refused.text.contains("secret"), "{url}: {}", refused.text);
-        // Answered in place, it needs no such URL.
+        // An activity that is answered in the response needs no such URL.
         activity["deliveryMode"] = "expectReplies".into();
         assert_eq!(host.post("bot", &activity).await.replies()[0]["text"], "Echo: hi", "{url}");
     }
@@ -349,7 +349,7 @@ async fn a_service_url_that_cannot_be_used_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_development_any_port_of_this_machine_may_be_a_connector() {
-    // The configuration of the specs sets the origins; here the default counts.
+    // The specs' configuration sets the origins, but this spec needs the default.
     for (mode, is_answered) in [("development", true), ("production", false)] {
         let config = Config::new().set("server.mode", &format!("'{mode}'")).unset("channel.connector-origins");
         let Some(host) = Host::start(config.bot("bot", &["echo"])).await else { return };
@@ -361,7 +361,7 @@ async fn in_development_any_port_of_this_machine_may_be_a_connector() {
             assert_eq!(host.status("bot").await["refused_origins"], json!([]));
             continue;
         }
-        // In production the operator finds the origin wherever they look.
+        // In production the operator finds the origin in status, log and metrics.
         host.dead_letter("bot", &activity).await;
         let origin = connector.service_url();
         let refused = host.status("bot").await["refused_origins"][0].clone();
@@ -380,7 +380,7 @@ async fn in_development_any_port_of_this_machine_may_be_a_connector() {
     }
 }
 
-/// The turn that a redelivery names can be looked up: it is the one that ran.
+/// The `X-Turn-Id` of a redelivery is the id of the turn that ran, and its record can be read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redelivery_names_the_turn_that_ran() {
     let Some(mut host) = Host::start(Config::new().bot("bot", &["hostile"])).await else { return };

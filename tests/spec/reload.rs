@@ -1,4 +1,4 @@
-//! What a host makes of changed files while it runs: its configuration, components, folders.
+//! Reloads: changes of the configuration, components and folders while the host runs.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Config, Host, compile_bomb, component, message, turntable, within};
 
-/// Two bots with a component each, and nothing that watches.
+/// A host with two bots, a component for each, and no file watch.
 async fn unwatched() -> Option<Host> {
     let config = Config::new().set("runtime.watch", "false").bot("echo", &["echo"]).bot("bot", &["hostile"]);
     Host::start(config).await
@@ -35,7 +35,7 @@ async fn until_generation(host: &Host, bot: &str, generation: u64) -> Value {
     within("a generation", wait).await
 }
 
-/// What is wrong with one bot is its own matter, also for those who look after the host.
+/// An error in one bot does not affect other bots and the operator's commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bot_is_reloaded_whatever_is_wrong_with_another() {
     let Some(host) = unwatched().await else { return };
@@ -68,7 +68,7 @@ async fn a_host_is_looked_after_whatever_is_wrong_with_its_bots() {
     assert!(refused.code == Some(1) && refused.stderr.contains("admin.listn"), "{}", refused.stderr);
 }
 
-/// `serve --listen` moved the listener; the address in the file is not what counts.
+/// After `serve --listen` the address in the file does not count.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_command_line_set_holds_at_a_reload() {
     let config = Config::new().set("server.listen", "'0.0.0.0:0'").options(&["--listen", "127.0.0.1:0"]);
@@ -88,7 +88,7 @@ async fn whether_a_bot_is_enabled_is_read_again() {
     assert_eq!(reload(&host, "echo").await.status, 200);
     host.bot("echo").says("hi").replies("Echo: hi").await;
 
-    // What an operator switched holds while the file says the same as before.
+    // A bot that an operator disabled stays disabled until the file changes.
     host.admin("POST", "/v1/bots/echo/disable", Vec::new()).await;
     host.edit("enabled = true", "title = 'Echo'\nenabled = true");
     assert_eq!(reload(&host, "echo").await.status, 200);
@@ -103,7 +103,7 @@ async fn a_new_bot_is_said_to_wait_for_a_restart() {
     assert!(line.contains("\"late\"") && line.contains("restart"), "{line}");
 }
 
-/// A plugin that is configured first and built then, in a folder that is made for it.
+/// A plugin that is configured before its component and its folder exist.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_is_not_built_yet_serves_when_it_is() {
     let Some(host) = Host::start(Config::new().bot("bot", &["echo"])).await else { return };
@@ -121,7 +121,7 @@ async fn a_plugin_that_is_not_built_yet_serves_when_it_is() {
     host.bot("bot").says("hi").replies("Echo: hi").await;
 }
 
-/// A component that the compiler works on for long is its own bot's matter.
+/// A component that compiles for a long time does not delay other bots.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bot_that_takes_long_to_load_holds_up_no_other() {
     let config = Config::new().bot("bomb", &["echo"]).bot("bot", &["hostile"]);
@@ -142,11 +142,11 @@ async fn a_bot_that_takes_long_to_load_holds_up_no_other() {
     assert_eq!(status.await["generation"], 1);
     host.bot("bot").says("hi").replies("Echo: hi").await;
     host.bot("bomb").says("hi").replies("Echo: hi").await;
-    // In order, so that the compiler ends too.
+    // A regular stop also ends the compiler.
     assert!(host.stop().await.0.success());
 }
 
-/// `make clean && make plugins`, and deployments by a link to the folder of a release.
+/// `make clean && make plugins`, and deployments that change a link to the folder of a release.
 #[tokio::test(flavor = "multi_thread")]
 async fn folders_and_links_may_be_replaced() {
     let Some(host) = Host::start(Config::new().bot("bot", &["echo"])).await else { return };
@@ -170,7 +170,7 @@ async fn folders_and_links_may_be_replaced() {
     host.bot("bot").says("hi").replies("Echo: hi").await;
 }
 
-/// What served from a file that has changed since can be gone back to for good, until the file changes again.
+/// A rollback to a component whose file has changed lasts until the file changes again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_outlives_reload_and_restart() {
     let Some(mut host) = unwatched().await else { return };
@@ -193,7 +193,7 @@ async fn a_rollback_outlives_reload_and_restart() {
     assert_eq!(host.status("echo").await["plugins"][0]["describes"], "scripted 0.1.0");
 }
 
-/// However often components change, only those are kept that serve, or that a rollback would restore.
+/// However often components change, the data folder keeps only those that serve or that a rollback would restore.
 #[tokio::test(flavor = "multi_thread")]
 async fn components_that_nothing_serves_are_not_kept() {
     let Some(host) = unwatched().await else { return };
@@ -203,7 +203,7 @@ async fn components_that_nothing_serves_are_not_kept() {
     };
     for built in ["help", "welcome", "scripted", "cancel", "hostile", "welcome"] {
         let deployed = host.deploy("echo", "echo", fs::read(component(built).unwrap()).unwrap()).await;
-        // `help` lacks a setting, and a load that fails keeps nothing.
+        // `help` lacks a required setting, and a load that fails stores nothing.
         assert_eq!(deployed.status, if built == "help" { 422 } else { 200 }, "{built}: {}", deployed.text);
         assert!(kept() <= 3, "after {built}: {}", kept());
     }

@@ -1,4 +1,4 @@
-//! Conversations as files: converted, and replayed against a bot.
+//! Conversation files: conversion, and replay against a bot.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn travel() -> Config {
     )
 }
 
-/// Replays a file against the default bot of a configuration. None where a component is missing.
+/// Replays a file against the default bot of a configuration. None if a component is missing.
 fn replay(config: &Config, file: &str, more: &[&str]) -> Option<Ended> {
     let path = config.write()?;
     let args = ["replay", file, "--config", path.to_str().unwrap()];
@@ -33,7 +33,7 @@ fn written(folder: &Path, name: &str, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A file of `tests/data/replay`.
+/// Returns the path of a file in `tests/data/replay`.
 fn sample(name: &str) -> String {
     format!("{}/../tests/data/replay/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -67,7 +67,7 @@ fn a_chat_is_converted_to_a_transcript() {
     let written = turntable(&["transcripts", "convert", &sample("sketch.chat"), "-o", path], "");
     assert_eq!((written.code, written.stdout.as_str()), (Some(0), ""), "{written:?}");
     assert_eq!(std::fs::read_to_string(path).unwrap(), printed.stdout);
-    // What was written is a transcript, and stays as it is.
+    // The output is a transcript, and converting it again does not change it.
     assert_eq!(turntable(&["transcripts", "convert", path], "").stdout, printed.stdout);
 }
 
@@ -114,7 +114,7 @@ fn what_a_bot_says_otherwise_is_shown_where_it_says_it() {
     assert_eq!(ended.stdout, std::fs::read_to_string(golden).unwrap(), "set TURNTABLE_RECORD=1 to record it anew");
 }
 
-/// What a chat became is replayed like the chat; ids, times and channel data of other hosts are no differences.
+/// A converted chat is replayed like the chat. Ids, times and channel data of other hosts are not differences.
 #[test]
 fn transcripts_are_replayed_whatever_their_ids() {
     let folder = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ fn transcripts_are_replayed_whatever_their_ids() {
     assert_eq!(step["lines"][1]["said"], "both");
 }
 
-/// Updates and deletions, what the bot says first or in the end, answers to invokes, and a plugin that fails.
+/// Updates and deletions, messages of the bot before and after the users', responses to invokes, and a plugin that fails.
 #[test]
 fn everything_that_leaves_the_bot_is_compared() {
     let user = json!({ "id": "u", "role": "user" });
@@ -181,7 +181,7 @@ fn everything_that_leaves_the_bot_is_compared() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("  bot: [update of «first»]\n       second\n"), "{}", ended.stdout);
 
-    // The same without what a host does not keep: that is no difference; and a failure that was none says why.
+    // Members that a host does not store are not differences. A new failure is reported with its reason.
     let mut activities = transcript.as_array().unwrap().clone();
     activities.retain(|activity| activity["type"] != "invokeResponse");
     activities.pop();
@@ -201,7 +201,7 @@ fn users_may_speak_another_language() {
     assert!(ended.stdout.contains(question), "{}", ended.stdout);
 }
 
-/// A replay starts no host: nothing is bound, nothing written, and no host of the same folder is in its way.
+/// A replay does not start a host: it binds no port, writes no file, and works beside a host with the same folder.
 #[test]
 fn a_replay_leaves_no_trace() {
     let config = travel().set("server.listen", "'127.0.0.1:1'").set("runtime.data-dir", "'data'");
@@ -286,7 +286,7 @@ fn transcripts_of_other_tools_are_replayed_on_the_channel_that_is_told() {
     }
 }
 
-/// Only where neither the file nor the command line names a channel, one is assumed, and each that is assumed is told.
+/// If neither the file nor the command line names a channel, one is assumed and reported.
 #[test]
 fn a_channel_that_is_assumed_is_told_as_such() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,11 +1,11 @@
-//! Routes of global handlers: which one gets a message, who comes after one that passes it on, and that nothing is made for
-//! a message that none wants.
+//! Routes of global handlers: which one gets a message, and what happens after one passes it on. The host creates no instance
+//! for a message that no route matches.
 
 use serde_json::Value;
 
 use crate::support::{Config, Host, message};
 
-/// A bot with plugins `one` and `two`, whose routes are these, as TOML. A route runs the command that it is named after.
+/// A bot with plugins `one` and `two`, whose routes are given as TOML. The name of a route is the command that it runs.
 async fn start(one: &str, two: &str) -> Option<Host> {
     let plugin = |name: &str, routes: &str| format!("name = '{name}'\nsettings.routes = [{routes}]");
     let config = Config::new().bot("bot", &[]).plugin("bot", "scripted", &plugin("one", one));
@@ -18,7 +18,7 @@ fn in_locale(text: &str, locale: &str) -> Value {
     activity
 }
 
-/// The score is stronger than the order, and that is stronger than the place in the configuration.
+/// The score decides first, then the order, then the place in the configuration.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_highest_score_wins_then_the_lowest_order_then_the_first_plugin() {
     let one = "{ name = 'low', pattern = 'score', score = 0.2, order = -9 }, { name = 'late', pattern = 'order', order = 1 }, \
@@ -39,7 +39,7 @@ async fn the_highest_score_wins_then_the_lowest_order_then_the_first_plugin() {
         .await;
 }
 
-/// A plugin that passes a message on is asked again by its next route that matches, in the place of that route.
+/// A plugin that passes a message on may get it again through its next matching route, when that route's turn comes.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_passes_a_message_on_leaves_it_to_the_next_route_the_dialog_and_the_handlers() {
     let one = "{ name = 'pass', pattern = 'go|nobody', score = 0.9 }, { name = 'after', pattern = 'go', score = 0.1 }";
@@ -73,7 +73,7 @@ async fn a_route_may_be_for_some_languages_only() {
         .await;
 }
 
-/// `help` and `cancel` live from their routes alone.
+/// `help` and `cancel` have only routes.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_instantiated_for_a_message_that_no_route_wants() {
     let config = Config::new().bot("bot", &[]).plugin("bot", "help", "settings.text = 'Here.'");

@@ -1,5 +1,5 @@
-//! What host and SDK make, held against what other people's SDKs expect: `@microsoft/agents-activity` throws at what its schema
-//! does not know, and whoever writes TypeScript has the types of `botframework-schema`. `tests/clients/schema.mjs` does it.
+//! Checks activities of the host and the SDK against other SDKs: `@microsoft/agents-activity` throws an error for members that
+//! its schema does not know, and TypeScript authors use the types of `botframework-schema`. See `tests/clients/schema.mjs`.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::dialogs::prompt;
 use super::notify::{GRANTS, notify};
 use crate::support::{Config, Connector, Host, expecting_replies, message};
 
-/// What was collected, each with where it comes from.
+/// The collected activities, each with a label that says where it comes from.
 #[derive(Default)]
 struct Collected(Vec<Value>);
 
@@ -26,7 +26,7 @@ impl Collected {
         }
     }
 
-    /// What a connector got so far: activities, and what asks for a new conversation.
+    /// Collects the calls that a connector got so far: activities, and parameters of new conversations.
     fn calls(&mut self, label: &str, connector: &Connector) {
         for call in connector.calls_now().iter().filter(|call| !call.body.is_null()) {
             let member = if call.path == "/v3/conversations" { "parameters" } else { "activity" };
@@ -41,7 +41,7 @@ impl Collected {
         replies
     }
 
-    /// Holds everything against the packages.
+    /// Checks everything against the packages.
     async fn check(&self) {
         let file = tempfile::NamedTempFile::new().unwrap();
         let lines: Vec<String> = self.0.iter().map(Value::to_string).collect();
@@ -50,7 +50,7 @@ impl Collected {
     }
 }
 
-/// A message as a channel sends it that says all it knows of who speaks where.
+/// Returns a message of a channel that fills in all members about accounts and conversation.
 fn said(channel: &str, kind: &str, text: &str) -> Value {
     let mut activity = message(text);
     activity["channelId"] = channel.into();
@@ -119,7 +119,7 @@ async fn start(component: &str, more: &str) -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", component, more)).await
 }
 
-/// What the host says of its own accord: that something failed, whether a route may interrupt, that a dialog was given up.
+/// Messages of the host itself: that something failed, whether a route may interrupt, that a dialog was cancelled.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_host_says_itself_fits() {
     if !can_run() {
@@ -145,7 +145,7 @@ async fn what_the_host_says_itself_fits() {
         ] {
             collected.ask(&host, &format!("{channel}/{kind} {label}"), say(text)).await;
         }
-        // Three failures in a row, and the dialog is given up.
+        // After three failures in a row the dialog is cancelled.
         let traps = format!(
             "begin script {}",
             json!({ "steps": [{ "kind": "wait", "quiet": true, "say": "?" }, { "kind": "wait", "trap": true }] })
@@ -157,7 +157,7 @@ async fn what_the_host_says_itself_fits() {
     collected.check().await;
 }
 
-/// What leaves in pieces or is changed afterwards, through the connector.
+/// Streams, updates and deletions, through the connector.
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_updates_and_traces_fit() {
     if !can_run() {
@@ -217,14 +217,14 @@ async fn what_a_bot_says_first_fits() {
     let sale = json!({ "activity": { "type": "message", "text": "sale" }, "mode": "now", "per-second": 10_000 });
     let started = host.admin("POST", "/v1/bots/bot/broadcasts", sale.to_string().into_bytes()).await;
     assert!(started.status < 300, "{}", started.text);
-    // Each conversation that was met, and each new one.
+    // Every conversation that the bot has met, and every new one.
     connector.calls(calls + PLACES.len()).await;
     let mut collected = Collected::default();
     collected.calls("first", &connector);
     collected.check().await;
 }
 
-/// What the local Direct Line makes: notices for the bot, and what clients see of what was said.
+/// The local Direct Line: activities for the bot, and activities for clients.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_direct_line_makes_fits() {
     if !can_run() {
@@ -309,12 +309,12 @@ async fn what_the_builders_of_the_sdk_make_fits() {
     collected.check().await;
 }
 
-/// A builder that the guest does not call would never be held against the schemas.
+/// A builder that the guest does not call would not be checked against the schemas.
 #[test]
 fn no_builder_is_forgotten() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let guest = fs::read_to_string(format!("{root}/tests/guests/builders/src/lib.rs")).unwrap();
-    // What reads instead of making.
+    // Functions that read instead of building.
     let readers = ["from_object", "into_object", "mentions", "text_without_recipient", "display_name", "from_entity"];
     for file in [
         "activity.rs",

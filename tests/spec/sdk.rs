@@ -1,24 +1,24 @@
-//! What authors of plugins meet when they build a component.
+//! The SDK as authors of plugins use it to build a component.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::support::{component, turntable};
 
-/// What a newcomer reads.
+/// The README of the SDK.
 const README: &str = include_str!("../../guest-sdk/rust/README.md");
 
-/// Native builds cannot notice a missing registration; the linker of the component says by name what is missing.
+/// Native builds cannot detect a missing registration. The linker of the component names it.
 #[test]
 fn a_plugin_that_registers_no_bot_does_not_link() {
-    // Where Rust guests cannot be built, this was said aloud.
+    // If Rust guests cannot be built, `component` has printed it.
     if component("portable-rust").is_none() {
         return;
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/toolchain.sh");
     let output = Command::new(script)
         .args(["rust", "unregistered"])
-        // Set by the cargo that runs this spec, for its own compiler; guests may have another.
+        // The cargo that runs this spec sets it for its own compiler, but guests may use another compiler.
         .env_remove("LD_LIBRARY_PATH")
         .output()
         .unwrap();
@@ -27,7 +27,7 @@ fn a_plugin_that_registers_no_bot_does_not_link() {
     assert!(said.contains("turntable_sdk::register!(YourBot)"), "{said}");
 }
 
-/// Both kinds come from one SDK in one build: `register!(…, dialogs)` makes the difference.
+/// Both kinds of plugins use one build of the SDK. Only `register!(…, dialogs)` makes the difference.
 #[test]
 fn only_a_plugin_with_dialogs_exports_their_handler() {
     for (name, has_dialogs) in [("echo", false), ("cancel", false), ("settings", true), ("travel", true)] {
@@ -38,7 +38,7 @@ fn only_a_plugin_with_dialogs_exports_their_handler() {
     }
 }
 
-/// The examples of `turntable.toml` are configurations that this host takes, with the component where they say it is.
+/// The examples of `turntable.toml` are valid configurations, with the component at the path that they name.
 #[test]
 fn the_configurations_of_its_readme_are_good() {
     let Some(built) = component("echo") else { return };
@@ -57,10 +57,10 @@ fn the_configurations_of_its_readme_are_good() {
     }
 }
 
-/// Its limits are those of the host, all of them, with their defaults, and the keys of a bot are all there.
+/// The README lists all keys of a bot and all limits, with their defaults.
 #[test]
 fn the_keys_of_its_readme_are_all_and_have_their_defaults() {
-    /// The lines of a section, up to the next one, as key and value without comments.
+    /// Returns the keys and values of a section, without comments.
     fn keys<'t>(text: &'t str, section: &str, mark: &str) -> Vec<(&'t str, &'t str)> {
         let lines = text.split(&format!("\n{section}")).nth(1).unwrap().lines().skip(1);
         let section = lines.take_while(|line| !line.starts_with('[') && !line.starts_with("```"));

@@ -1,4 +1,4 @@
-//! Shutdown: what was accepted ends, within the grace period; what is cut is said.
+//! Shutdown: accepted turns end within the grace period, and turns that are stopped are logged.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -6,14 +6,14 @@ use tokio::net::TcpStream;
 
 use crate::support::{Behaviour, Config, Connector, Host, raw, within};
 
-/// A host with this grace period, whose bot may take its time, and a connector.
+/// A host with this grace period and a bot with long limits, and a connector.
 async fn start(grace_ms: &str) -> Option<(Host, Connector)> {
     let config = Config::new().set("server.shutdown-grace-ms", grace_ms).bot("bot", &[]);
     let config = config.plugin("bot", "hostile", "limits.wall-ms = 60000\nlimits.cpu-ms = 60000");
     Some((Host::start(config).await?, Connector::start().await))
 }
 
-/// Sends an activity and does not wait for its answer; the connection is open as long as the value lives.
+/// Sends an activity and does not wait for its answer. The connection is open as long as the returned value lives.
 async fn call(host: &Host, activity: &Value) -> TcpStream {
     let headers = [("Host", "localhost"), ("Content-Type", "application/json")];
     let mut socket = raw::connect(&host.url("")).await;
@@ -39,7 +39,7 @@ async fn accepted_turns_and_their_deliveries_are_finished() {
     let accepted =
         async { while !host.admin("GET", "/metrics", Vec::new()).await.text.contains("turntable_turns_running 2") {} };
     within("two accepted turns", accepted).await;
-    // The first attempt at what comes next is put off, so that a delivery outlives its turn.
+    // The first attempt of the next delivery is delayed, so that the delivery outlives its turn.
     connector.plan(Behaviour::Throttle(1));
     host.signal();
     host.logged("stopping: accepting nothing more").await;
@@ -58,7 +58,7 @@ async fn accepted_turns_and_their_deliveries_are_finished() {
     assert_eq!(texts, ["GENERATION-0000", "GENERATION-0000", "GENERATION-0000", "ok: behind"]);
 }
 
-/// Whether it sleeps in a host call or computes.
+/// For a guest that sleeps in a host call and one that computes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_that_never_ends_is_cut_and_that_is_said() {
     for text in ["flush-then-slow 50000", "flush-then-burn 50000"] {
@@ -75,7 +75,7 @@ async fn a_guest_that_never_ends_is_cut_and_that_is_said() {
     }
 }
 
-/// With a grace period far beyond the patience of this spec.
+/// The grace period is far longer than the timeout of this spec.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_it_at_once() {
     let Some((host, connector)) = start("600000").await else { return };
@@ -90,7 +90,7 @@ async fn a_second_signal_ends_it_at_once() {
     assert!(line(&log, "stopped:").contains("\"cut\":1"), "{log:#?}");
 }
 
-/// A connector that never answers holds a delivery, not the second signal.
+/// A connector that never answers delays a delivery but not the second signal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_does_not_wait_for_deliveries() {
     let Some((host, connector)) = start("600000").await else { return };
@@ -103,7 +103,7 @@ async fn a_second_signal_does_not_wait_for_deliveries() {
     assert!(line(&log, "stopped:").contains("\"undelivered\":1"), "{log:#?}");
 }
 
-/// What is not delivered is in the file, and the last line says so; of a store in memory it says what is true of that.
+/// The last line says what happens to undelivered messages: they are in the store's file, or lost with a store in memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_becomes_of_undelivered_replies_is_said_by_kind_of_storage() {
     for (kind, told) in

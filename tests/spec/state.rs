@@ -1,4 +1,4 @@
-//! State: what plugins keep, whose it is, and that turns of several conversations never lose each other's writes.
+//! State: what plugins store and for whom. Turns of several conversations never lose each other's writes.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ async fn start(more: &str) -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", more)).await
 }
 
-/// Says something in a conversation as a user, and returns the texts of the replies.
+/// Sends a message of a user in a conversation, and returns the texts of the replies.
 async fn say(host: &Host, conversation: &str, user: &str, text: &str) -> Vec<String> {
     let mut activity = message(text);
     activity["conversation"]["id"] = conversation.into();
@@ -53,7 +53,7 @@ async fn a_failed_turn_leaves_no_state() {
     let replies = say(&host, "a", "ann", "set user k 1\nget user k\ntrap").await;
     assert_eq!(replies, ["Sorry, something went wrong on my side. Please try again."]);
     assert_eq!(say(&host, "a", "ann", "get user k").await, ["none"]);
-    // What was flushed stays.
+    // The flushed part remains.
     say(&host, "a", "ann", "set user k 2").await;
     let mut activity = message("set user k 3\nflush\nset user k 4\ntrap");
     activity["from"]["id"] = "ann".into();
@@ -150,7 +150,7 @@ async fn two_values_changed_in_both_orders_lose_nothing() {
     assert_eq!(say(&host, "c", "ann", "get bot a\nget bot b").await, ["200", "200"]);
 }
 
-/// A turn that flushed cannot run again, so it waits before it reads what others change.
+/// A turn that flushed cannot run again, so it waits before it reads values that others change.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_many_change_after_a_flush_loses_nothing() {
     let Some(host) = start(ALL).await else { return };
@@ -187,7 +187,7 @@ async fn a_user_who_joins_and_speaks_on_direct_line_is_one_user() {
         activity["from"]["id"] = from.into();
         activity
     };
-    // `from` of a conversation update is whoever was added (`protocol/semantics.md` §3).
+    // The host uses the added member as the user of a conversation update, whatever its `from` is.
     assert_eq!(send(&host, joins("bot", "bot")).await, ["no user: invalid"]);
     assert_eq!(send(&host, joins("ann", "ann")).await, ["welcome"]);
     assert_eq!(send(&host, joins("ann", "bot")).await, Vec::<String>::new(), "she was welcomed");
@@ -233,7 +233,7 @@ async fn plugins_share_values_only_where_the_operator_says_so() {
     let own = "grants = { state = ['user'] }";
     let shared = "grants = { state = ['user'], shared-state = 'profile' }";
     for (first, second, seen) in [(own, own, "none"), (shared, shared, "1"), (shared, own, "none")] {
-        // Two plugins of one component: the first takes what matches its route, the second the rest.
+        // Two plugins use one component. The first handles messages that match its route, the second the others.
         let routes = "settings.routes = [{ name = 'set--user--k--1', pattern = 'write' }]\nname = 'writer'\n";
         let config = Config::new()
             .bot("bot", &[])

@@ -1,4 +1,4 @@
-//! Bad days of the store's file: each ends in an error that says what is wrong, and nothing is lost.
+//! Problems with the store's file: each gives an error that says what is wrong, and no data is lost.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -21,13 +21,13 @@ fn store(host: &Host) -> PathBuf {
     host.data().join("turntable.db")
 }
 
-/// Runs a command of the operator for the store of a host.
+/// Runs a `turntable store` command for the store of a host.
 fn operate(host: &Host, command: &str) -> command::Ended {
     let config = host.data().with_file_name("turntable.toml");
     turntable(&["store", command, "--config", config.to_str().unwrap()], "")
 }
 
-/// Says something in the conversation that all of this is about, and returns the texts of the replies.
+/// Sends a message in the conversation of these specs, and returns the texts of the replies.
 async fn say(host: &Host, text: &str) -> Vec<String> {
     let mut activity = expecting_replies(message(text));
     activity["conversation"]["id"] = "c".into();
@@ -35,13 +35,13 @@ async fn say(host: &Host, text: &str) -> Vec<String> {
     replies.iter().map(|reply| reply["text"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// Leaves a value and a dialog that waits.
+/// Stores a value and begins a dialog that waits.
 async fn converse(host: &Host) {
     let steps = json!({ "steps": [{ "kind": "wait", "quiet": true }, { "kind": "done" }] });
     assert_eq!(say(host, &format!("set conversation name \"Ann\"\nbegin script {steps}")).await, ["done"]);
 }
 
-/// What [`converse`] left is there.
+/// Checks that the value and the dialog of [`converse`] are there.
 async fn goes_on(host: &Host) {
     assert_eq!(say(host, "on").await, ["script continue \"on\""]);
     assert_eq!(say(host, "get conversation name").await, ["\"Ann\""]);
@@ -56,7 +56,7 @@ async fn a_store_that_another_host_has_is_refused_with_its_process() {
     let Some(said) = Host::fails_to_start(second).await else { return };
     let pid = host.pid().as_raw_nonzero();
     assert!(said.contains(&format!("{} is in use by process {pid}; stop it", path.display())), "{said}");
-    // Nor do the operator's commands get into it.
+    // The operator's commands cannot open it either.
     let ended = operate(&host, "compact");
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains(&format!("is in use by process {pid}")), "{ended:?}");
@@ -71,7 +71,7 @@ async fn a_store_of_a_killed_host_is_free() {
     goes_on(&host).await;
 }
 
-/// Otherwise the next start would check the whole file.
+/// After a clean stop the next start does not check the whole file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_graceful_stop_leaves_everything_in_the_file_and_nothing_in_the_log() {
     let Some(mut host) = Host::start(config()).await else { return };
@@ -105,7 +105,7 @@ async fn a_folder_that_may_not_be_written_is_refused_and_nothing_in_it_is_lost()
     host.again(None).await;
     goes_on(&host).await;
 
-    // There is no store yet.
+    // The store does not exist yet.
     let config = config().launcher(launcher);
     let folder = config.data().join("read-only");
     fs::create_dir(&folder).unwrap();
@@ -115,8 +115,8 @@ async fn a_folder_that_may_not_be_written_is_refused_and_nothing_in_it_is_lost()
     assert!(said.contains("storage.path must be in a folder that this user may write"), "{said}");
 }
 
-/// Leaves everything in the file, and nothing beside it: where all that SQLite needs is there already, a folder that cannot
-/// be written does no harm.
+/// Checkpoints everything into the file and removes the files beside it. If SQLite's files existed, a read-only folder would
+/// not matter.
 fn write_back(file: &Path) {
     let connection = Connection::open(file).unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -124,7 +124,7 @@ fn write_back(file: &Path) {
     assert!(!file.with_extension("db-wal").exists() && !file.with_extension("db-shm").exists());
 }
 
-/// A launcher of hosts that file permissions bind: for root, one that gives up what lets it pass them.
+/// A launcher for hosts that respect file permissions. For root it drops the capabilities that bypass permissions.
 fn bound_by_permissions() -> Option<Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o500)).unwrap();
@@ -140,10 +140,10 @@ fn bound_by_permissions() -> Option<Vec<String>> {
     found
 }
 
-/// A limit on the size of files stands for a disk that takes no more: it needs no privilege, and it can be lifted.
+/// A limit on the size of files simulates a full disk. It needs no privilege, and it can be lifted.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_full_disk_refuses_is_run_when_there_is_room_again() {
-    // By default the system ends a process that reaches the limit.
+    // By default the system kills a process that reaches the limit.
     let Some(mut host) = Host::start(config().launcher(command::after("trap '' XFSZ"))).await else { return };
     let connector = Connector::start().await;
     converse(&host).await;
@@ -156,7 +156,7 @@ async fn what_a_full_disk_refuses_is_run_when_there_is_room_again() {
     host.logged("the disk cannot be read or written").await;
     limit_file_size(&host, unlimited);
 
-    // The channel sends it again; nothing of the first run is there.
+    // The channel sends the activity again. The first run has left nothing.
     assert_eq!(host.post("bot", &activity).await.status, 200);
     activity["id"] = message("")["id"].clone();
     assert_eq!(host.post("bot", &activity).await.status, 200);
@@ -166,14 +166,14 @@ async fn what_a_full_disk_refuses_is_run_when_there_is_room_again() {
     goes_on(&host).await;
 }
 
-/// Sets the limit that the process may raise again, and returns what it was.
+/// Sets the soft limit, which the process may raise again, and returns the earlier limit.
 fn limit_file_size(host: &Host, bytes: Option<u64>) -> Option<u64> {
     let before = prlimit(Some(host.pid()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
     assert_eq!(before.maximum, None, "this machine limits the size of files");
     before.current
 }
 
-/// Programs that ask SQLite for its lock and not for the host's own, such as a shell that somebody left open.
+/// Programs that use SQLite's lock but not the host's, such as an open SQLite shell.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_another_program_locks_makes_turns_wait_and_then_fail_with_the_reason() {
     let Some(mut host) = Host::start(config()).await else { return };
@@ -188,7 +188,7 @@ async fn a_file_that_another_program_locks_makes_turns_wait_and_then_fail_with_t
     assert_eq!(host.post("bot", &activity).await.replies()[0]["text"], "1");
     goes_on(&host).await;
 
-    // One that is there before the host is.
+    // A program that holds the lock before the host starts.
     host.ends().await;
     other.pragma_update(None, "locking_mode", "EXCLUSIVE").unwrap();
     other.execute_batch("BEGIN EXCLUSIVE; COMMIT").unwrap();
@@ -220,7 +220,7 @@ async fn a_damaged_file_is_refused_and_left_as_it_is() {
     assert!(fs::read(&file).unwrap() == garbage, "it was changed");
     let ended = operate(&host, "check");
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    // The advice is good.
+    // The advice in the error works.
     fs::write(&file, whole).unwrap();
     host.again(None).await;
     goes_on(&host).await;
@@ -242,7 +242,7 @@ async fn a_newer_store_is_refused_and_left_as_it_is() {
     goes_on(&host).await;
 }
 
-/// Returns what it was.
+/// Returns the earlier value.
 fn set_version(file: &Path, version: i64) -> i64 {
     let connection = Connection::open(file).unwrap();
     let before = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
@@ -256,7 +256,7 @@ async fn an_older_store_is_brought_up_to_date_with_all_that_is_in_it() {
     converse(&host).await;
     let answered = expecting_replies(message("add conversation count"));
     let answer = host.post("bot", &answered).await.text;
-    // What the channel does not take waits in the store.
+    // A message that the channel does not accept waits in the store.
     let connector = Connector::start().await;
     connector.plan(crate::support::Behaviour::Stall);
     assert_eq!(host.post("bot", &connector.message("waits")).await.status, 200);
@@ -275,8 +275,8 @@ async fn an_older_store_is_brought_up_to_date_with_all_that_is_in_it() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
-/// A stack that this host cannot read is emptied. Whoever answers a question of it is told, in the operator's words, and
-/// the answer is not taken for something else.
+/// A stack that this host cannot read is emptied. A user who answers one of its questions gets the `dialog-reset-text`, and
+/// the answer is not used for anything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_that_cannot_be_read_is_a_reset_that_is_said() {
     let config = Config::new().bot("bot", &[]).bot_key("dialog-reset-text", "'Bitte von vorn.'");
@@ -293,7 +293,7 @@ async fn a_stack_that_cannot_be_read_is_a_reset_that_is_said() {
     assert_eq!(say(&host, "get conversation name").await, ["\"Ann\""], "what the conversation keeps is there");
 }
 
-/// Puts a store of the first schema in the place of this one, with the same rows.
+/// Replaces this store by one of the first schema version with the same rows.
 fn as_of_the_first_release(file: &Path) {
     let now = file.with_extension("now");
     write_back(file);

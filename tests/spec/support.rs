@@ -1,4 +1,4 @@
-//! What specs stand on: hosts, connectors, conversations, components.
+//! The harness of the specs: hosts, connectors, conversations, components.
 
 pub(crate) mod channel;
 pub(crate) mod command;
@@ -17,12 +17,12 @@ pub(crate) use components::{compile_bomb, component};
 pub(crate) use conversation::{Answer, expecting_replies, message};
 pub(crate) use host::{Config, Host};
 
-/// How long a spec waits for something that must happen. It is no measurement: only a broken host lets it pass.
+/// How long a spec waits for something that must happen. Only a broken host exceeds it, so it measures nothing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Says aloud that the running spec cannot run here, and why. `.ci/run` fails where any spec did.
+/// Reports that the current spec cannot run on this machine, and why. `.ci/run` fails if any spec was skipped.
 ///
-/// The line goes to stderr past the capture of the test harness, and to the file named by `TURNTABLE_SKIPPED`.
+/// The line goes to stderr, bypassing the capture of the test harness, and to the file in `TURNTABLE_SKIPPED`.
 pub(crate) fn skip(why: &str) {
     let thread = std::thread::current();
     let line = format!("SKIPPED: {}: {why}\n", thread.name().unwrap_or("a spec"));
@@ -33,7 +33,7 @@ pub(crate) fn skip(why: &str) {
     }
 }
 
-/// Waits for something that must happen, and fails the spec where it does not.
+/// Waits for something that must happen, and fails the spec if it does not.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(value) => value,

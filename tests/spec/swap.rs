@@ -1,4 +1,4 @@
-//! Hot swap: by file, by deploy, by rollback; turns in flight keep their generation and no message is lost.
+//! Hot swap by file, by deploy and by rollback. Turns in flight keep their generation, and no message is lost.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Config, Connector, Host, component, message, within};
 
-/// The hostile guest as its `number`th generation: other digits in its marker, so another digest.
+/// Returns the hostile guest as its `number`th generation. The digits of the marker differ, and so does the digest.
 fn generation(number: u32) -> Vec<u8> {
     let bytes = fs::read(component("hostile").unwrap()).unwrap();
     let marker = b"GENERATION-0000";
@@ -56,7 +56,7 @@ async fn the_same_component_again_changes_nothing() {
     assert_eq!(host.admin("POST", "/v1/bots/bot/rollback", Vec::new()).await.status, 409);
 }
 
-/// Saving a file five times reloads once, and a file that is no component leaves the old one serving.
+/// Saving a file five times reloads once. If the file is not a component, the old one continues to serve.
 #[tokio::test(flavor = "multi_thread")]
 async fn saving_a_file_swaps_once() {
     let Some(host) = start().await else { return };
@@ -84,7 +84,7 @@ fn replace(file: &Path, bytes: &[u8]) {
     fs::rename(temporary, file).unwrap();
 }
 
-/// Compiles generation 1 and goes back, so that deploying it again takes less than a turn.
+/// Compiles generation 1 and rolls back, so that deploying it again takes less time than a turn.
 async fn compile_the_next(host: &Host) {
     assert_eq!(host.deploy("bot", "hostile", generation(1)).await.status, 200);
     assert_eq!(host.admin("POST", "/v1/bots/bot/rollback", Vec::new()).await.status, 200);
@@ -98,7 +98,7 @@ async fn a_turn_in_flight_keeps_its_generation() {
     compile_the_next(&host).await;
     let (slow, after) = (connector.message("flush-then-slow 3000"), connector.message("generation"));
     let (answer, ()) = tokio::join!(host.post("bot", &slow), async {
-        // The first reply was flushed: the turn is inside the old generation now.
+        // The first reply was flushed, so the turn is running in the old generation now.
         connector.calls(1).await;
         assert_eq!(host.deploy("bot", "hostile", generation(1)).await.status, 200);
         assert_eq!(host.post("bot", &after).await.status, 200);
@@ -108,7 +108,7 @@ async fn a_turn_in_flight_keeps_its_generation() {
     assert_eq!(texts, ["GENERATION-0000", "GENERATION-0001", "GENERATION-0000"]);
 }
 
-/// A turn that sends in pieces, each of which leaves from inside `send`, goes on with the old generation after a swap.
+/// A turn that streams pieces, each of which leaves inside `send`, continues with the old generation after a swap.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_ended_by_the_generation_that_opened_it() {
     let Some(host) = start().await else { return };
@@ -129,14 +129,14 @@ async fn a_stream_is_ended_by_the_generation_that_opened_it() {
     assert_eq!(calls[1].body["entities"][0]["streamId"], "channel-1", "{:#}", calls[1].body);
 }
 
-/// A turn that is suspended inside `send`, by a store that stalls, goes on with the old generation after a swap.
+/// A turn that is suspended inside `send` because the store stalls continues with the old generation after a swap.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turn_suspended_in_send_keeps_its_generation() {
     let Some(mut host) = start().await else { return };
     let connector = Connector::start().await;
     let go_on = host.stall_at("commit:1").await;
     compile_the_next(&host).await;
-    // The opening of a stream flushes, and the flush stands still.
+    // Opening a stream flushes, and the flush stalls.
     let streaming = connector.message("stream 1");
     let (answer, ()) = tokio::join!(host.post("bot", &streaming), async {
         host.logged("the store stalls").await;
@@ -149,7 +149,7 @@ async fn a_turn_suspended_in_send_keeps_its_generation() {
     assert_eq!(texts, ["GENERATION-0000", "GENERATION-0000"]);
 }
 
-/// A pipeline that deploys several components at once gets all of them in, one after the other.
+/// Concurrent deployments of several components all succeed, one after the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn deployments_at_the_same_time_wait_for_each_other() {
     let Some(host) = start().await else { return };
@@ -159,7 +159,7 @@ async fn deployments_at_the_same_time_wait_for_each_other() {
     assert_eq!(host.status("bot").await["generation"], 7);
 }
 
-/// Rollback and deploy while conversations talk: each message is answered once and in order.
+/// During rollbacks and deploys every message is answered once and in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn swaps_under_load_lose_nothing() {
     let Some(host) = start().await else { return };
@@ -190,7 +190,7 @@ async fn swaps_under_load_lose_nothing() {
     }
 }
 
-/// Disabled and enabled while conversations talk: what was accepted is answered once and in order, all else is refused.
+/// While a bot is disabled and enabled, accepted messages are answered once and in order, and others are refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn switching_under_load_answers_or_refuses() {
     let Some(host) = start().await else { return };
@@ -211,7 +211,7 @@ async fn switching_under_load_answers_or_refuses() {
     let switch = async {
         for _ in 0..10 {
             assert_eq!(host.admin("POST", "/v1/bots/bot/disable", Vec::new()).await.status, 200);
-            // Seen by a conversation of its own: while the bot is disabled, nothing is accepted.
+            // A separate conversation checks that a disabled bot accepts nothing.
             assert_eq!(host.post("bot", &message("hi")).await.status, 503);
             assert_eq!(host.admin("POST", "/v1/bots/bot/enable", Vec::new()).await.status, 200);
             assert_eq!(host.post("bot", &message("hi")).await.status, 200);

@@ -1,12 +1,12 @@
-//! Terminals: colours for those that know them, and not one escape sequence for any other.
+//! Terminals: colours if the terminal supports them, and otherwise no escape sequences.
 
 use std::process::Command;
 
 use crate::support::command::binary;
 use crate::support::{Behaviour, Config, Connector, Host, component, skip, turntable};
 
-/// Runs a command in a terminal of its own, with these variables, and returns what it printed. None: the machine has no
-/// `script`, which makes terminals.
+/// Runs a command in a new terminal with these variables, and returns its output. None if the machine has no
+/// `script`, which creates terminals.
 fn in_a_terminal(words: &[&str], variables: &[(&str, &str)]) -> Option<String> {
     let quoted = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
     let line: Vec<String> =
@@ -55,7 +55,7 @@ async fn only_terminals_that_know_colours_get_them() {
     }
 }
 
-/// A pipe is no terminal, whatever the variables say.
+/// A pipe is not a terminal, whatever the variables say.
 #[test]
 fn a_pipe_gets_no_escapes() {
     for words in [&["--help"][..], &["notify", "--wrong"], &["check", "/nowhere"]] {
@@ -65,7 +65,7 @@ fn a_pipe_gets_no_escapes() {
     }
 }
 
-/// A table fits the terminal, which is 80 columns wide where it does not say; a program reads all of it.
+/// A table fits the terminal (80 columns if the width is unknown), and a program gets the whole table.
 #[tokio::test(flavor = "multi_thread")]
 async fn long_cells_are_cut_on_a_terminal_only() {
     let Some(host) = Host::start(Config::new().bot("bot", &["echo"])).await else { return };

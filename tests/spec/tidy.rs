@@ -1,4 +1,4 @@
-//! The rules of the repository that no compiler checks: who names which library, and what the contract promises.
+//! Rules of the repository that the compiler does not check: which module uses which library, and the promises of the contract.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// All Rust sources below a folder, with their paths relative to it.
+/// Returns all Rust sources below a folder, with their paths relative to it.
 fn sources(folder: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -26,7 +26,7 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// The source without its unit tests and comments: rules bind what ships.
+/// Returns the source without unit tests and comments, because the rules are for code that ships.
 fn shipped(source: &str) -> String {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
@@ -77,7 +77,7 @@ fn every_item_of_the_contract_is_documented_and_gated() {
         }
         for id in interface.types.values() {
             let item = &resolve.types[*id];
-            // `use types.{fault}` makes an alias that needs no doc of its own.
+            // `use types.{fault}` creates an alias that needs no doc comment.
             if !matches!(item.kind, wit_parser::TypeDefKind::Type(_)) {
                 check(&format!("{name}.{}", item.name.clone().unwrap_or_default()), &item.docs, &item.stability);
             }
@@ -87,7 +87,7 @@ fn every_item_of_the_contract_is_documented_and_gated() {
 }
 
 /// The stable part of the contract, printed without comments, equals the golden copy. A difference that only adds an
-/// imported function or interface is a new golden file; anything else breaks components in the field.
+/// imported function or interface gets a new golden file. Anything else breaks plugins that are in use (`wit/README.md`).
 #[test]
 fn the_stable_contract_is_the_golden_one() {
     let mut resolve = Resolve::default();
@@ -122,7 +122,7 @@ fn the_tree_holds_what_it_should() {
         "tests",
         "wit",
     ];
-    // What git ignores or owns is not part of the tree.
+    // Folders that git ignores are not part of the tree.
     let ignored = ["target", "node_modules"];
     let mut found: Vec<String> = std::fs::read_dir(root())
         .unwrap()

@@ -1,4 +1,4 @@
-//! Transcripts: what is kept of a conversation, how operators read it, and how long it stays.
+//! Transcripts: what the host records of a conversation, how operators read it, and how long it stays.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ async fn start() -> Option<Host> {
     Host::start(keeping("{}").plugin("bot", "scripted", GRANTS)).await
 }
 
-/// A message in the conversation `c` of the user `ann`, answered through the connector.
+/// Returns a message of the user `ann` in the conversation `c`, whose replies go to the connector.
 fn said(connector: &Connector, text: &str) -> Value {
     let mut activity = connector.message(text);
     activity["conversation"]["id"] = "c".into();
@@ -31,13 +31,13 @@ async fn get(host: &Host, path: &str) -> Answer {
     host.admin("GET", &format!("/v1/bots/bot/transcripts{path}"), Vec::new()).await
 }
 
-/// The activities that are kept of the conversation.
+/// Returns the recorded activities of the conversation.
 async fn kept(host: &Host) -> Vec<Value> {
     let page = get(host, "/activities?channel=test&conversation=c&limit=500").await.json();
     page["items"].as_array().unwrap().clone()
 }
 
-/// Type and text, or what there is instead.
+/// Returns the type and the text of an activity, or another member if it has no text.
 fn lines(items: &[Value]) -> Vec<String> {
     let line = |item: &Value| {
         let who = item["from"]["role"].as_str().unwrap_or("?").to_owned();
@@ -80,7 +80,7 @@ async fn everything_that_is_said_is_kept_in_order() {
     assert!(items.iter().all(|item| item["timestamp"].is_string() && item["conversation"]["id"] == "c"), "{items:#?}");
 }
 
-/// `semantics.md` §5: an update is kept as `messageUpdate`, a deletion as `messageDelete`, under the channel's id.
+/// An update is recorded as `messageUpdate` and a deletion as `messageDelete`, with the channel's id.
 #[tokio::test(flavor = "multi_thread")]
 async fn updates_and_deletions_name_what_they_change_by_the_channels_id() {
     let Some(host) = Host::start(keeping("{}").plugin("bot", "hostile", "")).await else { return };
@@ -94,7 +94,7 @@ async fn updates_and_deletions_name_what_they_change_by_the_channels_id() {
         let kinds: Vec<&str> = items.iter().map(|item| item["type"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["message", "message", "messageUpdate", "message", "message", "messageDelete"]);
         let named = |item: usize, id: usize| items[item]["id"] == *ids[id];
-        // The id is noted when the delivery is, just after the channel's answer.
+        // The id is recorded with the delivery, just after the channel's answer.
         if named(1, 0) && named(2, 0) && named(4, 1) && named(5, 1) {
             return;
         }
@@ -102,7 +102,7 @@ async fn updates_and_deletions_name_what_they_change_by_the_channels_id() {
     panic!("the transcript never learnt the channel's ids {ids:?}: {:#?}", kept(&host).await);
 }
 
-/// What middleware made of it is what is kept, and what it stopped was never said.
+/// The transcript contains activities as middleware changed them, and none that it stopped.
 #[tokio::test(flavor = "multi_thread")]
 async fn redaction_comes_before_keeping() {
     let rules =
@@ -165,10 +165,10 @@ async fn operators_list_page_export_and_delete() {
     for number in 0..15 {
         say(&host, &connector, &format!("number {number}")).await;
     }
-    // Kept across SIGKILL.
+    // The transcript survives SIGKILL.
     host.kill();
     host.again(None).await;
-    // What the kill kept from the channel is delivered now, and named by the channel then.
+    // The message that the kill interrupted is delivered now, and then gets the channel's id.
     let delivered = async {
         while kept(&host).await.iter().any(|item| item["id"].as_str().is_some_and(|id| id.starts_with("tt-"))) {
             tokio::task::yield_now().await;
@@ -194,7 +194,7 @@ async fn operators_list_page_export_and_delete() {
     let newest = get(&host, &format!("/activities?{of}&since={since}")).await.json();
     assert!(newest["items"].as_array().unwrap().len() < 10, "{newest:#}");
     assert_eq!(get(&host, &format!("/activities?{of}&since=yesterday")).await.status, 400);
-    // The file, once the channel's id of the last is known: it may have been on its way when the host was killed.
+    // Export after the last message has the channel's id. It may have been in delivery when the host was killed.
     let is_noted = async || !kept(&host).await[29]["id"].as_str().unwrap().starts_with("tt-");
     let mut looks = 0;
     while !is_noted().await {
@@ -220,7 +220,7 @@ async fn operators_list_page_export_and_delete() {
     }
 }
 
-/// The oldest goes when all takes more than `bytes-max`.
+/// The oldest entries are deleted if all together have more than `bytes-max`.
 #[tokio::test(flavor = "multi_thread")]
 async fn transcripts_have_a_size() {
     let config = keeping("{ bytes-max = '64 KiB' }").plugin("bot", "scripted", GRANTS);
@@ -230,7 +230,7 @@ async fn transcripts_have_a_size() {
         say(&host, &connector, &format!("{number} {}", "x".repeat(8_000))).await;
     }
     assert_eq!(kept(&host).await.len(), 20);
-    // The host looks when it starts, and each minute.
+    // The host checks at start and every minute.
     host.again(None).await;
     host.logged("activities of transcripts were deleted").await;
     let listed = get(&host, "").await.json();
@@ -239,7 +239,7 @@ async fn transcripts_have_a_size() {
     assert!(items.last().unwrap()["text"].as_str().unwrap().starts_with("heard: 9"), "the newest stay");
 }
 
-/// A conversation of long ago is kept as long as one of today, and one of the future no longer.
+/// An imported old conversation is kept as long as a current one, and one with dates in the future no longer.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_imported_counts_from_its_import() {
     let config = keeping("{ keep-days = 1, bytes-max = '64 KiB' }").plugin("bot", "scripted", GRANTS);
@@ -252,13 +252,13 @@ async fn what_is_imported_counts_from_its_import() {
     };
     import("big", &["9999-01-01T00:00:00Z"; 9], &"x".repeat(8_000)).await;
     import("c", &["1999-01-01T00:00:00Z", "9999-01-01T00:00:00Z"], "hi").await;
-    // The host looks when it starts: what came first goes, for all is too large.
+    // The host checks at start. All is too large, so it deletes what was stored first.
     host.again(None).await;
     host.logged("activities of transcripts were deleted").await;
     assert_eq!(kept(&host).await.len(), 2);
 }
 
-/// A token is a number, and any number is a place.
+/// A continuation token is a number, and every number is a valid position.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_token_is_beyond_what_can_be_asked() {
     let Some(host) = start().await else { return };

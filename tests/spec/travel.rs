@@ -1,6 +1,6 @@
-//! The conversations of the example bot `travel`: a booking, amid which help, cancel and settings work.
+//! The conversations of the example bot `travel`: a booking, during which help, cancel and settings work.
 //!
-//! Each runs with the plugins and grants of `plugins/turntable.toml`.
+//! Each spec runs with the plugins and grants of `plugins/turntable.toml`.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::support::{Config, Host, expecting_replies, message};
 
 const TEXT: &str = "Say «book» to book a trip.";
 const BOOKING: &str = "I am booking a trip for you. Answer my question, or say «cancel».";
-/// The channel of the specs has no buttons: choices stand within the text.
+/// The channel of the specs has no buttons, so the choices are in the text.
 const WHERE: &str = "Where to? (1) Lisbon, (2) Oslo, or (3) Rome";
 
 async fn start() -> Option<Host> {
@@ -25,7 +25,7 @@ async fn start() -> Option<Host> {
     Host::start(config).await
 }
 
-/// A message without text and with a picture.
+/// Returns a message with a picture and without text.
 fn passport(name: &str) -> Value {
     let mut activity = message("");
     activity["attachments"] =
@@ -39,7 +39,7 @@ fn in_german(text: &str) -> Value {
     activity
 }
 
-/// A message from a place where it is this time.
+/// Returns a message with this local time.
 fn at(text: &str, time: &str) -> Value {
     let mut activity = message(text);
     activity["localTimestamp"] = time.into();

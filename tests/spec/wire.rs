@@ -1,4 +1,4 @@
-//! What channels put into activities: around what users say, into JSON, and into its numbers.
+//! What channels add to activities: to the user's text, to the JSON, and to numbers.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ async fn start(more: &str) -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", &format!("{GRANTS}\n{more}"))).await
 }
 
-/// A message on a channel.
+/// Returns a message on a channel.
 fn on(channel: &str, text: &str) -> Value {
     let mut activity = message(text);
     activity["channelId"] = channel.into();
@@ -29,7 +29,7 @@ fn mentioning(text: &str, mention: Option<&str>) -> Value {
     activity
 }
 
-/// Posts a body as it is, and returns status and text of the answer.
+/// Posts a body unchanged, and returns status and text of the answer.
 async fn post(host: &Host, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let name = host.url("").replace("http://", "");
     let headers: Vec<_> = [("Host", &*name)].into_iter().chain(headers.iter().copied()).collect();
@@ -37,7 +37,7 @@ async fn post(host: &Host, headers: &[(&str, &str)], body: &str) -> (u16, String
     (answer.status, answer.body)
 }
 
-/// What the plugin gets is what was sent, whatever is heard.
+/// The plugin gets the activity unchanged, whatever the host extracts as spoken text.
 #[tokio::test(flavor = "multi_thread")]
 async fn routes_hear_through_mentions_quotes_and_invisible_marks() {
     let Some(host) =
@@ -130,7 +130,7 @@ async fn prompts_hear_what_was_said() {
             })
             .await;
     }
-    // A choice by its number, with the signature of a mail below it.
+    // A choice by its number, followed by an e-mail signature.
     let beds = json!({ "kind": "choice", "prompt": "?", "style": "none", "choices": ["1", "2", "3"] });
     host.bot("bot")
         .sends(on("email", &prompt(&beds)))
@@ -169,7 +169,7 @@ async fn lists_of_ten_thousand_are_no_hurdle() {
         .await;
 }
 
-/// JavaScript writes half a character as its escape, where a text was cut.
+/// JavaScript writes a lone surrogate as an escape if a text was cut within a character.
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_character_becomes_the_replacement_character() {
     let Some(host) = start("").await else { return };
@@ -185,7 +185,7 @@ async fn half_a_character_becomes_the_replacement_character() {
         (r"\ude00 hi", "\u{fffd} hi"),
         (r"\ud83d\ude00", "😀"),
         (r"\\ud83d", r"\ud83d"),
-        // A plugin's state keeps what another can read.
+        // State of a plugin stays readable JSON.
         (r#"set conversation k \"\\ud83d\"\nget conversation k"#, "\"\\ufffd\""),
     ]
     .into_iter()
@@ -207,7 +207,7 @@ async fn a_body_must_be_utf_8_and_may_begin_with_its_mark() {
     assert!(status == 200 && answer.contains("heard: hi"), "{answer}");
     let (status, answer) = post(&host, &[("Content-Type", "application/json; charset=utf-16")], &activity).await;
     assert!(status == 415 && answer.contains("UTF-8"), "{status} {answer}");
-    // As bytes of ASCII, UTF-16 without a mark has a NUL in every other place.
+    // In UTF-16 without a byte order mark, every other byte of ASCII text is NUL.
     let utf_16: String = activity.chars().flat_map(|c| [c, '\0']).collect();
     let (status, answer) = post(&host, &[json], &utf_16).await;
     assert!(status == 400 && answer.contains("must be sent in UTF-8; this is UTF-16"), "{status} {answer}");
@@ -216,7 +216,7 @@ async fn a_body_must_be_utf_8_and_may_begin_with_its_mark() {
     assert!(status == 400 && answer.contains("$serde_json::private::"), "{status} {answer}");
 }
 
-/// A reaction that is given, taken back and given again has the same id and, twice, the same body.
+/// A reaction that is added, removed and added again has the same id each time, and twice the same body.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_event_later_is_another_event() {
     let rule = "settings.rules = [{ on = 'receive', if = 'messageReaction', do = 'send', with = 'DATA' }]";
@@ -236,7 +236,7 @@ async fn the_same_event_later_is_another_event() {
         reaction(added, "2026-01-01T00:00:01Z"),
         reaction(removed, "2026-01-01T00:00:02Z"),
         reaction(added, "2026-01-01T00:00:03Z"),
-        // Delivered again, the second time in another notation.
+        // A redelivery, the second time with another notation of the JSON.
         reaction(added, "2026-01-01T00:00:03Z"),
         reaction(added, "2026-01-01T01:00:03.000+01:00"),
     ] {
@@ -267,7 +267,7 @@ const NUMBERS: &str =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_leave_as_they_came() {
-    // What the guest says is replaced by an activity with numbers, as text.
+    // Middleware replaces the guest's reply by the text of an activity with numbers.
     let become_numbers = format!(
         "settings.rules = [{{ on = 'send', if = 'numbers', do = 'become', with = '{{\"type\":\"message\",\"text\":\"n\",\"channelData\":{NUMBERS},\"x\":{NUMBERS}}}' }}]"
     );
@@ -278,7 +278,7 @@ async fn numbers_leave_as_they_came() {
     let answer = host.post("bot", &expecting_replies(message("numbers"))).await;
     assert!(answer.text.contains(&format!(r#""channelData":{NUMBERS},"x":{NUMBERS}"#)), "{}", answer.text);
 
-    // In and out of the transcript, with what came in.
+    // Numbers pass through the transcript unchanged, incoming ones too.
     let json = [("Content-Type", "application/json")];
     let sent = format!(
         r#"{{"type":"message","id":"n","channelId":"test","conversation":{{"id":"kept"}},"recipient":{{"id":"bot"}},
@@ -292,20 +292,20 @@ async fn numbers_leave_as_they_came() {
         assert!(text.contains(&format!(r#""channelData":{NUMBERS}"#)), "{path}: {text}");
     }
 
-    // Through the connector: read by JSON of the spec, so without the exponents.
+    // The spec parses the connector's JSON, so this check omits the exponents.
     let connector = Connector::start().await;
     assert_eq!(host.post("bot", &connector.message("numbers")).await.status, 200);
     let call = connector.calls(1).await[0].body["channelData"].to_string();
     assert!(call.starts_with(r#"{"lat":31.245270191439438,"id":1234567890123456789012345,"one":1.0,"#), "{call}");
 
-    // State is text, and stays so.
+    // State is text and stays unchanged.
     let replies = host
         .post("bot", &expecting_replies(message(&format!("set conversation k {NUMBERS}\nget conversation k"))))
         .await;
     assert!(replies.json()["activities"][1]["text"].as_str().unwrap().contains(NUMBERS), "{}", replies.text);
 }
 
-/// What is said later is kept meanwhile, and said as it was asked for.
+/// A delayed notification is stored and sent with the same digits.
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_of_notifications_leave_as_they_came() {
     let Some(host) = start("").await else { return };
@@ -325,7 +325,7 @@ async fn numbers_of_notifications_leave_as_they_came() {
     assert_eq!(connector.calls(3).await[2].text(), "\u{fffd}");
 }
 
-/// A dialog gets what a card submits, and a button is known by its value however a client writes the number.
+/// A dialog gets the value of a card, and a button is recognized by its value however a client writes the number.
 #[tokio::test(flavor = "multi_thread")]
 async fn submitted_numbers_answer_prompts() {
     let Some(host) = start("").await else { return };

@@ -1,4 +1,4 @@
-//! A connector: the side of a channel that takes replies. A real HTTP server that records, and misbehaves on request.
+//! A connector, the part of a channel that accepts replies: a real HTTP server that records calls and misbehaves on request.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use super::within;
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) method: Method,
-    /// The path as it was sent, ids still percent-encoded.
+    /// The path as sent, with percent-encoded ids.
     pub(crate) path: String,
     /// The activity; null for a delete.
     pub(crate) body: Value,
@@ -33,7 +33,7 @@ impl Call {
     }
 }
 
-/// How the connector takes one call. It records the call in every case.
+/// How the connector answers one call. It always records the call.
 #[derive(Debug, Clone)]
 pub(crate) enum Behaviour {
     /// 201 with an id.
@@ -50,17 +50,17 @@ pub(crate) enum Behaviour {
     TakeWithNumber(u64),
     /// 307 to this URL.
     Redirect(String),
-    /// 201 with the beginning of a body in chunks that never ends.
+    /// 201 with a chunked body that never ends.
     Endless(&'static str),
-    /// Closes the connection once it has read the body, without an answer.
+    /// Reads the body and closes the connection without an answer.
     HangUp,
-    /// 200 with a body that is no JSON.
+    /// 200 with a body that is not JSON.
     Garbage,
     /// Never answers.
     Stall,
 }
 
-/// A connector on a port of its own. Stops with its last clone.
+/// A connector on a port of its own. It stops when its last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Connector {
     shared: Arc<Shared>,
@@ -70,7 +70,7 @@ pub(crate) struct Connector {
 struct Shared {
     calls: Mutex<Vec<Call>>,
     count: watch::Sender<usize>,
-    /// How the next calls are taken; the rest as [`Behaviour::Take`].
+    /// How to answer the next calls. Later calls get [`Behaviour::Take`].
     plan: Mutex<VecDeque<Behaviour>>,
 }
 
@@ -85,25 +85,25 @@ impl Connector {
         Self { shared, address }
     }
 
-    /// What goes into `serviceUrl`.
+    /// Returns the `serviceUrl` of this connector.
     pub(crate) fn service_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Returns a message whose replies come here.
+    /// Returns a message whose replies go to this connector.
     pub(crate) fn message(&self, text: &str) -> Value {
         let mut activity = message(text);
         activity["serviceUrl"] = self.service_url().into();
         activity
     }
 
-    /// Plans how the next call is taken, after those planned before.
+    /// Plans how to answer one more call, after the calls planned before.
     pub(crate) fn plan(&self, behaviour: Behaviour) -> &Self {
         self.shared.plan.lock().unwrap().push_back(behaviour);
         self
     }
 
-    /// Waits until there are this many calls, and returns all.
+    /// Waits until there are this many calls, and returns all calls.
     pub(crate) async fn calls(&self, at_least: usize) -> Vec<Call> {
         let mut count = self.shared.count.subscribe();
         let enough = async { count.wait_for(|count| *count >= at_least).await.map(|_| ()) };
@@ -158,7 +158,7 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
             let start = stream::iter([Ok::<_, std::io::Error>(start)]);
             (StatusCode::CREATED, Body::from_stream(start.chain(stream::pending()))).into_response()
         }
-        // Ends the task of the connection; unlike `panic!` it prints nothing.
+        // Ends the task of the connection without the output of a `panic!`.
         Behaviour::HangUp => std::panic::resume_unwind(Box::new("the connector hangs up")),
         Behaviour::Garbage => (StatusCode::OK, Body::from("<html>not JSON")).into_response(),
         Behaviour::Stall => std::future::pending().await,

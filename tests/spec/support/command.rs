@@ -1,10 +1,10 @@
-//! Runs the command line to its end.
+//! Runs commands of the binary.
 
 use std::ffi::OsStr;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// What a command printed and how it ended.
+/// The output and the exit status of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -12,7 +12,7 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-/// Returns the built `turntable` with an environment that no setting of this machine leaks into.
+/// Returns a command for the built `turntable` with a clean environment.
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_turntable"));
     for (name, _) in std::env::vars_os() {
@@ -23,7 +23,7 @@ pub(crate) fn binary() -> Command {
     command
 }
 
-/// Returns [`binary`] started through another program, whose words come first; none: started directly.
+/// Returns [`binary`], started through a launcher if its words are given.
 pub(crate) fn through(launcher: &[String]) -> Command {
     let binary = binary();
     let [program, words @ ..] = launcher else { return binary };
@@ -38,17 +38,17 @@ pub(crate) fn through(launcher: &[String]) -> Command {
     command
 }
 
-/// A launcher for [`through`]: a shell that does this first, and becomes the program.
+/// Returns a launcher for [`through`]: a shell that runs this script first and then becomes the program.
 pub(crate) fn after(shell: &str) -> Vec<String> {
     ["sh", "-c", &format!("{shell} && exec \"$0\" \"$@\"")].map(str::to_owned).into()
 }
 
-/// Runs `turntable` with these arguments and this input to its end.
+/// Runs `turntable` with these arguments and this input and waits for its end.
 pub(crate) fn turntable<A: AsRef<OsStr>>(args: &[A], input: &str) -> Ended {
     turntable_with_bytes(args, input.as_bytes())
 }
 
-/// The same with an input that need not be text.
+/// Like [`turntable`], with an input of any bytes.
 pub(crate) fn turntable_with_bytes<A: AsRef<OsStr>>(args: &[A], input: &[u8]) -> Ended {
     let mut child = binary()
         .args(args)
@@ -57,7 +57,7 @@ pub(crate) fn turntable_with_bytes<A: AsRef<OsStr>>(args: &[A], input: &[u8]) ->
         .stderr(Stdio::piped())
         .spawn()
         .expect("the built binary starts");
-    // A command that reads nothing may be gone before its input is written.
+    // A command that reads no input may exit before the input is written.
     let _ = child.stdin.take().expect("stdin is piped").write_all(input);
     let output = child.wait_with_output().expect("the command ends");
     Ended {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::skip;
 
-/// Returns the path of a built component, or skips the running spec aloud and returns none.
+/// Returns the path of a built component. If it is missing, reports the skipped spec and returns none.
 ///
-/// They stand in the folder named by `TURNTABLE_COMPONENTS`, by default `target/components`.
+/// Components are in the folder `TURNTABLE_COMPONENTS`, by default `target/components`.
 pub(crate) fn component(name: &str) -> Option<PathBuf> {
     let path = folder().join(format!("{name}.wasm"));
     if path.is_file() {
@@ -23,13 +23,13 @@ fn folder() -> PathBuf {
     }
 }
 
-/// The echo plugin with a core module beside it whose functions are many and large.
+/// Returns the echo plugin with an additional core module that has many large functions.
 pub(crate) fn compile_bomb(plugin: &Path) -> Vec<u8> {
     let body = "(local.set 0 (i64.mul (local.get 0) (i64.add (local.get 0) (i64.const 3))))".repeat(4_000);
     let functions = format!("(func (param i64) (result i64) {body} (local.get 0))").repeat(60);
     let module = wat::parse_str(format!("(module {functions})")).unwrap();
     let mut component = std::fs::read(plugin).unwrap();
-    // A section of a component: id 1 is a core module, then its length in LEB128.
+    // A section of a component: the id (1 is a core module), then the length in LEB128.
     component.push(1);
     let mut length = module.len();
     while length >= 0x80 {

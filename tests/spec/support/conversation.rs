@@ -1,4 +1,4 @@
-//! Conversations as a spec tells them: `host.bot("echo").says("hi").replies("Echo: hi").await`.
+//! Conversations in specs: `host.bot("echo").says("hi").replies("Echo: hi").await`.
 
 use std::future::IntoFuture;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::host::Host;
 
-/// Returns a message as a channel would send it, in a conversation of its own. Change its members at will.
+/// Returns a message as a channel would send it, in a new conversation. Specs may change its members.
 pub(crate) fn message(text: &str) -> Value {
     let number = next_number();
     json!({
@@ -24,7 +24,7 @@ pub(crate) fn message(text: &str) -> Value {
     })
 }
 
-/// The same activity, answered with the bot's replies.
+/// Returns the activity with `deliveryMode: expectReplies`.
 pub(crate) fn expecting_replies(mut activity: Value) -> Value {
     activity["deliveryMode"] = "expectReplies".into();
     activity
@@ -49,12 +49,12 @@ impl Answer {
         Self { status, headers, text: response.text().await.unwrap() }
     }
 
-    /// The body as JSON; null where it is none.
+    /// Returns the body as JSON, or null if it is not JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
 
-    /// The activities of an answer to `expectReplies`.
+    /// Returns the activities in an answer to `expectReplies`.
     pub(crate) fn replies(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", self.text);
         let content_type = self.headers["content-type"].to_str().unwrap();
@@ -63,7 +63,7 @@ impl Answer {
     }
 }
 
-/// A dialogue in the making. Awaiting it holds the conversation with the bot, by `expectReplies`.
+/// A builder of a conversation. Awaiting it runs the conversation with the bot, with `expectReplies`.
 pub(crate) struct Conversation<'h> {
     host: &'h Host,
     bot: String,
@@ -72,9 +72,9 @@ pub(crate) struct Conversation<'h> {
 }
 
 enum Step {
-    /// The user's side sends an activity.
+    /// Sends an activity of the user.
     Sends(Value),
-    /// The bot's next reply satisfies this.
+    /// The next reply of the bot must satisfy this check.
     Replies(String, Box<dyn Fn(&Value) -> bool + Send>),
 }
 
@@ -83,31 +83,31 @@ impl<'h> Conversation<'h> {
         Self { host, bot: bot.to_owned(), id: format!("dialogue{}", next_number()), steps: Vec::new() }
     }
 
-    /// The user says something.
+    /// Adds a message of the user.
     pub(crate) fn says(self, text: &str) -> Self {
         self.sends(message(text))
     }
 
-    /// The user's side sends an activity.
+    /// Sends an activity of the user.
     pub(crate) fn sends(mut self, mut activity: Value) -> Self {
         activity["conversation"]["id"] = self.id.as_str().into();
         self.steps.push(Step::Sends(expecting_replies(activity)));
         self
     }
 
-    /// The bot's next reply has this text.
+    /// Expects that the next reply of the bot has this text.
     pub(crate) fn replies(self, text: &str) -> Self {
         let expected = text.to_owned();
         self.replies_with(&format!("the text {text:?}"), move |activity| activity["text"] == expected.as_str())
     }
 
-    /// The bot's next reply is as described.
+    /// Expects that the next reply of the bot satisfies a check, which `what` describes.
     pub(crate) fn replies_with(mut self, what: &str, check: impl Fn(&Value) -> bool + Send + 'static) -> Self {
         self.steps.push(Step::Replies(what.to_owned(), Box::new(check)));
         self
     }
 
-    /// Holds the conversation. Replies that no step expects fail the spec, as missing ones do.
+    /// Runs the conversation. Unexpected and missing replies fail the spec.
     async fn hold(self) {
         let mut pending: Vec<Value> = Vec::new();
         for step in self.steps {

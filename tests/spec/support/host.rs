@@ -1,4 +1,4 @@
-//! A host: the real binary with a configuration of its own, on free ports, gone with the value.
+//! A host: the real binary with its own configuration on free ports. Dropping it stops the process.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -17,9 +17,9 @@ use tokio::sync::watch;
 use super::conversation::{Answer, Conversation};
 use super::{command, component, within};
 
-/// The configuration of a host in the making.
+/// A builder of a host's configuration.
 ///
-/// It starts with free ports, connectors on any port of loopback, and a cache of compiled code that all specs share.
+/// The defaults are free ports, connectors on any loopback port, and a cache of compiled code that all specs share.
 pub(crate) struct Config {
     folder: TempDir,
     text: String,
@@ -42,11 +42,11 @@ impl Config {
              channel.connector-origins = ['http://127.0.0.1:*']\n",
             cache.display()
         );
-        // Hosts with one key share compiled code: each component is compiled once for all specs.
+        // Hosts with the same key share compiled code, so each component is compiled once for all specs.
         Self { folder, text, bots: String::new(), complete: true, launcher: Vec::new(), options: Vec::new() }.key(7)
     }
 
-    /// Gives the host this key of compiled code instead of the one that all specs share.
+    /// Uses this key for compiled code instead of the one that all specs share.
     pub(crate) fn key(self, byte: u8) -> Self {
         let path = self.folder.path().join(".turntable/code-key");
         let mut key = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
@@ -54,18 +54,18 @@ impl Config {
         self
     }
 
-    /// Starts the host on a machine that gives a process no more address space than this.
+    /// Limits the address space of the host's process.
     pub(crate) fn address_space_gib(self, gib: u64) -> Self {
         self.launcher(command::after(&format!("ulimit -v {}", gib << 20)))
     }
 
-    /// Starts the host through another program, whose words these are.
+    /// Starts the host through another program, given by the words of its command.
     pub(crate) fn launcher(mut self, words: Vec<String>) -> Self {
         self.launcher = words;
         self
     }
 
-    /// Gives `turntable serve` more options, at the first start.
+    /// Adds options of `turntable serve` at the first start.
     pub(crate) fn options(mut self, words: &[&str]) -> Self {
         self.options = words.iter().map(|word| (*word).to_owned()).collect();
         self
@@ -85,7 +85,7 @@ impl Config {
         self
     }
 
-    /// Leaves a key to its default.
+    /// Removes a key, so that it has its default.
     pub(crate) fn unset(mut self, key: &str) -> Self {
         let prefix = format!("{key} = ");
         self.text =
@@ -93,7 +93,7 @@ impl Config {
         self
     }
 
-    /// Adds a bot with these built components as its plugins. Where one is not built, the spec skips.
+    /// Adds a bot with these built components as its plugins. If one is missing, the spec is skipped.
     pub(crate) fn bot(mut self, name: &str, components: &[&str]) -> Self {
         self.bots.push_str(&format!("[bots.{name}]\n"));
         for component in components {
@@ -119,7 +119,7 @@ impl Config {
         }
     }
 
-    /// The same for the component in a file.
+    /// Adds a plugin whose component is the given file.
     pub(crate) fn file(mut self, bot: &str, component: &Path, more: &str) -> Self {
         let name = component.file_stem().unwrap().to_str().unwrap();
         fs::copy(component, self.folder.path().join(format!("components/{name}.wasm"))).unwrap();
@@ -127,7 +127,7 @@ impl Config {
         self
     }
 
-    /// Writes the file, and returns its path. None where a component is missing.
+    /// Writes the file and returns its path. None if a component is missing.
     pub(crate) fn write(&self) -> Option<PathBuf> {
         if !self.complete {
             return None;
@@ -137,7 +137,7 @@ impl Config {
         Some(file)
     }
 
-    /// Writes the file, and returns the command that serves it. None where a component is missing.
+    /// Writes the file and returns the command that serves it. None if a component is missing.
     fn command(&self, ports_file: &Path) -> Option<Command> {
         let mut command = serving(&self.launcher, ports_file, &self.write()?);
         command.args(&self.options);
@@ -145,7 +145,7 @@ impl Config {
     }
 }
 
-/// The command that serves a configuration.
+/// Returns the command that serves a configuration.
 fn serving(launcher: &[String], ports_file: &Path, config: &Path) -> Command {
     let mut command = command::through(launcher);
     command.args(["serve", "--log-format", "json", "--ports-file"]).args([ports_file, config]);
@@ -164,15 +164,15 @@ pub(crate) struct Host {
     client: reqwest::Client,
 }
 
-/// What the host wrote to stderr.
+/// The lines that the host wrote to stderr.
 struct Log {
     lines: Mutex<Vec<String>>,
     reading: (Mutex<Reading>, Condvar),
-    /// How many lines there are, and whether the stream has ended.
+    /// The number of lines, and whether the stream has ended.
     state: watch::Sender<(usize, bool)>,
 }
 
-/// What the spec does with the log.
+/// How the spec reads the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
     On,
@@ -187,14 +187,14 @@ struct Ports {
 }
 
 impl Host {
-    /// Starts a host and waits until it listens. Returns none where a component is missing, which was said aloud then.
+    /// Starts a host and waits until it listens. Returns none if a component is missing, which is then reported.
     pub(crate) async fn start(config: Config) -> Option<Self> {
         let ports_file = config.folder.path().join("ports.json");
         let mut child = config.command(&ports_file)?.spawn().expect("the built binary starts");
         let log = Log::of(child.stderr.take().expect("stderr is piped"));
         let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        // From here on dropping it kills the child and shows its log, also where it does not start.
+        // From here on a drop kills the child and prints its log, even if the host does not start.
         let mut host = Self {
             folder: config.folder,
             launcher: config.launcher,
@@ -210,8 +210,8 @@ impl Host {
         Some(host)
     }
 
-    /// Kills the host with SIGKILL, where it still runs, and starts it again on the same files. `crash` is when it shall
-    /// kill itself, as `POINT:N` (`app/crash.rs`).
+    /// Kills the host with SIGKILL if it still runs, and starts it again on the same files. `crash` is the point at which it
+    /// kills itself, as `POINT:N` (`app/crash.rs`).
     pub(crate) async fn again(&mut self, crash: Option<&str>) {
         let _ = self.child.kill();
         self.child.wait().unwrap();
@@ -228,39 +228,39 @@ impl Host {
         (self.public, self.admin) = (ports.public, ports.admin);
     }
 
-    /// Starts the host again with a store that stands still at a point, as `POINT:N`, until the returned file exists.
+    /// Starts the host again with a store that stalls at a point, as `POINT:N`, until the returned file exists.
     pub(crate) async fn stall_at(&mut self, point: &str) -> PathBuf {
         let until = self.folder.path().join("go-on");
         self.again(Some(&format!("{point}:{}", until.display()))).await;
         until
     }
 
-    /// Kills the host with SIGKILL and does not wait for its end.
+    /// Kills the host with SIGKILL without waiting for its end.
     pub(crate) fn kill(&self) {
         rustix::process::kill_process(self.pid(), rustix::process::Signal::KILL).unwrap();
     }
 
-    /// Posts an activity to a bot; none where the host is gone before it has answered.
+    /// Posts an activity to a bot and returns the status. None if the host ended before it answered.
     pub(crate) async fn try_post(&self, bot: &str, activity: &Value) -> Option<u16> {
         let request = self.client.post(self.url(&format!("/api/bots/{bot}/messages"))).json(activity);
         within("an answer, or the end of the host", request.send()).await.ok().map(|answer| answer.status().as_u16())
     }
 
-    /// Starts a host that must not come up, and returns what it said. None where a component is missing.
+    /// Starts a host that must fail to start, and returns its output. None if a component is missing.
     pub(crate) async fn fails_to_start(config: Config) -> Option<String> {
         let command = config.command(&config.folder.path().join("ports.json"))?;
         Some(refusal(command).await)
     }
 
-    /// Stops the host, where it still runs, starts it again on the same files, where it must not come up, and returns what
-    /// it said.
+    /// Stops the host if it still runs and starts it again on the same files. It must fail to start. Returns
+    /// its output.
     pub(crate) async fn refuses_to_start(&mut self) -> String {
         self.ends().await;
         let file = self.folder.path().join("turntable.toml");
         refusal(serving(&self.launcher, &self.folder.path().join("ports.json"), &file)).await
     }
 
-    /// Sends SIGTERM, where the host still runs, and waits for its end. [`again`](Self::again) starts it again.
+    /// Sends SIGTERM if the host still runs, and waits for its end. [`again`](Self::again) starts it again.
     pub(crate) async fn ends(&mut self) -> ExitStatus {
         if self.child.try_wait().unwrap().is_none() {
             self.signal();
@@ -299,7 +299,7 @@ impl Host {
         self.admin_with(method, path, &[], body).await
     }
 
-    /// The same with more headers.
+    /// Calls the admin API with more headers.
     pub(crate) async fn admin_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         let token = fs::read_to_string(self.token_file()).unwrap();
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
@@ -335,7 +335,7 @@ impl Host {
         assert_eq!(swap.status, 200, "{}", swap.text);
     }
 
-    /// Swaps back to the previous generation.
+    /// Rolls back to the previous generation.
     pub(crate) async fn roll_back(&self, bot: &str) {
         let swap = self.admin("POST", &format!("/v1/bots/{bot}/rollback"), Vec::new()).await;
         assert_eq!(swap.status, 200, "{}", swap.text);
@@ -366,7 +366,7 @@ impl Host {
         within("a dead letter", find).await
     }
 
-    /// Waits until so many turns wait or run.
+    /// Waits until this many turns wait or run.
     pub(crate) async fn turns_queued(&self, count: usize) {
         let wanted = format!("turntable_turns_queued {count}");
         for _ in 0..2_000 {
@@ -407,19 +407,19 @@ impl Host {
         Answer::of(within("an answer", request.send()).await.unwrap()).await
     }
 
-    /// Writes a file beside the configuration that only its owner reads.
+    /// Writes a file beside the configuration that only its owner can read.
     pub(crate) fn write_secret(&self, name: &str, text: &str) {
         let path = self.folder.path().join(name);
         let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Reads no more of the log: it stays unread, or the reading end is closed.
+    /// Stops reading the log. It stays unread, or the reading end is closed.
     pub(crate) fn stop_reading_the_log(&self, close: bool) {
         self.log.read(if close { Reading::Closed } else { Reading::Paused });
     }
 
-    /// Goes on reading the log.
+    /// Continues to read the log.
     pub(crate) fn read_the_log_again(&self) {
         self.log.read(Reading::On);
     }
@@ -467,7 +467,7 @@ impl Host {
     }
 }
 
-/// Runs a host to its end that must not come up, and returns what it said.
+/// Runs a host that must fail to start, and returns its output.
 async fn refusal(command: Command) -> String {
     let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("the built binary starts");
     let output = within("the end of a host that cannot start", child.wait_with_output()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Requests as bytes: what no HTTP client would send.
+//! HTTP requests as bytes, which a normal HTTP client would not send.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use super::within;
 #[derive(Debug)]
 pub(crate) struct RawAnswer {
     pub(crate) status: u16,
-    /// By name in lower case.
+    /// Headers by name in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
 }
 
 impl RawAnswer {
-    /// `code` of an error body; empty where there is none. An error body has exactly the members that it should.
+    /// Returns the `code` of an error body, or an empty text. Checks that an error body has exactly the expected members.
     pub(crate) fn code(&self) -> String {
         let body: Value = serde_json::from_str(&self.body).unwrap_or(Value::Null);
         assert!(body["error"]["message"].is_string() || self.status < 400, "{self:?}");
@@ -26,7 +26,7 @@ impl RawAnswer {
     }
 }
 
-/// Returns a request of HTTP/1.1 with these headers, and `Content-Length` where there is a body.
+/// Returns an HTTP/1.1 request with these headers, and with `Content-Length` if there is a body.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
     let mut text = format!("{method} {path} HTTP/1.1\r\n");
     for (name, value) in headers {
@@ -44,13 +44,13 @@ pub(crate) async fn connect(url: &str) -> TcpStream {
     within("a connection", TcpStream::connect(address)).await.unwrap()
 }
 
-/// Writes a request and reads its answer; the connection stays open.
+/// Writes a request and reads its answer. The connection stays open.
 pub(crate) async fn exchange(stream: &mut TcpStream, request: &str) -> RawAnswer {
     stream.write_all(request.as_bytes()).await.unwrap();
     within("an answer on the socket", read(stream)).await
 }
 
-/// Sends a request on a connection of its own and returns the answer.
+/// Sends a request on a new connection and returns the answer.
 pub(crate) async fn send(url: &str, request: &str) -> RawAnswer {
     exchange(&mut connect(url).await, request).await
 }
