@@ -1,14 +1,14 @@
-//! JSON that comes from outside the host or from a guest, and what is kept of it.
+//! Reads JSON that comes from outside the host or from a guest.
 //!
-//! `serde_json` reads it, but for two things that [`checked`] sees to:
+//! `serde_json` does the parsing. [`checked`] prepares the text for two cases that `serde_json` does not handle:
 //!
-//! - An escape such as `\ud83d` without its other half stands for no character. JSON allows it, and JavaScript writes it
-//!   wherever a text was cut in the middle of a character. It becomes U+FFFD, as in every browser.
-//! - Some names of members have a meaning of their own in `serde_json`: an object that begins with one is read as a number,
-//!   or as further JSON, which evades the bound of nesting. Nobody needs such names, so they are refused.
+//! - An escape such as `\ud83d` without its other half stands for no character. JSON allows such an escape, and
+//!   JavaScript writes one where a text was cut in the middle of a character. It is replaced by U+FFFD, as browsers do.
+//! - Some member names have a special meaning in `serde_json`: an object that begins with one is read as a number or as
+//!   nested JSON, which evades the limit on nesting. Texts with such names are refused, because no sender needs them.
 //!
-//! Numbers keep the digits that they were sent with, whatever their size; read by [`value`] or [`object`], also the notation of
-//! their exponents. [`with_plain_numbers`] is for code that computes.
+//! Numbers keep the digits that they were sent with, whatever their size. [`value`] and [`object`] also keep the
+//! notation of exponents. Code that computes with numbers uses [`with_plain_numbers`].
 
 use std::borrow::Cow;
 
@@ -18,32 +18,32 @@ use serde_json::{Deserializer, Error, Map, Number, Result, Value};
 
 use crate::Object;
 
-/// How the names begin that mean something to `serde_json`.
+/// Prefix of the member names that have a special meaning in `serde_json`.
 const RESERVED: &str = "$serde_json::private::";
-/// The length of an escape such as `\ud83d`, in bytes.
+/// Length of an escape such as `\ud83d`, in bytes.
 const ESCAPE_BYTES: usize = 6;
 const UTF_8_BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads a value from a JSON text of an outsider.
+/// Deserializes a JSON text from outside the host.
 ///
 /// # Errors
-/// The text is no JSON, has a reserved name, or the value is of another shape.
+/// The text is not JSON, contains a reserved member name, or does not have the shape of `T`.
 pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(&checked(text)?)
 }
 
-/// Reads a value from the bytes of an outsider, as [`decoded`] and [`from_str`] do.
+/// Decodes bytes with [`decoded`] and deserializes them with [`from_str`].
 ///
 /// # Errors
-/// Those of both.
+/// Those of [`decoded`] and [`from_str`].
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     from_str(decoded(bytes)?)
 }
 
-/// Reads JSON of any shape that is passed on: its numbers stay as they are written. Else like [`from_str`].
+/// Reads JSON of any shape that the host passes on. Numbers keep the notation in which they were written.
 ///
 /// # Errors
-/// Those of [`from_str`].
+/// The text is not JSON or contains a reserved member name.
 pub fn value(text: &str) -> Result<Value> {
     as_written(&checked(text)?)
 }
@@ -51,7 +51,7 @@ pub fn value(text: &str) -> Result<Value> {
 /// Reads a JSON object like [`value`].
 ///
 /// # Errors
-/// Those of [`from_str`].
+/// The text is not a JSON object or contains a reserved member name.
 pub fn object(text: &str) -> Result<Object> {
     let text = checked(text)?;
     let mut object: Object = serde_json::from_str(&text)?;
@@ -63,10 +63,10 @@ pub fn object(text: &str) -> Result<Object> {
     Ok(object)
 }
 
-/// Reads JSON within a stored text like [`value`]. For `#[serde(deserialize_with)]`.
+/// Deserializes a JSON value within a stored text like [`value`]. For `#[serde(deserialize_with)]`.
 ///
 /// # Errors
-/// The text is no JSON.
+/// The text is not JSON.
 pub fn stored<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Value, D::Error> {
     let text = Box::<RawValue>::deserialize(deserializer)?;
     as_written(text.get()).map_err(D::Error::custom)
@@ -82,14 +82,14 @@ fn as_written(text: &str) -> Result<Value> {
     Ok(value)
 }
 
-/// Whether a number may have an exponent. Nearly all texts have none and need no second look.
+/// Returns whether a number may have an exponent. Nearly no text has one, so the second pass over the text is rare.
 fn may_have_exponents(text: &str) -> bool {
     let is_exponent = |bytes: &[u8]| matches!(bytes, [b'0'..=b'9', b'e' | b'E', b'0'..=b'9' | b'+' | b'-']);
     text.as_bytes().windows(3).any(is_exponent)
 }
 
-/// Writes the numbers of a text as they stand there: `serde_json` reads `1E5` as `1e+5`. Where a member comes twice, the first
-/// is lost, and the order of the numbers tells no more which is which.
+/// Restores the notation of numbers with exponents, because `serde_json` reads `1E5` as `1e+5`. Does nothing if an
+/// object has the same member twice: the first value is lost then, so the numbers cannot be matched by position.
 fn keep_exponents(text: &str, numbers: Vec<&mut Number>) {
     let written: Vec<&str> = Written(text).collect();
     let has_exponent = |number: &&str| number.contains(['e', 'E']);
@@ -109,7 +109,7 @@ fn numbers_of<'v>(value: &'v mut Value, found: &mut Vec<&'v mut Number>) {
     }
 }
 
-/// The numbers of a JSON text, in their order.
+/// Iterates over the numbers of a JSON text, in their order.
 struct Written<'t>(&'t str);
 
 impl<'t> Iterator for Written<'t> {
@@ -130,23 +130,23 @@ impl<'t> Iterator for Written<'t> {
     }
 }
 
-/// What follows the string whose first quote was taken.
+/// Returns the text after a string. `text` starts behind the opening quote.
 fn after_string(mut text: &str) -> Option<&str> {
     loop {
         let end = text.find(['"', '\\'])?;
         if text.as_bytes().get(end) == Some(&b'"') {
             return text.get(end + 1..);
         }
-        // What is escaped is one byte at least; of a longer character the rest follows.
+        // Skip the escaped character. It has at least one byte; the line below skips the rest of a longer one.
         text = text.get(end + 1..)?;
         text = text.get(text.chars().next()?.len_utf8()..)?;
     }
 }
 
-/// Returns the text of a body or file: UTF-8, with or without a byte order mark.
+/// Returns the text of a body or file, which must be UTF-8. A byte order mark is removed.
 ///
 /// # Errors
-/// The bytes are in another encoding; the error names it where it is known.
+/// The bytes are not UTF-8. The error names the encoding if it is recognised.
 pub fn decoded(bytes: &[u8]) -> Result<&str> {
     let bytes = bytes.strip_prefix(UTF_8_BOM).unwrap_or(bytes);
     let refused = |what: &str| Error::custom(format!("JSON must be sent in UTF-8; {what}"));
@@ -154,14 +154,14 @@ pub fn decoded(bytes: &[u8]) -> Result<&str> {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, _, ..] | [_, 0, 0, 0, ..] => {
             Err(refused("this is UTF-32"))
         }
-        // JSON begins with two characters of ASCII, unless it is one digit.
+        // A JSON text begins with two ASCII characters, unless it is a single digit.
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => Err(refused("this is UTF-16")),
         bytes => std::str::from_utf8(bytes)
-            .map_err(|error| refused(&format!("the byte at {} is part of no character", error.valid_up_to()))),
+            .map_err(|error| refused(&format!("the byte at {} is not valid UTF-8", error.valid_up_to()))),
     }
 }
 
-/// Returns the text as `serde_json` takes it: with whole characters, which changes no length, and without reserved names.
+/// Prepares a text for `serde_json`: replaces halves of characters, which keeps the length, and checks member names.
 ///
 /// # Errors
 /// An object has a member with a reserved name.
@@ -172,7 +172,7 @@ pub fn checked(text: &str) -> Result<Cow<'_, str>> {
     while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
         let start = at + found;
         let Some(unit) = escaped(text, start) else {
-            // Another escape, of two bytes. A backslash that is escaped itself begins none.
+            // Another escape, two bytes long. Skipping both bytes also skips an escaped backslash.
             at = start + 2;
             continue;
         };
@@ -193,24 +193,24 @@ pub fn checked(text: &str) -> Result<Cow<'_, str>> {
         copied => Cow::Owned(mended + text.get(copied..).unwrap_or_default()),
     };
     match may_be_reserved && has_reserved_name(&text) {
-        true => Err(Error::custom(format!("no member may have a name that begins with `{RESERVED}`"))),
+        true => Err(Error::custom(format!("member names must not begin with `{RESERVED}`; rename the member"))),
         false => Ok(text),
     }
 }
 
-/// The UTF-16 code unit of an escape that begins there.
+/// Returns the UTF-16 code unit of the escape at `start`, if there is one.
 fn escaped(text: &str, start: usize) -> Option<u16> {
     let digits = text.get(start..start + ESCAPE_BYTES)?.strip_prefix("\\u")?;
     let is_hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     u16::from_str_radix(digits, 16).ok().filter(|_| is_hexadecimal)
 }
 
-/// Whether a member has a reserved name, however that is escaped.
+/// Returns whether a member has a reserved name. Escapes within the name are decoded first.
 fn has_reserved_name(text: &str) -> bool {
     let mut rest = text;
     while let Some(string) = rest.find('"').and_then(|start| rest.get(start..)) {
         let mut strings = Deserializer::from_str(string).into_iter::<String>();
-        // What is no JSON is told by whoever reads it.
+        // The text is not JSON. The parser that runs next reports it.
         let Some(Ok(name)) = strings.next() else { return false };
         rest = string.get(strings.byte_offset()..).unwrap_or_default();
         if name.starts_with(RESERVED) && rest.trim_start().starts_with(':') {
@@ -220,8 +220,8 @@ fn has_reserved_name(text: &str) -> bool {
     false
 }
 
-/// Returns the value with numbers that fit 64 bits: others become the nearest that does. For code that computes with every
-/// number that it finds.
+/// Returns the value with every number converted to one that fits 64 bits: other numbers become the nearest such
+/// number. For code that computes with the numbers.
 pub fn with_plain_numbers(value: &Value) -> Value {
     match value {
         Value::Number(number) => Value::Number(plain(number)),
@@ -242,8 +242,8 @@ fn plain(number: &Number) -> Number {
     Number::from_f64(nearest).unwrap_or_else(|| 0.into())
 }
 
-/// Whether two values are the same where `1`, `1.0` and `1e0` are: clients write a number in their own way when they send
-/// back what they were sent.
+/// Returns whether two values are equal, where `1`, `1.0` and `1e0` count as equal. Clients may change the notation of
+/// a number when they send a value back.
 pub fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {

@@ -1,6 +1,9 @@
-//! The activity: one JSON object with open ends, kept verbatim; typed views of what the host itself routes on.
+//! The activity: one JSON object with unknown members allowed, kept verbatim, with typed views of what the host routes
+//! on.
 //!
-//! Rules of the wire: `protocol/activity.md` §1 and §2. Absent, `null` and `""` count as the same.
+//! Rules of the Activity protocol that this crate implements: member names are camelCase, and a receiver may accept
+//! other casing; unknown members must be accepted and kept; a known member with a wrong JSON type is an error. Channels
+//! send `null`, `""` and empty arrays where a member is absent, so absent, `null` and `""` count as the same.
 
 pub mod json;
 pub mod members;
@@ -13,28 +16,29 @@ use serde_json::{Map, Value};
 
 pub use self::spoken::{composed, is_mark, trimmed, without_marks};
 
-/// A JSON object, members in the order in which they arrived.
+/// A JSON object. Members keep the order in which they arrived.
 pub type Object = Map<String, Value>;
 
-/// An incoming activity: validated, and still the text that arrived, but for the names of members in another case.
+/// A validated incoming activity. The text is the one that arrived, unless member names had to be converted to
+/// camelCase.
 #[derive(Debug, Clone)]
 pub struct Activity {
     text: Arc<str>,
     object: Object,
 }
 
-/// Why a body is not an activity. Each message is fit for the caller.
+/// Why a body is not an activity. The messages may be shown to the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActivityError {
-    /// The body is no JSON, no object, or nested deeper than 128 levels.
+    /// The body is not JSON, not an object, or nested deeper than 128 levels.
     Syntax(String),
     /// A member that every activity needs is missing or empty.
     Missing(&'static str),
-    /// A known member has a JSON type that the protocol does not give it.
+    /// A known member has a JSON type that the protocol does not allow.
     WrongType {
         /// The member, as a dotted path.
         member: &'static str,
-        /// What the protocol wants there.
+        /// The JSON type that the protocol requires.
         wanted: &'static str,
     },
     /// An id is longer than [`ID_BYTES_MAX`].
@@ -44,7 +48,7 @@ pub enum ActivityError {
 /// The longest id that the host accepts, in bytes. Real ids stay below 300.
 pub const ID_BYTES_MAX: usize = 1024;
 
-/// Known members whose JSON type is checked, with that type (`protocol/activity.md` §2).
+/// Known members that must be strings.
 const STRINGS: &[&str] = &[
     "type",
     "id",
@@ -84,7 +88,10 @@ const ARRAYS: &[&str] = &[
 ];
 
 impl Activity {
-    /// Reads and validates an incoming activity.
+    /// Parses and validates an incoming activity.
+    ///
+    /// # Errors
+    /// See [`ActivityError`].
     pub fn parse(text: &str) -> Result<Self, ActivityError> {
         let syntax = |error: serde_json::Error| ActivityError::Syntax(error.to_string());
         let text = json::checked(text).map_err(syntax)?;
@@ -114,13 +121,16 @@ impl Activity {
         Ok(activity)
     }
 
-    /// Makes an activity of an object that the host built, with the same checks.
+    /// Validates an activity that the host built, with the same checks as [`Activity::parse`].
+    ///
+    /// # Errors
+    /// See [`ActivityError`].
     pub fn from_object(object: &Object) -> Result<Self, ActivityError> {
         let text = serde_json::to_string(object).map_err(|error| ActivityError::Syntax(error.to_string()))?;
         Self::parse(&text)
     }
 
-    /// The JSON text as it arrived, with U+FFFD for half a character.
+    /// The JSON text as it arrived, with halves of characters replaced by U+FFFD.
     pub fn text(&self) -> &Arc<str> {
         &self.text
     }
@@ -130,7 +140,7 @@ impl Activity {
         &self.object
     }
 
-    /// Returns a string member, or `""` where it is absent, null or empty.
+    /// Returns a string member, or `""` if it is absent or null.
     pub fn str(&self, member: &str) -> &str {
         self.object.get(member).and_then(Value::as_str).unwrap_or_default()
     }
@@ -160,11 +170,11 @@ impl Activity {
         self.account("conversation")
     }
 
-    /// Whether more than one user may take part in the conversation, as far as the channel says so.
+    /// Returns whether the channel marks the conversation as one with more than one user.
     pub fn is_group(&self) -> bool {
         let member = |name: &str| self.object.get("conversation").and_then(|conversation| conversation.get(name));
         let kind = member("conversationType").and_then(Value::as_str).unwrap_or_default();
-        // The two kinds of Teams that are no chat with one user.
+        // Teams has two kinds of conversation with several users.
         let is_shared = ["groupChat", "channel"].iter().any(|shared| kind.eq_ignore_ascii_case(shared));
         is_shared || member("isGroup").and_then(Value::as_bool) == Some(true)
     }
@@ -174,7 +184,8 @@ impl Activity {
         self.object.get(member).and_then(|account| account.get("id")).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// `deliveryMode` as the host acts on it.
+    /// Returns how the replies leave. Every `deliveryMode` other than `expectReplies` counts as normal, as the protocol
+    /// demands.
     pub fn delivery_mode(&self) -> DeliveryMode {
         match self.str("deliveryMode") {
             "expectReplies" => DeliveryMode::ExpectReplies,
@@ -183,17 +194,20 @@ impl Activity {
     }
 }
 
-/// How the answers of a turn leave (`protocol/activity.md` §9; unknown values count as normal).
+/// How the replies of a turn leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryMode {
-    /// Through the channel.
+    /// Through the channel, to the `serviceUrl` of the activity.
     Normal,
-    /// In the HTTP answer, all together.
+    /// All together in the body of the HTTP response.
     ExpectReplies,
 }
 
 impl Activity {
-    /// Checks the JSON types of the members that the protocol names.
+    /// Checks the JSON types of the members that the protocol defines.
+    ///
+    /// # Errors
+    /// [`ActivityError::WrongType`] for the first member with a wrong type.
     pub fn check_types(object: &Object) -> Result<(), ActivityError> {
         type Check = (&'static [&'static str], &'static str, fn(&Value) -> bool);
         let checks: [Check; 3] = [
@@ -232,17 +246,17 @@ impl fmt::Display for ActivityError {
 
 impl std::error::Error for ActivityError {}
 
-/// One instance of a channel. Conversations of different instances never meet, whatever ids they use.
+/// One instance of a channel. Conversations of different instances are separate, even if their ids are equal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChannelInstance {
     /// A channel on the wire, named by its `channelId`.
     Wire(Arc<str>),
-    /// The host's own Direct Line endpoint. No activity from the wire can name it.
+    /// The host's own Direct Line endpoint. No `channelId` on the wire maps to it.
     LocalDirectLine,
 }
 
 impl ChannelInstance {
-    /// Returns the instance of a name, as it is printed.
+    /// Parses the form that `Display` prints.
     pub fn named(name: &str) -> Self {
         let local = Self::LocalDirectLine;
         if name == local.to_string() { local } else { Self::Wire(name.into()) }
@@ -258,7 +272,7 @@ impl fmt::Display for ChannelInstance {
     }
 }
 
-/// What every key of a conversation begins with: bot, channel instance, conversation id.
+/// The common prefix of every key of a conversation: bot, channel instance and conversation id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConversationKey {
     /// The configured name of the bot.
@@ -269,14 +283,14 @@ pub struct ConversationKey {
     pub conversation: Arc<str>,
 }
 
-/// An accepted activity on its way into a turn, whatever it came through.
+/// An accepted activity for a turn, with its origin.
 #[derive(Debug, Clone)]
 pub struct Inbound {
-    /// Queue, de-duplication and outbox key.
+    /// Key of the queue, the deduplication records and the outbox.
     pub key: ConversationKey,
     /// The activity, verbatim.
     pub activity: Arc<Activity>,
-    /// The id of the request that brought it, for logs.
+    /// Id of the request that delivered the activity, for logs.
     pub request_id: Arc<str>,
 }
 

@@ -1,24 +1,26 @@
-//! Members in another case: senders whose JSON library capitalises names send `{"Type":"message","From":{"Id":"u"}}`.
+//! Converts member names to the casing of the protocol. Some senders' JSON libraries capitalise names and send
+//! `{"Type":"message","From":{"Id":"u"}}`.
 //!
-//! The names of the protocol count in any case. A name as the protocol writes it wins; of several others the last counts, as it
-//! does among equal names. What the protocol leaves open (`channelData`, `value`, `content`, unknown members) is kept as it is.
+//! Names that the protocol defines are accepted in any casing. The exact name wins; among several other spellings the
+//! last one wins, as it does among equal names. Content that the protocol leaves open (`channelData`, `value`,
+//! `content`, unknown members) is not changed.
 
 use serde_json::Value;
 
 use super::Object;
 
-/// A member that the protocol names, and the members of what is in it: an object, or each object of an array.
+/// A member that the protocol defines, with the members of its value if that is an object or an array of objects.
 pub struct Member {
     name: &'static str,
     inner: &'static [Member],
 }
 
-/// A member that holds a plain value, or what is none of the protocol's business.
+/// Returns a member with a plain value, or with content that the protocol leaves open.
 pub const fn plain(name: &'static str) -> Member {
     Member { name, inner: &[] }
 }
 
-/// A member that holds objects with these members.
+/// Returns a member that holds an object, or an array of objects, with the members `inner`.
 pub const fn with(name: &'static str, inner: &'static [Member]) -> Member {
     Member { name, inner }
 }
@@ -104,14 +106,14 @@ pub const ACTIVITY: &[Member] = &[
     plain("callerId"),
 ];
 
-/// Returns a member by its name, or by its name in another case.
+/// Returns a member by its exact name, or else by its name in another casing.
 pub fn get<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     let object = value.as_object()?;
     let in_another_case = || object.iter().rev().find(|(found, _)| found.eq_ignore_ascii_case(name));
     object.get(name).filter(|value| !value.is_null()).or_else(|| in_another_case().map(|(_, value)| value))
 }
 
-/// Gives members the names of the protocol, in their places. False: they had them.
+/// Renames members to the names of the protocol and keeps their positions. Returns whether a name changed.
 pub fn canonical(object: &mut Object, members: &[Member]) -> bool {
     let mut changed = rename(object, members);
     for member in members.iter().filter(|member| !member.inner.is_empty()) {
@@ -145,7 +147,7 @@ fn rename(object: &mut Object, members: &[Member]) -> bool {
         Some((name, _)) => (*name).to_owned(),
         None => key,
     };
-    // An exact name whose value is null gives way to the other, wherever it stands.
+    // A member with the exact name and the value null is dropped in favour of the other spelling, wherever it stands.
     let gives_way = |key: &String| renamed.iter().any(|(name, _)| name == key);
     let kept = std::mem::take(object).into_iter().filter(|(key, _)| !gives_way(key));
     *object = kept.map(|(key, value)| (name_of(key), value)).collect();
@@ -180,13 +182,13 @@ mod tests {
                 r#"{"Value":{"Type":1,"n":1.10},"ChannelData":{"Text":2}}"#,
                 r#"{"value":{"Type":1,"n":1.10},"channelData":{"Text":2}}"#,
             ),
-            // The protocol's own name wins; of others the last.
+            // The exact name wins. Among other spellings the last one wins.
             (r#"{"text":"a","Text":"b"}"#, r#"{"text":"a","Text":"b"}"#),
             (r#"{"Text":"a","text":null}"#, r#"{"text":"a"}"#),
             (r#"{"text":null,"Text":"a"}"#, r#"{"text":"a"}"#),
             (r#"{"Text":"a","text":"b"}"#, r#"{"Text":"a","text":"b"}"#),
             (r#"{"TEXT":"a","Text":"b"}"#, r#"{"TEXT":"a","text":"b"}"#),
-            // Unknown members are none of the protocol's business, nor are letters that only look alike.
+            // Unknown members are not renamed, and neither are names with letters that only look alike.
             (
                 r#"{"Own":{"Id":1},"channelDatA2":1,"te\u017ft":1}"#,
                 "{\"Own\":{\"Id\":1},\"channelDatA2\":1,\"teſt\":1}",

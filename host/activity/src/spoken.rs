@@ -1,7 +1,7 @@
-//! What the user said: the text of a message without what a channel puts into it.
+//! Extracts what the user said: the text of a message without the parts that a channel adds to it.
 //!
-//! Channels put mentions of the bot into the text, quotes of the message that it replies to, escapes and invisible marks;
-//! e-mail has signatures and all that was said before. The activity itself stays verbatim.
+//! Channels add mentions of the bot, quotes of the message that is replied to, escapes and invisible characters. E-mail
+//! adds signatures and the earlier conversation. The activity itself is not changed.
 
 mod blank;
 mod html;
@@ -15,16 +15,16 @@ use std::borrow::Cow;
 pub use self::blank::{composed, is_mark, trimmed, without_marks};
 use super::Activity;
 
-/// Channels that escape `&`, `<` and `>` in whatever users write. On others `&gt;` may be what the user wrote.
+/// Channels that escape `&`, `<` and `>` in all text of users. On other channels a user may have typed `&gt;`.
 const ESCAPES: &[&str] = &["slack"];
 const TEAMS: &[&str] = &["msteams"];
-/// The longest reference to a character that is read, such as `&nbsp;`, in bytes.
+/// Longest character reference that is decoded, such as `&nbsp;`, in bytes.
 const REFERENCE_BYTES_MAX: usize = 10;
 
 impl Activity {
-    /// Returns what the user said, as a bot may keep it: without mentions of the bot, quotes, marks for files and pictures, the
-    /// escapes of the channel and, on the channel `email`, without markup, signature and quoted text. No blanks and no
-    /// invisible characters are around it.
+    /// Returns what the user said, in a form that a bot may store: without mentions of the bot, quotes, tags for files
+    /// and pictures, and the escapes of the channel. On the channel `email` markup, signature and quoted text are removed
+    /// too. The result is trimmed of blanks and invisible characters.
     pub fn spoken_text(&self) -> String {
         let said = self.without_marks_of_channel();
         let said = match () {
@@ -37,8 +37,8 @@ impl Activity {
         trimmed(&said).to_owned()
     }
 
-    /// Returns what the user said, as it is compared with commands and choices: besides, on any channel, without escapes,
-    /// signature, quoted text and invisible characters, and in the form NFC.
+    /// Returns what the user said, in a form to compare with commands and choices. On every channel this form also has
+    /// no escapes, signature, quoted text and invisible characters. It is in Unicode normalization form NFC.
     pub fn heard_text(&self) -> String {
         let said = self.without_marks_of_channel();
         let plain = match (self.is_on(&["email"]) || self.is_on(TEAMS)) && html::is_html(&said) {
@@ -56,14 +56,14 @@ impl Activity {
         mention::without(said, self)
     }
 
-    /// Whether the channel is one of these. `msteams:COPILOT` is a part of `msteams`.
+    /// Returns whether the channel is one of these. A part such as `msteams:COPILOT` counts as its channel `msteams`.
     fn is_on(&self, channels: &[&str]) -> bool {
         let channel = self.channel_id().split(':').next().unwrap_or_default();
         channels.contains(&channel)
     }
 }
 
-/// Returns the text with the characters that `&gt;`, `&#62;` and such stand for. Each is read once: `&amp;gt;` is `&gt;`.
+/// Decodes character references such as `&gt;` and `&#62;`. Decodes once: `&amp;gt;` becomes `&gt;`.
 fn unescaped<'a>(text: &Cow<'a, str>) -> Cow<'a, str> {
     if !text.contains('&') {
         return text.clone();
@@ -85,7 +85,7 @@ fn unescaped<'a>(text: &Cow<'a, str>) -> Cow<'a, str> {
     (plain + rest).into()
 }
 
-/// The character that a reference without its `&` stands for, and what follows it.
+/// Returns the character of a reference and the text after it. `text` starts behind the `&`.
 fn referred(text: &str) -> Option<(char, &str)> {
     let end = text.bytes().take(REFERENCE_BYTES_MAX).position(|byte| byte == b';')?;
     let (name, after) = (text.get(..end)?, text.get(end + 1..)?);

@@ -1,4 +1,4 @@
-//! Characters that show nothing, and texts that are composed in different ways.
+//! Invisible characters, and Unicode normalization.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 const COMPOSING: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
 const DECOMPOSING: DecomposingNormalizerBorrowed<'static> = DecomposingNormalizerBorrowed::new_nfd();
 
-/// Returns the text without characters that show nothing; blanks of any kind become spaces.
+/// Returns the text without invisible characters, and with every kind of blank converted to a space.
 pub fn without_marks(text: &str) -> Cow<'_, str> {
     if !text.contains(|c| is_mark(c) || is_wide_blank(c)) {
         return text.into();
@@ -16,19 +16,20 @@ pub fn without_marks(text: &str) -> Cow<'_, str> {
     seen.map(|c| if is_wide_blank(c) { ' ' } else { c }).collect::<String>().into()
 }
 
-/// Returns the text without anything around it that shows nothing.
+/// Returns the text without blanks and invisible characters at its start and end.
 pub fn trimmed(text: &str) -> &str {
     let is_blank = |c: char| c.is_whitespace() || is_mark(c) || is_wide_blank(c) || is_joiner(c);
     text.trim_start_matches(|c| is_blank(c) || is_modifier(c)).trim_end_matches(is_blank)
 }
 
-/// Returns the text in Unicode's form NFC: `e` with a combining diaeresis becomes `ë`. Keyboards write this form; file systems
-/// and some channels write the other.
+/// Returns the text in Unicode normalization form NFC: `e` with a combining diaeresis becomes `ë`. Keyboards write NFC;
+/// some file systems and channels write the decomposed form NFD.
 pub fn composed(text: &str) -> Cow<'_, str> {
     COMPOSING.normalize(text)
 }
 
-/// Returns where the same place is in the text as it was before [`composed`]: the end of what decomposes to as many bytes.
+/// Converts a byte offset in the result of [`composed`] to the offset in the original text. The two prefixes decompose to
+/// the same number of bytes.
 pub(super) fn place_before_composing(text: &str, composed: &str, place: usize) -> usize {
     let bytes = |c: char| DECOMPOSING.normalize(c.encode_utf8(&mut [0; 4])).len();
     let wanted: usize = composed.get(..place).unwrap_or(composed).chars().map(bytes).sum();
@@ -41,8 +42,8 @@ pub(super) fn place_before_composing(text: &str, composed: &str, place: usize) -
     found.map_or(text.len(), |(place, _)| place)
 }
 
-/// Whether a character shows nothing wherever it stands: a mark of direction, a control, or a character without any width.
-/// These are the characters that Unicode calls default ignorable, without joiners and variation selectors.
+/// Returns whether the character is invisible in every position: a direction mark, a control or a character without width.
+/// These are the characters that Unicode calls default ignorable, except joiners and variation selectors.
 pub fn is_mark(c: char) -> bool {
     (c.is_control() && !c.is_whitespace())
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}')
@@ -51,18 +52,18 @@ pub fn is_mark(c: char) -> bool {
         || matches!(c, '\u{e0000}'..='\u{e001f}')
 }
 
-/// Blanks beyond ASCII, among them letters that are blank: the fillers of Hangul and the Braille pattern without dots.
+/// Matches blanks outside ASCII. Some letters are blank too: the Hangul fillers and the Braille pattern without dots.
 fn is_wide_blank(c: char) -> bool {
     (c != ' ' && c.is_whitespace() && !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}'))
         || matches!(c, '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}')
 }
 
-/// Characters that join or part their neighbours, which scripts and emoji need between two characters only.
+/// Matches the zero-width joiner and non-joiner, which have a meaning only between two characters.
 fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Characters that change the look of the character before them: variation selectors, and tags, which make flags.
+/// Matches characters that modify the character before them: variation selectors, and tags, which form flag emoji.
 fn is_modifier(c: char) -> bool {
     matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0020}'..='\u{e01ef}')
 }

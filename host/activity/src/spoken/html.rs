@@ -1,4 +1,4 @@
-//! Text of a message that is HTML, as e-mail often is.
+//! Extracts the visible text of a message that is HTML, which is common in e-mail.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -7,10 +7,10 @@ use regex::Regex;
 
 use super::unescaped;
 
-/// What only HTML has: a plain text with one of these is about HTML, or it is some.
+/// Tags that identify HTML. A plain text contains one of them only if it is about HTML.
 static IS_HTML: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)<br\s*/?>|</(?:p|div|body|html|table|ul|ol)\s*>").ok());
-/// What is in a document and not shown.
+/// Parts of a document that are not shown.
 static HIDDEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"(?is)<!--.*?-->|<!doctype[^<>]*>|<(?:head|style|script|title)\b[^<>]*>.*?</(?:head|style|script|title)\s*>",
@@ -19,7 +19,7 @@ static HIDDEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 static TAG: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"<(/?)([A-Za-z][A-Za-z0-9]*)\b[^<>]*>").ok());
 
-/// Elements that begin a line of their own, and those that end one.
+/// Elements that begin or end a line.
 const BLOCKS: &[&str] = &[
     "address",
     "blockquote",
@@ -49,12 +49,13 @@ const BLOCKS: &[&str] = &[
     "ul",
 ];
 
-/// Whether a text is HTML.
+/// Returns whether the text is HTML.
 pub(super) fn is_html(text: &str) -> bool {
     IS_HTML.as_ref().is_some_and(|html| text.contains('<') && html.is_match(text))
 }
 
-/// Returns the text that the HTML shows, with `>` before the lines of quotes. Mentions keep their tags.
+/// Returns the visible text of the HTML, with `>` before quoted lines. Mentions keep their tags, because they are removed
+/// later.
 pub(super) fn shown(html: &str) -> String {
     let Some((hidden, tags)) = HIDDEN.as_ref().zip(TAG.as_ref()) else { return html.to_owned() };
     let html = hidden.replace_all(html, "");
@@ -82,16 +83,16 @@ pub(super) fn shown(html: &str) -> String {
     shown.lines
 }
 
-/// The lines so far.
+/// The visible text that was read so far.
 #[derive(Default)]
 struct Shown {
     lines: String,
-    /// Whether what comes next is in another line.
+    /// True if the next text begins a new line.
     ends_line: bool,
 }
 
 impl Shown {
-    /// Adds what stands between two tags. Its own ends of lines are kept, as a mail may be half plain text.
+    /// Adds the text between two tags. Its line ends are kept, because a mail may be partly plain text.
     fn text(&mut self, text: &str, depth: usize) {
         let text = match self.lines.ends_with('\n') {
             true => text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n')).unwrap_or(text),

@@ -1,8 +1,8 @@
-//! What mail programs put around an answer: a signature, and what was said before.
+//! Removes what mail programs add to an answer: a signature and the earlier conversation.
 //!
-//! Nothing is taken for such where no words of the user would be left.
+//! If nothing of the user's text would be left, the text stays as it is.
 //!
-//! The libraries for this are for other languages; the one crate, `email_reply_parser`, knows English only.
+//! The only Rust crate for this task, `email_reply_parser`, supports English alone. Other libraries are not for Rust.
 
 mod phrases;
 
@@ -11,23 +11,24 @@ use std::borrow::Cow;
 use self::phrases::RULES;
 use super::blank::{composed, trimmed, without_marks};
 
-/// The longest text that is looked at, in lines, and its longest line, in bytes. Others stay as they are.
+/// Limits on the text that is searched, in lines and in bytes of a line. Longer texts and lines are not changed.
 const LINES_MAX: usize = 2_000;
 const LINE_BYTES_MAX: usize = 400;
-/// Lines in which the header of a quoted message stands.
+/// Number of lines below the first field of a quoted header that are searched for the other fields.
 const HEADER_LINES: usize = 8;
-/// Lines over which «On 1 May, Ann wrote:» may be broken.
+/// Maximum number of lines of an introduction such as «On 1 May, Ann wrote:».
 const INTRODUCTION_LINES: usize = 3;
-/// Lines that may follow «Kind regards»: a name and an address.
+/// Maximum number of lines with text below «Kind regards»: a name and an address.
 const CLOSING_LINES: usize = 8;
 
 struct Line<'t> {
     written: &'t str,
-    /// Without invisible characters, which programs put around text that runs from right to left. Empty if the line is too long.
+    /// The line, trimmed and without invisible characters, which programs insert around right-to-left text. Empty if the
+    /// line is too long.
     seen: String,
 }
 
-/// Returns what the user wrote, without signature and quoted text.
+/// Returns the text that the user wrote, without signature and quoted text.
 pub(super) fn own_words(text: Cow<'_, str>) -> Cow<'_, str> {
     if !text.contains(is_line_end) {
         return text;
@@ -36,7 +37,7 @@ pub(super) fn own_words(text: Cow<'_, str>) -> Cow<'_, str> {
     if lines.len() > LINES_MAX {
         return text;
     }
-    // Where all lines are quoted, they are the answer: «> 2».
+    // If every line is quoted, the quoted lines are the answer: «> 2».
     let own = kept(&lines, true).or_else(|| kept(&lines, false));
     match own {
         Some(own) if own.len() < lines.len() => own.join("\n").into(),
@@ -44,7 +45,7 @@ pub(super) fn own_words(text: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// Returns what follows the delimiter of a signature that nothing stands above, as that cannot end the user's words.
+/// Skips a signature delimiter in the first line: with no text above it, it does not end the user's text.
 pub(super) fn after_delimiter(text: &str) -> &str {
     match text.trim_start().split_once(is_line_end) {
         Some((first, rest)) if is_delimiter(trimmed(first)) && !trimmed(rest).is_empty() => rest,
@@ -52,7 +53,7 @@ pub(super) fn after_delimiter(text: &str) -> &str {
     }
 }
 
-/// Ends of lines: of every system, and those of Unicode, which editors write for a soft line break.
+/// Matches the line ends of every operating system and those of Unicode, which editors write for a soft line break.
 fn is_line_end(c: char) -> bool {
     matches!(c, '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
@@ -87,7 +88,7 @@ impl<'t> Line<'t> {
     }
 }
 
-/// The lines of the user. None: there are no words in them.
+/// Returns the lines that the user wrote, or none if they contain no words.
 fn kept<'t>(lines: &[Line<'t>], without_quoted: bool) -> Option<Vec<&'t str>> {
     let (mut own, mut has_words, mut place) = (Vec::new(), false, 0);
     while let Some((line, rest)) = lines.get(place..).and_then(<[_]>::split_first) {
@@ -95,7 +96,7 @@ fn kept<'t>(lines: &[Line<'t>], without_quoted: bool) -> Option<Vec<&'t str>> {
         let introduced = introduction(line, rest);
         match ends_words(line, rest) {
             true if has_words => break,
-            // Only quoted lines are above the signature, so they are the answer.
+            // Only quoted lines stand above the signature, so they are the answer.
             true if own.iter().copied().map(trimmed).all(str::is_empty) && own.len() + 1 < place => {
                 return None;
             }
@@ -103,7 +104,7 @@ fn kept<'t>(lines: &[Line<'t>], without_quoted: bool) -> Option<Vec<&'t str>> {
             _ => {}
         }
         match introduced {
-            // The answer is below what it quotes.
+            // Skip the introduction: the answer is below the text that it quotes.
             Some(more) if without_quoted && rest.get(more).is_some_and(Line::is_quoted) => place += more,
             _ if without_quoted && line.is_quoted() => {}
             _ => {
@@ -115,12 +116,12 @@ fn kept<'t>(lines: &[Line<'t>], without_quoted: bool) -> Option<Vec<&'t str>> {
     has_words.then_some(own)
 }
 
-/// Whether a line and those below it are a signature or the header of a quoted message.
+/// Returns whether a signature or the header of a quoted message begins at this line.
 fn ends_words(line: &Line<'_>, rest: &[Line<'_>]) -> bool {
     let Some(rules) = RULES.as_ref().filter(|_| !line.seen.is_empty()) else { return false };
     let is_from = |line: &Line<'_>| rules.from.is_match(&line.seen);
     let is_header = |line: &Line<'_>| rules.header.is_match(&line.seen);
-    // Most programs begin with the sender, some with the subject.
+    // In most programs the sender is the first field of the header, in some the subject.
     let begins_headers = || {
         let below = rest.get(..HEADER_LINES.min(rest.len())).unwrap_or_default();
         let count = below.iter().filter(|line| is_header(line)).count();
@@ -135,13 +136,14 @@ fn ends_words(line: &Line<'_>, rest: &[Line<'_>]) -> bool {
         || (rules.closing.is_match(&line.seen) && ends_letter())
 }
 
-/// `-- `, which many programs write without its blank, a dash, and the line that Outlook draws.
+/// Matches `-- `, which many programs write without the blank, a dash, and the line of underscores that Outlook writes.
 fn is_delimiter(line: &str) -> bool {
     let line = line.trim();
     matches!(line, "--" | "—" | "–") || (line.len() >= 10 && line.bytes().all(|byte| byte == b'_'))
 }
 
-/// Whether lines introduce quoted text, and how many more than the first: by a date, or by the quoted text below.
+/// Returns the number of further lines of an introduction to quoted text that begins at `line`. A date in the
+/// introduction or quoted text below it is required.
 fn introduction(line: &Line<'_>, rest: &[Line<'_>]) -> Option<usize> {
     let rules = RULES.as_ref()?;
     let mut parts = std::iter::once(line).chain(rest).take(INTRODUCTION_LINES);

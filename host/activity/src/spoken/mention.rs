@@ -1,7 +1,8 @@
-//! Mentions of the bot: `<at>Bot</at>` on Teams, `@bot` and others elsewhere.
+//! Removes mentions of the bot: `<at>Bot</at>` on Teams, `@bot` and other forms elsewhere.
 //!
-//! An entity names what stands in the text. Channels leave its text out, escape it or the text of the message, once or twice,
-//! write it in another case, with other blanks or composed in another way, so it is looked for in all these forms.
+//! An entity of the activity names the text of the mention. Channels omit that text, escape it or the text of the
+//! message once or twice, or write it with other casing, other blanks or in another Unicode normalization form. So all
+//! these forms are searched for.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -14,20 +15,20 @@ use super::blank::{composed, place_before_composing, trimmed};
 use super::unescaped;
 use crate::{Activity, ID_BYTES_MAX};
 
-/// So many different mentions of the bot are taken out of a message.
+/// Maximum number of different mentions of the bot that are removed from a message.
 const MENTIONS_MAX: usize = 50;
-/// What is looked for at once, in bytes of the expression.
+/// Maximum size of the regular expression, in bytes.
 const PATTERN_BYTES_MAX: usize = 16 << 10;
-/// An ampersand, as it is or escaped, any number of times.
+/// An ampersand, literal or escaped any number of times.
 const AMPERSAND: &str = "&(?:(?:amp|#0*38|#x0*26);)*";
-/// A blank, as it is, as HTML writes one, or one that shows nothing.
+/// A blank: literal, as an HTML reference, or an invisible character.
 const BLANK: &str =
     r"(?:[\s\p{Cf}\x{115f}\x{1160}\x{2800}\x{3164}\x{ffa0}]|&(?:(?:amp|#0*38|#x0*26);)*(?:nbsp|#0*160|#x0*a0);)";
 const HTML_BLANKS: &[&str] = &["&nbsp;", "&#160;", "&#xA0;", "&#xa0;"];
-/// So often a name may be escaped.
+/// Maximum number of times that a name is unescaped.
 const ESCAPED_MAX: usize = 4;
 
-/// Takes the mentions of the bot out of a text.
+/// Removes the mentions of the bot from a text.
 pub(super) fn without<'a>(text: Cow<'a, str>, activity: &Activity) -> Cow<'a, str> {
     let Some(mentions) = expression(activity) else { return text };
     let places = places(&mentions, &text);
@@ -44,7 +45,7 @@ pub(super) fn without<'a>(text: Cow<'a, str>, activity: &Activity) -> Cow<'a, st
     }
 }
 
-/// Where the text has a mention, however its characters are composed.
+/// Returns the ranges of the mentions in the text, whatever the Unicode normalization form of the text is.
 fn places(mentions: &Regex, text: &str) -> Vec<Range<usize>> {
     match composed(text) {
         Cow::Borrowed(text) => mentions.find_iter(text).map(|found| found.range()).collect(),
@@ -55,7 +56,7 @@ fn places(mentions: &Regex, text: &str) -> Vec<Range<usize>> {
     }
 }
 
-/// Returns the text with blanks where HTML has `&nbsp;`.
+/// Replaces `&nbsp;` and its numeric forms by spaces.
 pub(super) fn with_plain_blanks(text: Cow<'_, str>) -> Cow<'_, str> {
     match HTML_BLANKS.iter().any(|blank| text.contains(blank)) {
         true => HTML_BLANKS.iter().fold(text.into_owned(), |text, blank| text.replace(blank, " ")).into(),
@@ -63,7 +64,7 @@ pub(super) fn with_plain_blanks(text: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-/// Closes the gap that a mention leaves between what was said before it and the rest, which is returned.
+/// Closes the gap that a removed mention leaves between `said` and `rest`. Returns what remains of `rest`.
 fn joined<'t>(said: &mut String, rest: &'t str) -> &'t str {
     let after = without_blanks(rest);
     if said.trim().is_empty() {
@@ -94,7 +95,7 @@ fn without_blanks(mut text: &str) -> &str {
     }
 }
 
-/// What finds the mentions of the bot in the text. None: it is not mentioned.
+/// Returns the expression that matches the mentions of the bot, or none if the bot is not mentioned.
 fn expression(activity: &Activity) -> Option<Regex> {
     let bot = Some(activity.account("recipient")).filter(|bot| !bot.is_empty())?;
     let of_recipient = activity.object().get("recipient")?.get("name").and_then(Value::as_str).unwrap_or_default();
@@ -117,10 +118,10 @@ fn expression(activity: &Activity) -> Option<Regex> {
     forms.expression()
 }
 
-/// How mentions may be written, as patterns.
+/// Patterns of the forms in which mentions may be written.
 #[derive(Default)]
 struct Forms {
-    /// Within tags: `<at>name</at>`.
+    /// Names within tags: `<at>name</at>`.
     tagged: Vec<String>,
     bare: Vec<String>,
     bytes: usize,
@@ -147,7 +148,7 @@ impl Forms {
         into(self).push(pattern);
     }
 
-    /// The whole tag first, as the text of an entity may be the name alone.
+    /// Builds the expression. The complete tag comes first, because the entity may have only the name.
     fn expression(self) -> Option<Regex> {
         let tagged = (!self.tagged.is_empty()).then(|| {
             let (open, close, names) = (character('<'), character('>'), self.tagged.join("|"));
@@ -162,20 +163,20 @@ impl Forms {
     }
 }
 
-/// The name in `<at>name</at>`, or the text as it is.
+/// Returns the name within `<at>name</at>`, or the text itself if it is not such a tag.
 fn within_tag(text: &str) -> &str {
     let is_tag = text.get(..3).is_some_and(|tag| tag.eq_ignore_ascii_case("<at"));
     let inner = || text.split_once('>')?.1.rsplit_once("</").map(|(inner, _)| inner);
     is_tag.then(inner).flatten().unwrap_or(text)
 }
 
-/// What matches the text itself, escaped or not, with blanks of any kind and number.
+/// Returns a pattern for the text, escaped or not, with any kind and number of blanks between its words.
 fn literal(text: &str) -> String {
     let words = text.split_whitespace().map(|word| word.chars().map(character).collect::<String>());
     words.collect::<Vec<_>>().join(&format!("{BLANK}+"))
 }
 
-/// What matches a character, escaped or not.
+/// Returns a pattern for a character, escaped or not.
 fn character(c: char) -> String {
     let reference = match c {
         '&' => return AMPERSAND.to_owned(),
@@ -188,7 +189,7 @@ fn character(c: char) -> String {
     format!("(?:{c}|{AMPERSAND}(?:{reference});)")
 }
 
-/// The text without any escape, in the form NFC, without what shows nothing around it.
+/// Returns the text unescaped, in Unicode normalization form NFC, and trimmed of blanks and invisible characters.
 fn plain(text: &str) -> String {
     let mut plain: Cow<'_, str> = text.into();
     for _ in 0..ESCAPED_MAX {

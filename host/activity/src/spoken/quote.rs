@@ -1,21 +1,22 @@
-//! Quotes of the message that a message replies to, as Teams and Skype put them into the text.
+//! Removes quotes of the message that is replied to, which Teams and Skype insert into the text.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-/// Where quotes begin and end; `&lt;` where the channel escaped the text.
+/// Opening and closing tags of quotes. Channels that escape the text write `&lt;`.
 static TAGS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)(?:<|&lt;)(/?)(quoted|quote|blockquote)\b([^<>]*?)(/?)\s*(?:>|&gt;)").ok());
-/// Any tag, where a quote shows that the text is HTML.
+/// Any tag. Used if a quote shows that the text is HTML.
 static MARKUP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"</?([A-Za-z][A-Za-z0-9]*)[^<>]*>").ok());
 
-/// Takes quotes out of a text. Elsewhere than on Teams a user may have written a tag without the attributes of a quote.
+/// Removes quotes from a text. Outside Teams a tag counts as a quote only with the attributes of a quote, because a user may
+/// have typed the tag.
 pub(super) fn without<'a>(text: Cow<'a, str>, is_teams: bool) -> Cow<'a, str> {
     let Some(tags) = TAGS.as_ref().filter(|_| text.contains(['<', '&'])) else { return text };
     let (mut said, mut rest_from) = (String::new(), 0);
-    // How many quotes are open, and where the outermost begins.
+    // `depth` counts the open quotes; `opened_at` is the end of the outermost opening tag.
     let (mut depth, mut opened_at, mut is_html) = (0_usize, 0, false);
     for tag in tags.captures_iter(&text) {
         let part = |place| tag.get(place).map_or("", |part| part.as_str());
@@ -35,7 +36,7 @@ pub(super) fn without<'a>(text: Cow<'a, str>, is_teams: bool) -> Cow<'a, str> {
         if is_alone && opened_at == whole.end() {
             depth = 0;
         }
-        // A quote that does not end is its tag alone.
+        // If a quote is not closed, only its opening tag is removed.
         rest_from = if depth == 0 { whole.end() } else { opened_at };
     }
     if rest_from == 0 {
@@ -48,7 +49,7 @@ pub(super) fn without<'a>(text: Cow<'a, str>, is_teams: bool) -> Cow<'a, str> {
     }
 }
 
-/// What stands for a tag where the text is not shown as HTML. Mentions are looked for later.
+/// Returns the replacement of a tag in text that is no longer HTML. Mentions stay, because they are removed later.
 fn blank(tag: &Captures<'_>) -> String {
     let part = |place| tag.get(place).map_or("", |part| part.as_str());
     if part(1).eq_ignore_ascii_case("at") { part(0).to_owned() } else { " ".to_owned() }

@@ -1,4 +1,4 @@
-//! Marks of what is not text, as Teams and Skype put them into the text: files, pictures, emoji, notes of the system.
+//! Removes tags of files, pictures, emoji and system notes, which Teams and Skype insert into the text.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use regex::{Captures, Regex};
 
 use super::unescaped;
 
-/// A tag with what is in it; `&lt;` where the channel escaped the text.
+/// A tag with its content. Channels that escape the text write `&lt;`.
 static TAGS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let (open, close) = ("(?:<|&lt;)", r"\s*(?:>|&gt;)");
     let attributes = r#"(?:[^<>"']|"[^"<]*"|'[^'<]*')*?"#;
@@ -16,11 +16,11 @@ static TAGS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     ))
     .ok()
 });
-/// The text that is shown where a picture is not.
+/// The `alt` attribute: the text that replaces a picture.
 static ALT: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"(?i)\balt\s*=\s*(?:"([^"]*)"|'([^']*)'|&quot;(.*?)&quot;)"#).ok());
 
-/// Takes marks out of a text; an emoji becomes its character.
+/// Removes the tags from a text. The tag of an emoji is replaced by its character.
 pub(super) fn without<'a>(text: &'a str, is_teams: bool) -> Cow<'a, str> {
     match TAGS.as_ref().filter(|_| text.contains(['<', '&'])) {
         Some(tags) => tags.replace_all(text, |tag: &Captures<'_>| meant(tag, is_teams)),
@@ -28,7 +28,7 @@ pub(super) fn without<'a>(text: &'a str, is_teams: bool) -> Cow<'a, str> {
     }
 }
 
-/// What a tag stands for. One that a user may have written stays.
+/// Returns the replacement of a tag. A tag that a user may have typed stays.
 fn meant(tag: &Captures<'_>, is_teams: bool) -> String {
     let part = |name: &str| tag.name(name).map_or("", |part| part.as_str());
     let attributes = part("attributes").to_lowercase();

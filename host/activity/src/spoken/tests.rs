@@ -26,7 +26,7 @@ fn spoken(channel: &str, text: &str) -> String {
     activity(&on(channel, text)).spoken_text()
 }
 
-/// What is spoken where the bot is mentioned by these entities.
+/// Returns the spoken text of a message with these mentions of the bot.
 fn mentioned(text: &str, entities: &[Value]) -> String {
     let mut message = on("msteams", text);
     message.insert("entities".into(), entities.into());
@@ -68,7 +68,7 @@ fn a_mention_of_the_bot_is_no_part_of_what_is_said() {
         ("@Bot help", mention(Some("@Bot"), "Bot"), "help"),
         ("@bot help", mention(Some("@Bot"), "Bot"), "help"),
         ("@机器人帮助", mention(Some("@机器人"), "机器人"), "帮助"),
-        // Without the text of the mention.
+        // The entity has no text.
         ("<at>Q&A Bot</at> help", mention(None, "Q&A Bot"), "help"),
         ("<at>Q&amp;A Bot</at> help", mention(None, "Q&A Bot"), "help"),
         ("<at>Q&amp;A Bot</at> help", mention(None, "Q&amp;A Bot"), "help"),
@@ -76,13 +76,13 @@ fn a_mention_of_the_bot_is_no_part_of_what_is_said() {
         ("<at>Q&amp;A Bot</at> help", mention(None, ""), "help"),
         ("@Q&A Bot help", mention(None, "Q&A Bot"), "help"),
         ("@Botany help", mention(None, "Bot"), "@Botany help"),
-        // The one escaped and the other not.
+        // Only one of text and entity is escaped.
         ("<at>Q&amp;A Bot</at> help", mention(Some("<at>Q&A Bot</at>"), "Q&A Bot"), "help"),
         ("<at>Q&A Bot</at> help", mention(Some("<at>Q&amp;A Bot</at>"), "Q&A Bot"), "help"),
         ("&lt;at&gt;Q&amp;A Bot&lt;/at&gt; help", mention(Some("<at>Q&A Bot</at>"), "Q&A Bot"), "help"),
         ("<at>Q&A&nbsp;\u{a0} Bot</at> help", mention(Some("<at>Q&A Bot</at>"), "Q&A Bot"), "help"),
         ("<at>O&#39;Bot</at> help", mention(None, "O'Bot"), "help"),
-        // Escaped twice, and by number.
+        // Escaped twice, and as numeric references.
         ("<at>Q&amp;amp;A Bot</at> help", mention(None, "Q&A Bot"), "help"),
         ("<at>Q&amp;amp;amp;A Bot</at> help", mention(Some("<at>Q&amp;A Bot</at>"), "Q&A Bot"), "help"),
         ("<at>Q&A Bot</at> help", mention(Some("<at>Q&amp;amp;A Bot</at>"), "Q&amp;amp;A Bot"), "help"),
@@ -91,17 +91,17 @@ fn a_mention_of_the_bot_is_no_part_of_what_is_said() {
         ("<at>&amp;lt;&#x3C;Bot&#062;&quot;</at> help", mention(None, "<<Bot>\""), "help"),
         ("<at>Q&amp;A&amp;nbsp;Bot</at>&#xa0;help", mention(None, "Q&A Bot"), "help"),
         ("@Q&amp;amp;A Bot help", mention(None, "Q&A Bot"), "help"),
-        // Composed or not.
+        // In different Unicode normalization forms.
         ("<at>Zoe\u{308}</at> help", mention(None, "Zo\u{eb}"), "help"),
         ("<at>Zo\u{eb}</at> help", mention(None, "Zoe\u{308}"), "help"),
         ("<at>ZOE\u{308}</at> help", mention(Some("<at>zo\u{eb}</at>"), ""), "help"),
         ("@Zoe\u{308} help", mention(Some("@Zo\u{eb}"), ""), "help"),
         ("<at>\u{1112}\u{1161}\u{11ab}</at> help", mention(None, "\u{d55c}"), "help"),
         ("<at>a\u{323}\u{302}</at> help", mention(None, "\u{e2}\u{323}"), "help"),
-        // With what shows nothing.
+        // With invisible characters.
         ("<at>\u{200f}Bot\u{200e}</at> help", mention(tag, "Bot"), "help"),
         ("<at>Q&A\u{3164}Bot</at>\u{2800}help", mention(None, "Q&A Bot"), "help"),
-        // A regular expression is a name like any other.
+        // A name may contain characters with a meaning in regular expressions.
         ("<at>.*</at> help", mention(Some("<at>.*</at>"), ".*"), "help"),
         ("<at>Bot</at> help", mention(Some(".*"), ".*"), "<at>Bot</at> help"),
         ("(((((help", mention(Some("(("), "["), "(help"),
@@ -130,7 +130,7 @@ fn mentions_of_others_are_said() {
     let ann = json!({ "type": "mention", "mentioned": { "id": "29:a", "name": "Ann" }, "text": "<at>Ann</at>" });
     let bot = mention(Some("<at>Bot</at>"), "Bot");
     assert_eq!(mentioned("<at>Bot</at> ask <at>Ann</at>", &[ann, bot]), "ask <at>Ann</at>");
-    // Teams makes one mention for each word of a name.
+    // Teams sends one mention per word of a name.
     let words = [mention(Some("<at>Q&amp;A</at>"), "Q&A"), mention(Some("<at>Bot</at>"), "Bot")];
     assert_eq!(mentioned("<at>Q&amp;A</at>&nbsp;<at>Bot</at> help", &words), "help");
     let nobody = json!([7, null, {}, { "type": "mention" }, { "type": "mention", "mentioned": 7, "text": [] }]);
@@ -167,7 +167,7 @@ fn what_is_quoted_is_no_part_of_what_is_said() {
         ("skype", r#"<quote author="a" timestamp="1">9<legacyquote>1</legacyquote></quote>3"#, "3"),
         ("emulator", r#"<quoted messageId="1"/> 3"#, "3"),
         ("msteams", "<quote>9</quote>3", "3"),
-        // What a user may have written.
+        // A user may have typed these.
         ("directline", "<blockquote>4</blockquote> 3", "<blockquote>4</blockquote> 3"),
         ("directline", "<quote>4</quote> 3", "<quote>4</quote> 3"),
         ("msteams", "text <data> a < 3", "text <data> a < 3"),
@@ -204,7 +204,7 @@ fn marks_for_files_pictures_and_notes_are_not_said() {
         ("msteams", "&nbsp;3&nbsp;", "3"),
         ("msteams", "&#160;3&#xA0;", "3"),
         ("msteams", r#"<quoted messageId="4"/><attachment id="5"></attachment> 3"#, "3"),
-        // What a user may have written.
+        // A user may have typed these.
         ("msteams", "<attachment> 3", "<attachment> 3"),
         ("msteams", "what does <img> do", "what does <img> do"),
         ("directline", r#"<img src="a"> 3"#, r#"<img src="a"> 3"#),
@@ -330,7 +330,7 @@ fn signature_and_quoted_text_of_a_mail_are_not_said() {
     ] {
         assert_eq!(spoken("email", text), "2", "{text}");
         assert_eq!(heard("emulator", text), "2", "{text}");
-        // Where people write texts of many lines, what they say is kept.
+        // On a channel for texts of many lines, nothing is removed.
         assert_eq!(spoken("emulator", text), text.trim(), "{text}");
     }
 }
@@ -396,7 +396,7 @@ fn what_only_looks_like_a_signature_or_a_quote_is_said() {
     ] {
         assert_eq!(spoken("email", text), text.trim(), "{text}");
     }
-    // A delimiter that nothing stands above ends nothing.
+    // A delimiter with no text above it does not end the text.
     for (text, said) in [
         ("-- \r\nhelp", "help"),
         ("--\n2\n-- \nSales", "2"),

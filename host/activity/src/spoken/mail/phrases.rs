@@ -1,10 +1,10 @@
-//! What mail programs write around an answer, in the languages that most people write mails in.
+//! Phrases that mail programs write around an answer, in the most common languages of e-mail.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Patterns of whole lines, as [`super::Line::seen`] has them.
+/// Patterns that match complete lines in the form of [`super::Line::seen`].
 pub(super) struct Rules {
     /// «On 1 May, Ann wrote:»
     pub(super) introduction: Regex,
@@ -14,10 +14,11 @@ pub(super) struct Rules {
     pub(super) device: Regex,
     /// «Kind regards»
     pub(super) closing: Regex,
-    /// «From: Ann», and the lines below it.
+    /// «From: Ann», a field of a quoted header.
     pub(super) from: Regex,
+    /// The other fields: «Sent», «To», «Subject».
     pub(super) header: Regex,
-    /// All of them in one line, as programs leave them that take out the markup.
+    /// All fields in one line. Programs that remove markup write the header like this.
     pub(super) headers_in_a_line: Regex,
 }
 
@@ -38,7 +39,7 @@ pub(super) static RULES: LazyLock<Option<Rules>> = LazyLock::new(|| {
 });
 
 const INTRODUCTIONS: &[&str] = &[
-    // In any language: a date, and an address.
+    // Any language: a date and an address.
     r".*\d{4}.*<\S+@\S+>\s*[:：]",
     // English
     r"(?:on|at)\b.+\b(?:wrote|writes)\s*:|.+\bwrote on\b.+:|.+<\S+@\S+>\s+(?:wrote|writes)\s*:",
@@ -76,7 +77,7 @@ const INTRODUCTIONS: &[&str] = &[
     r".+(?:작성|씀|썼습니다|보냄)\s*[:：]",
 ];
 
-/// Between dashes, or other lines.
+/// Phrases between dashes or between other rules.
 const DASHED: &[&str] = &[
     "original message|forwarded message|forwarded by .+|original appointment",
     "ursprüngliche nachricht|original-?nachricht|weitergeleitete nachricht",
@@ -101,7 +102,7 @@ const DASHED: &[&str] = &[
     "원본 메시지|원본 메일|전달된 메시지",
 ];
 
-/// Before a forwarded message, with a colon.
+/// Phrases before a forwarded message, with a colon after them.
 const FORWARDED: &[&str] = &[
     "begin forwarded message|(?:anfang|beginn) der weitergeleiteten (?:nachricht|e-mail)",
     r"début du (?:message|courriel) (?:réexpédié|transféré)\s*|inicio del mensaje reenviado",
@@ -113,7 +114,7 @@ const FORWARDED: &[&str] = &[
     "بدء الرسالة المُعاد توجيهها|בתחילת ההודעה שהועברה|転送されたメッセージ|下面是被转发的邮件|開始轉寄郵件|전달된 메시지",
 ];
 
-/// `{device}` stands for [`DEVICE`].
+/// Phrases with the name of a device or app. `{device}` is replaced by [`DEVICE`].
 const DEVICES: &[&str] = &[
     r"sent (?:from|via|with|using) (?:my |mail |outlook|yahoo|proton|gmail|samsung|an? |the ).*|get outlook for .+",
     r"von mein(?:em|er) .+ gesendet\.?|gesendet (?:von|mit|über) .+|(?:holen sie sich )?outlook für .+",
@@ -134,7 +135,8 @@ const DEVICES: &[&str] = &[
 const DEVICE: &str = ".*(?:phone|ipad|android|galaxy|samsung|huawei|xiaomi|outlook|yahoo|gmail|proton|mail|mobil|telefon|puhelim\
     |smartphone|tablet|スマートフォン|携帯|手机|手機|邮箱|아이폰|갤럭시|телефон|смартфон|κινητό|téléphone|هاتف|điện thoại).*";
 
-/// The end of a letter, after which only a name and an address come. «Thanks» is none, as more may follow.
+/// Phrases at the end of a letter, which only a name and an address follow. «Thanks» is not in the list, because more of
+/// the answer may follow it.
 const CLOSINGS: &[&str] = &[
     "(?:with )?(?:best|kind|kindest|warm|warmest|many) (?:regards|wishes|greetings)|regards|yours (?:sincerely|faithfully|truly)|sincerely(?: yours)?",
     "(?:mit )?(?:freundliche[nm]?|beste[nm]?|viele[nm]?|liebe[nm]?|herzliche[nm]?|schöne[nm]?) (?:grüße[n]?|grüsse[n]?|gruß|gruss)|mfg|hochachtungsvoll",
