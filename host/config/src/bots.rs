@@ -1,4 +1,4 @@
-//! `[bots.NAME]` and what is inside: plugins, settings, limits.
+//! Reads `[bots.NAME]`: plugins, settings, grants and limits of each bot.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,22 +15,22 @@ use super::text::{is_name, shown_bytes};
 use super::{BotSpec, KeptTranscripts, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime};
 use super::{Grants, Limits, Scope};
 
-/// Sections of bots begin so.
+/// Prefix of the section names of bots.
 pub(super) const BOT_SECTION: &str = "bots.";
-/// The longest `title` and `error-text`, in bytes.
+/// Maximum length of `title`, `app-id` and the `…-text` keys, in bytes.
 const TEXT_BYTES_MAX: usize = 4_096;
 
-/// The section of a bot's own keys.
+/// Returns the section of a bot's own keys.
 pub(super) fn bot_section(bot: &str) -> String {
     format!("{BOT_SECTION}{bot}")
 }
 
-/// The section of one of its plugins.
+/// Returns the section of a plugin of a bot.
 pub(super) fn plugin_section(bot: &str, position: usize) -> String {
     format!("{BOT_SECTION}{bot}.plugins[{position}]")
 }
 
-/// Whether a section is that of a bot, or of one of its plugins.
+/// Returns whether a section belongs to the bot or to one of its plugins.
 pub(super) fn is_of_bot(section: &str, bot: &str) -> bool {
     let rest = section.strip_prefix(BOT_SECTION).and_then(|section| section.strip_prefix(bot));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(".plugins["))
@@ -38,7 +38,7 @@ pub(super) fn is_of_bot(section: &str, bot: &str) -> bool {
 
 /// Reads all bots. The keys of the table are their names.
 ///
-/// `looks_at_files`: whether a component file that is not there is a problem of the configuration.
+/// If `looks_at_files` is true, a missing or unusable component file is a problem of the configuration.
 pub(super) fn read(
     table: &mut Table<'_>,
     folder: &Path,
@@ -65,10 +65,10 @@ pub(super) fn read(
     bots
 }
 
-/// Where the files are that a configuration names.
+/// Resolves and checks the files that a configuration names.
 struct Files<'a> {
     folder: &'a Path,
-    /// How large a component may be; none: components are not looked at.
+    /// Maximum size of a component, or none if component files are not checked.
     bytes_max: Option<u64>,
 }
 
@@ -94,7 +94,10 @@ fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime) -
     let bot_limits = limits(table.table("limits"), &Limits::default());
     if let Some(nodes) = table.array("plugins", "an array of tables [[plugins]]") {
         if nodes.is_empty() {
-            table.problem(table.span_of("plugins"), format!("bot \"{name}\" has no plugins, so it would never answer"));
+            table.problem(
+                table.span_of("plugins"),
+                format!("bot \"{name}\" has no plugins; add at least one, otherwise it can never answer"),
+            );
         }
         for (index, node) in nodes.into_iter().enumerate() {
             let path = plugin_section(name, index);
@@ -120,7 +123,7 @@ fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime) -
             table.span(),
             format!(
                 "bot \"{name}\" has {} plugins, {layers} of them middleware, but `runtime.instances-per-bot-max` is {}: a turn \
-                 needs an instance of each at once, and of middleware one more",
+                 needs one instance of each plugin at once, and a second one of each middleware plugin",
                 bot.plugins.len(),
                 runtime.instances_per_bot_max
             ),
@@ -130,7 +133,7 @@ fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime) -
     bot
 }
 
-/// Reads `[bots.NAME.transcripts]`; that it is there switches them on.
+/// Reads `[bots.NAME.transcripts]`. Transcripts are kept if the table exists.
 fn transcripts(table: &mut Table<'_>) -> Option<KeptTranscripts> {
     let is_there = table.has("transcripts");
     let (mut kept, mut days) = (KeptTranscripts::default(), 30);
@@ -158,7 +161,7 @@ fn plugin(
         given
     });
     if component.is_none() && !table.has("component") {
-        table.problem(table.span(), format!("`{}` is missing: the path of a component", table.path("component")));
+        table.problem(table.span(), format!("`{}` is missing; give the path of a component", table.path("component")));
     }
     let path = component.as_ref().map(|(text, _)| beside(files.folder, text));
     if let (Some(path), Some((_, span)), Some(bytes_max)) = (&path, &component, files.bytes_max)
@@ -208,7 +211,7 @@ fn grants(mut table: Table<'_>) -> Grants {
     grants
 }
 
-/// Returns `name`, or the component's file stem.
+/// Returns `name`, or the stem of the component's file name.
 fn plugin_name(table: &mut Table<'_>, component: Option<&Path>, earlier: &[PluginSpec]) -> Option<String> {
     let typed = table.string("name");
     if typed.is_none() && table.has("name") {
@@ -219,7 +222,7 @@ fn plugin_name(table: &mut Table<'_>, component: Option<&Path>, earlier: &[Plugi
         None => (component?.file_stem()?.to_string_lossy().into_owned(), table.span_of("component")),
     };
     if !is_name(&name) {
-        let hint = if typed.is_some() { "" } else { "; it comes from the file name, give the plugin a `name`" };
+        let hint = if typed.is_some() { "" } else { ". The name was taken from the file name; set `name`" };
         table.problem(span, format!("{}{hint}", bad_name("plugin", &name)));
         return None;
     }
@@ -240,7 +243,7 @@ fn check_component(path: &Path, bytes_max: u64) -> Result<(), String> {
     }
     if metadata.len() > bytes_max {
         let (is, max) = (shown_bytes(metadata.len()), shown_bytes(bytes_max));
-        return Err(format!("is {is}, more than `runtime.component-bytes-max` ({max})"));
+        return Err(format!("is {is}, which is more than `runtime.component-bytes-max` ({max})"));
     }
     File::open(path).map(drop).map_err(|error| format!("cannot be read: {error}"))
 }
@@ -256,8 +259,8 @@ fn settings(table: &mut Table<'_>) -> BTreeMap<String, Value> {
     values
 }
 
-/// Returns a TOML value as JSON; dates and times become strings as written (RFC 3339). Numbers that JSON has no form
-/// for are problems.
+/// Converts a TOML value to JSON. Dates and times become strings in RFC 3339 form. A number that JSON cannot represent
+/// is reported as a problem.
 fn json(node: Node<'_>, path: &str, found: &Found) -> Option<Value> {
     match node.get_ref() {
         DeValue::String(text) => Some(Value::String(text.to_string())),
@@ -266,7 +269,7 @@ fn json(node: Node<'_>, path: &str, found: &Found) -> Option<Value> {
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Some(Value::Number(number.into())),
             Err(_) => {
-                found.add(node.span(), format!("`{path}` does not fit into 64 bits"));
+                found.add(node.span(), format!("`{path}` does not fit into a signed 64-bit integer"));
                 None
             }
         },
@@ -275,7 +278,7 @@ fn json(node: Node<'_>, path: &str, found: &Found) -> Option<Value> {
             None => {
                 found.add(
                     node.span(),
-                    format!("`{path}` must be finite: JSON, in which plugins read it, has no such number"),
+                    format!("`{path}` must be finite: plugins read settings as JSON, which has no infinity or NaN"),
                 );
                 None
             }
@@ -293,7 +296,7 @@ fn json(node: Node<'_>, path: &str, found: &Found) -> Option<Value> {
     }
 }
 
-/// Reads a `limits` table over the limits that hold without it.
+/// Reads a `limits` table. Limits that it does not set are taken from `base`.
 fn limits(mut table: Table<'_>, base: &Limits) -> Limits {
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
@@ -322,7 +325,7 @@ fn limits(mut table: Table<'_>, base: &Limits) -> Limits {
     limits
 }
 
-/// Reports limits that contradict each other, where this table sets one of them.
+/// Reports limits that contradict each other if this table sets at least one of them.
 fn check_relations(table: &Table<'_>, limits: &Limits) {
     let report = |keys: [&str; 2], message: String| {
         if keys.iter().any(|key| table.has(key)) {
@@ -355,7 +358,7 @@ fn check_relations(table: &Table<'_>, limits: &Limits) {
     }
 }
 
-/// Reads a text that must not be empty when it is given.
+/// Reads a text that must not be empty.
 fn text(table: &mut Table<'_>, key: &'static str, slot: &mut String) {
     let Some((text, span)) = table.string(key) else { return };
     let path = table.path(key);
@@ -370,5 +373,5 @@ fn text(table: &mut Table<'_>, key: &'static str, slot: &mut String) {
 
 fn bad_name(what: &str, name: &str) -> String {
     let name: String = name.chars().take(80).collect();
-    format!("\"{name}\" is no {what} name: 1 to 64 of a-z, 0-9 and -, not beginning with -")
+    format!("\"{name}\" is not a valid {what} name: use 1 to 64 of a-z, 0-9 and -, and do not begin with -")
 }

@@ -1,26 +1,27 @@
-//! Grants: what a plugin asks for in its manifest and the operator gives it in the configuration. Both must allow.
+//! Grants: capabilities that a plugin requests in its manifest and the operator allows in the configuration. Both must
+//! agree.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-/// Capabilities of one plugin. The default has none.
+/// Capabilities of one plugin. The default grants nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// `state`: the scopes whose values it may read and write.
+    /// `state`: the scopes whose values the plugin may read and write.
     pub state: Vec<Scope>,
-    /// `shared-state`: the namespace that it uses instead of its own, together with every plugin of the bot that is
-    /// granted the same. The operator's alone; a plugin does not ask for it.
+    /// `shared-state`: a namespace that the plugin uses instead of its own. All plugins of the bot with the same
+    /// namespace share their state. Only the operator sets it; a manifest cannot request it.
     pub shared_state: Option<Arc<str>>,
-    /// `dialogs`: whether it may own dialogs, and begin, cancel and see those of the conversation.
+    /// `dialogs`: the plugin may own dialogs, and may begin, cancel and list the dialogs of the conversation.
     pub dialogs: bool,
-    /// `middleware`: whether it may see, change and stop everything that enters and leaves the bot.
+    /// `middleware`: the plugin may see, change and stop everything that enters and leaves the bot.
     pub middleware: bool,
-    /// `conversations`: whether it may send into conversations of the bot later, and into others than the turn's.
+    /// `conversations`: the plugin may send into conversations of the bot later, and into others than the turn's.
     pub conversations: bool,
 }
 
-/// Whose values a state call means (`state.wit`).
+/// The scope of a state value, as `state.wit` defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// `conversation`
@@ -43,15 +44,15 @@ impl Scope {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, scope)| *scope)
     }
 
-    /// Its name.
+    /// Returns the name of the scope, as in the configuration.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, scope)| *scope == self).map_or("", |(name, _)| name)
     }
 }
 
 impl Grants {
-    /// Reads the `wants` of a manifest. Names that this release does not know are ignored; a known one of another shape
-    /// is a problem.
+    /// Reads the `wants` of a manifest. Unknown names are ignored, because later releases may define them. A known name
+    /// with a value of the wrong type is added to `problems`.
     pub fn wanted(wants: &Map<String, Value>, problems: &mut Vec<String>) -> Self {
         let mut grants = Self::default();
         match wants.get("state") {
@@ -80,7 +81,7 @@ impl Grants {
         grants
     }
 
-    /// What both the plugin wants and the operator granted.
+    /// Returns the grants that both the plugin wants and the operator allows.
     pub fn both(wanted: &Self, granted: &Self) -> Self {
         Self {
             state: wanted.state.iter().copied().filter(|scope| granted.state.contains(scope)).collect(),
@@ -91,7 +92,7 @@ impl Grants {
         }
     }
 
-    /// What the plugin wants and the operator did not grant, as the operator would write it.
+    /// Returns the grants that the plugin wants and the operator does not allow, as lines for the configuration.
     pub fn lacking(wanted: &Self, granted: &Self) -> Vec<String> {
         let scopes = wanted.state.iter().filter(|scope| !granted.state.contains(scope));
         let mut lacking: Vec<String> = scopes.map(|scope| format!("state = [\"{}\"]", scope.name())).collect();

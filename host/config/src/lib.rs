@@ -1,6 +1,6 @@
-//! `turntable.toml`: what was typed, checked whole, and turned into what it means.
+//! Reads `turntable.toml`, validates all of it, and resolves defaults and paths.
 //!
-//! Nothing else reads configuration. [`load`] reports every problem at once, each with its line.
+//! No other crate reads configuration. [`load`] reports all problems at once, each with its line.
 
 mod bots;
 mod grants;
@@ -33,9 +33,9 @@ pub use read::{Keys, Overrides, Places, Reading, load, load_for_bot, load_sectio
 /// A validated configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The file it came from.
+    /// The file that the configuration was read from.
     pub path: PathBuf,
-    /// What the command line set over it; holds at a reload too.
+    /// Settings of the command line, which take precedence. They also apply to a reload.
     pub overrides: Overrides,
     /// `[server]`
     pub server: Server,
@@ -49,11 +49,11 @@ pub struct Config {
     pub storage: Storage,
     /// `[bots.NAME]`, by name.
     pub bots: BTreeMap<String, BotSpec>,
-    /// The bot of `POST /api/messages`; `server.default-bot`, or the only bot.
+    /// The bot that serves `POST /api/messages`: `server.default-bot`, or the only bot.
     pub default_bot: Option<String>,
 }
 
-/// What the user reads when a message turn failed and the bot has no `error-text`.
+/// Default of `error-text`: the reply to the user when a message turn fails.
 pub const ERROR_TEXT: &str = "Sorry, something went wrong on my side. Please try again.";
 /// The default of `dialog-failed-text`.
 pub const DIALOG_FAILED_TEXT: &str = "Sorry, I cannot go on with this. I have stopped it; you can start again.";
@@ -67,30 +67,31 @@ pub struct Server {
     pub listen: SocketAddr,
     /// `mode`: `development` serves the chat page and hands out Direct Line tokens; default `production`.
     pub development: bool,
-    /// `allow-anonymous-remote`, default false: serve bots without an app id on a listener that is not loopback.
+    /// `allow-anonymous-remote`, default false: serve bots without an app id on a listener that is not on loopback.
     pub allow_anonymous_remote: bool,
     /// `host-names`: further names by which clients may address this listener, besides its own address and `localhost`.
     pub host_names: Vec<String>,
-    /// `allowed-origins`: web origins that may use Direct Line, besides the page's own.
+    /// `allowed-origins`: web origins that may use Direct Line, besides the origin of the chat page.
     pub allowed_origins: Vec<String>,
-    /// `body-bytes-max`, default 512 KiB. Larger bodies answer 413.
+    /// `body-bytes-max`, default 512 KiB. Larger bodies get 413.
     pub body_bytes_max: usize,
     /// `upload-bytes-max`, default 4 MiB for each Direct Line upload.
     pub upload_bytes_max: usize,
-    /// `acknowledge-ms`, default 5,000: after that a normal activity is answered 202 while its turn goes on.
+    /// `acknowledge-ms`, default 5,000. A normal activity whose turn lasts longer gets 202 while the turn continues.
     pub acknowledge_after: Duration,
-    /// `invoke-deadline-ms`, default 9,000: after that an invoke is answered 504.
+    /// `invoke-deadline-ms`, default 9,000. An invoke whose turn lasts longer gets 504.
     pub invoke_deadline: Duration,
-    /// `expect-replies-deadline-ms`, default 14,000: after that expectReplies is answered 504.
+    /// `expect-replies-deadline-ms`, default 14,000. An expectReplies activity whose turn lasts longer gets 504.
     pub expect_replies_deadline: Duration,
-    /// `keep-alive-ms`, default 75,000: how long a connection of either listener may be idle before it is closed. Longer than
-    /// the 60 s of most load balancers: one that reuses a connection just while it is closed here answers 502.
+    /// `keep-alive-ms`, default 75,000: idle time after which a connection of either listener is closed. It should
+    /// exceed the idle time of load balancers, usually 60 s: a load balancer that reuses a connection while the host
+    /// closes it answers its client 502.
     pub keep_alive: Duration,
-    /// `shutdown-grace-ms`, default 10,000: how long accepted turns may go on after a stop signal.
+    /// `shutdown-grace-ms`, default 10,000: how long accepted turns may continue after a stop signal.
     pub shutdown_grace: Duration,
-    /// `turns-queued-per-conversation-max`, default 32; beyond it 429.
+    /// `turns-queued-per-conversation-max`, default 32. Further activities get 429.
     pub turns_queued_per_conversation_max: usize,
-    /// `turns-queued-max`, default 4,096 over all conversations; beyond it 429.
+    /// `turns-queued-max`, default 4,096 over all conversations. Further activities get 429.
     pub turns_queued_max: usize,
 }
 
@@ -103,30 +104,30 @@ pub struct Admin {
     pub token_file: PathBuf,
 }
 
-/// What all plugins share.
+/// Settings that all plugins share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Runtime {
     /// `data-dir`, default `.turntable` beside the configuration: deployed components, keys.
     pub data_dir: PathBuf,
-    /// `cache-dir`, default `cache` in the data folder: compiled code. Hosts may share it.
+    /// `cache-dir`, default `cache` in the data folder: compiled code. Several hosts may share it.
     pub cache_dir: PathBuf,
-    /// `allocator`: `auto` (pooling where the machine can), `pooling` or `on-demand`; default `auto`.
+    /// `allocator`: `auto`, `pooling` or `on-demand`; default `auto`.
     pub allocator: Allocator,
-    /// `instances-max`, default 256: guests alive at once in the whole host.
+    /// `instances-max`, default 256: maximum number of live instances in the host.
     pub instances_max: u32,
-    /// `instances-per-bot-max`, default half of `instances-max`.
+    /// `instances-per-bot-max`, default half of `instances-max`: maximum number of live instances of one bot.
     pub instances_per_bot_max: u32,
-    /// `instances-wait-ms`, default 4,000: how long a turn waits for its instances before it answers 503. Below
-    /// `server.acknowledge-ms`, so that the channel learns that the activity was not taken.
+    /// `instances-wait-ms`, default 4,000: how long a turn waits for its instances before the activity gets 503. Less
+    /// than `server.acknowledge-ms`, because after a 202 the channel would not learn that the activity was rejected.
     pub instances_wait: Duration,
-    /// `workers`, default one per core: threads that run guests. Beside them there is one fewer, but one at least, of lower
-    /// priority, for guests that compute for longer than 10 ms.
+    /// `workers`, default one per core: number of threads that run guests. The host adds one thread fewer than that,
+    /// but at least one, of lower priority for guests that compute for longer than 10 ms.
     pub workers: usize,
     /// `component-bytes-max`, default 64 MiB. Larger components are refused.
     pub component_bytes_max: u64,
-    /// `compile-memory-bytes-max`, default 2 GiB for one compilation.
+    /// `compile-memory-bytes-max`, default 2 GiB: memory of one compilation.
     pub compile_memory_bytes_max: u64,
-    /// `compile-ms`, default 120,000 of wall time for one compilation; CPU time is bounded alike.
+    /// `compile-ms`, default 120,000: wall time of one compilation, and also its CPU time.
     pub compile_timeout: Duration,
     /// `watch`, default true: reload a bot when one of its files changes.
     pub watch: bool,
@@ -135,80 +136,84 @@ pub struct Runtime {
 /// How instances get their memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allocator {
-    /// Pooling if a probe at start succeeds, else on-demand.
+    /// Use the pooling allocator if a probe at start succeeds, otherwise on-demand.
     Auto,
-    /// Pooling, or no start.
+    /// Use the pooling allocator, and fail at start if it is not possible.
     Pooling,
-    /// A mapping per instance.
+    /// Create a memory mapping per instance.
     OnDemand,
 }
 
 /// How activities leave the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
-    /// `connector-origins`: where unauthenticated replies may go, on loopback. Default: in development any port of loopback,
-    /// `http://localhost:*`; in production the port of the Agents Playground, `http://localhost:56150`.
+    /// `connector-origins`: loopback origins to which unauthenticated replies may be sent. Default: in development any
+    /// port of loopback (`http://localhost:*`), in production the port of the Agents Playground
+    /// (`http://localhost:56150`).
     pub connector_origins: Vec<String>,
-    /// `send-timeout-ms`, default 10,000 for one call to the connector.
+    /// `send-timeout-ms`, default 10,000: time of one call to the connector.
     pub send_timeout: Duration,
-    /// `send-attempts-max`, default 3, only where the channel certainly did not take the activity. A 429 is no failed attempt:
-    /// it is waited for, up to ten times.
+    /// `send-attempts-max`, default 3: attempts to send an activity that the channel certainly did not take. A 429 does
+    /// not count as an attempt: the host waits and retries, up to ten times.
     pub send_attempts_max: u32,
     /// `ambiguous`, default `drop`.
     pub ambiguous: Ambiguous,
-    /// `rates.CHANNEL`, by `channelId`: how fast a channel lets a bot send. Default: what Microsoft documents for `msteams`
-    /// (`protocol/http.md` §2.1). Other channels have no limit here but their own 429.
+    /// `rates.CHANNEL`, by `channelId`: how fast a bot may send on a channel. By default `msteams` has the limits that
+    /// Microsoft documents: per conversation 7 sends in 1 s, 8 in 2 s, 60 in 30 s and 1,800 in 1 h, and 50 in 1 s per
+    /// app and tenant. Creating a conversation counts like a send. Other channels have no limit here except their own
+    /// 429.
     pub rates: BTreeMap<String, Rates>,
-    /// `outbox-rows-max`, default 10,000 undelivered sends over all conversations.
+    /// `outbox-rows-max`, default 10,000: maximum number of undelivered sends over all conversations.
     pub outbox_rows_max: usize,
-    /// `dead-letters-max`, default 1,000; the oldest go first.
+    /// `dead-letters-max`, default 1,000. The oldest are deleted first.
     pub dead_letters_max: usize,
-    /// `redelivery-marks-max`, default 100,000 remembered activities, 1,000,000 at most; the oldest go first.
+    /// `redelivery-marks-max`, default 100,000 deduplication records, at most 1,000,000. The oldest are deleted first.
     pub redelivery_marks_max: usize,
-    /// `id-map-entries-max`, default 100,000 remembered ids of sent activities, 1,000,000 at most; the oldest go first.
+    /// `id-map-entries-max`, default 100,000 stored ids of sent activities, at most 1,000,000. The oldest are deleted
+    /// first.
     pub id_map_entries_max: usize,
 }
 
-/// What becomes of a message that the channel perhaps got: the request timed out, or failed after it was sent.
+/// What to do with a message that may have been delivered: the request timed out, or failed after the body was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ambiguous {
-    /// `drop`: it becomes a dead letter. No message comes twice.
+    /// `drop`: the message becomes a dead letter. The user never gets it twice.
     Drop,
-    /// `resend`: it is tried again like one that certainly did not arrive. A message may come twice.
+    /// `resend`: the message is retried like one that certainly did not arrive. The user may get it twice.
     Resend,
 }
 
-/// Where state, dialogs and undelivered messages are kept.
+/// Where state, dialogs and undelivered messages are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Storage {
-    /// `kind`, default `sqlite`; `memory` keeps everything in this process and loses it at a restart.
+    /// `kind`, default `sqlite`. With `memory` everything is stored in the process and lost when it ends.
     pub kind: StorageKind,
-    /// `path`, default `turntable.db` in the data folder. On a local disk, for this host alone.
+    /// `path`, default `turntable.db` in the data folder. Must be on a local disk, and not be used by another host.
     pub path: PathBuf,
     /// `durability`, default `full`.
     pub durability: Durability,
 }
 
-/// The implementations of storage.
+/// Implementations of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StorageKind {
-    /// One file.
+    /// One SQLite file.
     Sqlite,
-    /// None.
+    /// Memory of the process.
     Memory,
 }
 
-/// What a commit survives.
+/// Which failures a committed turn survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// `full`: the death of the process and of the machine.
+    /// `full`: the end of the process, and a power failure.
     Full,
-    /// `process`: the death of the process; a power cut may cost the last turns, but never damages the file.
+    /// `process`: the end of the process. A power failure may lose the last turns, but does not corrupt the file.
     Process,
 }
 
 impl Storage {
-    /// The default, with its file in this data folder.
+    /// Returns the default settings with the file in this data folder.
     pub fn in_data_dir(data_dir: &std::path::Path) -> Self {
         Self { kind: StorageKind::Sqlite, path: data_dir.join("turntable.db"), durability: Durability::Full }
     }
@@ -219,38 +224,38 @@ impl Storage {
 pub struct BotSpec {
     /// `[bots.NAME]`
     pub name: Arc<str>,
-    /// `title`, shown in the chat page; default the name.
+    /// `title`, shown in the chat page. Default: the name.
     pub title: String,
-    /// `app-id`. A bot with one answers 401 to channels until token validation exists; Direct Line in development mode
-    /// reaches it.
+    /// `app-id`. A bot with an app id answers 401 to channels until this host can validate tokens. Direct Line reaches it
+    /// in development mode.
     pub app_id: Option<String>,
     /// `enabled`, default true.
     pub enabled: bool,
-    /// `typing-indicator`, default false: send `typing` when a message turn starts.
+    /// `typing-indicator`, default false: send a `typing` activity when a message turn starts.
     pub typing_indicator: bool,
-    /// `error-text`: what the user reads when a message turn failed. Default in English, says nothing internal.
+    /// `error-text`: reply to the user when a message turn fails. The default is English and reveals nothing internal.
     pub error_text: String,
-    /// `dialog-failed-text`: what the user reads when a dialog failed three times in a row and was cancelled.
+    /// `dialog-failed-text`: message to the user when a dialog was cancelled after three consecutive failures.
     pub dialog_failed_text: String,
-    /// `dialog-reset-text`: what the user reads when a dialog could not go on after an update of the bot.
+    /// `dialog-reset-text`: message to the user when a dialog cannot continue after an update of the bot.
     pub dialog_reset_text: String,
-    /// `notify-key-file`: a file with the key that services present to let the bot speak first. Default none: only the admin
-    /// API can.
+    /// `notify-key-file`: file with the key of services that may send proactive messages through the bot. Default:
+    /// none, so that only the admin API may.
     pub notify_key_file: Option<PathBuf>,
-    /// `[bots.NAME.transcripts]`: what is said is kept, so long and so much. Default none: it is not.
+    /// `[bots.NAME.transcripts]`: retention of transcripts. Default: none, so that no transcripts are stored.
     pub transcripts: Option<KeptTranscripts>,
-    /// `on-newer`, default `reset`: what becomes of a dialog whose state is newer than the plugin after a rollback.
+    /// `on-newer`, default `reset`: what to do with a dialog whose state is newer than the plugin, as after a rollback.
     pub on_newer: OnNewer,
     /// `[[bots.NAME.plugins]]`, in order.
     pub plugins: Vec<PluginSpec>,
 }
 
-/// How long a bot's transcripts are kept.
+/// Retention of a bot's transcripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeptTranscripts {
-    /// `keep-days`, default 30: what was said before is deleted.
+    /// `keep-days`, default 30: older activities are deleted.
     pub keep: Duration,
-    /// `bytes-max`, default 1 GiB for all conversations of the bot: beyond it the oldest is deleted.
+    /// `bytes-max`, default 1 GiB over all conversations of the bot: beyond it the oldest activities are deleted.
     pub bytes_max: u64,
 }
 
@@ -263,50 +268,51 @@ impl Default for KeptTranscripts {
 /// One plugin of one bot as configured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginSpec {
-    /// `name`, unique within the bot; default the file's stem.
+    /// `name`, unique within the bot. Default: the stem of the component's file name.
     pub name: Arc<str>,
-    /// Position in `plugins` of the file, from 0.
+    /// Index in the `plugins` array of the file, from 0.
     pub position: usize,
-    /// `component`: path of the component, relative to the configuration.
+    /// `component`: path of the component, relative to the folder of the configuration.
     pub component: PathBuf,
-    /// `settings`: what `config` gives the guest.
+    /// `settings`: the values that the guest reads through `config`.
     pub settings: BTreeMap<String, Value>,
     /// `on-failure`, default `fail-turn`.
     pub on_failure: OnFailure,
-    /// `on-hook-failure`, default `closed`: of a plugin that is middleware.
+    /// `on-hook-failure`, default `closed`. Applies to a plugin that is middleware.
     pub on_hook_failure: OnHookFailure,
-    /// `grants`: what the operator allows it, as far as its manifest asks for it. Default nothing.
+    /// `grants`: capabilities that the operator allows, if the manifest requests them. Default: none.
     pub grants: Grants,
-    /// `[bots.NAME.limits]`, overridden by `limits` of the plugin, over the defaults.
+    /// `limits` of the plugin, which override `[bots.NAME.limits]`, which override the defaults.
     pub limits: Limits,
 }
 
-/// What a plugin's trap, fault or exhausted limit does to the turn.
+/// What a trap, a fault or an exhausted limit of a plugin does to the turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
-    /// `fail-turn`: nothing of the turn becomes real but one error reply.
+    /// `fail-turn`: the whole turn is rolled back, and a message turn gets an error reply.
     FailTurn,
-    /// `continue`: what this call staged is undone, and the next handler runs.
+    /// `continue`: only what this call staged is rolled back, and the next handler runs.
     Continue,
 }
 
-/// What becomes of an activity whose middleware failed (`middleware.wit`).
+/// What happens to an activity when the middleware that should see it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnHookFailure {
-    /// `closed`: nothing passes that the plugin has not seen.
+    /// `closed`: the activity does not pass.
     Closed,
-    /// `open`: it passes as it is.
+    /// `open`: the activity passes unchanged.
     Open,
-    /// `disable`: closed until the third failure in a row, then open for a while without calling the plugin.
+    /// `disable`: `closed` until the third consecutive failure, then `open` for a while without calling the plugin.
     Disable,
 }
 
-/// What becomes of a dialog frame whose state is newer than its plugin, where no older state was kept.
+/// What happens to a dialog frame whose state is newer than its plugin, if no older state was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnNewer {
-    /// `reset`: the frame is cancelled, and the user is told.
+    /// `reset`: the frame is cancelled, and the user gets `dialog-reset-text`.
     Reset,
-    /// `hold`: the frame stays as it is until a plugin serves that knows its state; messages go to the bot's handlers.
+    /// `hold`: the frame is kept until a plugin that knows its state serves again. Meanwhile messages go to the
+    /// handlers.
     Hold,
 }
 
@@ -331,7 +337,7 @@ impl Default for Server {
     }
 }
 
-/// With paths relative to the current folder.
+/// Paths are relative to the current folder.
 impl Default for Admin {
     fn default() -> Self {
         Self {
@@ -341,7 +347,7 @@ impl Default for Admin {
     }
 }
 
-/// With paths relative to the current folder.
+/// Paths are relative to the current folder.
 impl Default for Runtime {
     fn default() -> Self {
         Self {
@@ -360,27 +366,28 @@ impl Default for Runtime {
     }
 }
 
-/// How fast one channel lets a bot send; each list is a set of windows that all hold.
+/// How fast a bot may send on one channel. All windows of a list apply.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rates {
-    /// `conversation`: in one conversation.
+    /// `conversation`: limits per conversation.
     pub conversation: Vec<Rate>,
-    /// `bot`: in all conversations of a bot together.
+    /// `bot`: limits over all conversations of the bot.
     pub bot: Vec<Rate>,
 }
 
-/// So many sends in a window, such as `60/30s`.
+/// Number of sends per window, such as `60/30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many may come at once; as many again come evenly over the window.
+    /// Size of the burst. The same number is replenished evenly over the window.
     pub sends: NonZeroU32,
-    /// The window.
+    /// Length of the window.
     pub per: Duration,
 }
 
 impl Rates {
-    /// Half of what Teams documents for each window, as a bucket that was full lets through twice its sends in its first
-    /// window: 7 in 1 s, 8 in 2 s, 60 in 30 s, 1,800 in 1 h for a conversation, 50 in 1 s for a bot.
+    /// Returns half of the limits that Microsoft documents for Teams: 7 sends in 1 s, 8 in 2 s, 60 in 30 s and 1,800 in
+    /// 1 h per conversation, and 50 in 1 s per bot. Half, because a full bucket lets through twice its size in its
+    /// first window.
     fn msteams() -> Self {
         let rate = |sends: u32, seconds: u64| Rate {
             sends: NonZeroU32::new(sends).unwrap_or(NonZeroU32::MIN),
@@ -408,7 +415,7 @@ impl FromStr for Rate {
             Some(Self { sends, per: Duration::from_secs(count * seconds) })
         };
         read().ok_or_else(|| {
-            format!("\"{text}\" is no rate: write sends and a window, such as \"60/30s\" or \"1800/1h\"")
+            format!("\"{text}\" is not a rate; write a number of sends and a window, such as \"60/30s\" or \"1800/1h\"")
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where.
+//! Problems of a configuration, with their positions.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Line in the file, from 1; 0 where the file itself is the problem.
+    /// Line in the file, counted from 1. 0 if the problem concerns the file as a whole.
     pub line: usize,
-    /// Column in the line, in characters, from 1; 0 where the file itself is the problem.
+    /// Column in the line, in characters, counted from 1. 0 if the problem concerns the file as a whole.
     pub column: usize,
     /// What is wrong and what to do about it.
     pub message: String,
-    /// Bytes of the file that are meant.
+    /// Byte range in the file.
     #[serde(skip)]
     span: Range<usize>,
 }
 
-/// Everything that is wrong with one file, in the order of its lines.
+/// All problems of one file, in the order of its lines.
 #[derive(Debug, Clone)]
 pub struct Problems {
     path: PathBuf,
@@ -29,7 +29,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Returns a problem with the file as a whole.
+    /// Returns one problem that concerns the file as a whole.
     pub fn of_file(path: &Path, message: String) -> Self {
         Self {
             path: path.to_owned(),
@@ -38,12 +38,13 @@ impl Problems {
         }
     }
 
-    /// Returns no problem of a file.
+    /// Returns an empty list for a file.
     pub fn none(path: &Path) -> Self {
         Self { path: path.to_owned(), text: String::new(), list: Vec::new() }
     }
 
-    /// Locates each message in the text and sorts by place. The same message at the same place is kept once.
+    /// Converts byte ranges to positions and sorts by position. A message that repeats at the same position is kept
+    /// once.
     pub(super) fn locate(path: &Path, text: &str, found: Vec<(Range<usize>, String)>) -> Self {
         let mut list: Vec<Problem> = found
             .into_iter()
@@ -56,7 +57,7 @@ impl Problems {
         Self { path: path.to_owned(), text: text.to_owned(), list }
     }
 
-    /// Returns these problems together with others of the same file.
+    /// Adds other problems of the same file.
     pub fn with(mut self, others: Self) -> Self {
         self.list.extend(others.list);
         sort(&mut self.list);
@@ -81,7 +82,7 @@ impl Problems {
         self.list.iter().map(|problem| self.line_of(problem)).collect()
     }
 
-    /// Returns each problem with the line of the file it is about, for a person to read.
+    /// Returns each problem with an excerpt of the file, for people.
     pub fn excerpts(&self) -> String {
         self.list.iter().map(|problem| self.excerpt(problem)).collect::<Vec<_>>().join("\n")
     }
@@ -123,7 +124,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Returns line and column of a byte offset, both from 1, the column in characters.
+/// Returns the line and column of a byte offset, both counted from 1. Columns are counted in characters.
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let mut end = offset.min(text.len());
     while !text.is_char_boundary(end) {

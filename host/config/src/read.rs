@@ -1,4 +1,4 @@
-//! From the text of a file to a checked [`Config`].
+//! Parses the text of a file into a validated [`Config`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -14,73 +14,75 @@ use super::table::{Found, Table};
 use super::text::nearest;
 use super::{BotSpec, Config, Problems, Runtime, Server, bots, sections};
 
-/// The largest configuration that is read, in bytes.
+/// Maximum size of a configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// Loads a configuration and checks all of it, the component files it names included.
+/// Loads and validates a configuration, including the component files that it names.
 ///
-/// Relative paths in it count from its folder. Nothing is created, bound or started. On failure every problem is
-/// reported, each with its place; while the file has syntax errors, only these, since a half-read file would seem to
-/// lack what it has.
+/// Relative paths count from the folder of the file. Nothing is created, bound or started.
+///
+/// # Errors
+/// All problems, each with its position. If the file has syntax errors, only these are reported, because keys that
+/// could not be parsed would be reported as missing.
 pub fn load(path: &Path) -> Result<Config, Problems> {
     load_with(path, Overrides::default())
 }
 
-/// What the command line sets over the configuration.
+/// Settings of the command line that override the configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// The address of the public listener.
     pub listen: Option<SocketAddr>,
-    /// Development mode, whatever `server.mode` says.
+    /// Use development mode, whatever `server.mode` says.
     pub development: bool,
 }
 
-/// Loads a configuration as [`load`] does, with these settings in place of its own; checked together with the rest.
+/// Like [`load`], with overrides that are validated together with the file.
 pub fn load_with(path: &Path, overrides: Overrides) -> Result<Config, Problems> {
     check(path, overrides, true, |_| true)
 }
 
-/// Loads a configuration for the sake of one bot: what is wrong with others is not reported, and what is read of them is
-/// not to be used. Whether component files are there is left to whoever loads them.
+/// Loads a configuration to reload one bot. Problems of other bots are not reported, so their values must not be used.
+/// Component files are not checked, because the caller loads them.
 pub fn load_for_bot(path: &Path, overrides: Overrides, bot: &str) -> Result<Config, Problems> {
     check(path, overrides, false, |section| is_of_bot(section, bot) || !section.starts_with(BOT_SECTION))
 }
 
-/// Loads these sections of a configuration, so that a host can be looked after whose configuration somebody broke
-/// elsewhere meanwhile: what is wrong with other sections is not reported, and what is read of them is not to be used.
+/// Loads some sections of a configuration, so that commands work while another section is invalid. Problems of other
+/// sections are not reported, so their values must not be used.
 pub fn load_sections(path: &Path, sections: &[&str]) -> Result<Config, Problems> {
     check(path, Overrides::default(), false, |section| sections.contains(&section))
 }
 
-/// What could be read of a configuration, whatever is wrong with it.
+/// The valid parts of a configuration, and its problems.
 #[derive(Debug)]
 pub struct Reading {
-    /// The configuration; keys that are wrong have their defaults, and plugins that lack a name or a component are left out.
-    /// None: the file cannot be read, or has syntax errors.
+    /// The configuration. Invalid keys have their defaults, and plugins without a name or a component are omitted. None if
+    /// the file cannot be read or has syntax errors.
     pub config: Option<Config>,
-    /// Everything that is wrong.
+    /// All problems.
     pub problems: Problems,
     unsound: BTreeSet<String>,
 }
 
 impl Reading {
-    /// Whether nothing is wrong in a section with a name, such as `storage`.
+    /// Returns whether a section, such as `storage`, has no problems.
     pub fn is_sound(&self, section: &str) -> bool {
         !self.unsound.contains(section)
     }
 
-    /// Whether nothing is wrong with a bot's own keys.
+    /// Returns whether the bot's own keys have no problems.
     pub fn is_sound_bot(&self, bot: &str) -> bool {
         self.is_sound(&bot_section(bot))
     }
 
-    /// Whether nothing is wrong with a plugin.
+    /// Returns whether the keys of a plugin have no problems.
     pub fn is_sound_plugin(&self, bot: &str, position: usize) -> bool {
         self.is_sound(&plugin_section(bot, position))
     }
 }
 
-/// Reads a configuration as [`load`] does, and returns what is right beside what is wrong.
+/// Reads a configuration like [`load`], but returns its valid parts even if there are problems.
 pub fn read(path: &Path) -> Reading {
     match examine(path, Overrides::default(), true) {
         Ok((config, found, text)) => {
@@ -92,7 +94,7 @@ pub fn read(path: &Path) -> Reading {
     }
 }
 
-/// Loads a configuration whose problems count in those sections that matter.
+/// Loads a configuration. Only problems of sections for which `matters` returns true are reported.
 fn check(
     path: &Path,
     overrides: Overrides,
@@ -104,7 +106,7 @@ fn check(
     if problems.is_empty() { Ok(config) } else { Err(Problems::locate(path, &text, problems)) }
 }
 
-/// Reads a file whole: the configuration, what is wrong with it, and its text.
+/// Reads a file. Returns the configuration, its problems and the text of the file.
 fn examine(path: &Path, overrides: Overrides, looks_at_files: bool) -> Result<(Config, Found, String), Problems> {
     let text = text_of(path).map_err(|why| Problems::of_file(path, why))?;
     let (document, errors) = DeTable::parse_recoverable(&text);
@@ -120,14 +122,14 @@ fn examine(path: &Path, overrides: Overrides, looks_at_files: bool) -> Result<(C
     Ok((config, found, text))
 }
 
-/// The text of a configuration, for the places of problems that show only when it is used.
+/// The text of a configuration, to find the positions of problems that appear only when it is used.
 #[derive(Debug)]
 pub struct Places {
     path: PathBuf,
     text: String,
 }
 
-/// A key with those of the tables around it; elements of arrays by their position, such as `["bots", "demo", "plugins", "0"]`.
+/// The path of a key. Array elements are given by index, as in `["bots", "demo", "plugins", "0"]`.
 pub type Keys = Vec<String>;
 
 impl Places {
@@ -137,13 +139,13 @@ impl Places {
         Ok(Self { path: path.to_owned(), text })
     }
 
-    /// Whether the file has a value under these keys.
+    /// Returns whether the file has a value at this path.
     pub fn has(&self, keys: &Keys) -> bool {
         let (document, _) = DeTable::parse_recoverable(&self.text);
         spans(document.get_ref(), keys).len() == keys.len()
     }
 
-    /// Returns problems with their places: each that of its keys, or of the nearest table around it that is in the file.
+    /// Locates problems. If a path is not in the file, the problem is located at the nearest enclosing table.
     pub fn problems(&self, found: Vec<(Keys, String)>) -> Problems {
         let (document, _) = DeTable::parse_recoverable(&self.text);
         let place = |keys: &Keys| spans(document.get_ref(), keys).pop().unwrap_or(0..0);
@@ -152,8 +154,8 @@ impl Places {
     }
 }
 
-/// The places of what leads to a key, as far as it is there: those of values, and of tables the places of their names, as a
-/// table may be written in parts, or by the names of its keys only.
+/// Returns the byte ranges on the way to a key, up to the first part that is missing. The range of a table in a table is that
+/// of its name, because a table may be written in several parts, or exist only through dotted keys.
 fn spans(document: &DeTable<'_>, keys: &Keys) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     let (mut table, mut array) = (Some(document), None);
@@ -178,7 +180,7 @@ fn spans(document: &DeTable<'_>, keys: &Keys) -> Vec<Range<usize>> {
 }
 
 fn text_of(path: &Path) -> Result<String, String> {
-    let wrong = |error: std::io::Error| format!("cannot read the configuration: {error}");
+    let wrong = |error: std::io::Error| format!("the configuration cannot be read: {error}");
     let file = File::open(path).map_err(wrong)?;
     if !file.metadata().map_err(wrong)?.is_file() {
         return Err("the configuration is not a regular file".to_owned());
@@ -195,7 +197,7 @@ fn syntax_message(message: &str) -> String {
     format!("syntax: {}", message.replace('\n', " "))
 }
 
-/// Reads the whole document. What it returns is used only if nothing is wrong.
+/// Reads the whole document. The result must not be used if a problem was found.
 fn config(path: &Path, mut root: Table<'_>, found: &Found, overrides: Overrides, looks_at_files: bool) -> Config {
     let folder = path.parent().unwrap_or(Path::new(""));
     found.in_section("server");
@@ -217,8 +219,10 @@ fn config(path: &Path, mut root: Table<'_>, found: &Found, overrides: Overrides,
     let mut bots_table = root.table("bots");
     let bots = bots::read(&mut bots_table, folder, &runtime, looks_at_files);
     if bots_table.names().next().is_none() {
-        bots_table
-            .problem(bots_table.span(), "no bots: add a table [bots.NAME] with at least one [[bots.NAME.plugins]]");
+        bots_table.problem(
+            bots_table.span(),
+            "the configuration has no bots: add a table [bots.NAME] with at least one [[bots.NAME.plugins]]",
+        );
     }
     found.in_section("server");
     let configured: Vec<&str> = bots_table.names().map(|(name, ..)| name).collect();
@@ -228,7 +232,7 @@ fn config(path: &Path, mut root: Table<'_>, found: &Found, overrides: Overrides,
         let hint = nearest(name, configured.iter().copied()).map(|near| format!("; did you mean \"{near}\"?"));
         server_table.problem(
             span.clone(),
-            format!("`server.default-bot` names no bot: \"{name}\"{}", hint.unwrap_or_default()),
+            format!("`server.default-bot` is \"{name}\", but no such bot is configured{}", hint.unwrap_or_default()),
         );
     }
     server_table.finish();
@@ -240,7 +244,7 @@ fn config(path: &Path, mut root: Table<'_>, found: &Found, overrides: Overrides,
     Config { path: path.to_owned(), overrides, server, admin, runtime, channel, storage, bots, default_bot }
 }
 
-/// Reports bots that anyone on the network could talk to without proving who they are.
+/// Reports bots that unauthenticated clients on the network could reach.
 fn check_anonymous(server: &Server, bots: &BTreeMap<String, BotSpec>, table: &Table<'_>) {
     if server.listen.ip().is_loopback() || server.allow_anonymous_remote {
         return;
@@ -252,7 +256,7 @@ fn check_anonymous(server: &Server, bots: &BTreeMap<String, BotSpec>, table: &Ta
                 span,
                 format!(
                     "bot \"{name}\" has no `app-id` and the host listens on {}: anyone who reaches it could speak as any \
-                     user. Listen on loopback, or set `server.allow-anonymous-remote = true` to accept that",
+                     user. Listen on loopback, or set `server.allow-anonymous-remote = true` to allow this",
                     server.listen
                 ),
             );
@@ -260,13 +264,13 @@ fn check_anonymous(server: &Server, bots: &BTreeMap<String, BotSpec>, table: &Ta
     }
 }
 
-/// Returns the path as seen from the folder of the configuration.
+/// Resolves a path relative to the folder of the configuration.
 pub(super) fn beside(folder: &Path, path: &str) -> PathBuf {
     folder.join(path)
 }
 
 impl Runtime {
-    /// Returns the defaults of a configuration in this folder.
+    /// Returns the defaults for a configuration in this folder.
     pub(super) fn in_folder(folder: &Path) -> Self {
         let defaults = Self::default();
         Self { data_dir: folder.join(&defaults.data_dir), cache_dir: folder.join(&defaults.cache_dir), ..defaults }

@@ -1,15 +1,15 @@
-//! Files that hold a secret: who may read them, and how the host makes one.
+//! Reads files that hold a secret, checks their permissions, and creates them.
 //!
-//! The host makes a secret file with mode 0600. A container platform mounts one otherwise: as a link (Kubernetes leads
-//! `key` over `..data` to the file of the day), owned by root, readable by a group. So links are followed, and what counts
-//! is the file that was opened:
+//! The host creates secret files with mode 0600. Container platforms mount secrets differently: as a symbolic link
+//! (Kubernetes links `key` through `..data` to the current file), owned by root, and readable by a group. So links are
+//! followed, and the rules apply to the opened file:
 //!
-//! - It belongs to the user of the host, or to root.
-//! - Nobody but the owner may write it, and only owner and group may read it.
-//! - The group may read it only where root owns it, or where nobody may write it (0440): 0640 of a user is most often the
-//!   accident of a umask.
+//! - The owner is the user of the host, or root.
+//! - Only the owner may write it, and only owner and group may read it.
+//! - The group may read it only if root owns it or nobody may write it (0440). A file of a user with mode 0640 is
+//!   refused, because that mode is usually the accidental result of a umask.
 //!
-//! Nothing is ever created through a link.
+//! The host never creates a file through a link.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -19,10 +19,11 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use rustix::fs::OFlags;
 
-/// Reads a secret of at most so many bytes; if there is no file, `make` says what to write into a new one.
+/// Reads a secret of at most `bytes_max` bytes. If the file does not exist, it is created with the bytes that `make`
+/// returns.
 ///
 /// # Errors
-/// As [`read`], and where the file cannot be written.
+/// Those of [`read`]; `make` fails; or the file cannot be created.
 pub fn read_or_create(
     path: &Path,
     bytes_max: u64,
@@ -33,41 +34,44 @@ pub fn read_or_create(
         Err(error) if error.kind() == ErrorKind::NotFound => {
             create(path, &make()?).with_context(|| format!("cannot create {}", path.display()))?;
         }
-        Err(error) => return Err(error).with_context(|| format!("cannot look at {}", path.display())),
+        Err(error) => return Err(error).with_context(|| format!("cannot read the metadata of {}", path.display())),
     }
     read(path, bytes_max)
 }
 
-/// Reads a secret of at most so many bytes.
+/// Reads a secret of at most `bytes_max` bytes.
 ///
 /// # Errors
-/// Where the file is absent, no regular file, too large, or where others may read or change it.
+/// The file is absent, not a regular file or too large, or other users may read or write it.
 pub fn read(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
-    // A pipe must not be waited for.
+    // Opening a pipe must not block until something is written to it.
     let file = OpenOptions::new().read(true).custom_flags(i32::try_from(OFlags::NONBLOCK.bits())?).open(path);
     let file = file.map_err(|error| dangling(path).unwrap_or_else(|| error.into()))?;
     check(&file)?;
     let mut bytes = Vec::new();
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= bytes_max, "it has more than {bytes_max} bytes");
+    ensure!(bytes.len() as u64 <= bytes_max, "it is larger than {bytes_max} bytes");
     Ok(bytes)
 }
 
-/// What to say of a link that leads to nothing.
+/// Returns the error for a symbolic link whose target does not exist.
 fn dangling(path: &Path) -> Option<anyhow::Error> {
     let target = fs::read_link(path).ok().filter(|_| !path.exists())?;
     let target = target.display();
-    Some(anyhow::anyhow!("it is a link to {target}, which is not there; mount the secret, or remove the link"))
+    Some(anyhow::anyhow!(
+        "it is a symbolic link to {target}, which does not exist; mount the secret, or remove the link"
+    ))
 }
 
-/// Looks at the open file, not at its name, which may mean another file by now.
+/// Checks the open file instead of its path, because the path may lead to another file by now.
 fn check(file: &File) -> anyhow::Result<()> {
     let metadata = file.metadata()?;
     ensure!(metadata.is_file(), "it is not a regular file");
     let (mode, owner, user) = (metadata.mode() & 0o777, metadata.uid(), rustix::process::geteuid().as_raw());
     ensure!(
         owner == user || owner == 0,
-        "it belongs to user {owner} and the host runs as {user}; run `chown {user}` on it, or let the host run as {owner}"
+        "it belongs to user {owner}, but the host runs as user {user}; run `chown {user}` on it, or run the host as \
+         {owner}"
     );
     let for_group = if owner == 0 || mode & 0o222 == 0 { 0o040 } else { 0 };
     if mode & 0o077 & !for_group != 0 {
@@ -79,14 +83,14 @@ fn check(file: &File) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the file with mode 0600, and its folder where that is missing.
+/// Creates the file with mode 0600, and its folder if that is missing.
 fn create(path: &Path, secret: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // Complete before it has its name, so that no reader finds half a secret.
+    // Write the file under a temporary name, so that a reader never finds half a secret.
     let temporary = folder.join(format!(".secret-{}.tmp", ulid::Ulid::new()));
     let written = write_private(&temporary, secret).and_then(|()| match fs::hard_link(&temporary, path) {
-        // Another host was faster: its secret counts.
+        // Another host created the file first, so its secret is used.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         linked => linked,
     });
@@ -150,7 +154,7 @@ mod tests {
         for mode in [0o600, 0o400, 0o440, 0o700] {
             assert_eq!(read(&file(folder.path(), mode, None), BYTES_MAX).unwrap(), b"secret", "{mode:o}");
         }
-        // Kubernetes makes 0640 of a secret with `defaultMode: 0600` and `fsGroup`.
+        // Kubernetes mounts a secret with `defaultMode: 0600` and `fsGroup` with mode 0640.
         let of_root = read(&file(folder.path(), 0o640, None), BYTES_MAX);
         assert_eq!(of_root.is_ok(), is_root(), "{of_root:?}");
         for mode in [0o644, 0o444, 0o604, 0o660, 0o620, 0o602, 0o666] {
@@ -167,7 +171,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let told = read(&file(folder.path(), 0o400, Some(4242)), BYTES_MAX).unwrap_err().to_string();
-        assert!(told.starts_with("it belongs to user 4242 and the host runs as 0; run `chown 0`"), "{told}");
+        assert!(told.starts_with("it belongs to user 4242, but the host runs as user 0; run `chown 0`"), "{told}");
     }
 
     #[test]
@@ -193,7 +197,7 @@ mod tests {
         symlink(&target, &link).unwrap();
         let told = read_or_create(&link, BYTES_MAX, || Ok(vec![1])).unwrap_err().to_string();
         assert!(
-            told.starts_with("it is a link to ") && told.contains("mount the secret, or remove the link"),
+            told.starts_with("it is a symbolic link to ") && told.contains("mount the secret, or remove the link"),
             "{told}"
         );
         assert!(!target.exists());
@@ -209,6 +213,6 @@ mod tests {
         assert!(read(&folder.path().join("absent"), BYTES_MAX).is_err());
         let path = folder.path().join("long");
         write_private(&path, b"123456789").unwrap();
-        assert_eq!(read(&path, BYTES_MAX).unwrap_err().to_string(), "it has more than 8 bytes");
+        assert_eq!(read(&path, BYTES_MAX).unwrap_err().to_string(), "it is larger than 8 bytes");
     }
 }

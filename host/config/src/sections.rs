@@ -1,4 +1,4 @@
-//! The sections that every host has: `[server]`, `[admin]`, `[runtime]`, `[channel]`.
+//! Reads the sections that do not belong to a bot: `[server]`, `[admin]`, `[runtime]`, `[channel]`, `[storage]`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,13 +16,13 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Every waiting time that can be set lies in here, in milliseconds.
+/// Range of every configurable wait, in milliseconds.
 const WAIT_MS: RangeInclusive<u64> = 1..=600_000;
 
-/// Where replies may go in development mode: the tools of developers take another port at each start.
+/// Default of `connector-origins` in development mode, because development tools choose another port at each start.
 const ANY_PORT: &str = "http://localhost:*";
 
-/// Reads `[server]`, but not `default-bot`, which needs the bots.
+/// Reads `[server]` except `default-bot`, which is checked after the bots are read.
 pub(super) fn server(table: &mut Table<'_>) -> Server {
     let mut server = Server::default();
     if let Some((text, span)) = table.string("listen") {
@@ -55,7 +55,7 @@ pub(super) fn server(table: &mut Table<'_>) -> Server {
     server
 }
 
-/// Reads `[admin]`; `public_span` is where the public listener's address stands.
+/// Reads `[admin]`. `public_span` is the position of `server.listen`.
 pub(super) fn admin(
     mut table: Table<'_>,
     folder: &Path,
@@ -86,7 +86,7 @@ pub(super) fn admin(
         table.problem(
             span,
             format!(
-                "`server.listen` ({}) and `admin.listen` ({address}) are the same address; give one another port",
+                "`server.listen` ({}) and `admin.listen` ({address}) are the same address; change one of the ports",
                 server.listen
             ),
         );
@@ -149,7 +149,7 @@ pub(super) fn channel(mut table: Table<'_>, development: bool) -> Channel {
     channel
 }
 
-/// Reads `[channel.rates.CHANNEL]`; a table takes the place of the default of its channel.
+/// Reads `[channel.rates.CHANNEL]`. A table replaces the default of its channel.
 fn rates(table: &Table<'_>, slot: &mut BTreeMap<String, Rates>) {
     for (channel, span, node) in table.names() {
         let path = table.path(channel);
@@ -188,7 +188,7 @@ pub(super) fn storage(mut table: Table<'_>, folder: &Path, data_dir: &Path) -> S
     storage
 }
 
-/// Reads an array of strings through a check that returns each in its canonical form, or what is wrong with it.
+/// Reads an array of strings. `check` returns each string in canonical form, or an error text.
 fn each(
     table: &mut Table<'_>,
     key: &'static str,
@@ -205,17 +205,20 @@ fn each(
     }
 }
 
-/// Returns a string that is a path; an empty one is a problem.
+/// Returns a string that is a path. An empty string is a problem.
 fn path_string<'t>(table: &mut Table<'t>, key: &'static str) -> Option<(&'t str, Range<usize>)> {
     let (text, span) = table.string(key)?;
     if text.is_empty() {
-        table.problem(span, format!("`{}` is empty; give a path, relative to the configuration", table.path(key)));
+        table.problem(
+            span,
+            format!("`{}` is empty; give a path, relative to the folder of the configuration", table.path(key)),
+        );
         return None;
     }
     Some((text, span))
 }
 
-/// Returns the place of the first of these keys that is set.
+/// Returns the position of the first of these keys that is set, or of the table if none is.
 pub(super) fn first_set(table: &Table<'_>, keys: &[&str]) -> Range<usize> {
     keys.iter().find(|key| table.has(key)).map_or_else(|| table.span(), |key| table.span_of(key))
 }
@@ -224,7 +227,9 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let named = || match text.strip_prefix("localhost:") {
         Some(port) => format!("write \"127.0.0.1:{port}\" instead of \"{text}\""),
         None => {
-            format!("\"{text}\" is no address; write IP address and port such as \"127.0.0.1:3978\" or \"[::1]:3978\"")
+            format!(
+                "\"{text}\" is not a listen address; write an IP address and a port, such as \"127.0.0.1:3978\" or \"[::1]:3978\""
+            )
         }
     };
     text.parse().map_err(|_| named())

@@ -1,4 +1,4 @@
-//! Reads typed values out of a TOML table, and collects everything that is wrong on the way.
+//! Reads typed values from a TOML table and collects all problems.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::text::{bytes_of, nearest, shown_bytes};
 
-/// The problems found so far, with the bytes of the file they are about and the section that has them.
+/// The problems found so far, each with its byte range and its section.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     list: RefCell<Vec<Finding>>,
@@ -26,8 +26,8 @@ struct Finding {
 }
 
 impl Found {
-    /// Says which section has what is found from now on: `admin`, `bots.NAME`, `bots.NAME.plugins[0]`; empty, the file as a
-    /// whole.
+    /// Sets the section of the problems that follow: `admin`, `bots.NAME`, `bots.NAME.plugins[0]`, or empty for the file as
+    /// a whole.
     pub(super) fn in_section(&self, section: &str) {
         section.clone_into(&mut self.section.borrow_mut());
     }
@@ -38,7 +38,7 @@ impl Found {
         self.list.borrow_mut().push(Finding { span, message: message.into(), section });
     }
 
-    /// How many problems there are so far.
+    /// Returns the number of problems so far.
     pub(super) fn count(&self) -> usize {
         self.list.borrow().len()
     }
@@ -48,19 +48,19 @@ impl Found {
         self.list.borrow().iter().map(|finding| finding.section.clone()).collect()
     }
 
-    /// Returns the problems of sections that matter.
+    /// Returns the problems of the sections for which `matters` returns true.
     pub(super) fn into_list(self, matters: impl Fn(&str) -> bool) -> Vec<(Range<usize>, String)> {
         let mattering = self.list.into_inner().into_iter().filter(|finding| matters(&finding.section));
         mattering.map(|finding| (finding.span, finding.message)).collect()
     }
 }
 
-/// A value with its place in the file.
+/// A value with its byte range in the file.
 pub(super) type Node<'t> = &'t Spanned<DeValue<'t>>;
 
-/// One table while it is read. Each reading method marks its key as known; [`Table::finish`] reports the others.
+/// A table that is being read. Each reading method marks its key as known; [`Table::finish`] reports the other keys.
 ///
-/// The methods that fill a slot leave it alone, so at its default, where the key is absent or wrong.
+/// Methods that fill a slot leave it unchanged, so at its default, if the key is absent or its value is invalid.
 pub(super) struct Table<'t> {
     name: String,
     entries: Option<&'t DeTable<'t>>,
@@ -70,27 +70,27 @@ pub(super) struct Table<'t> {
 }
 
 impl<'t> Table<'t> {
-    /// Starts reading a table; `name` is its path as messages shall call it, empty for the whole file.
+    /// Begins to read a table. `name` is its path for messages, empty for the whole file.
     pub(super) fn new(name: &str, entries: &'t DeTable<'t>, span: Range<usize>, found: &'t Found) -> Self {
         Self { name: name.to_owned(), entries: Some(entries), span, found, known: Vec::new() }
     }
 
-    /// Where the table stands in the file.
+    /// Returns the byte range of the table.
     pub(super) fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
-    /// Returns the place of a key's value, or of the table where the key is absent.
+    /// Returns the byte range of a key's value, or of the table if the key is absent.
     pub(super) fn span_of(&self, key: &str) -> Range<usize> {
         self.entries.and_then(|entries| entries.get(key)).map_or_else(|| self.span(), Spanned::span)
     }
 
-    /// Whether the key is there.
+    /// Returns whether the key exists.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.is_some_and(|entries| entries.contains_key(key))
     }
 
-    /// Returns the names in the table with their places, for tables whose keys the operator chooses.
+    /// Returns the keys and values with the byte ranges of the keys, for tables whose keys the operator chooses.
     pub(super) fn names(&self) -> impl Iterator<Item = (&'t str, Range<usize>, Node<'t>)> {
         self.entries
             .into_iter()
@@ -98,12 +98,12 @@ impl<'t> Table<'t> {
             .map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
     }
 
-    /// Where problems go, for what is read besides tables.
+    /// Returns the list of problems, for code that reads other values than tables.
     pub(super) fn found(&self) -> &'t Found {
         self.found
     }
 
-    /// Adds a problem at a place.
+    /// Reports a problem.
     pub(super) fn problem(&self, span: Range<usize>, message: impl Into<String>) {
         self.found.add(span, message);
     }
@@ -114,7 +114,7 @@ impl<'t> Table<'t> {
         self.entries?.get(key)
     }
 
-    /// Returns the table of that name; an empty one where it is absent or no table.
+    /// Returns the table at this key, or an empty one if the key is absent or has another type.
     pub(super) fn table(&mut self, key: &'static str) -> Table<'t> {
         let name = self.path(key);
         let mut table = Table { name, entries: None, span: self.span(), found: self.found, known: Vec::new() };
@@ -128,7 +128,7 @@ impl<'t> Table<'t> {
         table
     }
 
-    /// Returns the elements of an array, or nothing where it is absent or no array.
+    /// Returns the elements of an array, or none if the key is absent or has another type.
     pub(super) fn array(&mut self, key: &'static str, wanted: &str) -> Option<Vec<Node<'t>>> {
         let node = self.value(key)?;
         match node.get_ref() {
@@ -140,7 +140,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Returns a string with its place.
+    /// Returns a string with its byte range.
     pub(super) fn string(&mut self, key: &'static str) -> Option<(&'t str, Range<usize>)> {
         let node = self.value(key)?;
         match node.get_ref() {
@@ -152,7 +152,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Returns the strings of an array with their places.
+    /// Returns the strings of an array with their byte ranges.
     pub(super) fn strings(&mut self, key: &'static str) -> Option<Vec<(&'t str, Range<usize>)>> {
         let nodes = self.array(key, "an array of strings")?;
         let mut strings = Vec::with_capacity(nodes.len());
@@ -165,7 +165,7 @@ impl<'t> Table<'t> {
         Some(strings)
     }
 
-    /// Reads `true` or `false`.
+    /// Reads a boolean.
     pub(super) fn bool(&mut self, key: &'static str, slot: &mut bool) {
         let Some(node) = self.value(key) else { return };
         match node.get_ref() {
@@ -174,7 +174,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Reads one of a set of words.
+    /// Reads a word that must be one of `choices`.
     pub(super) fn choice<T: Copy>(&mut self, key: &'static str, slot: &mut T, choices: &[(&str, T)]) {
         let Some((word, span)) = self.string(key) else { return };
         match choices.iter().find(|(name, _)| *name == word) {
@@ -186,7 +186,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Reads a whole number within bounds.
+    /// Reads a whole number within a range.
     pub(super) fn number<T: TryFrom<u64>>(&mut self, key: &'static str, slot: &mut T, range: RangeInclusive<u64>) {
         let Some(node) = self.value(key) else { return };
         match node.get_ref() {
@@ -198,7 +198,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Reads a duration from a key that ends in `-ms`; the bounds are milliseconds.
+    /// Reads a duration from a key that ends in `-ms`. The range is in milliseconds.
     pub(super) fn millis(&mut self, key: &'static str, slot: &mut Duration, range: RangeInclusive<u64>) {
         let mut value = u64::MAX;
         self.number(key, &mut value, range);
@@ -218,7 +218,7 @@ impl<'t> Table<'t> {
                     let path = self.path(key);
                     self.problem(
                         node.span(),
-                        format!("`{path}` must be bytes, as a number or as a string with the unit B, KiB, MiB or GiB such as \"64 MiB\""),
+                        format!("`{path}` must be a size in bytes, as a number or as a string with the unit B, KiB, MiB or GiB, such as \"64 MiB\""),
                     );
                     return;
                 }
@@ -230,7 +230,7 @@ impl<'t> Table<'t> {
         self.within(key, node.span(), value, slot, &range, &shown_bytes);
     }
 
-    /// Reports the keys that nothing read.
+    /// Reports all keys that were not read.
     pub(super) fn finish(self) {
         for (key, span, _) in self.names() {
             if self.known.contains(&key) {
@@ -249,7 +249,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Returns the path of a key as messages call it.
+    /// Returns the full path of a key, for messages.
     pub(super) fn path(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
@@ -279,7 +279,7 @@ impl<'t> Table<'t> {
     }
 }
 
-/// Returns what a value is, in words.
+/// Returns the type of a value, in words.
 pub(super) fn described(value: &DeValue<'_>) -> impl Display {
     match value {
         DeValue::String(_) => "a string",

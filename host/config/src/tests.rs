@@ -1,4 +1,4 @@
-//! Whole configurations in, whole configurations or whole lists of problems out.
+//! Tests of the loader: whole configurations in, whole configurations or complete lists of problems out.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::*;
 
 const REFERENCE: &str = include_str!("../../../plugins/turntable.toml");
 
-/// A folder laid out like the repository: the configuration in `plugins`, components beside it.
+/// A folder with the layout of the repository: the configuration in `plugins`, and the components beside it.
 struct Folder(TempDir);
 
 impl Folder {
@@ -41,7 +41,7 @@ impl Folder {
     }
 }
 
-/// Returns the reference with every commented default switched on.
+/// Returns the reference configuration with every commented-out default enabled.
 fn reference_with_defaults() -> String {
     let uncommented = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|char: char| char.is_ascii_lowercase()) => rest.to_owned(),
@@ -62,7 +62,7 @@ fn the_reference_is_valid_and_its_commented_defaults_are_the_defaults() {
     assert_eq!(plugins, ["help", "welcome", "echo"]);
 }
 
-/// An unknown key in each table makes the loader list the keys it knows there; each must stand in the reference.
+/// An unknown key in each table makes the loader list the known keys. Each of them must be in the reference.
 #[test]
 fn the_reference_shows_every_key() {
     let with_unknown: String = reference_with_defaults()
@@ -178,16 +178,16 @@ fn all_syntax_errors_are_reported_and_only_these() {
     assert!(problems.lines().all(|problem| problem.contains("syntax: ")), "{problems}");
 }
 
-/// Small configurations with one problem each; the fragment is what makes it wrong.
+/// Small configurations with one problem each.
 #[test]
 fn single_problems() {
     let bot = "[[bots.a.plugins]]\ncomponent = '../target/components/echo.wasm'\n";
     let cases = [
-        ("", "1:1: no bots: add a table [bots.NAME] with at least one [[bots.NAME.plugins]]"),
+        ("", "1:1: the configuration has no bots: add a table [bots.NAME] with at least one [[bots.NAME.plugins]]"),
         (
             "[server]\nlisten = '0.0.0.0:80'\n",
             "3:8: bot \"a\" has no `app-id` and the host listens on 0.0.0.0:80: anyone who reaches it could speak as any \
-             user. Listen on loopback, or set `server.allow-anonymous-remote = true` to accept that",
+             user. Listen on loopback, or set `server.allow-anonymous-remote = true` to allow this",
         ),
         (
             "[server]\nlisten = 'localhost:80'\n",
@@ -195,22 +195,22 @@ fn single_problems() {
         ),
         (
             "[admin]\nlisten = '127.0.0.1:3978'\n",
-            "2:10: `server.listen` (127.0.0.1:3978) and `admin.listen` (127.0.0.1:3978) are the same address; give one another port",
+            "2:10: `server.listen` (127.0.0.1:3978) and `admin.listen` (127.0.0.1:3978) are the same address; change one of the ports",
         ),
-        ("[server]\ndefault-bot = 'b'\n", "2:15: `server.default-bot` names no bot: \"b\""),
+        ("[server]\ndefault-bot = 'b'\n", "2:15: `server.default-bot` is \"b\", but no such bot is configured"),
         (
             "[runtime]\ninstances-max = 3\ninstances-per-bot-max = 4\n",
             "3:25: `runtime.instances-per-bot-max` (4) is above `runtime.instances-max` (3), so it can never be reached",
         ),
         (
             "[bots.b]\nplugins = [{ component = '../target/components/echo.wasm', grants = { middleware = true } }]\n[runtime]\ninstances-max = 1\n",
-            "1:7: bot \"b\" has 1 plugins, 1 of them middleware, but `runtime.instances-per-bot-max` is 1: a turn needs an \
-             instance of each at once, and of middleware one more",
+            "1:7: bot \"b\" has 1 plugins, 1 of them middleware, but `runtime.instances-per-bot-max` is 1: a turn needs \
+             one instance of each plugin at once, and a second one of each middleware plugin",
         ),
         (
             "[channel.rates.test]\nconversation = ['1/s', 'often']\nbot = 7\n",
-            "2:17: `channel.rates.test.conversation`: \"1/s\" is no rate: write sends and a window, such as \"60/30s\" or \"1800/1h\"\n\
-             2:24: `channel.rates.test.conversation`: \"often\" is no rate: write sends and a window, such as \"60/30s\" or \"1800/1h\"\n\
+            "2:17: `channel.rates.test.conversation`: \"1/s\" is not a rate; write a number of sends and a window, such as \"60/30s\" or \"1800/1h\"\n\
+             2:24: `channel.rates.test.conversation`: \"often\" is not a rate; write a number of sends and a window, such as \"60/30s\" or \"1800/1h\"\n\
              3:7: `channel.rates.test.bot` must be an array of strings, not a whole number",
         ),
     ];
@@ -224,7 +224,9 @@ fn single_problems() {
 fn files_that_cannot_be_read_are_problems_of_the_file() {
     let folder = Folder::new();
     let missing = load(&folder.path()).unwrap_err().to_string();
-    assert!(missing.ends_with("turntable.toml: cannot read the configuration: No such file or directory (os error 2)"));
+    assert!(
+        missing.ends_with("turntable.toml: the configuration cannot be read: No such file or directory (os error 2)")
+    );
     let no_file = load(folder.0.path()).unwrap_err().to_string();
     assert!(no_file.ends_with("the configuration is not a regular file"), "{no_file}");
     fs::write(folder.path(), b"a = \"\xff\"").unwrap();

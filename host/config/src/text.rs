@@ -1,10 +1,11 @@
-//! The small languages inside configuration strings: names, sizes, origins, host names; and typing mistakes.
+//! Parses the values of configuration strings: names, sizes, origins and host names. Suggests corrections of mistyped
+//! words.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// Returns whether the text is a name of a bot or of a plugin: `[a-z0-9][a-z0-9-]{0,63}`.
+/// Returns whether the text is a valid name of a bot or plugin: `[a-z0-9][a-z0-9-]{0,63}`.
 pub(super) fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(allowed)
@@ -12,7 +13,7 @@ pub(super) fn is_name(text: &str) -> bool {
 
 const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-/// Returns the bytes that a text such as `64 MiB` stands for.
+/// Parses a size such as `64 MiB`. Returns the number of bytes.
 pub(super) fn bytes_of(text: &str) -> Option<u64> {
     let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
     let number = text.strip_suffix(unit)?.trim_end();
@@ -22,7 +23,7 @@ pub(super) fn bytes_of(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
-/// Returns bytes in the largest unit that divides them.
+/// Formats a number of bytes in the largest unit that divides it.
 pub(super) fn shown_bytes(bytes: u64) -> String {
     let fits = |(_, factor): &&(&str, u64)| bytes >= *factor && bytes.is_multiple_of(*factor);
     match UNITS.iter().find(fits) {
@@ -31,7 +32,7 @@ pub(super) fn shown_bytes(bytes: u64) -> String {
     }
 }
 
-/// Returns the known word that a mistyped one most likely means, if any is near enough.
+/// Returns the known word that is most similar to a mistyped one, if one is similar enough.
 pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     const NEAR_ENOUGH: f64 = 0.6;
     let likeness = |candidate: &str| {
@@ -48,15 +49,16 @@ pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> O
         .map(|(_, candidate)| candidate)
 }
 
-/// Returns a web origin in the form browsers send, or says what is wrong with it.
+/// Parses a web origin and returns it in the form that browsers send, or an error text.
 pub(super) fn origin(text: &str) -> Result<String, String> {
     if text.contains('*') {
-        return Err(format!("\"{text}\" is no origin: write each origin out, there is no wildcard here"));
+        return Err(format!("\"{text}\" is not an origin: list each origin, because wildcards are not supported here"));
     }
     Ok(parsed_origin(text)?.origin().ascii_serialization())
 }
 
-/// Checks the origin of a connector: as [`origin`], on loopback, and the port may be `*`. Returns it in lower case.
+/// Parses the origin of a connector and returns it in canonical form, or an error text. The host must be on loopback,
+/// and the port may be `*`.
 pub(super) fn connector_origin(text: &str) -> Result<String, String> {
     let (with_port, any_port) = match text.strip_suffix(":*") {
         Some(base) => (format!("{base}:1"), true),
@@ -65,7 +67,7 @@ pub(super) fn connector_origin(text: &str) -> Result<String, String> {
     let url = parsed_origin(&with_port).map_err(|_| no_origin(text))?;
     if !is_loopback(url.host().as_ref()) {
         return Err(format!(
-            "\"{text}\" is not on loopback: replies carry no credentials in this release and go to loopback only"
+            "\"{text}\" is not on loopback: this release sends replies without credentials, so it sends them to loopback only"
         ));
     }
     let origin = url.origin().ascii_serialization();
@@ -89,7 +91,7 @@ fn parsed_origin(text: &str) -> Result<Url, String> {
 }
 
 fn no_origin(text: &str) -> String {
-    format!("\"{text}\" is no origin: write scheme, host and port only, such as \"http://localhost:8080\"")
+    format!("\"{text}\" is not an origin: write scheme, host and port only, such as \"http://localhost:8080\"")
 }
 
 fn is_loopback(host: Option<&Host<&str>>) -> bool {
@@ -101,10 +103,11 @@ fn is_loopback(host: Option<&Host<&str>>) -> bool {
     }
 }
 
-/// Returns a host name in lower case, or says what is wrong with it. No scheme, no port, no path.
+/// Parses a host name without scheme, port and path. Returns it in lower case, or an error text.
 pub(super) fn host_name(text: &str) -> Result<String, String> {
-    let wrong =
-        || format!("\"{text}\" is no host name: write it without scheme, port and path, such as \"bots.example.org\"");
+    let wrong = || {
+        format!("\"{text}\" is not a host name: write it without scheme, port and path, such as \"bots.example.org\"")
+    };
     let allowed = |char: char| char.is_alphanumeric() || matches!(char, '-' | '.' | '_' | ':' | '[' | ']');
     if text.is_empty() || !text.chars().all(allowed) || (text.contains(':') && !text.starts_with('[')) {
         return Err(wrong());
@@ -112,7 +115,7 @@ pub(super) fn host_name(text: &str) -> Result<String, String> {
     Host::parse(text).map(|host| host.to_string()).map_err(|_| wrong())
 }
 
-/// Returns whether two listeners on the same port would get in each other's way.
+/// Returns whether two listeners on the same port would conflict.
 pub(super) fn addresses_overlap(a: IpAddr, b: IpAddr) -> bool {
     let any = |ip: IpAddr| ip == IpAddr::V4(Ipv4Addr::UNSPECIFIED) || ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     a == b || any(a) || any(b)
