@@ -1,4 +1,4 @@
-//! Where activities leave: one narrow trait, one implementation per kind of peer.
+//! How activities leave the host: one trait, with one implementation per kind of peer.
 
 pub mod connector;
 pub mod directline;
@@ -12,21 +12,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::activity::{ConversationKey, Object};
 
-/// Where a conversation is reached.
+/// The address of a conversation.
 #[derive(Debug, Clone)]
 pub struct Address {
     /// The conversation.
     pub conversation: ConversationKey,
-    /// `serviceUrl` of the activity that opened or continued it.
+    /// `serviceUrl` of the activity that began or continued the conversation.
     pub service_url: Arc<str>,
 }
 
-/// A conversation that a channel opened.
+/// A conversation that a channel created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// Its id, never empty.
+    /// `id` of the conversation, never empty.
     pub conversation: Arc<str>,
-    /// Where it is reached, if the channel says so.
+    /// `serviceUrl` of the conversation, if the channel returned one.
     pub service_url: Option<Arc<str>>,
 }
 
@@ -35,72 +35,75 @@ pub struct Opened {
 pub struct RefusedOrigin {
     /// Scheme, host and port of the `serviceUrl`.
     pub origin: String,
-    /// Which setting refuses it.
+    /// The reason, with the name of the setting.
     pub why: String,
-    /// How many calls were refused since the start of the host.
+    /// Number of refused calls since the start of the host.
     pub count: u64,
-    /// When the last one was refused, RFC 3339.
+    /// Time of the last refused call, RFC 3339.
     pub last: String,
 }
 
-/// A peer that takes activities. Calls for one conversation come one after the other; the implementation need not order.
+/// A peer that receives activities. The caller makes the calls for one conversation one after the other, so an
+/// implementation need not order them.
 #[async_trait]
 pub trait Channel: Send + Sync {
-    /// Whether activities may go to this `serviceUrl` at all. What may not is never kept as the way to a conversation.
+    /// Returns whether activities may be sent to this `serviceUrl`. An address that is not admitted is never stored.
     fn admits(&self, _service_url: &str) -> bool {
         true
     }
 
-    /// Origins to which nothing of a bot was sent because [`Channel::admits`] says no, those refused most often first.
+    /// Returns the origins that [`Channel::admits`] refused for a bot, the most frequent first.
     fn refused_origins(&self, _bot: &str) -> Vec<RefusedOrigin> {
         Vec::new()
     }
 
-    /// Opens a conversation by the protocol's `ConversationParameters`. `at` says how another with the same user is reached.
+    /// Creates a conversation from the protocol's `ConversationParameters`. `at` is the address of an existing
+    /// conversation on the same channel.
     async fn open(&self, at: &Address, _parameters: &Object) -> Result<Opened, ChannelError> {
-        let why = format!("on {} conversations are opened by their users only", at.conversation.channel);
+        let why = format!("on {} only users can begin conversations", at.conversation.channel);
         Err(ChannelError::Refused { status: None, why })
     }
 
-    /// Delivers a new activity and returns the channel's id, empty where it gives none. All ids in it are the channel's.
+    /// Sends a new activity and returns the channel's id of it, or `""` if the channel returns none. All ids within
+    /// `activity` must be ids of the channel.
     async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError>;
 
-    /// Replaces the activity with the channel's id `id`.
+    /// Replaces the activity with this channel id.
     async fn update(&self, to: &Address, id: &str, activity: &Object) -> Result<(), ChannelError>;
 
-    /// Deletes the activity with the channel's id `id`.
+    /// Deletes the activity with this channel id.
     async fn delete(&self, to: &Address, id: &str) -> Result<(), ChannelError>;
 }
 
-/// Why a channel did not take an activity. The texts are for operators: no activity content, no secrets.
+/// Why a channel did not take an activity. The texts are for operators and contain no activity content and no secrets.
 #[derive(Debug, Clone)]
 pub enum ChannelError {
-    /// The channel said no, and would say no again.
+    /// The channel rejected the activity and would reject it again.
     Refused {
-        /// HTTP status, where there is one.
+        /// HTTP status, if there is one.
         status: Option<u16>,
-        /// What it said, shortened.
+        /// The response of the channel, shortened.
         why: String,
     },
-    /// It certainly was not delivered, because the channel takes too much at the moment; trying again later is safe.
+    /// The activity was certainly not delivered, because the channel limits the rate. A retry is safe.
     Throttled {
-        /// What it said, shortened.
+        /// The response of the channel, shortened.
         why: String,
-        /// When the channel asked to try again.
+        /// The time after which the channel asks for a retry.
         retry_after: Option<Duration>,
     },
-    /// It certainly was not delivered; trying again is safe.
+    /// The activity was certainly not delivered. A retry is safe.
     NotDelivered {
-        /// What happened.
+        /// The cause.
         why: String,
-        /// When the channel asked to try again.
+        /// The time after which the channel asks for a retry.
         retry_after: Option<Duration>,
     },
-    /// It may have been delivered (timeout, 5xx after the body was sent): trying again may duplicate it.
+    /// The activity may have been delivered (timeout, or 5xx after the body was sent). A retry may duplicate it.
     Ambiguous {
-        /// What happened.
+        /// The cause.
         why: String,
-        /// When the channel asked to try again.
+        /// The time after which the channel asks for a retry.
         retry_after: Option<Duration>,
     },
 }
@@ -111,7 +114,7 @@ impl std::fmt::Display for ChannelError {
             Self::Refused { status: Some(status), why } => write!(f, "refused with {status}: {why}"),
             Self::Refused { status: None, why } => write!(f, "refused: {why}"),
             Self::Throttled { why, .. } | Self::NotDelivered { why, .. } => write!(f, "not delivered: {why}"),
-            Self::Ambiguous { why, .. } => write!(f, "perhaps delivered: {why}"),
+            Self::Ambiguous { why, .. } => write!(f, "may have been delivered: {why}"),
         }
     }
 }
@@ -119,7 +122,7 @@ impl std::fmt::Display for ChannelError {
 impl std::error::Error for ChannelError {}
 
 impl ChannelError {
-    /// Adds to the text what became of the delivery.
+    /// Appends a sentence to the text of the error.
     pub(crate) fn and(mut self, what: &str) -> Self {
         let (Self::Refused { why, .. }
         | Self::Throttled { why, .. }

@@ -1,8 +1,8 @@
-//! The delivery lanes: what turns sent leaves here, in order per conversation, whatever other conversations do.
+//! Delivery lanes, which send what turns produced: in order per conversation, independently of other conversations.
 //!
-//! A conversation has a lane while it has work, and a lane is one task. Rows of the outbox and activities that leave at
-//! once share it, so each leaves after everything that its conversation was given before. A lane waits for its own
-//! channel only; turns never wait for a lane.
+//! A conversation has a lane while it has undelivered work. A lane is one task. Outbox rows and ephemeral activities
+//! share the lane, so each is sent after everything that was queued earlier for the conversation. A lane waits for its
+//! own channel only. Turns never wait for a lane.
 
 mod courier;
 mod ids;
@@ -26,30 +26,30 @@ use crate::storage::Storage;
 use courier::{Courier, Ephemeral, Wait};
 pub use watched::{DeliveryWatch, Outcome};
 
-/// Delivers what the store holds, and what leaves at once.
+/// Delivers the outbox rows of the store, and ephemeral activities.
 pub struct Deliveries {
     shared: Arc<Shared>,
-    /// Where lanes run: the transport's threads, so that no guest holds up a delivery.
+    /// The runtime of the transport threads. Lanes run there, so that no guest delays a delivery.
     runtime: Handle,
 }
 
-/// What a shutdown left.
+/// Result of draining the lanes at shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DrainReport {
-    /// Rows that the channels took since the drain began.
+    /// Number of rows delivered since the drain began.
     pub delivered: u64,
-    /// Rows that are still undelivered.
+    /// Number of rows that are still undelivered.
     pub left: u64,
 }
 
-/// Activities waiting to leave at once, for one conversation. A stream's text is cumulative, so a piece that a later one
-/// makes obsolete can be left out.
+/// Maximum number of ephemeral activities that wait in one conversation. Further pieces of a stream may be dropped,
+/// because its text is cumulative.
 const EPHEMERALS_PER_CONVERSATION_MAX: usize = 64;
-/// The same for all conversations.
+/// Maximum number of ephemeral activities that wait in all conversations.
 const EPHEMERALS_MAX: usize = 4_096;
 
 struct Shared {
-    /// A plain mutex: every operation is a map access and a push.
+    /// A blocking mutex, because every operation is short: a map access and a push.
     lanes: Mutex<Lanes>,
     /// The number of lanes, for `drain`.
     busy: watch::Sender<usize>,
@@ -58,21 +58,22 @@ struct Shared {
 
 #[derive(Default)]
 struct Lanes {
-    /// A conversation is in here exactly while its task runs.
+    /// Work by conversation. An entry exists exactly while the task of the lane runs.
     work: HashMap<ConversationKey, VecDeque<Work>>,
     ephemerals: usize,
 }
 
-/// What a lane does next.
+/// One item of work of a lane.
 enum Work {
-    /// Deliver that many rows of the outbox.
+    /// Deliver this many rows of the outbox.
     Rows(usize),
-    /// Send what has no row.
+    /// Send an ephemeral activity, which has no row.
     Now(Box<Ephemeral>),
 }
 
 impl Deliveries {
-    /// Makes the lanes over a store and the two kinds of channel. Must be given the runtime of the transport.
+    /// Returns lanes that read from `storage` and send to the two channels. `runtime` must be that of the transport
+    /// threads.
     pub fn new(
         channel: &config::Channel,
         storage: Arc<dyn Storage>,
@@ -90,50 +91,51 @@ impl Deliveries {
         Self { shared: Arc::new(shared), runtime }
     }
 
-    /// Says that `rows` more rows of a conversation are in the store. Called after each commit; never blocks.
+    /// Announces `rows` new outbox rows of a conversation. Called after each commit. Never blocks.
     pub fn wake(&self, conversation: &ConversationKey, rows: usize) {
         self.push(conversation, Work::Rows(rows));
     }
 
-    /// Sends an activity that is no part of a transaction: `typing`, or a piece of a stream. Never blocks.
+    /// Sends an activity outside of the transaction: `typing`, or a piece of a stream. Never blocks.
     ///
-    /// It leaves after what its conversation was given before. It is stored nowhere; where it cannot be delivered, or too
-    /// many wait, it is lost. Only the last message of a stream is tried again like a row of the outbox.
+    /// The activity is sent after all earlier work of its conversation. It is not stored, so it is lost if it cannot be
+    /// delivered or too many activities wait. Only the last message of a stream is retried like an outbox row.
     pub fn send_now(&self, to: Address, host_id: Arc<str>, activity: Object) {
         let conversation = to.conversation.clone();
         self.push(&conversation, Work::Now(Box::new(Ephemeral { to, host_id, activity })));
     }
 
-    /// Whether activities for a conversation may go to this `serviceUrl` at all.
+    /// Returns whether activities of a conversation may be sent to this `serviceUrl`.
     pub fn admits(&self, conversation: &ConversationKey, service_url: &str) -> bool {
         self.shared.courier.channel_of(conversation).admits(service_url)
     }
 
-    /// Origins to which replies of a bot were not sent, because `channel.connector-origins` does not list them.
+    /// Returns the origins to which replies of a bot were not sent, because `channel.connector-origins` does not list
+    /// them.
     pub fn refused_origins(&self, bot: &str) -> Vec<RefusedOrigin> {
         self.shared.courier.refused_origins(bot)
     }
 
-    /// Opens a conversation at the channel of another one, if the channel's rate allows it now.
+    /// Creates a conversation on the channel of another one, if the rate limit of the channel allows it now.
     pub async fn open(&self, at: &Address, parameters: Object) -> Result<Opened, ChannelError> {
         let (shared, at) = (self.shared.clone(), at.clone());
-        // Connections belong to the transport's threads.
+        // Connections belong to the runtime of the transport threads.
         let opening = self.runtime.spawn(async move { shared.courier.open(&at, &parameters).await });
         opening.await.unwrap_or_else(|_| {
-            let why = "the host failed while it asked; its log says more".to_owned();
+            let why = "the host failed during the call; see its log".to_owned();
             Err(ChannelError::Ambiguous { why, retry_after: None })
         })
     }
 
-    /// Tells how the rows of a turn end. Called before the turn runs.
+    /// Watches the outcomes of the rows of a turn. Must be called before the turn runs.
     pub fn watch(&self, turn_id: Arc<str>) -> DeliveryWatch {
         self.shared.courier.watched.watch(turn_id)
     }
 
-    /// Waits until every lane is done, at most until the deadline. The caller has stopped all turns before.
+    /// Waits until every lane is done, or until the deadline. The caller must have stopped all turns.
     pub async fn drain(&self, deadline: Instant) -> DrainReport {
         let before = self.shared.courier.delivered();
-        // The sender lives in self, so the channel cannot close.
+        // The sender is a field of self, so the channel cannot close.
         let _ = tokio::time::timeout_at(deadline, self.shared.busy.subscribe().wait_for(|lanes| *lanes == 0)).await;
         let left = self.shared.courier.outbox_depth().await;
         DrainReport { delivered: self.shared.courier.delivered() - before, left }
@@ -149,14 +151,14 @@ impl Deliveries {
 
 impl Shared {
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        // No code panics while it changes the value, so the value is valid even if the lock is poisoned.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The task of a lane: ends with its work.
+    /// Runs a lane until it has no work.
     async fn run(self: Arc<Self>, conversation: ConversationKey) {
         loop {
-            // Bound to a name of its own: the lock must not be held over the delivery.
+            // The binding ends the lock here; the lock must not be held during the delivery.
             let work = self.lanes().pop(&conversation);
             match work {
                 Some(Work::Rows(rows)) => self.courier.deliver_rows(&conversation, rows).await,
@@ -169,14 +171,14 @@ impl Shared {
 }
 
 impl Lanes {
-    /// Appends work; true if the conversation had no lane and needs a task.
+    /// Appends work. Returns true if the conversation had no lane, so that the caller must start a task.
     fn push(&mut self, conversation: &ConversationKey, work: Work) -> bool {
         let admitted = match &work {
             Work::Rows(_) => true,
             Work::Now(_) => self.make_room(conversation),
         };
         if !admitted {
-            tracing::debug!(bot = %conversation.bot, "too many activities wait to leave at once, one is dropped");
+            tracing::debug!(bot = %conversation.bot, "too many ephemeral activities wait; this one is dropped");
             return false;
         }
         if matches!(work, Work::Now(_)) {
@@ -197,7 +199,7 @@ impl Lanes {
         }
     }
 
-    /// Takes the next work; without any, the lane is gone.
+    /// Takes the next work. If there is none, the lane is removed.
     fn pop(&mut self, conversation: &ConversationKey) -> Option<Work> {
         let next = self.work.get_mut(conversation)?.pop_front();
         match &next {
@@ -210,7 +212,8 @@ impl Lanes {
         next
     }
 
-    /// Whether one more activity may wait, after dropping the oldest that can be missed if its conversation has too many.
+    /// Returns whether one more ephemeral activity may wait. If the limit is reached, drops the oldest one of the
+    /// conversation that may be dropped.
     fn make_room(&mut self, conversation: &ConversationKey) -> bool {
         let Some(lane) = self.work.get_mut(conversation) else { return self.ephemerals < EPHEMERALS_MAX };
         let waiting = lane.iter().filter(|work| matches!(work, Work::Now(_))).count();

@@ -122,11 +122,11 @@ async fn an_id_that_is_a_number_is_good_for_updates_and_deletions() {
 async fn a_reply_that_is_lost_says_why() {
     let Some((host, connector, _)) = set_up_with(3_000).await else { return };
     let elsewhere = Connector::start().await;
-    let kept = "not sent again, as it could come twice (channel.ambiguous is \"drop\")";
+    let kept = "not retried, because it could be delivered twice (channel.ambiguous is \"drop\")";
     for (behaviour, says) in [
-        (page(), ["perhaps delivered: 502 Bad Gateway: a page with the title", kept]),
-        (Behaviour::Stall, ["perhaps delivered: no answer in time (channel.send-timeout-ms)", kept]),
-        (Behaviour::HangUp, ["perhaps delivered: the connection broke before an answer", kept]),
+        (page(), ["may have been delivered: 502 Bad Gateway: a page with the title", kept]),
+        (Behaviour::Stall, ["may have been delivered: no response within channel.send-timeout-ms", kept]),
+        (Behaviour::HangUp, ["may have been delivered: the connection was closed before a response", kept]),
         (Behaviour::Redirect(elsewhere.service_url()), ["refused with 307", "are not followed"]),
     ] {
         let what = format!("{behaviour:?}");

@@ -9,7 +9,7 @@ use crate::support::{Config, Connector, Host, message, turntable};
 
 const MESSAGES: &str = "/api/bots/bot/messages";
 const JSON: (&str, &str) = ("Content-Type", "application/json");
-const OWN: &str = "this host's own listener, which channel.connector-origins never includes";
+const OWN: &str = "a listener of this host, which is never called, whatever channel.connector-origins says";
 const HOST: (&str, &str) = ("Host", "localhost");
 
 async fn start() -> Option<Host> {

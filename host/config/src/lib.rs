@@ -158,10 +158,8 @@ pub struct Channel {
     pub send_attempts_max: u32,
     /// `ambiguous`, default `drop`.
     pub ambiguous: Ambiguous,
-    /// `rates.CHANNEL`, by `channelId`: how fast a bot may send on a channel. By default `msteams` has the limits that
-    /// Microsoft documents: per conversation 7 sends in 1 s, 8 in 2 s, 60 in 30 s and 1,800 in 1 h, and 50 in 1 s per
-    /// app and tenant. Creating a conversation counts like a send. Other channels have no limit here except their own
-    /// 429.
+    /// `rates.CHANNEL`, by `channelId`: how fast a bot may send on a channel. By default only `msteams` has limits,
+    /// half of those that Microsoft documents. On other channels the host only reacts to 429.
     pub rates: BTreeMap<String, Rates>,
     /// `outbox-rows-max`, default 10,000: maximum number of undelivered sends over all conversations.
     pub outbox_rows_max: usize,
@@ -386,8 +384,8 @@ pub struct Rate {
 
 impl Rates {
     /// Returns half of the limits that Microsoft documents for Teams: 7 sends in 1 s, 8 in 2 s, 60 in 30 s and 1,800 in
-    /// 1 h per conversation, and 50 in 1 s per bot. Half, because a full bucket lets through twice its size in its
-    /// first window.
+    /// 1 h per conversation, and 50 in 1 s per bot. Creating a conversation counts like a send. The limits are halved
+    /// because a full bucket lets through twice its size in its first window.
     fn msteams() -> Self {
         let rate = |sends: u32, seconds: u64| Rate {
             sends: NonZeroU32::new(sends).unwrap_or(NonZeroU32::MIN),

@@ -1,6 +1,16 @@
-//! The connector's REST API as a client: activities leave to the `serviceUrl` of the activity that caused them.
+//! Client of the connector's REST API, which takes activities at the `serviceUrl` of the activity that they answer.
 //!
-//! Facts: `protocol/http.md` §2. This release sends no credentials, so it talks to configured loopback origins only.
+//! | call | request | success |
+//! | --- | --- | --- |
+//! | create a conversation | `POST v3/conversations` | `{id, activityId?, serviceUrl?}` |
+//! | send | `POST v3/conversations/{conversation}/activities` | `{id}` |
+//! | reply | `POST v3/conversations/{conversation}/activities/{activity}` | `{id}` |
+//! | update | `PUT v3/conversations/{conversation}/activities/{activity}` | `{id}` |
+//! | delete | `DELETE v3/conversations/{conversation}/activities/{activity}` | empty |
+//!
+//! All ids are percent-encoded. The status of a success is 200, 201 or 202, and its body may be empty. A POST has no
+//! idempotency key, so a timeout or 5xx leaves open whether the activity was delivered. This release sends no
+//! credentials, so it calls configured loopback origins only.
 
 mod origin;
 mod refused;
@@ -24,43 +34,44 @@ use crate::config;
 use origin::{Loopback, NotAdmitted, Origins};
 use refused::RefusedOrigins;
 
-/// Sends activities to connectors on the wire.
+/// Sends activities to connectors.
 pub struct Connector {
     client: Client,
     origins: Origins,
     refused: RefusedOrigins,
 }
 
-/// Checks that calls can go to a `serviceUrl`: an absolute `http` or `https` URL to which a path can be added. Whether they
-/// may is [`Channel::admits`].
+/// Checks that a `serviceUrl` can be called: an absolute `http` or `https` URL that a path can be appended to. Whether
+/// the configuration allows the call is decided by [`Channel::admits`].
 ///
 /// # Errors
-/// What is wrong with it, in words fit for its sender.
+/// A text for the sender of the `serviceUrl` that says what is wrong.
 pub fn check_service_url(service_url: &str) -> Result<(), String> {
     origin::usable(service_url).map(drop)
 }
 
-/// The longest wait for a connection. Below the whole call's time, so that a peer that cannot be reached is told apart
-/// from one that took the activity and is silent.
+/// Maximum time to establish a connection. It is shorter than the time of the whole call, so that an unreachable peer
+/// can be told from one that took the activity and did not answer.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(3);
 
-/// Shorter than servers usually keep an idle connection (5 s in Node): a connection that the peer closes just while it is
-/// used again would leave it open whether the activity arrived.
+/// Idle time after which a connection is closed. It is shorter than the idle time of usual servers (5 s in Node): if
+/// the peer closed a connection while a request is sent on it, it would be unknown whether the activity arrived.
 const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(2);
 
-/// Everything but the unreserved characters of RFC 3986.
+/// All characters except the unreserved ones of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Connector {
-    /// Makes a client that may reach `channel.connector-origins`, but none of `own`, the host's listeners.
+    /// Returns a client that may call `channel.connector-origins`, but never `own`, the listeners of this host.
     ///
-    /// Fails if an origin is malformed or not on loopback.
+    /// # Errors
+    /// An origin is malformed or not on loopback, or the HTTP client cannot be created.
     pub fn new(channel: &config::Channel, own: Vec<SocketAddr>) -> anyhow::Result<Self> {
         let client = Client::builder()
             .user_agent(concat!("Turntable/", env!("CARGO_PKG_VERSION"), " (Activity protocol connector)"))
-            // No answer is uncompressed here: it could be far larger than what was received.
+            // Responses are not decompressed, because the result could be far larger than what was received.
             .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
-            // A redirect could lead anywhere, and would turn a POST into a GET.
+            // A redirect could lead to any host, and would turn a POST into a GET.
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .no_proxy()
@@ -69,7 +80,7 @@ impl Connector {
             .timeout(channel.send_timeout)
             .pool_idle_timeout(IDLE_CONNECTION_MAX)
             .build()
-            .context("the HTTP client of the connector cannot be made")?;
+            .context("cannot create the HTTP client of the connector")?;
         let origins = Origins::new(&channel.connector_origins, own)?;
         Ok(Self { client, origins, refused: RefusedOrigins::default() })
     }
@@ -84,7 +95,8 @@ impl Connector {
         let conversation: &str = &to.conversation.conversation;
         let url = self.url(to, &["v3", "conversations", conversation, "activities", activity_id])?;
         let mut request = self.client.request(method, url);
-        // The header routes calls in some deployments; an id that no header can carry goes without.
+        // Some deployments route by this header. It is left out if the id contains characters that a header cannot
+        // carry.
         if let Ok(conversation) = HeaderValue::from_str(&to.conversation.conversation) {
             request = request.header("x-ms-conversation-id", conversation);
         }
@@ -97,7 +109,7 @@ impl Connector {
         }
     }
 
-    /// Returns where a call goes; an empty last segment means the list that it would be in.
+    /// Returns the URL of a call. An empty last segment is left out, which gives the URL of the collection.
     fn url(&self, to: &Address, path: &[&str]) -> Result<Url, ChannelError> {
         let base = self.origins.admit(&to.service_url).map_err(|not_admitted| {
             if let NotAdmitted::Origin { origin, why } = &not_admitted {
@@ -107,16 +119,16 @@ impl Connector {
         })?;
         let mut text = base.as_str().trim_end_matches('/').to_owned();
         for &segment in path {
-            // URL parsers take these for steps in the path even when percent-encoded, so no request can carry them.
+            // URL parsers resolve these as path steps even if they are percent-encoded, so they cannot be sent.
             if matches!(segment, "." | "..") {
-                return Err(refused(format!("the id \"{segment}\" cannot stand in a URL")));
+                return Err(refused(format!("the id \"{segment}\" cannot be part of a URL")));
             }
             if !segment.is_empty() {
                 text.push('/');
                 text.extend(utf8_percent_encode(segment, SEGMENT));
             }
         }
-        Url::parse(&text).map_err(|error| refused(format!("serviceUrl makes no URL: {error}")))
+        Url::parse(&text).map_err(|error| refused(format!("serviceUrl cannot be extended to a URL: {error}")))
     }
 }
 
@@ -153,11 +165,12 @@ impl Channel for Connector {
 }
 
 fn with_body(request: RequestBuilder, body: &Object) -> Result<RequestBuilder, ChannelError> {
-    let body = serde_json::to_vec(body).map_err(|error| refused(format!("not serializable: {error}")))?;
+    let body =
+        serde_json::to_vec(body).map_err(|error| refused(format!("the activity cannot be serialized: {error}")))?;
     Ok(request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body))
 }
 
-/// Checks that an update or delete names an activity: without one it would be a call on the whole conversation.
+/// Checks the id of an update or delete. With an empty id the call would apply to the whole conversation.
 fn named(id: &str) -> Result<&str, ChannelError> {
     if id.is_empty() { Err(refused("the id of the activity is empty".to_owned())) } else { Ok(id) }
 }

@@ -1,11 +1,11 @@
-//! The host's own Direct Line 3.0 channel: conversations that live in this process and are lost with it.
+//! The host's own Direct Line 3.0 channel. Its conversations live in this process and are lost when it ends.
 //!
-//! [`DirectLine`] finds conversations, [`Conversation`] is one: its history, its watermark, its subscriber. The HTTP side
-//! (`http/directline.rs`) brings activities in; what bots send arrives through [`Channel`].
+//! [`DirectLine`] holds the conversations. A [`Conversation`] has a history, a watermark and a subscriber. Activities
+//! of clients arrive through `http/directline.rs`, activities of bots through [`Channel`].
 //!
-//! Direct Line has no frames for changes, so both travel as activities (`protocol/directline.md` §1 has nothing better):
-//! an update is the new activity under the id, the timestamp and the place in the history of the old one; a deletion is an
-//! activity of type `messageDelete` in its place. Pollers see either as soon as their watermark is older than the change.
+//! The protocol sends sets of activities and has no frame for a change of an earlier one. So an update is sent as the
+//! new activity with the id, the timestamp and the position of the old one, and a deletion as an activity of type
+//! `messageDelete` in the same position. A client that polls with a watermark older than the change gets it.
 
 mod conversation;
 mod identity;
@@ -32,14 +32,14 @@ use crate::config::Config;
 /// `channelId` of every activity of this channel.
 pub const CHANNEL_ID: &str = "directline";
 
-/// Conversations kept at once. With the bound on each history, they take at most 1 GiB.
+/// Maximum number of conversations. With the limit on each history they take at most 1 GiB.
 const CONVERSATIONS_MAX: usize = 2_048;
-/// A conversation that nobody used for this long is forgotten; its client is told that it has ended.
+/// Idle time after which a conversation is deleted. Its client is told that the conversation has ended.
 const IDLE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// How often the idle ones are looked for, at most.
+/// Minimum time between two searches for idle conversations.
 const SWEEP_AFTER: Duration = Duration::from_secs(60);
 
-/// The conversations of the local Direct Line, and the files uploaded to them.
+/// The conversations of the local Direct Line and the files uploaded to them.
 pub struct DirectLine {
     service_url: Arc<str>,
     conversations: Mutex<Conversations>,
@@ -52,12 +52,12 @@ struct Conversations {
 }
 
 impl DirectLine {
-    /// The URL under which this machine reaches the host; of a listener at all addresses, the one on loopback.
+    /// Returns the URL of the host for clients on this machine. A listener on all addresses is given as loopback.
     pub fn service_url(&self) -> &str {
         &self.service_url
     }
 
-    /// Makes the channel of a host whose public listener is bound to `public`.
+    /// Returns the channel of a host whose public listener is bound to `public`.
     pub fn new(config: &Config, public: SocketAddr) -> Self {
         Self {
             service_url: service_url(public),
@@ -66,19 +66,21 @@ impl DirectLine {
         }
     }
 
-    /// Returns an id nobody guesses: 128 random bits in hexadecimal, as clients put it into URLs unencoded.
+    /// Returns an id that cannot be guessed: 128 random bits in hexadecimal, because clients put ids into URLs
+    /// unencoded.
     ///
     /// # Errors
-    /// Where the system has no random bits.
+    /// The operating system provides no random bits.
     pub fn new_id() -> anyhow::Result<String> {
         let mut bits = [0; 16];
-        getrandom::fill(&mut bits).map_err(|error| anyhow::anyhow!("no random bits: {error}"))?;
+        getrandom::fill(&mut bits)
+            .map_err(|error| anyhow::anyhow!("the operating system provides no random bits: {error}"))?;
         Ok(hex::encode(bits))
     }
 
-    /// Starts the conversation, or returns the one that was started under this id; true where it is new.
+    /// Creates a conversation, or returns the existing one with this id. The flag is true if it is new.
     ///
-    /// With too many conversations the one that was used least recently is forgotten, a connected one last.
+    /// If there are too many conversations, the least recently used one is deleted, connected ones last.
     pub fn start(&self, start: Start) -> (Arc<Conversation>, bool) {
         let mut conversations = self.lock();
         conversations.sweep();
@@ -92,14 +94,14 @@ impl DirectLine {
         (conversation, true)
     }
 
-    /// Returns a conversation that was started and is not forgotten.
+    /// Returns a conversation that exists, and marks it as used.
     pub fn conversation(&self, id: &str) -> Option<Arc<Conversation>> {
         let conversation = self.lock().by_id.get(id).cloned()?;
         conversation.touch();
         Some(conversation)
     }
 
-    /// Forgets a conversation of a bot, and what was uploaded to it; its client is told that it has ended.
+    /// Deletes a conversation of a bot and its uploads. Its client is told that the conversation has ended.
     pub fn forget(&self, bot: &str, id: &str) {
         let mut conversations = self.lock();
         if conversations.by_id.get(id).is_some_and(|conversation| **conversation.bot() == *bot) {
@@ -108,7 +110,7 @@ impl DirectLine {
         }
     }
 
-    /// The uploaded files.
+    /// Returns the uploaded files.
     pub fn uploads(&self) -> &Uploads {
         &self.uploads
     }
@@ -117,12 +119,13 @@ impl DirectLine {
         let found = self.conversation(&to.conversation.conversation);
         found.filter(|conversation| conversation.bot() == &to.conversation.bot).ok_or_else(|| ChannelError::Refused {
             status: Some(404),
-            why: "the Direct Line conversation is forgotten: idle for too long, or too many newer ones".to_owned(),
+            why: "the Direct Line conversation does not exist; it was idle for too long or displaced by newer ones"
+                .to_owned(),
         })
     }
 
     fn lock(&self) -> MutexGuard<'_, Conversations> {
-        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        // No code panics while it changes the value, so the value is valid even if the lock is poisoned.
         self.conversations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,7 +156,7 @@ impl Conversations {
 impl Channel for DirectLine {
     async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError> {
         let conversation = self.find(to)?;
-        // Waits for an activity that is just coming in: its echo stands before what the bot answers.
+        // Wait for an activity that is arriving, so that its echo precedes the bot's answer.
         let door = conversation.enter().await;
         Ok(door.send(activity))
     }
@@ -174,11 +177,11 @@ impl Channel for DirectLine {
 fn unknown_activity() -> ChannelError {
     ChannelError::Refused {
         status: Some(404),
-        why: "the conversation has no such activity, or it is too old to be in the history".to_owned(),
+        why: "activity not found: the history keeps only the newest activities of a conversation".to_owned(),
     }
 }
 
-/// The URL under which a host that listens here is reached from its own machine.
+/// Returns the URL under which a listener is reached from its own machine.
 pub(crate) fn service_url(public: SocketAddr) -> Arc<str> {
     let ip = match public.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,4 +1,4 @@
-//! A channel that leads nowhere: it notes what it is given, in the form in which transcripts are kept.
+//! A channel that delivers nothing and records the activities, in the form in which transcripts are stored.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Address, Channel, ChannelError};
 use crate::activity::Object;
 
-/// Takes everything, and keeps it until it is asked for.
+/// Accepts every activity and keeps it until [`Recorder::take`].
 #[derive(Default)]
 pub struct Recorder {
     noted: Mutex<Noted>,
@@ -17,13 +17,13 @@ pub struct Recorder {
 #[derive(Default)]
 struct Noted {
     activities: Vec<Object>,
-    /// How many ids were given.
+    /// Number of ids that were assigned.
     ids: u64,
 }
 
 impl Recorder {
-    /// Takes out what was noted since the last call, in order: activities with the ids they were given; an update as a
-    /// `messageUpdate` with its new content, a deletion as a `messageDelete`, each with the id of what it changes.
+    /// Takes the activities recorded since the last call, in order and with their assigned ids. An update is recorded
+    /// as a `messageUpdate` with the new content, and a deletion as a `messageDelete`, each with the id of its target.
     pub fn take(&self) -> Vec<Object> {
         std::mem::take(&mut self.lock().activities)
     }
@@ -38,7 +38,7 @@ impl Recorder {
     }
 
     fn lock(&self) -> MutexGuard<'_, Noted> {
-        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        // No code panics while it changes the value, so the value is valid even if the lock is poisoned.
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of storage, channels and deliveries share: keys, settings, and a peer on a real socket.
+//! Helpers that tests of storage, channels and delivery share: keys, settings, and a peer on a real socket.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(crate) fn object(text: &str) -> Object {
     serde_json::from_str(text).unwrap()
 }
 
-/// Settings with small bounds and a short timeout, open to every port of this machine.
+/// Returns settings with small limits and a short timeout that allow every port of this machine.
 pub(crate) fn settings() -> Channel {
     Channel {
         connector_origins: vec!["http://localhost:*".to_owned()],
@@ -34,34 +34,34 @@ pub(crate) fn settings() -> Channel {
     }
 }
 
-/// A peer that answers each connection with the same bytes and hands out the requests that it read.
+/// A peer that answers each connection with the same bytes and exposes the requests that it read.
 pub(crate) struct Peer {
     pub(crate) url: String,
     requests: mpsc::Receiver<String>,
 }
 
 impl Peer {
-    /// Starts a peer; `answer` is what it writes, byte for byte, before it closes the connection.
+    /// Starts a peer that writes exactly `answer` and closes the connection.
     pub(crate) async fn answering(answer: &str) -> Self {
         Self::start(Some(answer.into()), false).await
     }
 
-    /// Starts a peer that writes its answer and leaves the connection open.
+    /// Starts a peer that writes its answer and keeps the connection open.
     pub(crate) async fn holding(answer: &str) -> Self {
         Self::start(Some(answer.into()), true).await
     }
 
-    /// Starts a peer that reads and never answers.
+    /// Starts a peer that reads requests and never answers.
     pub(crate) async fn silent() -> Self {
         Self::start(None, true).await
     }
 
-    /// The next request: its head and body as text.
+    /// Returns the next request, head and body, as text.
     pub(crate) async fn request(&mut self) -> String {
         self.requests.recv().await.unwrap()
     }
 
-    /// Whether nobody has called.
+    /// Returns whether no request has arrived.
     pub(crate) fn unheard(&mut self) -> bool {
         self.requests.try_recv().is_err()
     }
@@ -91,7 +91,7 @@ async fn serve(mut stream: TcpStream, answer: Option<Arc<str>>, holds: bool, req
         drop(stream.write_all(answer.as_bytes()).await);
     }
     if holds {
-        // Until the client goes.
+        // Wait until the client closes the connection.
         drop(stream.read(&mut [0]).await);
     }
 }
@@ -103,7 +103,7 @@ fn is_whole(read: &[u8]) -> bool {
     body.len() >= length.unwrap_or(0)
 }
 
-/// Makes an answer with a body.
+/// Formats an HTTP response with a body.
 pub(crate) fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }

@@ -1,4 +1,4 @@
-//! Takes one thing after the other to its channel: resolves ids, tries again where that is safe, notes how it ended.
+//! Delivers one item after the other to its channel: resolves ids, retries if that is safe, and records the outcome.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::config::{self, Ambiguous};
 use crate::storage::{Delivery, OutboxAction, OutboxRow, Storage, StorageError};
 use crate::telemetry;
 
-/// An activity that leaves at once.
+/// An activity without an outbox row, sent at once.
 pub(super) struct Ephemeral {
     pub(super) to: Address,
     pub(super) host_id: Arc<str>,
@@ -41,10 +41,10 @@ pub(super) struct Courier {
     wait: Wait,
 }
 
-/// How time passes between attempts; tests let it pass at once.
+/// How a delivery waits between attempts. Tests do not wait.
 pub(super) type Wait = fn(Duration) -> BoxFuture<'static, ()>;
 
-/// A row as the channel is asked for it: all ids are the channel's.
+/// A call to the channel, with all ids converted to ids of the channel.
 enum Call {
     Send(Object),
     Update(Arc<str>, Object),
@@ -74,7 +74,7 @@ impl Courier {
         }
     }
 
-    /// Rows delivered since the start.
+    /// Returns the number of rows delivered since the start.
     pub(super) fn delivered(&self) -> u64 {
         self.delivered.load(Ordering::Relaxed)
     }
@@ -83,7 +83,8 @@ impl Courier {
         stored("outbox_depth", || self.storage.outbox_depth()).await.unwrap_or_default()
     }
 
-    /// Delivers the oldest rows of a conversation, up to `rows`. A row that fails for good does not hold up the next.
+    /// Delivers up to `rows` of the oldest rows of a conversation. A row that fails permanently does not block the next
+    /// one.
     pub(super) async fn deliver_rows(&self, conversation: &ConversationKey, rows: usize) {
         for _ in 0..rows {
             let claimed = stored("claim_outbox", || self.storage.claim_outbox(conversation)).await;
@@ -99,7 +100,7 @@ impl Courier {
                     turn = %row.turn_id,
                     outcome = how,
                     why,
-                    "not delivered, kept as a dead letter"
+                    "delivery failed; the activity is kept as a dead letter"
                 );
             }
             let outcome = match delivery {
@@ -115,7 +116,7 @@ impl Courier {
         }
     }
 
-    /// Returns what became of a row, also as metrics and logs call it.
+    /// Delivers a row. Returns the result, and its name in metrics and logs.
     async fn deliver(&self, row: &OutboxRow) -> (Delivery, &'static str) {
         let to = Address { conversation: row.conversation.clone(), service_url: row.service_url.clone() };
         let call = match self.call_of(row).await {
@@ -131,21 +132,21 @@ impl Courier {
         }
     }
 
-    /// Sends what has no row. What could not be sent is lost, and said so.
+    /// Sends an ephemeral activity. If it cannot be sent, it is lost and the loss is logged.
     pub(super) async fn deliver_now(&self, ephemeral: Ephemeral) {
         let Ephemeral { to, host_id, mut activity } = ephemeral;
         let conversation = &to.conversation;
         let is_message = kind(&activity) == "message";
         let stream = ids::resolve(&*self.storage, conversation, &mut activity).await;
         if stream == Stream::Unknown && !is_message {
-            tracing::debug!(bot = %conversation.bot, "a piece of a stream is dropped: its start has no id of the channel");
+            tracing::debug!(bot = %conversation.bot, "a piece of a stream is dropped: its start has no channel id");
             return;
         }
         let can_wait = is_message || ids::opens_stream(&activity);
         let call = Call::Send(activity);
         if !can_wait && self.rates.take(conversation, &mut Taken::default()).is_err() {
             telemetry::delivery_throttled(&conversation.bot);
-            tracing::debug!(bot = %conversation.bot, "an ephemeral activity is dropped: the channel's rate is used up");
+            tracing::debug!(bot = %conversation.bot, "an ephemeral activity is dropped: the rate limit is reached");
             return;
         }
         let sent = match (is_message, can_wait) {
@@ -156,7 +157,7 @@ impl Courier {
         match (sent, stream) {
             (Ok(_), Stream::None) => {}
             (Ok(channel_id), stream) => {
-                // Channels answer later pieces without an id: all of a stream is one activity to them.
+                // A channel may return no id for later pieces: the whole stream is one activity there.
                 let channel_id = match stream {
                     Stream::Of(stream_id) if channel_id.is_empty() => stream_id,
                     _ => channel_id,
@@ -178,7 +179,7 @@ impl Courier {
         }
     }
 
-    /// Resolves a row's ids, or says why the channel cannot be asked for it.
+    /// Resolves the ids of a row, or returns why the row cannot be sent.
     async fn call_of(&self, row: &OutboxRow) -> Result<Call, String> {
         let conversation = &row.conversation;
         match &row.action {
@@ -200,8 +201,8 @@ impl Courier {
         }
     }
 
-    /// Tries until the channel decides, where it certainly did not take the activity, or where taking it twice changes
-    /// nothing: an update and a deletion may be repeated, a new activity may not.
+    /// Retries until the channel accepts or refuses. A retry is safe if the channel certainly did not take the
+    /// activity, and always for updates and deletions, which are idempotent. A new activity could be delivered twice.
     async fn persist(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
         let mut pace = Pace::new(self.send_attempts_max);
         let resends = self.ambiguous == Ambiguous::Resend || !matches!(call, Call::Send(_));
@@ -212,13 +213,15 @@ impl Courier {
                 Err(error) => error,
             };
             match &error {
-                // The deletion before this one was done, and only its answer was lost.
+                // An earlier, ambiguous deletion was successful.
                 ChannelError::Refused { status: Some(404), .. } if perhaps_done && matches!(call, Call::Delete(_)) => {
                     return Ok("".into());
                 }
                 ChannelError::Refused { .. } => return Err(error),
                 ChannelError::Ambiguous { .. } if !resends => {
-                    return Err(error.and("not sent again, as it could come twice (channel.ambiguous is \"drop\")"));
+                    return Err(
+                        error.and("not retried, because it could be delivered twice (channel.ambiguous is \"drop\")")
+                    );
                 }
                 ChannelError::Ambiguous { .. } => perhaps_done = true,
                 ChannelError::NotDelivered { .. } | ChannelError::Throttled { .. } => {}
@@ -227,12 +230,12 @@ impl Courier {
                 Ok(delay) => delay,
                 Err(bound) => return Err(error.and(bound)),
             };
-            tracing::debug!(bot = %to.conversation.bot, %error, ?delay, "delivery is tried again");
+            tracing::debug!(bot = %to.conversation.bot, %error, ?delay, "delivery failed and is retried");
             (self.wait)(delay).await;
         }
     }
 
-    /// Asks the channel, once its rate allows it.
+    /// Makes one attempt as soon as the rate limit of the channel allows it.
     async fn attempt(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
         let (mut taken, mut waited) = (Taken::default(), Duration::ZERO);
         while let Err(wait) = self.rates.take(&to.conversation, &mut taken) {
@@ -240,7 +243,12 @@ impl Courier {
                 telemetry::delivery_throttled(&to.conversation.bot);
             }
             waited += wait;
-            tracing::debug!(bot = %to.conversation.bot, channel = %to.conversation.channel, ?wait, "the channel's rate is used up");
+            tracing::debug!(
+                bot = %to.conversation.bot,
+                channel = %to.conversation.channel,
+                ?wait,
+                "the rate limit of the channel is reached"
+            );
             (self.wait)(wait).await;
         }
         if !waited.is_zero() {
@@ -249,13 +257,13 @@ impl Courier {
         self.ask(to, call).await
     }
 
-    /// Opens a conversation, or says when that may be tried. All that a bot opens on a channel share the buckets of one
-    /// conversation: channels count it like sends (`protocol/http.md` §2.1).
+    /// Creates a conversation, or returns when a retry is allowed. All conversations that a bot creates on a channel
+    /// share one bucket, because channels count a creation like a send in one conversation.
     pub(super) async fn open(&self, at: &Address, parameters: &Object) -> Result<Opened, ChannelError> {
         let opens = ConversationKey { conversation: "".into(), ..at.conversation.clone() };
         if let Err(wait) = self.rates.take(&opens, &mut Taken::default()) {
             telemetry::delivery_throttled(&opens.bot);
-            let why = "the channel's rate is used up (channel.rates)".to_owned();
+            let why = "the rate limit of the channel is reached (channel.rates)".to_owned();
             return Err(ChannelError::Throttled { why, retry_after: Some(wait) });
         }
         self.channel_of(&at.conversation).open(at, parameters).await
@@ -285,17 +293,19 @@ impl Courier {
                 Call::Delete(id) => channel.delete(to, id).await.map(|()| "".into()),
             }
         };
-        // A panic here is a defect of the host. It must not take the lane with it, which nobody would start again.
+        // A panic is a defect of the host. It must not end the task of the lane, because nothing would start the lane
+        // again.
         AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(bot = %to.conversation.bot, channel = %to.conversation.channel, "a delivery panicked");
-            let why = "the host failed while it sent this; its log says more".to_owned();
+            let why = "the host failed during the call; see its log".to_owned();
             Err(ChannelError::Ambiguous { why, retry_after: None })
         })
     }
 }
 
 impl Ephemeral {
-    /// Whether a later activity makes up for it: not so for the start of a stream, which gives it its id, nor for its end.
+    /// Returns whether the activity may be dropped because a later one replaces it. The start of a stream may not,
+    /// because it yields the id of the stream, and neither may its end.
     pub(super) fn can_be_missed(&self) -> bool {
         kind(&self.activity) == "typing" && !ids::opens_stream(&self.activity)
     }
@@ -305,15 +315,15 @@ fn kind(activity: &Object) -> &str {
     activity.get("type").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Whether the channel says that there is no such conversation, or none for this bot: asked for the conversation itself and
-/// not for one of its activities.
+/// Returns whether the error says that the conversation does not exist or is closed to the bot. Only errors of sends to
+/// the conversation count: a reply names an activity, so its 404 may mean that activity.
 fn is_gone(row: &OutboxRow, error: &ChannelError) -> bool {
     let OutboxAction::Send { activity, .. } = &row.action else { return false };
     let is_reply = activity.get("replyToId").and_then(Value::as_str).is_some_and(|id| !id.is_empty());
     !is_reply && matches!(error, ChannelError::Refused { status: Some(403 | 404), .. })
 }
 
-/// The label of a failed delivery.
+/// Returns the metric label of a failed delivery.
 fn outcome_of(error: &ChannelError) -> &'static str {
     match error {
         ChannelError::Refused { .. } => "refused",
@@ -322,7 +332,7 @@ fn outcome_of(error: &ChannelError) -> &'static str {
     }
 }
 
-/// Asks the store until it answers: a lane that went on without it would lose or repeat a row.
+/// Retries a store operation until it succeeds, because a lane that continued without it would lose or repeat a row.
 async fn stored<T, F: Future<Output = Result<T, StorageError>>>(
     operation: &'static str,
     ask: impl FnMut() -> F,
@@ -331,7 +341,7 @@ async fn stored<T, F: Future<Output = Result<T, StorageError>>>(
         ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_delay(pace::BACK_OFF_MAX);
     ask.retry(back_off.without_max_times())
         .sleep(tokio::time::sleep)
-        .notify(|error, _| tracing::error!(operation, %error, "the store does not answer, deliveries wait"))
+        .notify(|error, _| tracing::error!(operation, %error, "the store failed; the delivery waits and retries"))
         .await
         .ok()
 }

@@ -1,4 +1,4 @@
-//! Host ids become the channel's, at the moment of delivery.
+//! Converts host ids to ids of the channel at delivery.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use serde_json::Value;
 use crate::activity::{ConversationKey, Object};
 use crate::storage::Storage;
 
-/// The stream that an activity belongs to.
+/// The relation of an activity to a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stream {
-    /// It is no piece of a stream.
+    /// Not part of a stream.
     None,
-    /// It opens one.
+    /// The first piece of a stream.
     Opens,
-    /// It continues the stream with this id of the channel.
+    /// A later piece of the stream with this channel id.
     Of(Arc<str>),
-    /// It continues a stream that the channel has given no id. The activity has lost its stream members.
+    /// A later piece of a stream that has no channel id. The stream members were removed from the activity.
     Unknown,
 }
 
-/// Replaces the host ids in `replyToId` and in the stream's members. A reply to what never reached the channel becomes an
-/// activity of its own, and so does the last message of a stream that never started.
+/// Converts the host ids in `replyToId` and in the stream members. If an id has no channel id, because its activity
+/// never reached the channel, the member is removed: a reply becomes a plain message, and so does the end of a stream.
 pub(super) async fn resolve(storage: &dyn Storage, conversation: &ConversationKey, activity: &mut Object) -> Stream {
     if let Some(reply_to) = activity.get("replyToId").and_then(Value::as_str).map(str::to_owned) {
         match channel_id(storage, conversation, &reply_to).await {
@@ -36,7 +36,7 @@ pub(super) async fn resolve(storage: &dyn Storage, conversation: &ConversationKe
     resolved.map_or(Stream::Unknown, Stream::Of)
 }
 
-/// Returns the channel's id of what an update or delete names, or says why there is none.
+/// Returns the channel id of the target of an update or delete, or why there is none.
 pub(super) async fn target(
     storage: &dyn Storage,
     conversation: &ConversationKey,
@@ -46,12 +46,12 @@ pub(super) async fn target(
     channel_id(storage, conversation, id).await.ok_or_else(why)
 }
 
-/// Whether the activity is the first piece of a stream.
+/// Returns whether the activity is the first piece of a stream.
 pub(super) fn opens_stream(activity: &Object) -> bool {
     stream_info(activity).is_some_and(|info| stream_id(info).is_none())
 }
 
-/// Returns the channel's id of either kind of id, or `None` where it has none.
+/// Returns the channel id of a host id, or none if it has none. A channel id is returned unchanged.
 async fn channel_id(storage: &dyn Storage, conversation: &ConversationKey, id: &str) -> Option<Arc<str>> {
     if !id.starts_with("tt-") {
         return Some(id.into());
@@ -78,8 +78,8 @@ fn stream_id(info: &Value) -> Option<&str> {
     info.get("streamId").and_then(Value::as_str).filter(|id| !id.is_empty())
 }
 
-/// Sets the stream's id in the entity, and in `channelData` where Web Chat's form of it stands; without an id, takes out
-/// what says that the activity is a piece of a stream.
+/// Sets the stream id in the entity, and in `channelData` if Web Chat's form is present. Without an id, removes the
+/// members that mark the activity as part of a stream.
 fn rewrite_stream(activity: &mut Object, id: Option<&str>) {
     if let Some(Value::Array(entities)) = activity.get_mut("entities") {
         match id {

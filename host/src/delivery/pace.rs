@@ -1,4 +1,4 @@
-//! How long a delivery waits between attempts, and how many it has.
+//! How long a delivery waits between attempts, and how many attempts it makes.
 
 use std::time::Duration;
 
@@ -6,17 +6,18 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::channel::ChannelError;
 
-/// Waits after a failure, where the channel does not say how long: about 1, 4, 16, 20, 20 … seconds, with jitter.
+/// Back-off after a failure, if the channel gives no time: about 1, 4, 16, 20, 20 … seconds, with jitter.
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 const BACK_OFF_FACTOR: f32 = 4.0;
 pub(super) const BACK_OFF_MAX: Duration = Duration::from_secs(20);
-/// The shortest waits after a 429, even where the channel says «at once»: about 0.25, 0.5, 1, 2, 4 … seconds, with jitter.
+/// Minimum back-off after a 429, even if the channel allows an immediate retry: about 0.25, 0.5, 1, 2, 4 … seconds,
+/// with jitter.
 const THROTTLED_MIN: Duration = Duration::from_millis(250);
 const THROTTLED_FACTOR: f32 = 2.0;
-/// Times that the channel may put off one activity with a 429. They are no failed attempts: it took nothing and says when it
-/// will.
+/// Maximum number of 429 responses to one activity. They do not count as failed attempts, because the channel took
+/// nothing and says when it will.
 const THROTTLES_MAX: usize = 10;
-/// The longest wait that a channel's `Retry-After` can ask for.
+/// Upper limit on a channel's `Retry-After`.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// The waits of one delivery.
@@ -26,7 +27,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Makes the waits of a delivery that may fail so often, throttling not counted.
+    /// Returns the waits of a delivery with this number of attempts. 429 responses do not count.
     pub(super) fn new(attempts_max: u32) -> Self {
         let retries = usize::try_from(attempts_max.saturating_sub(1)).unwrap_or(usize::MAX);
         let waits = |min, factor, times| {
@@ -39,7 +40,7 @@ impl Pace {
         }
     }
 
-    /// Returns how long to wait after this error, or which bound ends the delivery.
+    /// Returns how long to wait after this error, or why the delivery must not be retried.
     pub(super) fn wait_after(&mut self, error: &ChannelError) -> Result<Duration, &'static str> {
         let wait = match error {
             ChannelError::Throttled { retry_after, .. } => {
@@ -48,10 +49,10 @@ impl Pace {
             }
             ChannelError::NotDelivered { retry_after, .. } | ChannelError::Ambiguous { retry_after, .. } => {
                 let own = self.failed.next().ok_or("given up after channel.send-attempts-max attempts")?;
-                // Few attempts are left: «at once» would use them up while the channel still fails.
+                // An immediate retry would use up the few attempts while the channel still fails.
                 retry_after.filter(|after| *after >= BACK_OFF_MIN).unwrap_or(own)
             }
-            ChannelError::Refused { .. } => return Err("the channel would say no again"),
+            ChannelError::Refused { .. } => return Err("a retry would be refused again"),
         };
         Ok(wait.min(RETRY_AFTER_MAX))
     }
@@ -69,7 +70,7 @@ mod tests {
         ChannelError::Ambiguous { why: String::new(), retry_after: seconds.map(Duration::from_secs) }
     }
 
-    /// Whole waits in milliseconds, the jitter (up to as much again) taken off.
+    /// Waits in whole milliseconds without the jitter, which adds at most the same again.
     fn is_about(wait: Duration, least_ms: u64) -> bool {
         (u128::from(least_ms)..=u128::from(2 * least_ms)).contains(&wait.as_millis())
     }

@@ -1,4 +1,4 @@
-//! How fast a channel lets a bot send: token buckets for each conversation and each bot, before the channel says 429.
+//! Rate limits for sending, as token buckets per conversation and per bot, so that channels need not answer 429.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,31 +11,31 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::config::Rate;
 
-/// Conversations with a bucket from which on the full ones, of conversations that were idle, are dropped. One that is not
-/// full is kept: without it its conversation would begin anew.
+/// Number of conversation buckets above which full buckets of idle conversations are dropped. A bucket that is not full
+/// is kept, because a new one would be full.
 const BUCKETS_KEPT: usize = 10_000;
 
-/// The buckets of all channels that have limits.
+/// The buckets of all channels with rate limits.
 pub(super) struct Rates {
     channels: HashMap<String, Buckets>,
     clock: DefaultClock,
 }
 
-/// The buckets of one channel, one limiter for each window.
+/// The buckets of one channel, one limiter per window.
 struct Buckets {
     conversation: Vec<OfConversations>,
     bot: Vec<DefaultKeyedRateLimiter<Arc<str>>>,
 }
 
-/// One window's buckets of all conversations.
+/// The buckets of all conversations for one window.
 struct OfConversations {
     limiter: DefaultKeyedRateLimiter<ConversationKey>,
-    /// The number of buckets at which the full ones are looked for next.
+    /// Number of buckets at which the next sweep runs.
     sweep_at: AtomicUsize,
 }
 
-/// How many buckets have given their token for one send. A send that is refused by one keeps the tokens of those before it
-/// and goes on there; otherwise a wait for the bot's bucket would use up the conversation's.
+/// Number of buckets from which one send has taken its token. A send that must wait for a bucket keeps the tokens of
+/// the earlier ones. Otherwise each retry for the bot's bucket would take another token of the conversation.
 #[derive(Debug, Default)]
 pub(super) struct Taken(usize);
 
@@ -49,8 +49,8 @@ impl Rates {
         Self { channels, clock: DefaultClock::default() }
     }
 
-    /// Takes a token of each bucket that has not given one for this send. The error says how long until the next try, with
-    /// the same `taken`, makes sense.
+    /// Takes a token from each bucket that has not given one for this send. The error is the time to wait before the
+    /// next try, which must pass the same `taken`.
     pub(super) fn take(&self, conversation: &ConversationKey, taken: &mut Taken) -> Result<(), Duration> {
         let ChannelInstance::Wire(channel) = &conversation.channel else { return Ok(()) };
         let Some(buckets) = self.channels.get(&**channel) else { return Ok(()) };
@@ -74,7 +74,8 @@ impl OfConversations {
         Self { limiter: RateLimiter::keyed(quota), sweep_at: AtomicUsize::new(BUCKETS_KEPT) }
     }
 
-    /// Drops full buckets when there are twice as many as the last time left, so that looking for them costs little per send.
+    /// Drops full buckets, once the number of buckets has doubled since the last sweep, so that a sweep costs little
+    /// per send.
     fn sweep(&self) {
         if self.limiter.len() > self.sweep_at.load(Ordering::Relaxed) {
             self.limiter.retain_recent();
@@ -83,7 +84,7 @@ impl OfConversations {
     }
 }
 
-/// So many at once, and as many again evenly over the window.
+/// Allows a burst of `sends`, replenished evenly over the window.
 fn quota(rate: &Rate) -> Option<Quota> {
     Some(Quota::with_period(rate.per / rate.sends.get())?.allow_burst(rate.sends))
 }
@@ -114,7 +115,7 @@ mod tests {
         assert!(take("c").is_err(), "the bot's are used up");
     }
 
-    /// However often a send asks for the bot's token, it takes one of its conversation only.
+    /// A send takes one token of its conversation, however often it retries for the token of the bot.
     #[test]
     fn who_waits_for_the_bots_bucket_does_not_use_up_the_conversations() {
         let rates = rates(&["2/24h"], &["1/24h"]);
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn buckets_of_idle_conversations_are_dropped() {
-        // Full again within a microsecond.
+        // The bucket is full again within a microsecond.
         let rates = rates(&["1000000/1s"], &[]);
         for number in 0..=3 * BUCKETS_KEPT {
             assert!(rates.take(&conversation(&number.to_string()), &mut Taken::default()).is_ok());

@@ -1,4 +1,4 @@
-//! Bounds the calls that are under way at once, so that one silent peer cannot take all of them.
+//! Limits concurrent calls, so that one unresponsive peer cannot occupy all of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
-/// Calls under way at once.
+/// Maximum number of concurrent calls.
 const CALLS_MAX: usize = 256;
-/// Calls under way at once to one origin.
+/// Maximum number of concurrent calls to one origin.
 const CALLS_PER_ORIGIN_MAX: usize = 64;
-/// Idle origins are forgotten when there are more than that.
+/// Number of origins above which idle ones are removed.
 const ORIGINS_REMEMBERED: usize = 256;
 
 pub(super) struct Slots {
@@ -18,7 +18,7 @@ pub(super) struct Slots {
     by_origin: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-/// The right to make one call, until it is dropped.
+/// Permission to make one call. Released on drop.
 pub(super) struct Slot {
     _origin: Option<OwnedSemaphorePermit>,
     _all: Option<OwnedSemaphorePermit>,
@@ -29,7 +29,8 @@ impl Slots {
         Self { all: Arc::new(Semaphore::new(CALLS_MAX)), by_origin: Mutex::default() }
     }
 
-    /// Waits for a slot, first among the calls to the same origin: whoever waits there holds nothing that others need.
+    /// Waits for a slot of the origin, then for one of all calls. A call that waits for its origin holds no global
+    /// slot.
     pub(super) async fn acquire(&self, service_url: &str) -> Slot {
         // The semaphores are never closed, so each wait ends with a permit.
         let origin = self.origin(service_url).acquire_owned().await.ok();
@@ -41,7 +42,7 @@ impl Slots {
         let origin = Url::parse(service_url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
         let mut by_origin = self.by_origin.lock().unwrap_or_else(PoisonError::into_inner);
         if by_origin.len() >= ORIGINS_REMEMBERED {
-            // A permit and everyone who waits for one hold the semaphore too.
+            // Permits and waiting calls hold a reference to the semaphore too.
             by_origin.retain(|_, calls| Arc::strong_count(calls) > 1);
         }
         by_origin.entry(origin).or_insert_with(|| Arc::new(Semaphore::new(CALLS_PER_ORIGIN_MAX))).clone()

@@ -1,4 +1,4 @@
-//! Lanes over the memory store and a channel that follows a script. Waits between attempts are noted and pass at once.
+//! Tests of lanes with the memory store and a scripted channel. Waits between attempts are recorded and end at once.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::storage::memory::MemoryStorage;
 use crate::storage::notifications::ProactiveChanges;
 use crate::storage::{Fence, OutboxAction, TurnCommit};
 
-/// A channel that notes each call, and answers from its script, then with ids `c1`, `c2`, ….
+/// A channel that records each call. It answers from its script, then with the ids `c1`, `c2`, ….
 struct Scripted {
     calls: mpsc::UnboundedSender<String>,
     script: Mutex<VecDeque<Result<Arc<str>, ChannelError>>>,
@@ -80,7 +80,7 @@ impl Fixture {
         });
         (settings.outbox_rows_max, settings.id_map_entries_max) = (1_000, 1_000);
         let storage = Arc::new(MemoryStorage::new(&settings));
-        // Each test has one thread, so what its lanes wait for is noted there.
+        // Each test runs on one thread, so a thread-local records the waits of its lanes.
         WAITS.take();
         let wait: Wait = |time| {
             WAITS.with_borrow_mut(|waits| waits.push(time));
@@ -91,7 +91,7 @@ impl Fixture {
         Self { deliveries, storage, channel, calls }
     }
 
-    /// Commits and wakes, as a turn does.
+    /// Commits rows and wakes the lane, as a turn does.
     async fn commit(&self, id: &str, outbox: Vec<OutboxAction>) {
         let rows = outbox.len();
         let (key, service_url) = (conversation(id), "http://localhost".into());
@@ -178,7 +178,7 @@ async fn attempts_end_and_the_next_row_goes_on() {
     let calls = fixture.all_calls();
     assert_eq!(calls.len(), 4, "3 attempts, then the next row: {calls:?}");
     assert!(calls[3].ends_with(r#"POST {"text":"two"}"#));
-    // Back-off of 1 to 2 s with its jitter; then the longest wait that a channel can ask for.
+    // First the back-off of 1 to 2 s with jitter, then the limit on the channel's `Retry-After`.
     let waits = WAITS.take();
     assert!((1..=2).contains(&waits[0].as_secs()), "{waits:?}");
     assert_eq!(waits[1..], [Duration::from_secs(60)]);
@@ -186,7 +186,7 @@ async fn attempts_end_and_the_next_row_goes_on() {
     assert_eq!(fixture.dead().await, [why]);
 }
 
-/// A 429 is no failed attempt: the channel took nothing, and says when it will.
+/// A 429 does not count as a failed attempt: the channel took nothing and says when it will.
 #[tokio::test]
 async fn a_channel_that_says_at_once_is_asked_again_at_a_pace() {
     let mut fixture = Fixture::new((0..3).map(|_| throttled(0)).collect());
@@ -218,7 +218,7 @@ async fn what_may_have_arrived_is_sent_again_where_the_operator_wants_that() {
     let fixture = Fixture::with(settings, (0..3).map(|_| ambiguous()).collect());
     fixture.commit("c", vec![send("tt-1", r#"{"type":"message","text":"one"}"#)]).await;
     fixture.drained().await;
-    let why = "perhaps delivered: silence; given up after channel.send-attempts-max attempts";
+    let why = "may have been delivered: silence; given up after channel.send-attempts-max attempts";
     assert_eq!(fixture.dead().await, [why]);
 }
 
@@ -232,13 +232,13 @@ async fn what_was_refused_or_may_have_arrived_is_not_sent_again() {
     assert_eq!(
         fixture.dead().await,
         [
-            "perhaps delivered: silence; not sent again, as it could come twice (channel.ambiguous is \"drop\")",
+            "may have been delivered: silence; not retried, because it could be delivered twice (channel.ambiguous is \"drop\")",
             "refused with 403: no",
         ]
     );
 }
 
-/// POST has no idempotency key; to update or delete twice is the same as once.
+/// A POST has no idempotency key, but updates and deletions are idempotent.
 #[tokio::test]
 async fn an_update_or_deletion_that_may_have_arrived_is_asked_again() {
     let ambiguous = |after: Option<u64>| {
@@ -263,14 +263,14 @@ async fn an_update_or_deletion_that_may_have_arrived_is_asked_again() {
         r#"a POST {"text":"two"}"#,
     ];
     assert_eq!(fixture.all_calls(), expected);
-    let dropped = "perhaps delivered: busy; not sent again, as it could come twice (channel.ambiguous is \"drop\")";
+    let dropped = "may have been delivered: busy; not retried, because it could be delivered twice (channel.ambiguous is \"drop\")";
     assert_eq!(fixture.dead().await, [dropped, "refused with 404: no such activity"]);
     let waits = WAITS.take();
     assert_eq!(waits[0], Duration::from_secs(7), "the channel said when");
     assert_eq!(waits.len(), 2, "{waits:?}");
 }
 
-/// A defect of the host costs the one row; whether the channel took it nobody knows.
+/// A panic of the host affects one row. It is unknown whether the channel took it.
 #[tokio::test]
 async fn a_panic_ends_one_delivery_and_not_the_lane() {
     let mut fixture = Fixture::new(Vec::new());
@@ -280,10 +280,7 @@ async fn a_panic_ends_one_delivery_and_not_the_lane() {
     assert_eq!(fixture.drained().await, DrainReport { delivered: 2, left: 0 });
     assert_eq!(fixture.all_calls().len(), 4);
     let dead = fixture.dead().await;
-    assert!(
-        dead[0].starts_with("perhaps delivered: the host failed while it sent this; its log says more"),
-        "{dead:?}"
-    );
+    assert!(dead[0].starts_with("may have been delivered: the host failed during the call; see its log"), "{dead:?}");
 }
 
 #[tokio::test]
@@ -374,7 +371,7 @@ async fn pieces_of_a_stream_carry_the_channels_id() {
         format!("a POST {}", piece("message").replace("tt-1", "s1")),
     ];
     assert_eq!(fixture.all_calls(), expected);
-    // The whole stream is one activity to the channel, so its last message can be updated by the stream's id.
+    // The stream is one activity on the channel, so its last message can be updated by the id of the stream.
     assert_eq!(fixture.storage.channel_id(&conversation("a"), "tt-3").await.unwrap().as_deref(), Some("s1"));
 }
 
@@ -392,7 +389,7 @@ async fn the_end_of_a_stream_that_never_started_is_a_message() {
 #[tokio::test]
 async fn too_many_typings_push_each_other_out_but_no_message() {
     let mut fixture = Fixture::new(Vec::new());
-    // One is with the channel and waits there, the others wait behind it.
+    // The channel holds the first activity, and the others wait behind it.
     fixture.commit("held", vec![text("tt-0", "zero")]).await;
     fixture.now("held", "tt-1", OPENING);
     for n in 0..EPHEMERALS_PER_CONVERSATION_MAX + 10 {
@@ -408,7 +405,7 @@ async fn too_many_typings_push_each_other_out_but_no_message() {
     assert!(calls.last().unwrap().ends_with(r#"{"type":"message","last":true}"#));
 }
 
-/// What can be missed does not wait for the channel's rate, and what is stored does not overtake what waits.
+/// Ephemeral activities do not wait for the rate limit, and rows do not overtake waiting activities.
 #[tokio::test]
 async fn typing_beyond_the_rate_is_dropped_and_messages_wait_in_order() {
     let rates = config::Rates { conversation: vec!["1/24h".parse().unwrap()], bot: Vec::new() };

@@ -1,26 +1,26 @@
-//! How the rows of a turn ended, for who asked for that turn.
+//! Outcomes of the rows of a turn, for the code that started the turn.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-/// How a row ended.
+/// How the delivery of a row ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The channel took it.
+    /// The channel accepted the row.
     Delivered,
-    /// The channel takes nothing for the conversation any more.
+    /// The channel accepts nothing for the conversation any more.
     Gone,
-    /// It is a dead letter.
+    /// The row became a dead letter.
     Dead,
 }
 
-/// The turns that somebody watches.
+/// The turns that are being watched.
 #[derive(Default)]
 pub(super) struct Watched(Mutex<HashMap<Arc<str>, watch::Sender<Vec<Outcome>>>>);
 
-/// Tells how the rows of a turn end, from before its commit until it is dropped.
+/// Receives the outcomes of the rows of a turn until it is dropped.
 pub struct DeliveryWatch {
     watched: Arc<Watched>,
     turn_id: Arc<str>,
@@ -46,9 +46,9 @@ impl Watched {
 }
 
 impl DeliveryWatch {
-    /// Waits until so many rows have ended, and returns how.
+    /// Waits until `rows` rows have ended, and returns their outcomes.
     pub async fn ended(&mut self, rows: usize) -> Vec<Outcome> {
-        // The sender lives until this is dropped.
+        // The sender exists until this value is dropped.
         let ended = self.outcomes.wait_for(|outcomes| outcomes.len() >= rows).await;
         ended.map(|outcomes| outcomes.clone()).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Origins that activities named as their `serviceUrl` and that the operator did not configure.
+//! Counts the origins that activities named in `serviceUrl` but that the operator did not configure.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::channel::RefusedOrigin;
 use crate::telemetry;
 
-/// Origins that are named for one bot. Senders choose them, so there is a bound: the one that was refused least often goes.
+/// Origins listed per bot. Senders choose the origins, so the list is bounded: the least frequent origin is removed
+/// first.
 const ORIGINS_NAMED_MAX: usize = 16;
 
-/// What was refused since the start, by bot.
+/// Refused calls since the start, by bot.
 #[derive(Default)]
 pub(super) struct RefusedOrigins(Mutex<HashMap<Arc<str>, Vec<RefusedOrigin>>>);
 
 impl RefusedOrigins {
-    /// Counts a refusal. An origin that is new is logged as an error, because replies are lost until the operator acts.
+    /// Counts a refusal. The first one of an origin is logged as an error, because replies are lost until the operator
+    /// acts.
     pub(super) fn note(&self, bot: &Arc<str>, origin: String, why: &str) {
         telemetry::origin_refused(bot);
         let last = jiff::Timestamp::now().to_string();
@@ -33,7 +35,7 @@ impl RefusedOrigins {
         origins.push(RefusedOrigin { origin, why: why.to_owned(), count: 1, last });
     }
 
-    /// The origins of a bot, those refused most often first.
+    /// Returns the origins of a bot, the most frequent first.
     pub(super) fn of(&self, bot: &str) -> Vec<RefusedOrigin> {
         let by_bot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut origins = by_bot.get(bot).cloned().unwrap_or_default();

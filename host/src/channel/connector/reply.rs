@@ -1,4 +1,4 @@
-//! What a connector's answer means: delivered, refused, not delivered, or perhaps delivered.
+//! Interprets a connector's response: delivered, refused, not delivered, or ambiguous.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -13,33 +13,33 @@ use crate::activity::{ID_BYTES_MAX, members};
 use crate::channel::{ChannelError, Opened};
 use crate::json;
 
-/// What is read of an answer; a `{"id"}` is far smaller.
+/// Maximum number of response bytes that are read. A usual body is `{"id": …}`.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
-/// What an error keeps of an answer.
+/// Maximum length of the excerpt in an error.
 const WHY_CHARS_MAX: usize = 300;
-/// Headers by which the channel's operators find a call again.
+/// Headers by which the operators of the channel can find a call.
 const CORRELATION: [&str; 2] = ["x-correlating-operationid", "x-ms-request-id"];
 
-/// Reads the answer of a call. Success yields the channel's id, empty where it gave none.
+/// Reads the response to a call. A success yields the channel's id, or `""` if there is none.
 pub(super) async fn read(response: Response) -> Result<Arc<str>, ChannelError> {
-    // The status line said it: whatever follows it, the activity was taken.
+    // The status decides. The activity was taken, even if the body is cut off.
     Ok(text(&taken(response).await?, "id"))
 }
 
-/// Reads the answer of a call that opens a conversation: without its id, nothing can be said in it.
+/// Reads the response to the creation of a conversation. The id is required, because nothing can be sent without it.
 pub(super) async fn read_opened(response: Response) -> Result<Opened, ChannelError> {
     let body = taken(response).await?;
     let (conversation, service_url) = (text(&body, "id"), text(&body, "serviceUrl"));
     if conversation.is_empty() {
         return Err(ChannelError::Ambiguous {
-            why: "the channel names no id of the conversation it opened".to_owned(),
+            why: "the channel returned no id for the new conversation".to_owned(),
             retry_after: None,
         });
     }
     Ok(Opened { conversation, service_url: Some(service_url).filter(|url| !url.is_empty()) })
 }
 
-/// The body of a success; empty ones, `null` and text that is no JSON are seen in the wild.
+/// Returns the body of a success, or null if it is empty or not JSON, which some channels send.
 async fn taken(response: Response) -> Result<Value, ChannelError> {
     let status = response.status();
     let headers = response.headers().clone();
@@ -51,16 +51,16 @@ async fn taken(response: Response) -> Result<Value, ChannelError> {
     let retry_after = retry_after(&headers, SystemTime::now());
     Err(match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::PRECONDITION_FAILED => ChannelError::Throttled { why, retry_after },
-        // It has no such call, and will have none in a second.
+        // The channel does not support the call, so a retry is useless.
         StatusCode::NOT_IMPLEMENTED => ChannelError::Refused { status: Some(status.as_u16()), why },
-        // The channel gave up waiting, after it may have read everything.
+        // The channel may have read the whole request before it gave up.
         StatusCode::REQUEST_TIMEOUT => ChannelError::Ambiguous { why, retry_after },
         status if status.is_server_error() => ChannelError::Ambiguous { why, retry_after },
         status => ChannelError::Refused { status: Some(status.as_u16()), why },
     })
 }
 
-/// Says what a call without an answer means.
+/// Classifies a call without a response.
 pub(super) fn failure(error: &reqwest::Error) -> ChannelError {
     let why = clean(&causes(error));
     if error.is_builder() {
@@ -72,7 +72,7 @@ pub(super) fn failure(error: &reqwest::Error) -> ChannelError {
     }
 }
 
-/// Reads at most [`RESPONSE_BYTES_MAX`]; what comes later, or breaks off, is missing.
+/// Reads at most [`RESPONSE_BYTES_MAX`] bytes. The rest of a longer or interrupted body is ignored.
 async fn read_bounded(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -85,7 +85,8 @@ async fn read_bounded(mut response: Response) -> Vec<u8> {
     body
 }
 
-/// Returns a member of a success, empty where there is none. Some channels number their activities: a number is its digits.
+/// Returns a string member, or `""` if it is absent. A number is returned as text, because some channels send numeric
+/// ids.
 fn text(body: &Value, member: &str) -> Arc<str> {
     let text = match members::get(body, member) {
         Some(Value::String(text)) => text.clone(),
@@ -99,7 +100,10 @@ fn describe(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     let mut why = status.to_string();
     let said = match headers.get(CONTENT_ENCODING) {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            format!("(not read, as its Content-Encoding is {})", clean(&String::from_utf8_lossy(encoding.as_bytes())))
+            format!(
+                "(not read, because its Content-Encoding is {})",
+                clean(&String::from_utf8_lossy(encoding.as_bytes()))
+            )
         }
         _ => clean(&error_text(body)),
     };
@@ -117,7 +121,7 @@ fn describe(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     why
 }
 
-/// Returns `code: message` of the protocol's error body, the title of a page, and any other body as it is.
+/// Returns `code: message` of the protocol's error body, the title of an HTML page, or else the body.
 fn error_text(body: &[u8]) -> String {
     let error = json::from_slice::<Value>(body).ok().and_then(|value| members::get(&value, "error").cloned());
     let member = |name: &str| Some(members::get(error.as_ref()?, name)?.as_str()?.to_owned());
@@ -131,7 +135,7 @@ fn error_text(body: &[u8]) -> String {
     }
 }
 
-/// Returns the title of an HTML page, such as a proxy answers with.
+/// Returns the title of an HTML page, which proxies send.
 fn title(text: &str) -> Option<&str> {
     let lower = text.to_ascii_lowercase();
     let start = lower.find("<title>")? + "<title>".len();
@@ -139,18 +143,18 @@ fn title(text: &str) -> Option<&str> {
     text.get(start..start + length)
 }
 
-/// Makes foreign text fit for one log line.
+/// Shortens untrusted text and removes control characters, for one log line.
 fn clean(text: &str) -> String {
     let shortened = text.trim().chars().take(WHY_CHARS_MAX);
     shortened.map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn causes(error: &reqwest::Error) -> String {
-    // The URL names the conversation, and says nothing that the log line does not.
+    // The URL is left out: the log line has its information already, and it contains the conversation id.
     let mut text = match error {
         error if error.is_connect() => "cannot connect".to_owned(),
-        error if error.is_timeout() => "no answer in time (channel.send-timeout-ms)".to_owned(),
-        _ => "the connection broke before an answer".to_owned(),
+        error if error.is_timeout() => "no response within channel.send-timeout-ms".to_owned(),
+        _ => "the connection was closed before a response".to_owned(),
     };
     let mut source = error.source();
     while let Some(cause) = source {
@@ -160,7 +164,7 @@ fn causes(error: &reqwest::Error) -> String {
     text
 }
 
-/// Reads `Retry-After`: seconds, with a fraction where a channel sends one, or a date. A date in the past is now.
+/// Parses `Retry-After`: seconds, with an optional fraction, or a date. A date in the past gives zero.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if text.starts_with(|first: char| first.is_ascii_digit() || first == '.')

@@ -1,4 +1,4 @@
-//! Each test talks to a peer on a real socket that answers with fixed bytes.
+//! Tests against a peer on a real socket that sends fixed bytes.
 
 use std::net::TcpListener;
 
@@ -9,7 +9,7 @@ fn connector() -> Connector {
     Connector::new(&settings(), Vec::new()).unwrap()
 }
 
-/// Sends one activity to a peer that answers `bytes`.
+/// Sends one activity to a peer that answers with `bytes`.
 async fn sent(bytes: &str) -> Result<Arc<str>, ChannelError> {
     let peer = Peer::answering(bytes).await;
     connector().send(&address("c", &peer.url), &object(r#"{"type":"message","text":"hi"}"#)).await
@@ -37,7 +37,7 @@ async fn every_success_is_one_whatever_its_body() {
         let id_found = sent(&answer(status, "", body)).await.unwrap();
         assert_eq!(&*id_found, id, "{status} {body}");
     }
-    // The status line said it was taken; a body that breaks off does not change that.
+    // The status decides that the activity was taken; an interrupted body does not change that.
     assert_eq!(&*sent("HTTP/1.1 201 Created\r\ncontent-length: 50\r\n\r\n{\"id\"").await.unwrap(), "");
     let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(100_000));
     assert_eq!(&*sent(&answer("201 Created", "", &long)).await.unwrap(), "");
@@ -109,13 +109,13 @@ async fn what_may_have_arrived_is_ambiguous() {
 async fn a_page_is_told_by_its_title_and_a_compressed_body_by_its_encoding() {
     let page = "<!DOCTYPE html>\n<html><head><TITLE>\n 502 Bad Gateway</TITLE></head><body>nginx</body></html>";
     let said = sent(&answer("502 Bad Gateway", "content-type: text/html\r\n", page)).await.unwrap_err().to_string();
-    assert_eq!(said, "perhaps delivered: 502 Bad Gateway: a page with the title \"502 Bad Gateway\"");
+    assert_eq!(said, "may have been delivered: 502 Bad Gateway: a page with the title \"502 Bad Gateway\"");
     let said =
         sent(&answer("400 Bad Request", "content-encoding: gzip\r\n", "\u{1f}\u{8b}")).await.unwrap_err().to_string();
-    assert_eq!(said, "refused with 400: 400 Bad Request: (not read, as its Content-Encoding is gzip)");
+    assert_eq!(said, "refused with 400: 400 Bad Request: (not read, because its Content-Encoding is gzip)");
 }
 
-/// The status line says that it was taken; what is there of the body is read, and no longer than a call may take.
+/// The status decides that the activity was taken. The call reads what arrives of the body within its time.
 #[tokio::test]
 async fn a_body_without_end_is_bounded_in_time_and_bytes() {
     let mut settings = settings();
@@ -196,7 +196,7 @@ async fn ids_that_would_walk_up_the_path_are_refused() {
     }
     assert!(matches!(connector.delete(&to, "").await, Err(ChannelError::Refused { .. })));
     assert!(peer.unheard());
-    // Encoding them does not help: the URL standard takes `%2e` for a dot. Were that to change, they could be sent.
+    // Percent-encoding does not help, because the URL standard treats `%2e` as a dot. The assertion below checks that.
     for (dots, path) in [("%2E", "/v3/conversations/activities"), ("%2E%2E", "/v3/activities")] {
         let url = Url::parse(&format!("http://localhost/v3/conversations/{dots}/activities")).unwrap();
         assert_eq!(url.path(), path);
@@ -246,7 +246,7 @@ async fn replies_go_to_configured_origins_only() {
         ("http://localhost:56150/#a", "fragment"),
         ("ftp://localhost:56150/", "scheme ftp"),
         ("file:///etc/passwd", "scheme file"),
-        ("not a url", "no URL"),
+        ("not a url", "not a URL"),
         ("", "no serviceUrl"),
     ] {
         let said = origins.admit(refused).unwrap_err().why();
@@ -264,7 +264,7 @@ async fn the_hosts_own_listeners_are_never_called() {
         let Err(ChannelError::Refused { why, .. }) = connector.send(&address("c", &url), &object("{}")).await else {
             panic!("{url} is the host itself");
         };
-        assert!(why.contains("own listener"), "{why}");
+        assert!(why.contains("is a listener of this host"), "{why}");
     }
     assert!(peer.unheard());
 }

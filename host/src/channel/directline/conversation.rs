@@ -10,26 +10,26 @@ use super::identity::{Account, Identity};
 use super::log::{Log, Stamp, StreamUsed, Subscription};
 use crate::activity::{Activity, ActivityError, ChannelInstance, ConversationKey, Inbound, Object};
 
-/// What a conversation is started with.
+/// Properties of a new conversation.
 #[derive(Debug, Clone)]
 pub struct Start {
-    /// Its id.
+    /// `id` of the conversation.
     pub id: Arc<str>,
     /// The configured name of the bot.
     pub bot: Arc<str>,
-    /// The title of the bot, its name on this channel.
+    /// The title of the bot, which is its name on this channel.
     pub title: String,
-    /// The user, where the client says at the start who it is.
+    /// The user, if the client names one when it starts the conversation.
     pub user: Option<Account>,
-    /// The locale of activities that have none, or empty.
+    /// The locale for activities without one, or empty.
     pub locale: String,
 }
 
-/// A conversation: who takes part, what was said, who listens.
+/// A conversation: its members, history and subscriber.
 pub struct Conversation {
     identity: Identity,
     user: Option<Account>,
-    /// Held while an activity comes in and while one leaves, so that their order is the same for bot and client.
+    /// Held while an activity enters or leaves, so that bot and client see the same order.
     gate: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
@@ -38,36 +38,37 @@ struct State {
     log: Log,
     touched: Instant,
     knows_bot: bool,
-    /// Ids of the users whom the bot was told of.
+    /// Ids of the users that were introduced to the bot.
     users: Vec<String>,
 }
 
-/// Users of one conversation whom the bot is told of. Each is one who holds its token.
+/// Maximum number of users per conversation that are introduced to the bot. Every user holds a token of the
+/// conversation.
 const USERS_MAX: usize = 64;
 
-/// The right to change what was said. Others wait.
+/// Exclusive access to the history of a conversation.
 pub struct Door<'a> {
     conversation: &'a Conversation,
     _held: tokio::sync::MutexGuard<'a, ()>,
 }
 
-/// The notice to the bot that a member joined.
+/// The `conversationUpdate` that tells the bot of a new member.
 pub struct Introduction {
-    /// For the turn.
+    /// The activity for the turn.
     pub inbound: Inbound,
-    /// The id of the user; none where the bot itself joined.
+    /// Id of the user. None if the bot itself joined.
     user: Option<String>,
 }
 
-/// An activity of the user that has its place in the conversation.
+/// An activity of the user with its id and position in the conversation.
 pub struct Stamped {
-    /// For the turn.
+    /// The activity for the turn.
     pub inbound: Inbound,
     stamp: Stamp,
 }
 
 impl Stamped {
-    /// The id that the activity has on this channel.
+    /// Returns the id of the activity on this channel.
     pub fn id(&self) -> &str {
         self.inbound.activity.id()
     }
@@ -81,35 +82,35 @@ impl Conversation {
         Self { identity, user, gate: tokio::sync::Mutex::default(), state: Mutex::new(state) }
     }
 
-    /// Its id.
+    /// Returns `id` of the conversation.
     pub fn id(&self) -> &Arc<str> {
         &self.identity.conversation
     }
 
-    /// The configured name of the bot.
+    /// Returns the configured name of the bot.
     pub fn bot(&self) -> &Arc<str> {
         &self.identity.bot
     }
 
-    /// Waits until nobody else changes what was said.
+    /// Waits for exclusive access to the history.
     pub async fn enter(&self) -> Door<'_> {
         Door { _held: self.gate.lock().await, conversation: self }
     }
 
-    /// Returns the activity set that is newer than a watermark, as JSON text. Without one, all that is kept.
+    /// Returns the activity set that is newer than a watermark as JSON text, or the whole history without a watermark.
     pub fn since(&self, watermark: Option<u64>) -> String {
         self.state().log.since(watermark)
     }
 
-    /// Issues the ticket of a stream. It is good for one connection, until a newer one is used.
+    /// Issues a ticket for a stream. It is valid for one connection, until a newer ticket is used.
     pub fn issue_stream(&self) -> u64 {
         self.state().log.issue_stream()
     }
 
-    /// Opens the stream of a ticket; an older stream closes with the reason `collision`.
+    /// Opens the stream of a ticket. An older stream closes with the reason `collision`.
     ///
     /// # Errors
-    /// Where the ticket was used before.
+    /// The ticket was used before, a newer one was used, or it was never issued.
     pub fn subscribe(&self, ticket: u64, watermark: Option<u64>) -> Result<Subscription, StreamUsed> {
         self.state().log.subscribe(ticket, watermark)
     }
@@ -127,7 +128,7 @@ impl Conversation {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        // No code panics while it changes the value, so the value is valid even if the lock is poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -145,19 +146,19 @@ impl Conversation {
         format!("{}|{:07}", self.identity.conversation, stamp.sequence)
     }
 
-    /// The sequence number in an id of this conversation.
+    /// Parses the sequence number of an activity id of this conversation.
     fn sequence_of(&self, id: &str) -> Option<u64> {
         id.strip_prefix(&*self.identity.conversation)?.strip_prefix('|')?.parse().ok()
     }
 }
 
 impl Door<'_> {
-    /// Returns the notices that the bot has not had yet: that it joined, then that the users did: the one whom the
-    /// conversation was started for, and the one who speaks now. With a second user the conversation becomes a group. Each notice counts as given when
-    /// [`Door::introduced`] says so.
+    /// Returns the introductions that the bot has not had yet: of itself, then of the user for whom the conversation
+    /// was started, then of `user`. A second user turns the conversation into a group. The caller confirms each one
+    /// with [`Door::introduced`].
     ///
     /// # Errors
-    /// Where the user's id makes no valid activity.
+    /// The id of a user does not make a valid activity.
     pub fn introductions(
         &self,
         user: Option<&Account>,
@@ -187,7 +188,7 @@ impl Door<'_> {
         bot.into_iter().chain(users).map(&mut introduce).collect()
     }
 
-    /// Notes that the bot has been given a notice.
+    /// Confirms that the bot has been given an introduction.
     pub fn introduced(&self, introduction: &Introduction) {
         let mut state = self.conversation.state();
         match &introduction.user {
@@ -196,10 +197,10 @@ impl Door<'_> {
         }
     }
 
-    /// Gives an activity of the user its place. Nobody sees it before [`Door::echo`].
+    /// Assigns an activity of the user its id and position. Clients do not see it before [`Door::echo`].
     ///
     /// # Errors
-    /// Where it is no valid activity.
+    /// The activity is invalid.
     pub fn stamp(&self, activity: Object, from: &Account, request_id: &Arc<str>) -> Result<Stamped, ActivityError> {
         let conversation = self.conversation;
         let stamp = conversation.state().log.stamp();
@@ -208,7 +209,7 @@ impl Door<'_> {
         Ok(Stamped { inbound: conversation.inbound(&activity, request_id)?, stamp })
     }
 
-    /// Shows the client its own activity. Types that are only for the bot (`typing`, `conversationUpdate`) it does not see.
+    /// Shows the client its own activity. `typing` and `conversationUpdate` are for the bot only and are not shown.
     pub fn echo(&self, stamped: Stamped) {
         let activity = &stamped.inbound.activity;
         if !matches!(activity.kind(), "typing" | "conversationUpdate") {
@@ -217,7 +218,7 @@ impl Door<'_> {
         }
     }
 
-    /// Appends what the bot sends, and returns its id. `typing` goes to the subscriber only.
+    /// Appends an activity of the bot and returns its id. `typing` is sent to the subscriber only.
     pub(super) fn send(&self, activity: &Object) -> Arc<str> {
         let conversation = self.conversation;
         let mut state = conversation.state();
@@ -233,7 +234,7 @@ impl Door<'_> {
         id.into()
     }
 
-    /// Replaces an activity. None: it is not in the history.
+    /// Replaces an activity. Returns none if the history does not contain it.
     pub(super) fn update(&self, id: &str, activity: &Object) -> Option<()> {
         let conversation = self.conversation;
         let sequence = conversation.sequence_of(id)?;
@@ -241,7 +242,7 @@ impl Door<'_> {
         conversation.state().log.replace(sequence, text)
     }
 
-    /// Puts the notice of its deletion in the place of an activity. None: it is not in the history.
+    /// Replaces an activity by a notice of its deletion. Returns none if the history does not contain it.
     pub(super) fn delete(&self, id: &str) -> Option<()> {
         let conversation = self.conversation;
         let sequence = conversation.sequence_of(id)?;

@@ -1,4 +1,4 @@
-//! Who speaks in a conversation, and what the channel writes on each activity that passes it.
+//! The members of a conversation, and the members of an activity that the channel sets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::CHANNEL_ID;
 use crate::activity::Object;
 
-/// A user, as its client names it.
+/// A user, as named by the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// `id`; never empty.
@@ -17,7 +17,7 @@ pub struct Account {
     pub name: String,
 }
 
-/// The parties of one conversation.
+/// The members of one conversation.
 #[derive(Debug)]
 pub(super) struct Identity {
     pub(super) conversation: Arc<str>,
@@ -26,7 +26,7 @@ pub(super) struct Identity {
     pub(super) title: String,
     pub(super) locale: String,
     pub(super) service_url: Arc<str>,
-    /// Whether more than one user takes part.
+    /// True if the conversation has more than one user.
     pub(super) is_group: AtomicBool,
 }
 
@@ -51,7 +51,7 @@ impl Identity {
         }
     }
 
-    /// Makes of a client's activity the one that the bot gets.
+    /// Converts an activity of a client to the one that the bot gets.
     pub(super) fn inbound(&self, mut activity: Object, from: &Account, id: &str, timestamp: &str) -> Object {
         let mut sender = activity.get("from").and_then(Value::as_object).cloned().unwrap_or_default();
         sender.insert("id".to_owned(), from.id.as_str().into());
@@ -60,7 +60,7 @@ impl Identity {
             sender.insert("name".to_owned(), from.name.as_str().into());
         }
         activity.insert("from".to_owned(), sender.into());
-        // Answers go through the stream, whatever the client asks for.
+        // Replies are sent through the stream, whatever delivery mode the client asks for.
         if activity.get("deliveryMode").and_then(Value::as_str) == Some("expectReplies") {
             activity.shift_remove("deliveryMode");
         }
@@ -72,7 +72,8 @@ impl Identity {
         activity
     }
 
-    /// Makes the notice that a member joined: the bot itself where `member` is none. `number` counts the users from 1.
+    /// Returns the `conversationUpdate` for a new member, or for the bot if `member` is none. `number` counts users
+    /// from 1.
     pub(super) fn introduction(
         &self,
         member: Option<&Account>,
@@ -92,12 +93,12 @@ impl Identity {
             (Some(_), 1) => "user".to_owned(),
             (Some(_), number) => format!("user{number}"),
         };
-        // Not part of the history, so it has an id that no activity of the history can have.
+        // The activity is not part of the history, so its id must differ from every id there.
         self.complete(&mut activity, &format!("{}|{who}", self.conversation), timestamp);
         activity
     }
 
-    /// Makes of an incoming activity the one that the client sees in its stream.
+    /// Converts an incoming activity to the one that the client sees in its stream.
     pub(super) fn echo(inbound: &Object) -> Object {
         let mut echo = inbound.clone();
         for member in ["serviceUrl", "recipient"] {
@@ -106,7 +107,7 @@ impl Identity {
         echo
     }
 
-    /// Makes of a bot's activity the one that clients get.
+    /// Converts an activity of the bot to the one that clients get.
     pub(super) fn outbound(&self, activity: &Object, id: &str, timestamp: &str) -> Object {
         let mut activity = activity.clone();
         activity.shift_remove("serviceUrl");
@@ -119,7 +120,7 @@ impl Identity {
         activity
     }
 
-    /// Makes the notice that an activity was deleted.
+    /// Returns the notice that an activity was deleted.
     pub(super) fn deletion(&self, id: &str, timestamp: &str) -> Object {
         let mut notice = Object::new();
         notice.insert("type".to_owned(), "messageDelete".into());
@@ -142,7 +143,8 @@ impl Identity {
     }
 }
 
-/// What says that an activity is a piece of a stream: bots use the entity, Web Chat reads `channelData`.
+/// Members that mark an activity as part of a stream. Bots set them in an entity, Web Chat reads them from
+/// `channelData`.
 const STREAM_MEMBERS: [&str; 3] = ["streamId", "streamType", "streamSequence"];
 
 fn stream_info(activity: &Object) -> Option<&Object> {
@@ -155,7 +157,7 @@ fn stream_info(activity: &Object) -> Option<&Object> {
 fn stream_entity_to_data(activity: &mut Object) {
     let Some(info) = stream_info(activity).cloned() else { return };
     let data = activity.entry("channelData").or_insert_with(|| json!({}));
-    // A bot that put something else there keeps it; Web Chat then shows the final message only.
+    // A bot's `channelData` that is not an object is kept. Web Chat then shows only the final message of the stream.
     let Some(data) = data.as_object_mut() else { return };
     for member in STREAM_MEMBERS {
         if let Some(value) = info.get(member).filter(|value| !value.is_null()) {

@@ -1,4 +1,4 @@
-//! What was said in a conversation, bounded, and the one subscriber that hears it at once.
+//! The bounded history of a conversation and its one live subscriber.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -7,19 +7,20 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// Activities kept for pollers and reconnecting clients; the oldest go first.
+/// Maximum number of activities kept for clients that poll or reconnect. The oldest are removed first.
 const ACTIVITIES_MAX: usize = 1_000;
-/// The same in bytes of JSON text. The newest activity is kept whatever its size.
+/// Maximum size of the history in bytes of JSON text. The newest activity is kept whatever its size.
 const BYTES_MAX: usize = 512 * 1024;
-/// Frames that may wait for a subscriber that reads slowly; then it is closed and comes back with its watermark.
+/// Maximum number of frames that wait for a slow subscriber. Beyond it the stream is closed, and the client reconnects
+/// with its watermark.
 const FRAMES_MAX: usize = 256;
 
-/// Close reasons of the stream.
+/// Reasons with which a stream is closed.
 const COLLISION: &str = "collision";
 const TOO_SLOW: &str = "the client reads too slowly";
 const FORGOTTEN: &str = "the conversation has ended";
 
-/// The history of a conversation. Sequence numbers count everything that happens, so ids have gaps.
+/// The history of a conversation. Sequence numbers count all events, not only stored activities, so ids have gaps.
 pub(super) struct Log {
     next: u64,
     last_ms: i64,
@@ -31,9 +32,9 @@ pub(super) struct Log {
 }
 
 struct Entry {
-    /// The sequence number in its id.
+    /// The sequence number in the id of the activity.
     sequence: u64,
-    /// The number of its newest change: what watermarks compare with.
+    /// The sequence number of the newest change, which watermarks are compared with.
     changed: u64,
     timestamp: String,
     text: String,
@@ -44,7 +45,7 @@ struct Subscriber {
     why: Arc<OnceLock<&'static str>>,
 }
 
-/// A place in the sequence, and the time that goes with it.
+/// A sequence number and its timestamp.
 pub(super) struct Stamp {
     pub(super) sequence: u64,
     pub(super) timestamp: String,
@@ -57,7 +58,7 @@ pub struct Subscription {
     backlog: Option<String>,
 }
 
-/// The ticket of a stream was used before, or a newer one was.
+/// Error: the ticket of a stream was used before, a newer one was used, or it was never issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamUsed;
 
@@ -74,7 +75,7 @@ impl Log {
         }
     }
 
-    /// Takes the next place. Timestamps grow by at least 1 ms: clients sort by them.
+    /// Returns the next sequence number. Timestamps increase by at least 1 ms, because clients sort by them.
     pub(super) fn stamp(&mut self) -> Stamp {
         self.last_ms = Timestamp::now().as_millisecond().max(self.last_ms + 1);
         let timestamp = Timestamp::from_millisecond(self.last_ms).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -83,7 +84,7 @@ impl Log {
         Stamp { sequence, timestamp: format!("{timestamp:.3}") }
     }
 
-    /// Appends an activity and shows it to the subscriber.
+    /// Appends an activity and sends it to the subscriber.
     pub(super) fn append(&mut self, stamp: Stamp, text: String) {
         self.show(&text, Some(stamp.sequence));
         self.bytes += text.len();
@@ -92,7 +93,8 @@ impl Log {
         self.trim();
     }
 
-    /// Replaces an activity in its place; `text` is made from its timestamp. None: it is not in the history.
+    /// Replaces an activity in its position. `text` gets the timestamp of the old one. Returns none if it is not in the
+    /// history.
     pub(super) fn replace(&mut self, sequence: u64, text: impl FnOnce(&str) -> String) -> Option<()> {
         let place = self.entries.binary_search_by_key(&sequence, |entry| entry.sequence).ok()?;
         let changed = self.next;
@@ -107,7 +109,7 @@ impl Log {
         Some(())
     }
 
-    /// Shows the subscriber what is in no history: without one, it is lost.
+    /// Sends an activity to the subscriber only. Without a subscriber it is lost.
     pub(super) fn show(&mut self, text: &str, watermark: Option<u64>) {
         let Some(subscriber) = &self.subscriber else { return };
         match subscriber.frames.try_send(activity_set(&[text], watermark)) {
@@ -117,7 +119,7 @@ impl Log {
         }
     }
 
-    /// Returns the activity set of everything that is newer than the watermark.
+    /// Returns the activity set of all entries that are newer than the watermark.
     pub(super) fn since(&self, watermark: Option<u64>) -> String {
         let news = |entry: &&Entry| watermark.is_none_or(|watermark| entry.changed > watermark);
         let newest = self.entries.iter().filter(news).map(|entry| entry.changed).max();
@@ -125,13 +127,13 @@ impl Log {
         activity_set(&texts, newest.or(watermark))
     }
 
-    /// Issues the ticket of a stream, good for one connection.
+    /// Issues a ticket for a stream, valid for one connection.
     pub(super) fn issue_stream(&mut self) -> u64 {
         self.streams_issued += 1;
         self.streams_issued
     }
 
-    /// Makes a client the subscriber, in the place of any older one.
+    /// Makes a client the subscriber and closes the stream of the previous one.
     pub(super) fn subscribe(&mut self, ticket: u64, watermark: Option<u64>) -> Result<Subscription, StreamUsed> {
         if ticket <= self.streams_used || ticket > self.streams_issued {
             return Err(StreamUsed);
@@ -152,7 +154,7 @@ impl Log {
 
     fn close(&mut self, reason: &'static str) {
         if let Some(subscriber) = self.subscriber.take() {
-            // Nobody else sets it.
+            // Only this function sets the reason.
             let _ = subscriber.why.set(reason);
         }
     }
@@ -172,7 +174,7 @@ impl Drop for Log {
 }
 
 impl Subscription {
-    /// Returns the next frame, or `None` when the stream is over; [`Subscription::reason`] then says why.
+    /// Returns the next frame, or `None` when the stream has ended. [`Subscription::reason`] then returns the reason.
     pub async fn next(&mut self) -> Option<String> {
         match self.backlog.take() {
             Some(backlog) => Some(backlog),
@@ -180,13 +182,13 @@ impl Subscription {
         }
     }
 
-    /// Why the stream is over.
+    /// Returns why the stream has ended.
     pub fn reason(&self) -> &'static str {
         self.why.get().copied().unwrap_or_default()
     }
 }
 
-/// The texts are JSON already, so they are joined as text.
+/// Builds an activity set. The activities are JSON texts already, so they are concatenated.
 fn activity_set(activities: &[&str], watermark: Option<u64>) -> String {
     let activities = activities.join(",");
     match watermark {

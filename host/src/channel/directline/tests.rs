@@ -48,7 +48,7 @@ fn ann() -> Account {
     Account { id: "ann".into(), name: String::new() }
 }
 
-/// Nobody can be at the address of a listener at all addresses.
+/// `0.0.0.0` is not an address that a client can open.
 #[test]
 fn the_host_has_an_url_that_can_be_opened() {
     assert_eq!(hub().service_url(), "http://127.0.0.1:3978/");
@@ -110,7 +110,7 @@ async fn each_member_is_introduced_once_and_the_bot_first() {
         let ids = introductions.iter().map(|i| i.inbound.activity.object()["membersAdded"][0]["id"].clone());
         ids.map(|id| id.as_str().unwrap().to_owned()).collect()
     };
-    // Until it is noted as given, a notice stays due.
+    // An introduction is returned again until it is confirmed.
     assert_eq!(door.introductions(None, &request).unwrap().len(), 1);
     assert_eq!(joined(None), ["demo"]);
     assert_eq!(joined(Some(&ann())), ["ann"]);
@@ -118,7 +118,7 @@ async fn each_member_is_introduced_once_and_the_bot_first() {
     assert_eq!(set(&conversation.since(None))["activities"], json!([]), "clients do not see them");
 }
 
-/// Clients that share a token of no user talk in one conversation, each under a name of its own.
+/// Clients that share a token without a user may take part in one conversation under different names.
 #[tokio::test]
 async fn a_second_user_makes_a_conversation_a_group() {
     let hub = hub();

@@ -1,4 +1,4 @@
-//! Files that clients uploaded, kept in memory for a day.
+//! Files that clients uploaded, kept in memory for up to a day.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,14 +8,14 @@ use bytes::Bytes;
 
 use super::DirectLine;
 
-/// How long a file is kept at most.
+/// Maximum age of a file.
 const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// Bytes of all files together, but at least four of the largest that may be uploaded; the oldest go first.
+/// Maximum size of all files, raised if needed to four files of the largest allowed size. The oldest are removed first.
 const BYTES_MAX: usize = 64 << 20;
-/// Files kept at once; the oldest go first.
+/// Maximum number of files. The oldest are removed first.
 const FILES_MAX: usize = 4_096;
 
-/// The uploaded files, by ids nobody guesses.
+/// The uploaded files, by ids that cannot be guessed.
 pub struct Uploads {
     bytes_max: usize,
     files: Mutex<Files>,
@@ -38,11 +38,11 @@ struct Stored {
 /// One uploaded file.
 #[derive(Debug, Clone)]
 pub struct Upload {
-    /// The name that the client gave it: a text to show, never a path.
+    /// The name that the client gave the file. It is text to display, never a path.
     pub name: String,
-    /// The media type that the client gave it.
+    /// The media type that the client gave the file.
     pub content_type: String,
-    /// What is in it.
+    /// The content.
     pub bytes: Bytes,
 }
 
@@ -51,10 +51,10 @@ impl Uploads {
         Self { bytes_max: BYTES_MAX.max(upload_bytes_max.saturating_mul(4)), files: Mutex::default() }
     }
 
-    /// Keeps a file of a conversation and returns its id.
+    /// Stores a file of a conversation and returns its id.
     ///
     /// # Errors
-    /// Where the system has no random bits.
+    /// The operating system provides no random bits.
     pub fn put(&self, conversation: &Arc<str>, upload: Upload) -> anyhow::Result<String> {
         let id = DirectLine::new_id()?;
         let mut files = self.lock();
@@ -68,14 +68,14 @@ impl Uploads {
         Ok(id)
     }
 
-    /// Returns the file of an id, if it is still there.
+    /// Returns a file, unless it was removed.
     pub fn get(&self, id: &str) -> Option<Arc<Upload>> {
         let mut files = self.lock();
         files.trim(self.bytes_max);
         files.by_id.get(id).map(|stored| stored.upload.clone())
     }
 
-    /// Forgets the files of a conversation.
+    /// Deletes the files of a conversation.
     pub(super) fn forget(&self, conversation: &str) {
         let mut files = self.lock();
         let Files { by_id, order, bytes } = &mut *files;
@@ -90,7 +90,7 @@ impl Uploads {
     }
 
     fn lock(&self) -> MutexGuard<'_, Files> {
-        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        // No code panics while it changes the value, so the value is valid even if the lock is poisoned.
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
