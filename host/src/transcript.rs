@@ -1,7 +1,7 @@
 //! Conversations as files: `.transcript`, which programs write, and `.chat`, which people write.
 //!
-//! [`read`] takes either. [`steps`] tells the user's side from the bot's, and [`diff`] what a bot says now from what it said
-//! then.
+//! [`read`] reads either format. [`steps`] separates the user's side from the bot's, and [`diff`] compares what a bot
+//! says now with what it said before.
 
 pub mod chat;
 pub mod diff;
@@ -19,39 +19,39 @@ use serde::Serialize;
 use self::chat::Converted;
 use crate::activity::Object;
 
-/// The largest file that is read, in bytes.
+/// Maximum size of a file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 32 << 20;
 
-/// The same of a `.chat`, of which each byte can become a hundred.
+/// Maximum size of a `.chat`, in bytes. It is smaller because one byte can expand to about a hundred.
 pub const CHAT_BYTES_MAX: u64 = 4 << 20;
 
-/// The most activities in one file.
+/// Maximum number of activities in one file.
 pub const ACTIVITIES_MAX: usize = 100_000;
 
-/// So many problems are told; one mistake early in a file can make hundreds.
+/// Maximum number of problems that are printed. One mistake early in a file can cause hundreds.
 const TOLD_MAX: usize = 20;
 
-/// One thing that is wrong in a file.
+/// One problem of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Line in the file, from 1; 0 where the file itself is the problem.
+    /// Line in the file, counted from 1. 0 if the problem concerns the file as a whole.
     pub line: usize,
     /// What is wrong and what to do about it.
     pub message: String,
 }
 
-/// A file that was read.
+/// The content of a file.
 #[derive(Debug)]
 pub struct Transcript {
-    /// Its activities, in their order.
+    /// The activities, in their order.
     pub activities: Vec<Object>,
-    /// What may be meant otherwise than it was read; often nothing.
+    /// Lines whose meaning may differ from what the author intended.
     pub warnings: Problems,
-    /// The channel that the reader gave to its activities because the file names none.
+    /// The channel that the activities were given, if the file names none.
     pub channel_assumed: Option<&'static str>,
 }
 
-/// Everything that is wrong with one file, in the order of its lines.
+/// All problems of one file, in the order of its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
     path: PathBuf,
@@ -59,12 +59,12 @@ pub struct Problems {
 }
 
 impl Problem {
-    /// A problem in a line, counted from 1.
+    /// Returns a problem in a line, counted from 1.
     pub fn at(line: usize, message: impl Into<String>) -> Self {
         Self { line, message: message.into() }
     }
 
-    /// A problem of the whole file.
+    /// Returns one problem that concerns the file as a whole.
     fn of_file(message: impl Into<String>) -> Vec<Self> {
         vec![Self::at(0, message)]
     }
@@ -78,7 +78,7 @@ impl Problems {
 }
 
 impl Problems {
-    /// The problems, each on a line with its place; a long list is cut.
+    /// Returns each problem as one line with its position. A long list is cut.
     pub fn lines(&self) -> Vec<String> {
         let path = self.path.display();
         let line = |Problem { line, message }: &Problem| match line {
@@ -101,10 +101,10 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Reads the activities of a file, in their order: chatdown where its name ends in `.chat`, else a transcript.
+/// Reads the activities of a file, in their order. A name that ends in `.chat` selects the chatdown format.
 ///
 /// # Errors
-/// Everything that is wrong with it, each with its line.
+/// All problems of the file, each with its line.
 pub fn read(path: &Path) -> Result<Transcript, Problems> {
     let is_chat = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("chat"));
     let problems = |mut list: Vec<Problem>| {
@@ -120,27 +120,27 @@ pub fn read(path: &Path) -> Result<Transcript, Problems> {
     Ok(Transcript { activities, warnings: problems(warnings), channel_assumed })
 }
 
-/// Reads a text file in UTF-8, with or without a byte order mark.
+/// Reads a UTF-8 text file and removes a byte order mark.
 fn text_of(path: &Path, bytes_max: u64) -> Result<String, Vec<Problem>> {
     let bytes = bounded(path, bytes_max).map_err(Problem::of_file)?;
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(Problem::of_file("is UTF-16; save it as UTF-8"));
+        return Err(Problem::of_file("is encoded in UTF-16; save it as UTF-8"));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        vec![Problem::at(line, "holds bytes that are not UTF-8; save the file as UTF-8")]
+        vec![Problem::at(line, "contains bytes that are not UTF-8; save the file as UTF-8")]
     })?;
     Ok(text.strip_prefix('\u{feff}').map(ToOwned::to_owned).unwrap_or(text))
 }
 
-/// Reads a regular file of at most so many bytes. The error says what is wrong, without the path.
+/// Reads a regular file of at most `bytes_max` bytes. The error text does not contain the path.
 fn bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     let cannot = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => "does not exist".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
-    // Asked before it is opened: opening a pipe waits for its other end.
+    // Check the type before opening the file, because opening a pipe waits for a writer.
     if !std::fs::metadata(path).map_err(cannot)?.is_file() {
         return Err("is not a regular file".to_owned());
     }
@@ -175,8 +175,8 @@ mod tests {
 
     #[test]
     fn files_that_are_no_text_are_named_as_what_they_are() {
-        assert_eq!(read_bytes("a.chat", b"\xff\xfea\0").unwrap_err(), "a.chat: is UTF-16; save it as UTF-8");
-        let latin = "a.chat:2: holds bytes that are not UTF-8; save the file as UTF-8";
+        assert_eq!(read_bytes("a.chat", b"\xff\xfea\0").unwrap_err(), "a.chat: is encoded in UTF-16; save it as UTF-8");
+        let latin = "a.chat:2: contains bytes that are not UTF-8; save the file as UTF-8";
         assert_eq!(read_bytes("a.chat", b"user: a\nbot: \xe4\n").unwrap_err(), latin);
         let folder = tempfile::tempdir().unwrap();
         let problem = |path: &Path| read(path).unwrap_err().list()[0].message.clone();

@@ -80,8 +80,8 @@ fn every_problem_of_a_chat_is_told_with_its_line() {
     let told = turntable(&["transcripts", "convert", path], "");
     assert_eq!((told.code, told.stdout.as_str()), (Some(1), ""), "{told:?}");
     let expected = format!(
-        "{path}:3: `[Delay=soon]`: give milliseconds, at most 86400000\n\
-         {path}:4: attachment ../secret leads out of the folder of the chat; put the file beside it\n"
+        "{path}:3: `[Delay=soon]`: give a number of milliseconds, at most 86400000\n\
+         {path}:4: attachment ../secret is outside of the folder of the chat; move the file there\n"
     );
     assert_eq!(told.stderr, expected);
 }
@@ -228,8 +228,8 @@ fn what_cannot_be_replayed_is_no_difference() {
     let chat = file("a.chat", "hi\n");
     let cases = [
         (&*broken, &[][..], "broken.transcript:3: entry 2: is not an object"),
-        (&chat, &[], "a.chat:1: nobody says this; begin the line with `bot:` or `user:`"),
-        (&nobody, &[], "nobody.transcript: nothing tells the bot from the user"),
+        (&chat, &[], "a.chat:1: this text has no speaker; begin the line with `bot:` or `user:`"),
+        (&nobody, &[], "nobody.transcript: nothing identifies the bot"),
         (&silent, &[], "silent.transcript: no user says anything"),
         ("/nowhere/a.transcript", &[], "error: /nowhere/a.transcript: does not exist"),
         (&sample("travel.chat"), &["--bot", "nobody"], "has no bot `nobody`; it has broken, travel"),

@@ -11,14 +11,15 @@
 //! [Suggestions=Lisbon|Oslo]
 //! ```
 //!
-//! The header names who speaks: `user=` or `users=A,B`, `bot=`, and `channelId=`. A line that begins with a name (or with
-//! `user`, `bot`) and a colon begins what that party says, until the next; `bot->Ann:` says to whom. Tags stand in brackets:
-//! `Typing`, `Delay` (milliseconds), `ConversationUpdate` (`Added=`, `Removed=`), `Attachment`, `AttachmentLayout`,
-//! `Suggestions`, `InputHint`, and cards: `HeroCard`, `ThumbnailCard`, `AnimationCard`, `AudioCard`, `VideoCard`, `MediaCard`,
-//! `SigninCard`, `OAuthCard`. Other text in brackets is text.
+//! The header names the parties: `user=` or `users=A,B`, `bot=`, and `channelId=`. A line that begins with a name (or
+//! with `user` or `bot`) and a colon begins a message of that party, which continues until the next such line.
+//! `bot->Ann:` also names the recipient. Tags are in brackets: `Typing`, `Delay` (milliseconds), `ConversationUpdate`
+//! (`Added=`, `Removed=`), `Attachment`, `AttachmentLayout`, `Suggestions`, `InputHint`, and cards: `HeroCard`,
+//! `ThumbnailCard`, `AnimationCard`, `AudioCard`, `VideoCard`, `MediaCard`, `SigninCard`, `OAuthCard`. Other text in
+//! brackets is plain text.
 //!
-//! The first activity is a conversation update by which the bot joins, as in chatdown. Times, ids and the id of the
-//! conversation follow from the text alone, so that the same file always gives the same activities.
+//! The first activity is a conversation update that adds the bot, as in chatdown. Times, ids and the id of the
+//! conversation are derived from the text alone, so that the same file always yields the same activities.
 
 mod markup;
 mod message;
@@ -35,32 +36,32 @@ use self::message::Draft;
 use super::{ACTIVITIES_MAX, Problem};
 use crate::activity::Object;
 
-/// When the conversation begins: 2020-01-01, so that nothing looks as if it had really been said.
+/// Time of the first activity: 2020-01-01, so that the times are recognizably artificial.
 const BEGINS_SECONDS: i64 = 1_577_836_800;
-/// Between messages without a `Delay`, and before other activities.
+/// Time before a message without a `Delay`, and before another activity.
 const MESSAGE_GAP_MS: i64 = 2_000;
 const OTHER_GAP_MS: i64 = 100;
-/// The longest `Delay`: a day.
+/// Maximum `Delay`: one day.
 const DELAY_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
-/// `channelId` and `serviceUrl` as chatdown writes them, where the header names no channel.
+/// `channelId` and `serviceUrl` as chatdown writes them. The channel is used if the header has no `channelId`.
 const CHANNEL_ASSUMED: &str = "chatdown";
 const SERVICE_URL: &str = "https://chatdown";
 
-/// A chat that was read.
+/// The result of converting a `.chat`.
 #[derive(Debug)]
 pub struct Converted {
-    /// Its activities, in their order.
+    /// The activities, in the order of the text.
     pub activities: Vec<Object>,
-    /// What may be meant otherwise than it was read.
+    /// Passages that the author may have meant differently.
     pub warnings: Vec<Problem>,
-    /// The channel of its activities, where its header names none.
+    /// The channel that the activities were given, if the header has no `channelId`.
     pub channel_assumed: Option<&'static str>,
 }
 
-/// Reads the text of the chat in this file, and converts it. Attachments are read from the chat's folder.
+/// Converts the text of a `.chat`. Attachments are read from the folder of `path`.
 ///
 /// # Errors
-/// Everything that is wrong with it, in no order.
+/// All problems of the text, in no particular order.
 pub fn parse(text: &str, path: &Path) -> Result<Converted, Vec<Problem>> {
     let mut chat = Chat::new(text, path);
     let body = chat.read_header(text);
@@ -69,25 +70,25 @@ pub fn parse(text: &str, path: &Path) -> Result<Converted, Vec<Problem>> {
         chat.play(&block);
     }
     if chat.activities.len() > ACTIVITIES_MAX {
-        chat.problems.push(Problem::at(0, format!("makes more than {ACTIVITIES_MAX} activities; split it")));
+        chat.problems.push(Problem::at(0, format!("expands to more than {ACTIVITIES_MAX} activities; split it")));
     }
     let Chat { activities, warnings, problems, channel_id, .. } = chat;
     let channel_assumed = channel_id.is_none().then_some(CHANNEL_ASSUMED);
     if problems.is_empty() { Ok(Converted { activities, warnings, channel_assumed }) } else { Err(problems) }
 }
 
-/// Who takes part.
+/// A party of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Account {
     name: String,
     is_bot: bool,
 }
 
-/// What one party says at once, tags included.
+/// The text of one party up to the next speaker, with its tags.
 struct Block {
-    /// The line on which it begins, from 1.
+    /// The line on which the block begins, counted from 1.
     line: usize,
-    /// Positions in `Chat::accounts`; none before anyone speaks.
+    /// Index in `Chat::accounts`. None for text before the first speaker.
     speaker: Option<usize>,
     to: Option<usize>,
     text: String,
@@ -95,21 +96,21 @@ struct Block {
 
 struct Chat<'a> {
     path: &'a Path,
-    /// None: the header names none.
+    /// `channelId` of the header, if there is one.
     channel_id: Option<String>,
     conversation: String,
-    /// The bot, then the users; then who joins later.
+    /// The bot, then the users of the header, then users who join later.
     accounts: Vec<Account>,
-    /// How many of them speak in this chat.
+    /// Number of accounts that the header names. Only these can speak.
     speakers: usize,
-    /// Who spoke last of the users.
+    /// Index of the user who spoke last.
     user: usize,
     now: Timestamp,
-    /// Before the next message.
+    /// Delay before the next message, if set.
     delay: Option<i64>,
-    /// The id of the last message of a user.
+    /// Id of the last message of a user, which the bot answers.
     answered: Option<String>,
-    /// Bytes that attachments may still have.
+    /// Number of bytes that further attachments may have.
     attachments_left: u64,
     activities: Vec<Object>,
     problems: Vec<Problem>,
@@ -118,12 +119,12 @@ struct Chat<'a> {
 
 const BOT: usize = 0;
 
-/// Who takes part, at most: each name is looked for among all.
+/// Maximum number of parties, because each name is compared with all others.
 const ACCOUNTS_MAX: usize = 1_000;
-/// Words that are told as unknown names, and the longest such word, in characters.
+/// Maximum number of warnings about unknown names, and maximum length of such a name, in characters.
 const STRANGERS_MAX: usize = 20;
 const NAME_CHARS_MAX: usize = 30;
-/// So many problems are noted; nobody reads more.
+/// Maximum number of problems that are collected.
 const PROBLEMS_MAX: usize = 1_000;
 
 impl<'a> Chat<'a> {
@@ -146,7 +147,7 @@ impl<'a> Chat<'a> {
         }
     }
 
-    /// Reads who speaks, and returns the lines that follow, with their numbers.
+    /// Reads the header and returns the remaining lines with their numbers.
     fn read_header<'t>(&mut self, text: &'t str) -> impl Iterator<Item = (usize, &'t str)> + use<'t> {
         let (mut bot, mut users) = ("bot".to_owned(), vec!["user".to_owned()]);
         let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.starts_with('>')).peekable();
@@ -157,17 +158,17 @@ impl<'a> Chat<'a> {
                 ("user" | "users", value) => users = value.split(',').map(|name| name.trim().to_owned()).collect(),
                 ("bot", value) => bot = value.to_owned(),
                 ("channelid", value) => self.channel_id = Some(value.to_owned()),
-                _ => self.problem(number, format!("`{key}` is no header; there are user, users, bot and channelId")),
+                _ => self.problem(number, format!("`{key}` is not a header; use user, users, bot or channelId")),
             }
         }
         self.accounts.push(Account { name: bot, is_bot: true });
         if users.len() >= ACCOUNTS_MAX {
-            self.problem(1, format!("more than {ACCOUNTS_MAX} parties"));
+            self.problem(1, format!("more than {ACCOUNTS_MAX} parties; remove some"));
         }
         for name in users.into_iter().take(ACCOUNTS_MAX) {
             let taken = self.accounts.iter().any(|account| account.name.eq_ignore_ascii_case(&name));
             if name.is_empty() || name.contains(':') || taken {
-                self.problem(1, format!("user \"{name}\": each party needs a name of its own, without a colon"));
+                self.problem(1, format!("user \"{name}\": the name must be unique and contain no colon"));
             }
             self.accounts.push(Account { name, is_bot: false });
         }
@@ -175,7 +176,7 @@ impl<'a> Chat<'a> {
         lines
     }
 
-    /// Splits lines into what each party says.
+    /// Splits lines into blocks.
     fn blocks<'t>(&mut self, lines: impl Iterator<Item = (usize, &'t str)>) -> Vec<Block> {
         let mut blocks: Vec<Block> = Vec::new();
         let mut strangers = HashSet::new();
@@ -203,18 +204,18 @@ impl<'a> Chat<'a> {
         blocks
     }
 
-    /// What to say of a line that looks as if a party said it whom the header does not name.
+    /// Returns the warning for a line that looks like a message of a party that the header does not name.
     fn told_of(&self, name: &str, speaker: Option<usize>) -> String {
         let known: Vec<&str> = self.accounts.iter().take(self.speakers).map(|account| &*account.name).collect();
         let speaker = speaker.and_then(|speaker| self.accounts.get(speaker)).map_or("nobody", |account| &account.name);
         format!(
-            "warning: the header does not name `{name}`, so this line is part of what {speaker} says; add the name to `users=` \
-             if it is a party (known: {})",
+            "warning: the header does not name `{name}`, so this line continues the message of {speaker}; add the name to \
+             `users=` if it is a party (known: {})",
             known.join(", ")
         )
     }
 
-    /// Whether a line begins what a party says: the party, to whom, and the rest.
+    /// Parses a line that begins a block: the speaker, the recipient if named, and the rest of the line.
     fn begins<'t>(&self, line: &'t str) -> Option<(usize, Option<usize>, &'t str)> {
         let (head, said) = line.split_once(':')?;
         let (speaker, to) = match head.split_once("->") {
@@ -234,19 +235,19 @@ impl<'a> Chat<'a> {
         })
     }
 
-    /// The bot joins.
+    /// Appends the conversation update that adds the bot.
     fn open(&mut self) {
         self.push("conversationUpdate", self.user, BOT, OTHER_GAP_MS, |chat| {
             vec![("membersAdded", json!([chat.account(BOT)])), ("membersRemoved", json!([]))]
         });
     }
 
-    /// Makes the activities of a block.
+    /// Appends the activities of a block.
     fn play(&mut self, block: &Block) {
         let mut draft = Draft::default();
         let (from, to) = self.parties(block);
         for piece in pieces(&block.text, block.line, &mut self.problems) {
-            // What is too much is told at the end, and must not be made before.
+            // Stop at the limits. The caller reports them at the end.
             if self.activities.len() > ACTIVITIES_MAX || self.problems.len() > PROBLEMS_MAX {
                 return;
             }
@@ -271,7 +272,7 @@ impl<'a> Chat<'a> {
         self.flush(&mut draft, block, from, to);
     }
 
-    /// From whom a block is, and to whom: the bot answers who spoke last.
+    /// Returns sender and recipient of a block. The bot answers the user who spoke last.
     fn parties(&mut self, block: &Block) -> (usize, usize) {
         match block.speaker {
             Some(BOT) => (BOT, block.to.unwrap_or(self.user)),
@@ -283,14 +284,14 @@ impl<'a> Chat<'a> {
         }
     }
 
-    /// Ends a message, if there is anything in it.
+    /// Appends the collected message, unless it is empty.
     fn flush(&mut self, draft: &mut Draft, block: &Block, from: usize, to: usize) {
         let Some(members) = std::mem::take(draft).members() else { return };
         if block.speaker.is_none() {
             let names: Vec<String> =
                 self.accounts.iter().take(self.speakers).map(|account| format!("`{}:`", account.name)).collect();
             let names = names.join(" or ");
-            return self.problem(block.line, format!("nobody says this; begin the line with {names}"));
+            return self.problem(block.line, format!("this text has no speaker; begin the line with {names}"));
         }
         let gap = self.delay.take().unwrap_or(MESSAGE_GAP_MS);
         self.push("message", from, to, gap, |_| members);
@@ -299,11 +300,13 @@ impl<'a> Chat<'a> {
     fn set_delay(&mut self, line: usize, value: &str) {
         match value.parse() {
             Ok(delay @ 0..=DELAY_MS_MAX) => self.delay = Some(delay),
-            _ => self.problem(line, format!("`[Delay={value}]`: give milliseconds, at most {DELAY_MS_MAX}")),
+            _ => {
+                self.problem(line, format!("`[Delay={value}]`: give a number of milliseconds, at most {DELAY_MS_MAX}"))
+            }
         }
     }
 
-    /// Reads `Added=A,B` and `Removed=C`.
+    /// Reads `Added=A,B` and `Removed=C`, and appends the conversation update.
     fn update_members(&mut self, line: usize, value: &str) {
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         for change in value.lines().map(str::trim).filter(|change| !change.is_empty()) {
@@ -312,27 +315,31 @@ impl<'a> Chat<'a> {
                 "added" | "membersadded" => (&mut added, true),
                 "removed" | "membersremoved" => (&mut removed, false),
                 _ => {
-                    let message = format!("`{change}`: a conversation update has `Added=NAMES` or `Removed=NAMES`");
+                    let message =
+                        format!("`{change}` is not a conversation update; write `Added=NAMES` or `Removed=NAMES`");
                     self.problem(line, message);
                     continue;
                 }
             };
             for name in names.split(',').map(str::trim) {
                 if self.accounts.len() > ACCOUNTS_MAX {
-                    return self.problem(line, format!("more than {ACCOUNTS_MAX} parties take part"));
+                    return self.problem(line, format!("more than {ACCOUNTS_MAX} parties; remove some"));
                 }
                 let known = self.accounts.iter().position(|account| account.name.eq_ignore_ascii_case(name));
                 match (known.or_else(|| self.speaker(name)), joins) {
                     (Some(position), _) => list.push(position),
                     (None, _) if name.is_empty() => {
-                        self.problems.push(Problem::at(line, format!("`{change}` names nobody")));
+                        self.problems.push(Problem::at(line, format!("`{change}` has no name; give one")));
                     }
                     (None, true) => {
                         list.push(self.accounts.len());
                         self.accounts.push(Account { name: name.to_owned(), is_bot: false });
                     }
                     (None, false) => {
-                        self.problems.push(Problem::at(line, format!("\"{name}\" leaves, but was never there")));
+                        self.problems.push(Problem::at(
+                            line,
+                            format!("\"{name}\" cannot leave, because no party has this name; check the spelling"),
+                        ));
                     }
                 }
             }
@@ -385,7 +392,7 @@ impl<'a> Chat<'a> {
     }
 }
 
-/// The word before the colon, of a line such as `Bob: hi`.
+/// Returns the word before the colon in a line such as `Bob: hi`.
 fn stranger(line: &str) -> Option<&str> {
     let (head, said) = line.split_once(':')?;
     let name = head.split_once("->").map_or(head, |(name, _)| name).trim_end();
@@ -395,12 +402,12 @@ fn stranger(line: &str) -> Option<&str> {
     (is_word && is_followed && name.chars().count() <= NAME_CHARS_MAX).then_some(name)
 }
 
-/// Whether a text ends within a tag, so that the next line is a property.
+/// Returns whether the text ends within a tag, so that the next line is a property of the tag.
 fn is_in_tag(text: &str) -> bool {
     text.rfind('[') > text.rfind(']')
 }
 
-/// Reads `key=value`, as it stands in the header.
+/// Parses a header line `key=value`.
 fn setting(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.trim().split_once('=')?;
     let key = key.trim_end();

@@ -1,8 +1,9 @@
-//! What was said, as lines that a person reads, and how two versions of it differ.
+//! Renders activities as readable lines, and compares two versions of them.
 //!
-//! Ids, times, accounts, channel data and hints never differ; nor do `typing` and the pieces of a stream, which depend on how
-//! fast a bot was. What is left is what the other side sees: text, attachments by kind, title, text and buttons, suggested
-//! actions, updates and deletions of earlier messages, events, the end of the conversation, the answer to an invoke.
+//! Ids, times, accounts, channel data and input hints are left out, and so are `typing` activities and pieces of a
+//! stream, which depend on the speed of a bot. The lines contain what the other side sees: text, attachments by kind,
+//! title, text and buttons, suggested actions, updates and deletions of earlier messages, events, the end of the
+//! conversation, and the response to an invoke.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,29 +15,29 @@ use similar::{Algorithm, ChangeTag};
 use super::steps::string;
 use crate::activity::Object;
 
-/// A line of a comparison.
+/// One line of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "said", content = "line")]
 pub enum Line {
-    /// Said then and now.
+    /// The line is in both versions.
     Both(String),
-    /// Said then only.
+    /// The line is only in the earlier version.
     Then(String),
-    /// Said now only.
+    /// The line is only in the present version.
     Now(String),
 }
 
 impl Line {
-    /// Whether it was said then and now.
+    /// Returns whether the line is in both versions.
     pub fn is_equal(&self) -> bool {
         matches!(self, Self::Both(_))
     }
 }
 
-/// How long the shortest difference is sought, which takes the square of its length; after that any will do.
+/// Time limit on the search for the shortest difference, which takes quadratic time. After it a longer one is returned.
 const SHORTEST_SOUGHT_MAX: Duration = Duration::from_secs(2);
 
-/// Compares lines said then with lines said now.
+/// Compares the lines of the earlier version with those of the present one.
 pub fn compare(then: &[String], now: &[String]) -> Vec<Line> {
     let deadline = Instant::now() + SHORTEST_SOUGHT_MAX;
     let operations = similar::capture_diff_slices_deadline(Algorithm::Myers, then, now, Some(deadline));
@@ -49,22 +50,23 @@ pub fn compare(then: &[String], now: &[String]) -> Vec<Line> {
     changes.map(line).collect()
 }
 
-/// Tells what one side said, and remembers it for what refers to it later.
+/// Renders the activities of one side, and remembers messages that later activities refer to.
 #[derive(Debug, Default)]
 pub struct Teller {
-    /// The first line of each message, by its id.
+    /// The first line of each message, by id.
     messages: HashMap<String, String>,
 }
 
-/// The longest part of an earlier message that is repeated, in characters.
+/// Maximum length of the quote of an earlier message, in characters.
 const QUOTE_CHARS_MAX: usize = 40;
 
 impl Teller {
-    /// Returns the lines of an activity, the first after the name of who says it. None: nobody sees it.
+    /// Returns the lines of an activity, the first of them after the name `who`. Empty for an activity that nobody
+    /// sees.
     pub fn tell(&mut self, who: &str, activity: &Object) -> Vec<String> {
         let lines = self.lines(activity);
         if string(activity, "type") == "conversationUpdate" {
-            // The channel says that, whoever it is from.
+            // A conversation update comes from the channel, whatever its `from` is.
             return lines;
         }
         if string(activity, "type") == "message" && !string(activity, "id").is_empty() {
@@ -119,7 +121,7 @@ impl Teller {
     }
 }
 
-/// The lines of what a message shows.
+/// Returns the lines that the content of a message shows.
 fn content(activity: &Object) -> Vec<String> {
     let text = string(activity, "text").trim();
     let mut lines: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
@@ -141,14 +143,14 @@ fn content(activity: &Object) -> Vec<String> {
     lines
 }
 
-/// An attachment by its kind, title, text and buttons.
+/// Returns an attachment as one line with its kind, title, text and buttons.
 fn attachment(attachment: &Value) -> String {
     let string = |pointer: &str| attachment.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let kind = match string("/contentType").rsplit_once("vnd.microsoft.card.") {
         Some((_, card)) => format!("{card} card"),
         None => string("/contentType").to_owned(),
     };
-    // An adaptive card has no title of its own; its first text is what people see as such.
+    // An adaptive card has no title, so its first text is used.
     let first_text = attachment.pointer("/content/body").and_then(first_text).unwrap_or_default();
     let title = [string("/content/title"), string("/name"), first_text].into_iter().find(|title| !title.is_empty());
     let mut told = vec![kind];
@@ -160,7 +162,7 @@ fn attachment(attachment: &Value) -> String {
     format!("[{}]", told.join(" "))
 }
 
-/// The text of the first text block, however deep; JSON is nested 128 levels at most.
+/// Returns the text of the first text block. The recursion is bounded, because JSON is nested at most 128 levels deep.
 fn first_text(value: &Value) -> Option<&str> {
     match value {
         Value::Array(items) => items.iter().find_map(first_text),

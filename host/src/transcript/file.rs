@@ -1,8 +1,8 @@
-//! `.transcript` files: JSON, as this host, the Emulator, the SDKs and other tools write it.
+//! `.transcript` files: JSON as written by this host, the Emulator, the SDKs and other tools.
 //!
-//! A file has one JSON value or several, one after the other: an array of activities, an object that has them as `transcript`,
-//! `activities` (Direct Line, Copilot Studio, answers to `expectReplies`) or `items` (a page of a transcript store), or an
-//! activity by itself (a line of a log, a blob). What other tools write otherwise is put right by `foreign`.
+//! A file contains one or more JSON values: an array of activities, an object that has such an array as `transcript`,
+//! `activities` (Direct Line, Copilot Studio, responses to `expectReplies`) or `items` (a page of a transcript store),
+//! or a single activity (a line of a log, a blob). The module `foreign` converts the deviations of other tools.
 
 use std::collections::HashMap;
 
@@ -12,18 +12,18 @@ use super::{ACTIVITIES_MAX, Problem, foreign};
 use crate::activity::{Activity, Object};
 use crate::json;
 
-/// The shapes of a file, for errors.
+/// Description of the accepted shapes, for error texts.
 const SHAPES: &str =
     "a transcript is a JSON array of activities, or an object whose `transcript` or `activities` is one";
 
-/// Members that have the activities, the first of them that is there.
+/// Members that can contain the activities. The first one that exists is used.
 const WRAPPERS: [&str; 3] = ["transcript", "activities", "items"];
 
-/// Reads the activities of a transcript, in their order and verbatim. Each is an object with a `type`, and its known members
-/// have the JSON types of the protocol.
+/// Reads the activities of a transcript, verbatim and in their order. Each must be an object with a `type`, and its
+/// known members must have the JSON types of the protocol.
 ///
 /// # Errors
-/// The place where the text is no JSON, or everything that is wrong with its activities, each with the line of the entry.
+/// The position of a JSON syntax error, or else all problems of the activities, each with the line of its entry.
 pub fn parse(text: &str) -> Result<Vec<Object>, Vec<Problem>> {
     let text = &*json::checked(text).map_err(|error| Problem::of_file(error.to_string()))?;
     let entries = entries(text)?;
@@ -50,7 +50,8 @@ fn entries(text: &str) -> Result<Vec<&RawValue>, Vec<Problem>> {
         let found = entries_of(value).map_err(|why| vec![Problem::at(line, format!("{why}; {SHAPES}"))])?;
         entries.extend(found);
         if entries.len() > ACTIVITIES_MAX {
-            let message = format!("holds {} activities, more than {ACTIVITIES_MAX}; split it", entries.len());
+            let message =
+                format!("contains {} activities, but at most {ACTIVITIES_MAX} are allowed; split it", entries.len());
             return Err(Problem::of_file(message));
         }
         is_empty = false;
@@ -58,7 +59,7 @@ fn entries(text: &str) -> Result<Vec<&RawValue>, Vec<Problem>> {
     if is_empty { Err(vec![Problem::at(1, format!("the file is empty; {SHAPES}"))]) } else { Ok(entries) }
 }
 
-/// The activities of one JSON value.
+/// Returns the activities in one JSON value.
 fn entries_of(value: &RawValue) -> Result<Vec<&RawValue>, String> {
     let array = |text| serde_json::from_str::<Vec<&RawValue>>(text).map_err(|error| error.to_string());
     if value.get().starts_with('[') {
@@ -73,31 +74,31 @@ fn entries_of(value: &RawValue) -> Result<Vec<&RawValue>, String> {
         Some((name, list)) if !list.get().starts_with('[') => Err(format!("`{name}` is not an array")),
         Some((_, list)) => array(list.get()),
         None if member("type").is_some() => Ok(vec![value]),
-        None => Err("the object has neither of these members, nor a `type`".to_owned()),
+        None => Err("the object has none of these members and no `type`".to_owned()),
     }
 }
 
-/// Returns a transcript of these activities: an array, indented, without a byte order mark.
+/// Formats activities as a transcript: an indented JSON array without a byte order mark.
 ///
 /// # Errors
-/// None that these values can cause; JSON objects are always written.
+/// None in practice, because JSON objects can always be serialized.
 pub fn print(activities: &[Object]) -> serde_json::Result<String> {
     serde_json::to_string_pretty(activities).map(|text| text + "\n")
 }
 
 fn activity(text: &str) -> Result<Object, String> {
     let Ok(activity) = json::object(text) else {
-        return Err("is not an object; each entry is an activity".to_owned());
+        return Err("is not an object; each entry must be an activity".to_owned());
     };
     let activity = foreign::put_right(activity);
     Activity::check_types(&activity).map_err(|error| error.to_string())?;
     match activity.get("type").and_then(serde_json::Value::as_str) {
-        None | Some("") => Err("has no `type`, such as \"message\"".to_owned()),
+        None | Some("") => Err("has no `type`; add one, such as \"message\"".to_owned()),
         Some(_) => Ok(activity),
     }
 }
 
-/// Counts lines on the way through a text.
+/// Counts lines while the text is processed.
 struct Lines<'a> {
     text: &'a str,
     offset: usize,
@@ -105,7 +106,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The line on which a part of the text begins. Parts are asked for in their order.
+    /// Returns the line on which a part of the text begins. Parts must be passed in their order.
     fn of(&mut self, part: &str) -> usize {
         let offset = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         let passed = self.text.get(self.offset..offset).unwrap_or_default();
@@ -171,8 +172,8 @@ mod tests {
         let told: Vec<_> =
             parse(text).unwrap_err().into_iter().map(|problem| (problem.line, problem.message)).collect();
         let expected = [
-            (3, "entry 2: is not an object; each entry is an activity"),
-            (4, "entry 3: has no `type`, such as \"message\""),
+            (3, "entry 2: is not an object; each entry must be an activity"),
+            (4, "entry 3: has no `type`; add one, such as \"message\""),
             (6, "entry 4: `text` must be a string"),
         ];
         assert_eq!(told, expected.map(|(line, message)| (line, message.to_owned())));
@@ -184,7 +185,7 @@ mod tests {
             ("", 1, "the file is empty"),
             ("\n\n", 1, "the file is empty"),
             ("[\n{\"type\":]", 2, "expected value at line 2 column 9"),
-            ("\n{\"messages\":[]}", 2, "neither of these members"),
+            ("\n{\"messages\":[]}", 2, "none of these members"),
             ("{\"transcript\":{}}", 1, "`transcript` is not an array"),
             ("\"text\"", 1, "neither an array nor an object"),
             ("[]\n7", 2, "neither an array nor an object"),
@@ -203,6 +204,6 @@ mod tests {
     fn too_many_activities_are_refused() {
         let text = format!("[{}{{}}]", "{},".repeat(ACTIVITIES_MAX));
         let problems = parse(&text).unwrap_err();
-        assert_eq!(problems[0].message, "holds 100001 activities, more than 100000; split it");
+        assert_eq!(problems[0].message, "contains 100001 activities, but at most 100000 are allowed; split it");
     }
 }

@@ -1,22 +1,23 @@
-//! Activities as other tools write them, put right: nothing that follows the protocol is changed.
+//! Converts deviations of other tools to the protocol. Activities that follow the protocol are not changed.
 //!
-//! - Members in `PascalCase`: .NET programs that serialize an activity without its attributes.
-//! - `role` as a number, 0 for the bot and 1 for the user, and `timestamp` in seconds or milliseconds: Copilot Studio.
-//! - Ids as numbers: adapters of channels whose ids are numbers.
+//! - Members in `PascalCase`, from .NET programs that serialize an activity without its attributes.
+//! - `role` as a number, 0 for the bot and 1 for the user, and `timestamp` in seconds or milliseconds, from Copilot
+//!   Studio.
+//! - Numeric ids, from adapters of channels with such ids.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::activity::Object;
 
-/// What authors put there is theirs, in whatever case.
+/// Members whose content belongs to the author and keeps its casing.
 const OPAQUE: [&str; 4] = ["channelData", "value", "content", "properties"];
 const ACCOUNTS: [&str; 3] = ["from", "recipient", "conversation"];
 const TIMES: [&str; 3] = ["timestamp", "localTimestamp", "expiration"];
-/// From here on a number counts milliseconds since 1970; in seconds it would be the year 5138.
+/// Smallest number that counts as milliseconds since 1970. As seconds it would be the year 5138.
 const MILLISECONDS_MIN: i64 = 100_000_000_000;
 
-/// Returns the activity as the protocol has it.
+/// Returns the activity in the form of the protocol.
 pub(super) fn put_right(activity: Object) -> Object {
     let is_pascal = !activity.contains_key("type") && activity.contains_key("Type");
     let mut activity = if is_pascal { camel(activity) } else { activity };
@@ -64,7 +65,7 @@ fn text_of_time(number: i64) -> Option<String> {
     time.ok().map(|time| format!("{time:.3}"))
 }
 
-/// Renames `PascalCase` members to `camelCase`, down to what is opaque.
+/// Renames `PascalCase` members to `camelCase`, except within opaque members.
 fn camel(object: Object) -> Object {
     let renamed = |(name, value): (String, Value)| {
         let mut letters = name.chars();

@@ -1,4 +1,4 @@
-//! Who said what in a transcript: what a user did, and what the bot said to it.
+//! Splits a transcript into steps: what users did, and what the bot said in response.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,30 +6,31 @@ use serde_json::{Value, json};
 
 use crate::activity::Object;
 
-/// What the user did, and what the bot said until the user did the next thing. Several activities of the user in a row are
-/// one step: in which order a bot answers them, no file tells for sure.
+/// What users did, and what the bot said until the next activity of a user. Consecutive activities of users form one
+/// step, because files do not reliably tell in which order a bot answers them.
 #[derive(Debug, Default, PartialEq)]
 pub struct Step {
-    /// The user's side, in order. Empty: the bot spoke first.
+    /// The activities of users, in order. Empty if the bot spoke first.
     pub user: Vec<Object>,
-    /// The bot's side.
+    /// The activities of the bot.
     pub then: Vec<Object>,
 }
 
-/// Speakers that are told as unknown.
+/// Maximum number of warnings about unknown speakers.
 const STRANGERS_MAX: usize = 20;
 
-/// Splits a transcript into its steps. What only the machinery of bots knows (`trace`, `ContinueConversation`) is left out.
+/// Splits a transcript into its steps. Activities that are internal to bots (`trace`, `ContinueConversation`) are left
+/// out.
 ///
-/// The bot's side is what has the role `bot`, or comes from whom the user's side is addressed to. What it says in reply to an
-/// activity of an earlier step belongs there.
+/// An activity belongs to the bot if its sender has the role `bot`, or is an account that users address. A reply of the
+/// bot belongs to the step of the activity that it replies to.
 ///
 /// # Errors
-/// Where nothing tells the bot from the user.
+/// Nothing in the transcript identifies the bot.
 pub fn split(activities: Vec<Object>) -> Result<Vec<Step>, String> {
     let bots = bots(&activities);
     if bots.is_empty() && !activities.is_empty() {
-        let message = "nothing tells the bot from the user: no activity has `from.role` or `recipient.role`, and there is no \
+        let message = "nothing identifies the bot: no activity has `from.role` or `recipient.role`, and there is no \
                        conversation update; add `\"role\": \"bot\"` to `from` where the bot speaks";
         return Err(message.to_owned());
     }
@@ -60,8 +61,8 @@ pub fn split(activities: Vec<Object>) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-/// Returns a warning for each id that is taken for a user because nothing says what it is, where others are known or there are
-/// several.
+/// Returns a warning for each id that counts as a user only because nothing identifies it, if other users are known or
+/// there are several such ids.
 pub fn strangers(activities: &[Object]) -> Vec<String> {
     let bots = bots(activities);
     let mut users: HashSet<&str> = HashSet::new();
@@ -91,13 +92,13 @@ pub fn strangers(activities: &[Object]) -> Vec<String> {
     }
     let warning = |id| {
         format!(
-            "warning: `{id}` speaks without a role and nothing else names it, so it is taken for a user; add a role to its `from`"
+            "warning: `{id}` has no role and nothing identifies it, so it counts as a user; add a role to its `from`"
         )
     };
     strangers.into_iter().map(warning).collect()
 }
 
-/// The ids of the bot, as far as activities say what they are.
+/// Returns the ids that activities identify as the bot.
 fn bots(activities: &[Object]) -> HashSet<String> {
     let mut bots = HashSet::new();
     for activity in activities {
@@ -105,7 +106,7 @@ fn bots(activities: &[Object]) -> HashSet<String> {
         for (side, other) in [("from", "recipient"), ("recipient", "from")] {
             let is_bot = match role(activity, side) {
                 Some(is_bot) => is_bot,
-                // A conversation update goes to the bot; and who speaks with a user is one.
+                // The recipient of a conversation update is the bot, and so is the other party of a user.
                 None => (is_update && side == "recipient") || role(activity, other) == Some(false),
             };
             if is_bot {
@@ -125,7 +126,7 @@ fn is_bots(activity: &Object, bots: &HashSet<String>) -> bool {
     }
 }
 
-/// Whether the account of a side is a bot; none where it has no role that is known.
+/// Returns whether the account in `from` or `recipient` is a bot, or none if it has no known role.
 fn role(activity: &Object, side: &str) -> Option<bool> {
     let role = activity.get(side)?.get("role")?.as_str()?;
     match role.to_ascii_lowercase().as_str() {
@@ -147,23 +148,23 @@ fn is_machinery(activity: &Object) -> bool {
 /// The channel of activities that name none.
 const CHANNEL_ASSUMED: &str = "replay";
 
-/// Prepares what the user did then for being done again.
+/// Prepares recorded activities of users for a replay.
 #[derive(Debug, Default)]
 pub struct Again {
     locale: Option<String>,
     channel: Option<String>,
-    /// Ids of what the bot said then, with those that it has now.
+    /// Recorded ids of the bot's messages, with the ids that the messages have now.
     ids: HashMap<String, String>,
     heard: HashSet<(String, String)>,
 }
 
 impl Again {
-    /// Begins a replay in which users speak this language on this channel; none: that of the file.
+    /// Begins a replay in which users use this locale and channel. None keeps those of the file.
     pub fn with(locale: Option<String>, channel: Option<String>) -> Self {
         Self { locale, channel, ..Self::default() }
     }
 
-    /// The channel on which the bot hears an activity.
+    /// Returns the channel on which the bot gets an activity.
     pub fn channel_of<'a>(&'a self, activity: &'a Object) -> &'a str {
         match (&self.channel, string(activity, "channelId")) {
             (Some(channel), _) => channel,
@@ -172,13 +173,13 @@ impl Again {
         }
     }
 
-    /// Whether neither the caller nor the activity says on which channel it is.
+    /// Returns whether neither the caller nor the activity names a channel.
     pub fn assumes_channel_of(&self, activity: &Object) -> bool {
         self.channel.is_none() && string(activity, "channelId").is_empty()
     }
 
-    /// Returns an activity of the user's side as the bot shall hear it: in the same conversation, and answering what the bot
-    /// said now.
+    /// Returns an activity of a user as the bot must get it: in the same conversation, and with references to the bot's
+    /// present messages.
     pub fn of(&mut self, mut activity: Object) -> Object {
         let missing = |activity: &Object, member: &str| string(activity, member).is_empty();
         if account(&activity, "conversation").is_empty() {
@@ -189,7 +190,7 @@ impl Again {
         if missing(&activity, "serviceUrl") {
             activity.insert("serviceUrl".to_owned(), "https://replay.invalid".into());
         }
-        // Whatever it asked for then, what the bot says is noted.
+        // Replies are always recorded, whatever delivery mode the activity asks for.
         activity.shift_remove("deliveryMode");
         if let Some(locale) = &self.locale {
             activity.insert("locale".to_owned(), locale.as_str().into());
@@ -197,7 +198,8 @@ impl Again {
         if let Some(now) = self.ids.get(string(&activity, "replyToId")) {
             activity.insert("replyToId".to_owned(), now.as_str().into());
         }
-        // The same id again would be a redelivery, which no bot hears. These have the id of what they are about.
+        // An activity with a repeated id would be a redelivery, which the bot does not get. The id of these types is
+        // that of another activity, so it may repeat.
         if matches!(string(&activity, "type"), "messageUpdate" | "messageDelete" | "messageReaction") {
             return activity;
         }
@@ -208,7 +210,7 @@ impl Again {
         activity
     }
 
-    /// Notes what the bot said then and says now, so that what refers to the one refers to the other.
+    /// Pairs the recorded messages of the bot with the present ones, so that later references can be converted.
     pub fn pair(&mut self, then: &[Object], now: &[Object]) {
         let messages = |said: &'_ Object| string(said, "type") == "message" && !string(said, "id").is_empty();
         for (then, now) in then.iter().filter(|said| messages(said)).zip(now.iter().filter(|said| messages(said))) {
@@ -230,7 +232,7 @@ mod tests {
     use super::*;
     use crate::transcript::file;
 
-    /// Activities of words such as `u1 b1`: who, and the text.
+    /// Builds activities from words such as `u1 b1`, each the side and the text.
     fn steps(activities: &Value) -> Result<Vec<String>, String> {
         let activities = file::parse(&activities.to_string()).unwrap();
         let texts = |side: &[Object]| {
@@ -277,7 +279,7 @@ mod tests {
         ]);
         assert_eq!(steps(&with_role_of_user).unwrap(), ["a: b"]);
         let told = steps(&json!([said("a", &json!({ "id": "U" })), said("b", &json!({ "id": "B" }))])).unwrap_err();
-        assert!(told.starts_with("nothing tells the bot from the user"), "{told}");
+        assert!(told.starts_with("nothing identifies the bot"), "{told}");
     }
 
     #[test]

@@ -1,25 +1,25 @@
-//! The tags within what a party says.
+//! Parses the tags within the text of a party.
 
 use super::Problem;
 
-/// A part of what a party says.
+/// A part of a block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
     Text(&'a str),
     Tag(Tag<'a>),
 }
 
-/// `[NAME=VALUE]`; old files have a colon for the equals sign.
+/// A tag `[NAME=VALUE]`. Old files use a colon instead of the equals sign.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tag<'a> {
     pub(super) kind: Kind,
-    /// The line on which it begins, from 1.
+    /// The line on which the tag begins, counted from 1.
     pub(super) line: usize,
-    /// Trimmed. It may span lines.
+    /// The trimmed value. It may span lines.
     pub(super) value: &'a str,
 }
 
-/// What a tag is for.
+/// The purpose of a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Typing,
@@ -29,12 +29,12 @@ pub(super) enum Kind {
     AttachmentLayout,
     Suggestions,
     InputHint,
-    /// A card, with the last part of its content type.
+    /// A card. The value is the last part of its content type.
     Card(&'static str),
 }
 
 impl Kind {
-    /// The kind of a tag, by its name in lower case.
+    /// Returns the kind of a tag by its lower-case name.
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "typing" => Self::Typing,
@@ -57,7 +57,8 @@ impl Kind {
     }
 }
 
-/// Splits a text that begins on this line into text and tags. Brackets around anything else are text.
+/// Splits a text into plain text and tags. `line` is the number of its first line. Unknown names in brackets are plain
+/// text.
 pub(super) fn pieces<'a>(text: &'a str, line: usize, problems: &mut Vec<Problem>) -> Vec<Piece<'a>> {
     let (mut pieces, mut line) = (Vec::new(), line);
     let (mut rest, mut searched) = (text, 0);
@@ -79,7 +80,7 @@ pub(super) fn pieces<'a>(text: &'a str, line: usize, problems: &mut Vec<Problem>
         pieces.push(Piece::Text(before));
         pieces.push(Piece::Tag(Tag { kind, line, value }));
         line += breaks(whole);
-        // A tag on a line of its own leaves no empty line.
+        // Remove the line break after a tag on a line of its own, so that it leaves no empty line.
         let alone = before.is_empty() || before.ends_with('\n');
         rest = match after.strip_prefix('\n') {
             Some(next) if alone => {
@@ -95,8 +96,8 @@ pub(super) fn pieces<'a>(text: &'a str, line: usize, problems: &mut Vec<Problem>
     pieces
 }
 
-/// The name of a tag with the spaces around it, and its kind. A card may have its first property on the line of its name, after
-/// a space.
+/// Parses the name of a tag with the blanks around it. A card may have its first property behind its name, after a
+/// blank.
 fn head_of(inside: &str) -> Option<(&str, Kind)> {
     let head = inside.split(['=', ':', '\n', ']', '[']).next().unwrap_or_default();
     if let Some(kind) = Kind::named(&head.trim().to_ascii_lowercase()) {

@@ -1,4 +1,4 @@
-//! What a message is made of: text, attachments, cards, suggestions.
+//! Builds a message: text, attachments, cards and suggested actions.
 
 use std::path::{Component, Path};
 
@@ -11,14 +11,14 @@ use super::markup::{Kind, Tag};
 use crate::json;
 use crate::transcript::bounded;
 
-/// The largest attachment, and all attachments of one chat together, in bytes.
+/// Maximum size of one attachment, and of all attachments of a chat together, in bytes.
 const ATTACHMENT_BYTES_MAX: u64 = 4 << 20;
 pub(super) const ATTACHMENTS_BYTES_MAX: u64 = 16 << 20;
 
-/// Buttons, and lines of a card, at most: each becomes an object.
+/// Maximum number of buttons, and of lines of a card, because each becomes an object.
 pub(super) const PARTS_MAX: usize = 1_000;
 
-/// A message in the making.
+/// A message that is being built.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) text: String,
@@ -29,7 +29,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Takes a tag of a message in this chat. `bytes_left` is what attachments may still have.
+    /// Applies a tag to the message. `chat` is the path of the chat; `bytes_left` is what further attachments may have.
     pub(super) fn take(&mut self, tag: &Tag<'_>, chat: &Path, bytes_left: &mut u64) -> Result<(), Problem> {
         let taken = match tag.kind {
             Kind::Attachment => {
@@ -40,10 +40,10 @@ impl Draft {
                     self.layout = Some(layout);
                     Ok(())
                 }
-                _ => Err(format!("`[AttachmentLayout={}]`: there are list and carousel", tag.value)),
+                _ => Err(format!("`[AttachmentLayout={}]` is unknown; use list or carousel", tag.value)),
             },
             Kind::Suggestions => match tag.value {
-                "" => Err("`[Suggestions]` is empty; give texts with `|` between them".to_owned()),
+                "" => Err("`[Suggestions]` is empty; give texts separated by `|`".to_owned()),
                 value => buttons("", value).map(|suggestions| self.suggestions = suggestions),
             },
             Kind::InputHint => {
@@ -51,17 +51,17 @@ impl Draft {
                 self.input_hint = known.into_iter().find(|hint| hint.eq_ignore_ascii_case(tag.value));
                 match self.input_hint {
                     Some(_) => Ok(()),
-                    None => Err(format!("`[InputHint={}]`: there are {}", tag.value, known.join(", "))),
+                    None => Err(format!("`[InputHint={}]` is unknown; use one of {}", tag.value, known.join(", "))),
                 }
             }
             Kind::Card(kind) => card(kind, tag.value).map(|card| self.attachments.push(card)),
-            // They are no part of a message.
+            // These tags are not part of a message; the caller handles them.
             Kind::Typing | Kind::Delay | Kind::ConversationUpdate => Ok(()),
         };
         taken.map_err(|message| Problem::at(tag.line, message))
     }
 
-    /// Returns the members of the message; none where there is nothing in it.
+    /// Returns the members of the message, or none if the message is empty.
     pub(super) fn members(self) -> Option<Vec<(&'static str, Value)>> {
         let lines: Vec<&str> = self.text.lines().map(str::trim_end).collect();
         let text = lines.join("\n").trim().to_owned();
@@ -81,11 +81,11 @@ impl Draft {
     }
 }
 
-/// Buttons that say their title, or sign the user in.
+/// Returns buttons that send their title, or that sign the user in.
 fn buttons(kind: &str, titles: &str) -> Result<Vec<Value>, String> {
     let titles: Vec<&str> = titles.split('|').map(str::trim).filter(|title| !title.is_empty()).collect();
     if titles.len() > PARTS_MAX {
-        return Err(format!("there are more than {PARTS_MAX} buttons"));
+        return Err(format!("a message may not have more than {PARTS_MAX} buttons; remove some"));
     }
     let button = |title| match kind {
         "oauth" => json!({ "type": "signin", "title": title, "value": "" }),
@@ -98,7 +98,7 @@ fn says(title: &str) -> Value {
     json!({ "type": "imBack", "title": title, "value": title })
 }
 
-/// What a tap on a card does: it opens a URL, or says a text.
+/// Returns the action of a tap on a card, which opens a URL or sends a text.
 fn tap(value: &str) -> Value {
     match url::Url::parse(value) {
         Ok(url) if matches!(url.scheme(), "https" | "http" | "mailto" | "tel") => {
@@ -108,21 +108,21 @@ fn tap(value: &str) -> Value {
     }
 }
 
-/// The properties of a card, for errors.
+/// The properties of a card, for error texts.
 const PROPERTIES: &str = "title, subtitle, text, aspect, value, duration, image, media, buttons, tap, connectionName, \
                           shareable, autostart, autoloop";
 
-/// Makes a card of lines such as `title=Hello`.
+/// Builds a card from lines such as `title=Hello`.
 fn card(kind: &str, properties: &str) -> Result<Value, String> {
     let has_images = matches!(kind, "hero" | "thumbnail");
     let mut content = Map::new();
     if properties.lines().count() > PARTS_MAX {
-        return Err(format!("the card has more than {PARTS_MAX} lines"));
+        return Err(format!("a card may not have more than {PARTS_MAX} lines; remove some"));
     }
     for line in properties.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let connection = Some(("connectionName", line)).filter(|_| kind == "oauth");
         let Some((name, value)) = line.split_once('=').or(connection) else {
-            return Err(format!("`{line}`: a card has lines such as `title=Hello`"));
+            return Err(format!("`{line}` is not a property of a card; write lines such as `title=Hello`"));
         };
         let (name, value) = (name.trim(), value.trim());
         let mut append = |name: &str, value: Value| match content.get_mut(name).and_then(Value::as_array_mut) {
@@ -138,13 +138,13 @@ fn card(kind: &str, properties: &str) -> Result<Value, String> {
             "media" => append("media", json!({ "url": value })),
             "buttons" => buttons(kind, value)?.into_iter().for_each(|button| append("buttons", button)),
             "tap" => _ = content.insert("tap".to_owned(), tap(value)),
-            // Chatdown itself knows the second, which lacks a letter.
+            // `connectioname` is the spelling that chatdown itself knows.
             "connectionname" | "connectioname" | "connection" => {
                 content.insert("connectionName".to_owned(), value.into());
             }
             "shareable" | "sharable" => _ = content.insert("shareable".to_owned(), is_true(value)),
             name @ ("autostart" | "autoloop") => _ = content.insert(name.to_owned(), is_true(value)),
-            _ => return Err(format!("`{name}` is no property of a card; there are {PROPERTIES}")),
+            _ => return Err(format!("`{name}` is not a property of a card; the properties are {PROPERTIES}")),
         }
     }
     Ok(json!({ "contentType": format!("application/vnd.microsoft.card.{kind}"), "content": content }))
@@ -154,7 +154,7 @@ fn is_true(value: &str) -> Value {
     value.eq_ignore_ascii_case("true").into()
 }
 
-/// Makes an attachment of `PATH TYPE` or `URL TYPE`; without a type it is the one of the file name's end.
+/// Builds an attachment from `PATH TYPE` or `URL TYPE`. Without a type it is derived from the file extension.
 fn attachment(value: &str, chat: &Path, bytes_left: &mut u64) -> Result<Value, String> {
     let (place, kind) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
     if place.is_empty() {
@@ -172,7 +172,7 @@ fn attachment(value: &str, chat: &Path, bytes_left: &mut u64) -> Result<Value, S
     let bytes = file_beside(&place, chat, bytes_left).map_err(|why| format!("attachment {place} {why}"))?;
     if content_type.starts_with("application/vnd.microsoft.card.") || content_type.ends_with("json") {
         let content: Value =
-            json::from_slice(&bytes).map_err(|error| format!("attachment {place} is no JSON: {error}"))?;
+            json::from_slice(&bytes).map_err(|error| format!("attachment {place} is not JSON: {error}"))?;
         return Ok(json!({ "contentType": content_type, "content": content }));
     }
     let name = place.rsplit('/').next().unwrap_or_default();
@@ -180,10 +180,10 @@ fn attachment(value: &str, chat: &Path, bytes_left: &mut u64) -> Result<Value, S
     Ok(json!({ "contentType": content_type, "contentUrl": url, "name": name }))
 }
 
-/// Reads a file within the folder of the chat: a chat from elsewhere must not take files of this machine along.
+/// Reads a file within the folder of the chat. Other files are refused, because a foreign chat must not read them.
 fn file_beside(place: &str, chat: &Path, bytes_left: &mut u64) -> Result<Vec<u8>, String> {
     let folder = chat.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let outside = "leads out of the folder of the chat; put the file beside it";
+    let outside = "is outside of the folder of the chat; move the file there";
     if !Path::new(place).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
         return Err(outside.to_owned());
     }
@@ -192,7 +192,7 @@ fn file_beside(place: &str, chat: &Path, bytes_left: &mut u64) -> Result<Vec<u8>
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err("does not exist".to_owned()),
         Err(error) => Err(format!("cannot be read: {error}")),
     };
-    // A link could lead out as well.
+    // A symbolic link could lead out of the folder.
     let path = real(&folder.join(place))?;
     if !path.starts_with(real(folder)?) {
         return Err(outside.to_owned());
@@ -201,13 +201,13 @@ fn file_beside(place: &str, chat: &Path, bytes_left: &mut u64) -> Result<Vec<u8>
         return Err("is this chat itself; name another file".to_owned());
     }
     let bytes = bounded(&path, ATTACHMENT_BYTES_MAX)?;
-    *bytes_left = bytes_left
-        .checked_sub(bytes.len() as u64)
-        .ok_or_else(|| format!("is too much: attachments of a chat have {ATTACHMENTS_BYTES_MAX} bytes at most"))?;
+    *bytes_left = bytes_left.checked_sub(bytes.len() as u64).ok_or_else(|| {
+        format!("exceeds the limit: the attachments of a chat may have {ATTACHMENTS_BYTES_MAX} bytes together")
+    })?;
     Ok(bytes)
 }
 
-/// The content type of a shortcut such as `adaptivecard`; others are content types themselves.
+/// Returns the content type of a shortcut such as `adaptivecard`. Other names are content types already.
 fn named_type(name: &str) -> String {
     let name = name.to_ascii_lowercase();
     let card = match name.strip_suffix("card").unwrap_or(&name) {
@@ -218,7 +218,7 @@ fn named_type(name: &str) -> String {
     format!("application/vnd.microsoft.card.{card}")
 }
 
-/// The content type of a file name.
+/// Returns the content type of a file name.
 fn type_of(name: &str) -> &'static str {
     let end = name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase()).unwrap_or_default();
     match end.as_str() {

@@ -3,7 +3,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// Converts a chat whose folder holds a card and a picture.
+/// Converts a chat in a folder with a card and a picture.
 fn convert(text: &str) -> Result<Vec<Object>, Vec<(usize, String)>> {
     let folder = folder();
     let converted = parse(text, &folder.path().join("chats/a.chat")).map(|converted| converted.activities);
@@ -22,7 +22,7 @@ fn folder() -> TempDir {
     folder
 }
 
-/// The activities after the first, as `TYPE FROM>TO: TEXT`.
+/// Returns the activities after the first, as `TYPE FROM>TO: TEXT`.
 fn told(text: &str) -> Vec<String> {
     let line = |activity: &Object| {
         let name = |member: &str| activity[member]["name"].as_str().unwrap().to_owned();
@@ -82,7 +82,7 @@ fn who_speaks_to_whom() {
                 "message Joe>bot: e",
             ],
         ),
-        // Whoever is not in the header is no party, and a time or a URL names nobody.
+        // A name that is not in the header is not a party. A time or a URL is not a name.
         ("user: at 10:30\nBob: x\nhttps://x.example", &["message user>bot: at 10:30\nBob: x\nhttps://x.example"]),
         ("user: a\n> no\nb\n\n\n", &["message user>bot: a\nb"]),
         ("user:\nbot:   ", &[]),
@@ -169,7 +169,7 @@ fn messages_have_attachments_suggestions_and_hints() {
     }
 }
 
-/// The cards of the documentation of chatdown, and how files in the field write them.
+/// The cards of chatdown's documentation, and variants from real files.
 #[test]
 fn every_card_of_chatdown_is_one() {
     let says = |text: &str| json!({ "type": "imBack", "title": text, "value": text });
@@ -231,7 +231,7 @@ fn names_that_the_header_lacks_are_warned_of_once() {
     let told = warned("user=Ann\nbot=Bo\n\nAnn: hi\nBob: hello\nBob: again\nZoe->Bo: me too\n");
     let say = |name: &str| {
         format!(
-            "warning: the header does not name `{name}`, so this line is part of what Ann says; add the name to `users=` if it is \
+            "warning: the header does not name `{name}`, so this line continues the message of Ann; add the name to `users=` if it is \
              a party (known: Bo, Ann)"
         )
     };
@@ -250,42 +250,39 @@ fn the_channel_is_the_one_of_the_header() {
     assert_eq!(convert("channelId=msteams\nuser: hi").unwrap()[1]["channelId"], "msteams");
 }
 
-/// Every problem of a file at once, each with its line.
+/// All problems of a file are reported together, each with its line.
 #[test]
 fn what_is_wrong_is_told_with_its_line() {
     let cases: &[(&str, &[(usize, &str)])] = &[
         (
             "usr=Ann\nuser=\n\nuser: hi",
-            &[
-                (1, "`usr` is no header; there are user, users, bot and channelId"),
-                (2, "`user=` is empty; give a name"),
-            ],
+            &[(1, "`usr` is not a header; use user, users, bot or channelId"), (2, "`user=` is empty; give a name")],
         ),
-        ("user=Ann\nbot=ann\nAnn: hi", &[(1, "user \"Ann\": each party needs a name of its own, without a colon")]),
-        ("user=Ann\nbot=Bo\n\nhello", &[(4, "nobody says this; begin the line with `Bo:` or `Ann:`")]),
+        ("user=Ann\nbot=ann\nAnn: hi", &[(1, "user \"Ann\": the name must be unique and contain no colon")]),
+        ("user=Ann\nbot=Bo\n\nhello", &[(4, "this text has no speaker; begin the line with `Bo:` or `Ann:`")]),
         (
             "user: a\nbot: [Delay=soon]b\n[Delay=-1][Delay=86400001]",
             &[
-                (2, "`[Delay=soon]`: give milliseconds, at most 86400000"),
-                (3, "`[Delay=-1]`: give milliseconds, at most 86400000"),
-                (3, "`[Delay=86400001]`: give milliseconds, at most 86400000"),
+                (2, "`[Delay=soon]`: give a number of milliseconds, at most 86400000"),
+                (3, "`[Delay=-1]`: give a number of milliseconds, at most 86400000"),
+                (3, "`[Delay=86400001]`: give a number of milliseconds, at most 86400000"),
             ],
         ),
         (
             "bot: [AttachmentLayout=grid]\n[InputHint=none]\n[Suggestions=]\n[Attachment]",
             &[
-                (1, "`[AttachmentLayout=grid]`: there are list and carousel"),
-                (2, "`[InputHint=none]`: there are acceptingInput, expectingInput, ignoringInput"),
-                (3, "`[Suggestions]` is empty; give texts with `|` between them"),
+                (1, "`[AttachmentLayout=grid]` is unknown; use list or carousel"),
+                (2, "`[InputHint=none]` is unknown; use one of acceptingInput, expectingInput, ignoringInput"),
+                (3, "`[Suggestions]` is empty; give texts separated by `|`"),
                 (4, "`[Attachment]` is empty; give a file or a URL"),
             ],
         ),
         (
             "bot: [ConversationUpdate=Joined=Ann]\n[ConversationUpdate=Removed=Zoe]\n[ConversationUpdate=Added=]",
             &[
-                (1, "`Joined=Ann`: a conversation update has `Added=NAMES` or `Removed=NAMES`"),
-                (2, "\"Zoe\" leaves, but was never there"),
-                (3, "`Added=` names nobody"),
+                (1, "`Joined=Ann` is not a conversation update; write `Added=NAMES` or `Removed=NAMES`"),
+                (2, "\"Zoe\" cannot leave, because no party has this name; check the spelling"),
+                (3, "`Added=` has no name; give one"),
             ],
         ),
         (
@@ -293,9 +290,9 @@ fn what_is_wrong_is_told_with_its_line() {
             &[
                 (
                     1,
-                    "`colour` is no property of a card; there are title, subtitle, text, aspect, value, duration, image, media, buttons, tap, connectionName, shareable, autostart, autoloop",
+                    "`colour` is not a property of a card; the properties are title, subtitle, text, aspect, value, duration, image, media, buttons, tap, connectionName, shareable, autostart, autoloop",
                 ),
-                (3, "`text`: a card has lines such as `title=Hello`"),
+                (3, "`text` is not a property of a card; write lines such as `title=Hello`"),
                 (4, "`[HeroCard` is not closed; end it with `]`"),
             ],
         ),
@@ -304,15 +301,15 @@ fn what_is_wrong_is_told_with_its_line() {
             &[
                 (1, "attachment none.png does not exist"),
                 (2, "attachment cards is not a regular file"),
-                (3, "attachment broken.json is no JSON: EOF while parsing an object at line 1 column 1"),
+                (3, "attachment broken.json is not JSON: EOF while parsing an object at line 1 column 1"),
             ],
         ),
         (
             "bot: [Attachment=../secret.txt]\n[Attachment=/etc/hostname]\n[Attachment=link.txt]",
             &[
-                (1, "attachment ../secret.txt leads out of the folder of the chat; put the file beside it"),
-                (2, "attachment /etc/hostname leads out of the folder of the chat; put the file beside it"),
-                (3, "attachment link.txt leads out of the folder of the chat; put the file beside it"),
+                (1, "attachment ../secret.txt is outside of the folder of the chat; move the file there"),
+                (2, "attachment /etc/hostname is outside of the folder of the chat; move the file there"),
+                (3, "attachment link.txt is outside of the folder of the chat; move the file there"),
             ],
         ),
     ];
@@ -336,14 +333,14 @@ fn attachments_are_bounded_one_by_one_and_together() {
     let five = "[Attachment=large.bin]".repeat(5);
     let problems = parse(&format!("bot: {five}"), &chats.join("a.chat")).unwrap_err();
     assert_eq!(problems.len(), 1);
-    assert!(problems[0].message.ends_with("attachments of a chat have 16777216 bytes at most"), "{problems:?}");
+    assert!(problems[0].message.ends_with("attachments of a chat may have 16777216 bytes together"), "{problems:?}");
 }
 
 #[test]
 fn what_is_too_much_is_told_and_not_made() {
     let told = |text: &str| convert(text).unwrap_err();
     let many = format!("bot: {}", "[typing]".repeat(ACTIVITIES_MAX * 2));
-    assert_eq!(told(&many), [(0, "makes more than 100000 activities; split it".to_owned())]);
+    assert_eq!(told(&many), [(0, "expands to more than 100000 activities; split it".to_owned())]);
     assert!(told(&format!("bot: {}", "[delay=x]".repeat(PROBLEMS_MAX * 3))).len() <= PROBLEMS_MAX + 1);
     for tag in [format!("Suggestions={}", "a|".repeat(2_000)), format!("HeroCard\n{}", "buttons=a\n".repeat(2_000))] {
         let problems = told(&format!("bot: hi [{tag}]"));
@@ -351,6 +348,9 @@ fn what_is_too_much_is_told_and_not_made() {
     }
     let names: Vec<String> = (0..ACCOUNTS_MAX * 2).map(|number| format!("u{number}")).collect();
     let added = told(&format!("bot: [ConversationUpdate=Added={}]", names.join(",")));
-    assert_eq!(added, [(1, "more than 1000 parties take part".to_owned())]);
-    assert_eq!(told(&format!("users={}\n\nbot: hi", names.join(","))), [(1, "more than 1000 parties".to_owned())]);
+    assert_eq!(added, [(1, "more than 1000 parties; remove some".to_owned())]);
+    assert_eq!(
+        told(&format!("users={}\n\nbot: hi", names.join(","))),
+        [(1, "more than 1000 parties; remove some".to_owned())]
+    );
 }
