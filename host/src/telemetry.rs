@@ -1,6 +1,7 @@
-//! Log subscriber, metric names and outcome labels, each defined once.
+//! The log subscriber, and the names of metrics and outcome labels, each defined once.
 //!
-//! Labels are of low cardinality: names from the configuration and the words below, never ids or texts of callers.
+//! Labels have low cardinality: names from the configuration and the words listed here, never ids or texts from
+//! outside.
 
 mod lines;
 
@@ -19,20 +20,20 @@ pub use metrics_exporter_prometheus::PrometheusHandle;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// The level filter where nobody set one.
+/// The default log filter.
 pub const FILTER_DEFAULT: &str = "info";
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people; coloured on a terminal only.
+    /// For people. Coloured on a terminal only.
     Text,
-    /// One JSON object in each line.
+    /// One JSON object per line.
     Json,
 }
 
 impl LogFormat {
-    /// Text where stderr is a terminal, JSON where something else reads it.
+    /// Returns text if stderr is a terminal, and JSON otherwise.
     pub fn of_stderr() -> Self {
         if std::io::stderr().is_terminal() { Self::Text } else { Self::Json }
     }
@@ -40,89 +41,92 @@ impl LogFormat {
 
 /// Sends logs to stderr. `filter` is a level such as `info`, or directives such as `info,turntable::http=debug`.
 ///
-/// Nothing that logs ever waits for stderr. The caller keeps the returned value until the process ends, so that the last
-/// lines are written.
+/// Code that logs never waits for stderr. The caller must keep the returned value until the process ends, because
+/// dropping it writes the last lines.
 ///
 /// # Errors
-/// Where the filter cannot be read, or logs of this process go somewhere already.
+/// The filter is invalid, a log subscriber is already installed, or the log thread cannot start.
 pub fn init(format: LogFormat, filter: &str) -> anyhow::Result<Flush> {
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("`{filter}` is no log filter"))?;
-    let (lines, flush) = Lines::to(std::io::stderr()).context("the thread that writes the log does not start")?;
+    let filter = EnvFilter::try_new(filter).with_context(|| {
+        format!("`{filter}` is not a log filter; use a level such as `info`, or directives such as `info,turntable::http=debug`")
+    })?;
+    let (lines, flush) = Lines::to(std::io::stderr()).context("cannot start the thread that writes the log")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).with_span_events(FmtSpan::NONE);
     let installed = match format {
         LogFormat::Text => builder.with_ansi(crate::cli::has_colours(&std::io::stderr())).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
     };
-    installed.map_err(|error| anyhow::anyhow!("logs are set up already: {error}"))?;
-    // The default hook writes to stderr itself, and so waits for whoever reads it.
+    installed.map_err(|error| anyhow::anyhow!("a log subscriber is already installed: {error}"))?;
+    // The default hook writes to stderr directly and would wait for its reader.
     std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread of the host panicked")));
     Ok(flush)
 }
 
-/// Names of metrics. Units follow the name, as Prometheus has it.
+/// Names of metrics. The unit is the suffix, as Prometheus recommends.
 pub mod name {
-    /// Turns ended, by bot and outcome.
+    /// Number of ended turns, by bot and outcome.
     pub const TURNS: &str = "turntable_turns_total";
     /// Duration of turns, by bot and outcome.
     pub const TURN_SECONDS: &str = "turntable_turn_seconds";
-    /// Calls of plugins, by bot, plugin and outcome.
+    /// Number of plugin calls, by bot, plugin and outcome.
     pub const PLUGIN_CALLS: &str = "turntable_plugin_calls_total";
     /// Wall time of plugin calls, by bot, plugin and outcome.
     pub const PLUGIN_CALL_SECONDS: &str = "turntable_plugin_call_seconds";
     /// CPU time of plugin calls, by bot and plugin.
     pub const PLUGIN_CPU_SECONDS: &str = "turntable_plugin_cpu_seconds";
-    /// HTTP requests that plugins asked for, by bot, plugin and outcome.
+    /// Number of HTTP requests that plugins asked for, by bot, plugin and outcome.
     pub const OUTBOUND_REQUESTS: &str = "turntable_outbound_requests_total";
-    /// Deliveries ended, by bot and outcome.
+    /// Number of ended deliveries, by bot and outcome.
     pub const DELIVERIES: &str = "turntable_deliveries_total";
-    /// Deliveries that waited for the rate of their channel, by bot.
+    /// Number of deliveries that waited for the rate limit of their channel or were dropped for it, by bot.
     pub const DELIVERIES_THROTTLED: &str = "turntable_deliveries_throttled_total";
-    /// How long deliveries waited for the rate of their channel, by bot.
+    /// Time that deliveries waited for the rate limit of their channel, by bot.
     pub const DELIVERY_THROTTLED_SECONDS: &str = "turntable_delivery_throttled_seconds";
-    /// Calls that were not made because the configuration does not list the origin of their `serviceUrl`, by bot.
+    /// Number of calls that were refused because the configuration does not list the origin of their `serviceUrl`, by
+    /// bot.
     pub const ORIGINS_REFUSED: &str = "turntable_origins_refused_total";
-    /// Generations swapped in, by bot and cause.
+    /// Number of generations swapped in, by bot and cause.
     pub const SWAPS: &str = "turntable_swaps_total";
-    /// From request to swap, by cause.
+    /// Time from the request to the swap, by cause.
     pub const SWAP_SECONDS: &str = "turntable_swap_seconds";
-    /// Loads that left the old generation serving, by bot and cause.
+    /// Number of loads that failed and left the old generation serving, by bot and cause.
     pub const LOADS_FAILED: &str = "turntable_loads_failed_total";
-    /// HTTP requests answered, by listener, method, route and status.
+    /// Number of answered HTTP requests, by listener, method, route and status.
     pub const HTTP_REQUESTS: &str = "turntable_http_requests_total";
-    /// Time to the head of the answer, by listener and route.
+    /// Time to the head of the response, by listener and route.
     pub const HTTP_REQUEST_SECONDS: &str = "turntable_http_request_seconds";
-    /// Turns accepted and not ended.
+    /// Number of accepted turns that have not ended.
     pub const TURNS_RUNNING: &str = "turntable_turns_running";
-    /// Turns waiting or running, as the queues count them.
+    /// Number of turns that wait or run, as counted by the queues.
     pub const TURNS_QUEUED: &str = "turntable_turns_queued";
-    /// Instance slots that turns hold; no turn has more live instances than slots.
+    /// Number of instance slots that turns hold. A turn never has more live instances than slots.
     pub const INSTANCE_SLOTS_USED: &str = "turntable_instance_slots_used";
-    /// Instance slots of the host, `runtime.instances-max`.
+    /// Number of instance slots of the host, `runtime.instances-max`.
     pub const INSTANCE_SLOTS_MAX: &str = "turntable_instance_slots_max";
-    /// Undelivered sends.
+    /// Number of undelivered sends.
     pub const OUTBOX_ROWS: &str = "turntable_outbox_rows";
-    /// Enabled bots without a generation.
+    /// Number of enabled bots without a generation.
     pub const BOTS_WAITING: &str = "turntable_bots_waiting";
-    /// Log lines that stderr did not take.
+    /// Number of log lines that were dropped because stderr did not accept them.
     pub const LOG_LINES_DROPPED: &str = "turntable_log_lines_dropped_total";
-    /// Always 1; the version is its label.
+    /// Always 1. The version is a label.
     pub const INFO: &str = "turntable_info";
 }
 
-/// Upper bounds of the histograms' buckets, in seconds: from a plugin's microseconds to the deadlines of channels.
+/// Upper bounds of histogram buckets in seconds, from the microseconds of a plugin call to the deadlines of channels.
 const BUCKETS_SECONDS: [f64; 19] = [
     0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
     2.5, 5.0, 10.0, 30.0,
 ];
-/// How often histograms are folded into their buckets; until then they keep every value.
+/// Interval at which histograms are reduced to buckets. Until then they keep every value.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 
-/// Starts counting and returns what renders the counts. Further calls in the same process return the same.
+/// Installs the metrics recorder and returns the handle that renders it. Later calls return the same handle.
 ///
 /// # Errors
-/// Where another recorder is installed, or no thread can be started.
+/// Another recorder is installed, or the upkeep thread cannot start.
 pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = &*installed {
@@ -130,7 +134,7 @@ pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     }
     let handle = PrometheusBuilder::new().set_buckets(&BUCKETS_SECONDS)?.install_recorder()?;
     let upkeep = handle.clone();
-    // A thread of its own, as no runtime lives as long as the recorder does.
+    // A thread, because no async runtime lives as long as the recorder.
     std::thread::Builder::new().name("turntable-metrics".into()).spawn(move || {
         loop {
             std::thread::sleep(UPKEEP_EVERY);
@@ -176,23 +180,23 @@ fn describe() {
     describe_gauge!(name::INFO, "Version of this host");
 }
 
-/// A turn ended. `outcome`: `completed`, `failed` or `host-failure`.
+/// Records the end of a turn. `outcome`: `completed`, `failed` or `host-failure`.
 pub fn turn_ended(bot: &str, outcome: &'static str, duration: Duration) {
     counter!(name::TURNS, "bot" => bot.to_owned(), "outcome" => outcome).increment(1);
     histogram!(name::TURN_SECONDS, "bot" => bot.to_owned(), "outcome" => outcome).record(duration);
 }
 
-/// The metrics of one plugin's calls, each looked up by its labels at the first call that needs it only: the look-ups
-/// would cost as much as all host calls of a small turn.
+/// Metrics of one plugin's calls. Each is looked up by its labels once and then cached, because a lookup per call would
+/// cost as much as all host calls of a small turn.
 #[derive(Default)]
 pub struct PluginMetrics {
     cpu: OnceLock<Histogram>,
-    /// By outcome, of which there are few.
+    /// Metrics by outcome. There are only a few outcomes.
     outcomes: Mutex<Vec<(&'static str, Counter, Histogram)>>,
 }
 
 impl PluginMetrics {
-    /// A call ended. `outcome` is the label of a `plugin::Outcome`.
+    /// Records the end of a call. `outcome` is the label of a `plugin::Outcome`.
     pub fn called(&self, bot: &str, plugin: &str, outcome: &'static str, duration: Duration, cpu: Duration) {
         let (calls, seconds) = self.of(bot, plugin, outcome);
         calls.increment(1);
@@ -216,44 +220,44 @@ impl PluginMetrics {
     }
 }
 
-/// A plugin asked for an HTTP request. `outcome`: `denied`.
+/// Records that a plugin asked for an HTTP request. `outcome`: `denied`.
 pub fn outbound_request(bot: &str, plugin: &str, outcome: &'static str) {
     let (bot, plugin) = (bot.to_owned(), plugin.to_owned());
     counter!(name::OUTBOUND_REQUESTS, "bot" => bot, "plugin" => plugin, "outcome" => outcome).increment(1);
 }
 
-/// A delivery ended. `outcome`: `delivered`, `refused`, `unreachable` or `ambiguous`.
+/// Records the end of a delivery. `outcome`: `delivered`, `refused`, `unreachable` or `ambiguous`.
 pub fn delivery_ended(bot: &str, outcome: &'static str) {
     counter!(name::DELIVERIES, "bot" => bot.to_owned(), "outcome" => outcome).increment(1);
 }
 
-/// A delivery waits for the rate of its channel (`channel.rates`), or is dropped for it where it can be missed.
+/// Records that a delivery waits for the rate limit of its channel (`channel.rates`), or was dropped for it.
 pub fn delivery_throttled(bot: &str) {
     counter!(name::DELIVERIES_THROTTLED, "bot" => bot.to_owned()).increment(1);
 }
 
-/// A delivery waited that long in all for the rate of its channel, and now leaves.
+/// Records the total time that a delivery waited for the rate limit of its channel.
 pub fn delivery_was_throttled(bot: &str, waited: Duration) {
     histogram!(name::DELIVERY_THROTTLED_SECONDS, "bot" => bot.to_owned()).record(waited);
 }
 
-/// Nothing is sent to the origin of a `serviceUrl` (`channel.connector-origins`).
+/// Records that a call was refused because of the origin of its `serviceUrl` (`channel.connector-origins`).
 pub fn origin_refused(bot: &str) {
     counter!(name::ORIGINS_REFUSED, "bot" => bot.to_owned()).increment(1);
 }
 
-/// A generation replaced another. `cause`: `start`, `watch`, `reload`, `deploy` or `rollback`.
+/// Records a swap. `cause`: `start`, `watch`, `reload`, `deploy` or `rollback`.
 pub fn swapped(bot: &str, cause: &'static str, duration: Duration) {
     counter!(name::SWAPS, "bot" => bot.to_owned(), "cause" => cause).increment(1);
     histogram!(name::SWAP_SECONDS, "cause" => cause).record(duration);
 }
 
-/// A load failed, for the same causes.
+/// Records a failed load. The causes are those of [`swapped`].
 pub fn load_failed(bot: &str, cause: &'static str) {
     counter!(name::LOADS_FAILED, "bot" => bot.to_owned(), "cause" => cause).increment(1);
 }
 
-/// An HTTP request was answered. `route` is the template that matched, not the path.
+/// Records an answered HTTP request. `route` is the matched template, not the path.
 pub fn request_ended(listener: &'static str, method: &'static str, route: &str, status: u16, duration: Duration) {
     let (route, status) = (route.to_owned(), status.to_string());
     counter!(
@@ -264,22 +268,22 @@ pub fn request_ended(listener: &'static str, method: &'static str, route: &str, 
     histogram!(name::HTTP_REQUEST_SECONDS, "listener" => listener, "route" => route).record(duration);
 }
 
-/// What is looked up when somebody asks, not counted as it happens.
+/// Values that are read when metrics are rendered, instead of being counted.
 #[derive(Debug, Clone, Copy)]
 pub struct Gauges {
-    /// Turns accepted and not ended.
+    /// Number of accepted turns that have not ended.
     pub turns_running: usize,
-    /// Turns waiting or running.
+    /// Number of turns that wait or run.
     pub turns_queued: usize,
-    /// Instance slots: held by turns, and how many there are.
+    /// Number of instance slots that turns hold, and their total number.
     pub instance_slots: (usize, usize),
-    /// Undelivered sends.
+    /// Number of undelivered sends.
     pub outbox_rows: u64,
-    /// Enabled bots without a generation.
+    /// Number of enabled bots without a generation.
     pub bots_waiting: usize,
 }
 
-/// Sets the gauges, before they are rendered.
+/// Sets the gauges before metrics are rendered.
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating point; these counts stay far below 2^53")]
 pub fn gauges(now: Gauges) {
     gauge!(name::TURNS_RUNNING).set(now.turns_running as f64);
@@ -290,7 +294,7 @@ pub fn gauges(now: Gauges) {
     gauge!(name::BOTS_WAITING).set(now.bots_waiting as f64);
 }
 
-/// A duration in whole microseconds, as logs and records have it.
+/// Returns a duration in whole microseconds, the unit of logs and turn records.
 pub fn microseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

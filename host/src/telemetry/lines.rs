@@ -1,8 +1,9 @@
-//! Log lines on their way to stderr: a turn hands its line over and goes on, whatever becomes of stderr.
+//! Queue between code that logs and stderr, so that a turn never waits for stderr.
 //!
-//! The process that reads stderr may be slow, stand still or be gone. Lines wait in a queue of [`QUEUE_BYTES_MAX`] for a
-//! thread that writes them. A line that finds the queue full is dropped, and so is one that stderr refuses. Dropped lines
-//! are counted in the metric `turntable_log_lines_dropped_total`, and in the log itself once it is written again.
+//! The process that reads stderr may be slow, stopped or gone. Lines wait in a queue of [`QUEUE_BYTES_MAX`] for a
+//! thread that writes them. If the queue is full or stderr refuses a line, the line is dropped. Dropped lines are
+//! counted in the metric `turntable_log_lines_dropped_total`, and reported in the log as soon as it can be written
+//! again.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,20 +15,20 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::name;
 
-/// Bytes of lines that wait for stderr.
+/// Maximum size of the lines that wait for stderr, in bytes.
 const QUEUE_BYTES_MAX: usize = 4 << 20;
-/// How long the end of the process waits for stderr to take what is left.
+/// Maximum time that the end of the process waits for the remaining lines.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
-/// How long the writer waits for a stderr that is set to non-blocking mode and takes nothing now.
+/// Time between attempts to write to a non-blocking stderr that accepts nothing.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Hands lines to the thread that writes them. A cheap handle.
+/// Sends lines to the thread that writes them. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Lines {
     shared: Arc<Shared>,
 }
 
-/// Waits at its end, for a second at most, until stderr has taken the lines that are left.
+/// Waits on drop, for at most a second, until stderr has accepted the remaining lines.
 #[must_use = "lines that are left when the process ends are lost without it"]
 pub struct Flush {
     shared: Arc<Shared>,
@@ -36,25 +37,25 @@ pub struct Flush {
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Told when there is something to write.
+    /// Signalled when there are lines to write.
     filled: Condvar,
-    /// Told when all was written.
+    /// Signalled when all lines have been written.
     emptied: Condvar,
 }
 
 #[derive(Default)]
 struct Queue {
     waiting: Vec<u8>,
-    /// Lines among what waits.
+    /// Number of lines in `waiting`.
     lines: u64,
-    /// Bytes of what waits and of what is being written.
+    /// Size of the lines that wait or are being written, in bytes.
     bytes: usize,
-    /// Lines that were dropped and not yet mentioned in the log.
+    /// Number of dropped lines that the log has not reported yet.
     dropped: u64,
 }
 
 impl Lines {
-    /// Starts the thread that writes lines to `out`.
+    /// Starts a thread that writes lines to `out`.
     pub(super) fn to(out: impl Write + Send + 'static) -> io::Result<(Self, Flush)> {
         let shared = Arc::new(Shared::default());
         let writer = shared.clone();
@@ -71,7 +72,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// Takes one line a call, as `tracing_subscriber` writes them. It never fails and never waits for stderr.
+/// Accepts one line per call, which is how `tracing_subscriber` writes. Never fails and never waits for stderr.
 impl Write for &Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut queue = self.shared.lock();
@@ -112,7 +113,7 @@ impl Shared {
         }
     }
 
-    /// Waits for lines, and takes all that wait.
+    /// Waits for lines and takes all of them.
     fn next(&self) -> (Vec<u8>, u64) {
         let queue = self.lock();
         let mut queue = self.filled.wait_while(queue, |queue| queue.lines == 0).unwrap_or_else(PoisonError::into_inner);
@@ -138,7 +139,7 @@ impl Drop for Flush {
     }
 }
 
-/// Writes all of a text. Whoever started the host may have set stderr to non-blocking mode.
+/// Writes a whole text. Retries if stderr is in non-blocking mode, which the parent process may have set.
 fn write_all(out: &mut impl Write, mut text: &[u8]) -> io::Result<()> {
     while !text.is_empty() {
         match out.write(text) {
@@ -158,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes a text each time the test lets it, or fails.
+    /// Accepts or refuses a text each time the test says so.
     struct Gate {
         taken: Sender<String>,
         answers: Receiver<io::Result<()>>,
@@ -208,7 +209,7 @@ mod tests {
             let queue = lines.shared.lock();
             assert_eq!((queue.bytes, queue.dropped), (QUEUE_BYTES_MAX, 46));
         }
-        // It reads again: the next lines are written.
+        // stderr accepts text again, so the next lines are written.
         let mut bytes = 0;
         while bytes < QUEUE_BYTES_MAX {
             open.send(Ok(())).unwrap();
@@ -228,7 +229,7 @@ mod tests {
         (&lines).write_all(b"lost\n").unwrap();
         let queue = lines.shared.lock();
         drop(lines.shared.emptied.wait_while(queue, |queue| queue.bytes > 0).unwrap());
-        // A non-blocking stderr that takes nothing now is tried again.
+        // A write to a non-blocking stderr that accepts nothing is retried.
         open.send(Err(ErrorKind::WouldBlock.into())).unwrap();
         open.send(Ok(())).unwrap();
         (&lines).write_all(b"kept\n").unwrap();
