@@ -1,7 +1,8 @@
-//! Bots by name: the generation that serves, the one before it, and what became of every load.
+//! The bots by name: the serving generation, the previous one, and the outcome of every load.
 //!
-//! A new generation is built aside while the old one serves, and then replaces one pointer. Turns in flight keep the
-//! generation they started with. Any failure leaves the running generation serving and shows as a status.
+//! A new generation is built while the old one serves, and then replaces it with one pointer swap. Turns in flight keep
+//! the generation with which they started. If a load fails, the old generation continues to serve and the status shows
+//! why.
 
 mod bot;
 mod components;
@@ -24,7 +25,7 @@ pub use self::status::{BotStatus, LoadFailure, PluginStatus, Rehearsal, Swap, Wa
 use crate::config::{self, BotSpec, Config, Overrides, PluginSpec};
 use crate::plugin::{LoadError, Plugin, Runtime};
 
-/// All bots of the host. The set is fixed at start; what serves for each of them is not.
+/// All bots of the host. The set of bots is fixed at start; their generations change.
 pub struct Registry {
     runtime: Arc<Runtime>,
     config_path: PathBuf,
@@ -32,39 +33,39 @@ pub struct Registry {
     components: Components,
     bots: BTreeMap<Arc<str>, Arc<Bot>>,
     default_bot: Option<String>,
-    /// Bots of the configuration that came after the start, as far as the log has said so.
+    /// Bots that were added to the configuration after the start and have been reported in the log.
     told_of: std::sync::Mutex<BTreeSet<String>>,
 }
 
-/// Why an operation on the registry did not happen.
+/// Why an operation on the registry failed.
 #[derive(Debug)]
 pub enum RegistryError {
-    /// No bot of that name.
+    /// There is no bot of that name.
     UnknownBot(String),
     /// The bot has no plugin of that name.
     UnknownPlugin {
-        /// What was asked for.
+        /// The requested name.
         plugin: String,
-        /// What there is.
+        /// The names of the existing plugins.
         known: Vec<String>,
     },
-    /// The new generation is not fit to serve; every problem, one entry each. The old one goes on serving.
+    /// The new generation cannot serve, with one entry per problem. The old one continues to serve.
     Unfit(Vec<String>),
     /// There is no previous generation.
     NothingToRollBack,
-    /// The host could not do it: disk, memory, a child process.
+    /// The host failed: disk, memory or a child process.
     Host(anyhow::Error),
 }
 
 impl Registry {
-    /// Makes the registry. Nothing is loaded yet.
+    /// Returns a registry that has not loaded any bot.
     pub fn new(config: &Config, runtime: Arc<Runtime>) -> anyhow::Result<Self> {
         let components = Components::open(&config.runtime.data_dir, config.runtime.component_bytes_max)?;
         Ok(Self::with(config, runtime, components))
     }
 
-    /// Makes a registry that loads the configured files, whatever was deployed, and touches no data folder. Nothing is
-    /// loaded yet; deploying and rolling back fail.
+    /// Returns a registry that loads the configured files only, ignores deployed components and does not use the data
+    /// folder. No bot is loaded yet. Deployments and rollbacks fail.
     pub fn of_files(config: &Config, runtime: Arc<Runtime>) -> Self {
         Self::with(config, runtime, Components::of_files(config.runtime.component_bytes_max))
     }
@@ -85,7 +86,7 @@ impl Registry {
         }
     }
 
-    /// Returns all bots, by name.
+    /// Returns all bots, in the order of their names.
     pub fn bots(&self) -> Vec<Arc<Bot>> {
         self.bots.values().cloned().collect()
     }
@@ -95,12 +96,12 @@ impl Registry {
         self.bots.get(name).cloned()
     }
 
-    /// Returns the bot of `POST /api/messages`.
+    /// Returns the bot that serves `POST /api/messages`.
     pub fn default_bot(&self) -> Option<Arc<Bot>> {
         self.bot(self.default_bot.as_deref()?)
     }
 
-    /// Returns the files that bots are made of, each with its bots: the configuration, and the components it names.
+    /// Returns the files that bots depend on, each with its bots: the configuration and the components.
     pub fn files(&self) -> BTreeMap<PathBuf, BTreeSet<Arc<str>>> {
         let mut files: BTreeMap<PathBuf, BTreeSet<Arc<str>>> = BTreeMap::new();
         for (name, bot) in &self.bots {
@@ -113,18 +114,18 @@ impl Registry {
         files
     }
 
-    /// Loads every bot as configured. A bot that cannot be loaded has a status that says why, and the others serve.
+    /// Loads every bot as configured. If a bot cannot be loaded, its status says why, and the others serve.
     pub async fn load_all(&self) {
         for bot in self.bots.values() {
             let loading = bot.loading.lock().await;
             let spec = bot.read().spec.clone();
-            // The outcome is in the bot's status and in the log.
+            // The outcome is recorded in the status of the bot and in the log.
             let _ = self.load(bot, &loading, spec, "start", &BTreeMap::new()).await;
         }
     }
 
-    /// Reads the bot's section of the configuration and its components again, and swaps if anything changed. `enabled` is
-    /// followed where the section says otherwise than before.
+    /// Reads the bot's section of the configuration and its components again, and swaps if anything changed. If
+    /// `enabled` changed in the configuration, the bot is switched accordingly.
     pub async fn reload(&self, bot: &str, cause: &'static str) -> Result<Swap, RegistryError> {
         let bot = self.existing(bot)?;
         let loading = bot.loading.lock().await;
@@ -137,7 +138,7 @@ impl Registry {
         }
     }
 
-    /// Swaps one component of a bot for these bytes. They serve across restarts, until the configured file changes.
+    /// Deploys one component of a bot. It serves until the configured file changes, also after restarts.
     pub async fn deploy(&self, bot: &str, plugin: &str, component: Bytes) -> Result<Swap, RegistryError> {
         let bot = self.existing(bot)?;
         let loading = bot.loading.lock().await;
@@ -147,7 +148,7 @@ impl Registry {
         self.load(bot, &loading, spec, "deploy", &deployed).await
     }
 
-    /// Swaps back to the previous generation; a second call swaps forward again.
+    /// Restores the previous generation. A second call restores the newer one.
     pub async fn roll_back(&self, bot: &str) -> Result<Swap, RegistryError> {
         let started = Instant::now();
         let bot = self.existing(bot)?;
@@ -166,7 +167,7 @@ impl Registry {
         Ok(bot.swapped("rollback", from.as_deref(), &target, started))
     }
 
-    /// Enables or disables a bot. Turns already accepted go on.
+    /// Enables or disables a bot. Turns that were already accepted continue.
     pub fn set_enabled(&self, bot: &str, enabled: bool) -> Result<(), RegistryError> {
         self.existing(bot)?.switch(enabled);
         Ok(())
@@ -176,13 +177,13 @@ impl Registry {
         self.bots.get(name).ok_or_else(|| RegistryError::UnknownBot(name.to_owned()))
     }
 
-    /// Reads what the configuration says of a bot now. The inner error lists what is wrong with it.
+    /// Reads the present configuration of a bot. The inner error lists its problems.
     async fn read_spec(&self, bot: &Bot) -> Result<Result<Arc<BotSpec>, Vec<String>>, RegistryError> {
         let (path, overrides, name) = (self.config_path.clone(), self.overrides, bot.name.clone());
         let read = move || {
             let mut config = config::load_for_bot(&path, overrides, &name).map_err(|problems| problems.lines())?;
             let spec = config.bots.remove(&*name).map(Arc::new).ok_or_else(|| {
-                vec![format!("the configuration has no bot `{name}` any more; restart the host to remove it")]
+                vec![format!("bot `{name}` was removed from the configuration; restart the host to stop serving it")]
             });
             Ok((spec?, config.bots))
         };
@@ -193,7 +194,7 @@ impl Registry {
         }))
     }
 
-    /// Says once of each bot that is in the configuration and not in this host that it is not served.
+    /// Warns once about each bot that is in the configuration but not in this registry.
     fn tell_of_new_bots<'a>(&self, names: impl Iterator<Item = &'a String>) {
         let mut told = self.told_of.lock().unwrap_or_else(PoisonError::into_inner);
         for name in names.filter(|name| !self.bots.contains_key(name.as_str())) {
@@ -203,7 +204,7 @@ impl Registry {
         }
     }
 
-    /// Builds a generation aside and swaps it in. The caller holds the lock of the bot's loads.
+    /// Builds a generation and swaps it in. The caller must hold the bot's `loading` lock.
     async fn load(
         &self,
         bot: &Arc<Bot>,
@@ -217,7 +218,7 @@ impl Registry {
             Ok(built) => built,
             Err(error) => return Err(bot.failed(cause, error)),
         };
-        // From here to the swap nothing that is kept is taken for unused.
+        // Until the swap is done, stored components must not be removed as unused.
         let _keeping = self.components.lock().await;
         if let Err(error) = self.keep(bot, &spec, &built).await {
             return Err(bot.failed(cause, RegistryError::Host(error)));
@@ -242,7 +243,7 @@ impl Registry {
         Ok(swap)
     }
 
-    /// Keeps the components of a generation, so that a rollback to it outlives this process, and pins what was deployed.
+    /// Stores the components of a generation, so that a rollback works after a restart, and pins deployed ones.
     async fn keep(&self, bot: &Bot, spec: &BotSpec, built: &[Built]) -> anyhow::Result<()> {
         for (spec, Built { plugin, source, component }) in spec.plugins.iter().zip(built) {
             let kept = self.components.keep(&plugin.digest, component).await;
@@ -254,7 +255,7 @@ impl Registry {
                 Source::File => {
                     if let Err(error) = kept {
                         tracing::warn!(bot = %bot.name, plugin = %spec.name, error = %format!("{error:#}"),
-                            "the component is not kept; a later rollback to it ends with this process");
+                            "the component could not be stored; a later rollback to it will not survive a restart");
                     }
                 }
             }
@@ -262,7 +263,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Digests of all that serves or that a rollback would restore.
+    /// Returns the digests of all components that serve or that a rollback would restore.
     fn digests(&self) -> BTreeSet<Arc<str>> {
         let generations = self.bots.values().flat_map(|bot| {
             let serving = bot.read();
@@ -273,7 +274,7 @@ impl Registry {
             .collect()
     }
 
-    /// Loads and probes every plugin. The error lists the problems of all of them.
+    /// Loads and probes every plugin. The error lists the problems of all plugins.
     async fn build(
         &self,
         bot: &Bot,
@@ -327,7 +328,7 @@ impl std::fmt::Display for RegistryError {
             }
             Self::Unfit(problems) => write!(f, "not fit to serve: {}", problems.join("; ")),
             Self::NothingToRollBack => f.write_str("there is no previous generation to roll back to"),
-            Self::Host(error) => write!(f, "the host could not do it: {error:#}"),
+            Self::Host(error) => write!(f, "the host failed: {error:#}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One bot: what serves it, what served before, what became of its loads.
+//! One bot: its serving generation, the previous one, and the outcome of its loads.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use crate::plugin::Plugin;
 use crate::telemetry;
 use crate::turn::routes::Routes;
 
-/// A plugin of a generation in the making.
+/// A loaded plugin of a generation that is being built.
 pub(super) struct Built {
     pub(super) plugin: Arc<Plugin>,
     pub(super) source: Source,
@@ -29,17 +29,17 @@ pub struct Bot {
     enabled: AtomicBool,
     generations: AtomicU64,
     serving: RwLock<Serving>,
-    /// Held from before the configuration is read to the swap, so that loads of one bot do not overtake each other.
+    /// Held from reading the configuration until the swap, so that loads of one bot run in order.
     pub(super) loading: Mutex<()>,
-    /// The bot's share of the permits for slow guests, the same in every generation.
+    /// The bot's share of the permits for slow guests, shared by all its generations.
     pub(super) slow_share: Arc<Semaphore>,
 }
 
-/// What a bot serves with. Replaced under the lock, read by cloning one `Arc`.
+/// The generations of a bot. Replaced under the lock, and read by cloning an `Arc`.
 pub(super) struct Serving {
-    /// As it was loaded last; before that, as configured.
+    /// The specification that was loaded last, or the configured one before the first load.
     pub(super) spec: Arc<BotSpec>,
-    /// As the configuration had it when it was read last, whether or not that could be loaded.
+    /// The specification in the configuration when it was read last, whether or not it could be loaded.
     pub(super) configured: Arc<BotSpec>,
     pub(super) current: Option<Arc<Generation>>,
     pub(super) previous: Option<Arc<Generation>>,
@@ -48,27 +48,27 @@ pub(super) struct Serving {
 
 /// Components, settings, grants and limits of a bot, as one immutable value.
 pub struct Generation {
-    /// Counts up from 1 with each generation of this bot in this process.
+    /// Counts the generations of this bot in this process, from 1.
     pub number: u64,
-    /// What it was built from.
+    /// The specification from which the generation was built.
     pub spec: Arc<BotSpec>,
-    /// In the order of the configuration.
+    /// The plugins in the order of the configuration.
     pub plugins: Vec<Arc<Plugin>>,
     /// The routes of all plugins.
     pub routes: Routes,
-    /// Whether any plugin owns dialogs or may touch those of others.
+    /// True if any plugin owns dialogs or may access those of other plugins.
     pub has_dialogs: bool,
-    /// The positions of the plugins that are middleware, outermost first.
+    /// Indexes of the plugins that are middleware, outermost first.
     pub layers: Vec<usize>,
-    /// Where each component came from, in the same order.
+    /// The origin of each component, in the order of the plugins.
     pub(super) sources: Vec<Source>,
-    /// Since when each digest serves, in the same order.
+    /// The time since which each digest serves, in the order of the plugins.
     pub(super) since: Vec<Timestamp>,
     pub(super) built_at: Timestamp,
 }
 
 impl Bot {
-    /// Makes a bot that serves nothing yet.
+    /// Returns a bot without a generation.
     pub(super) fn new(spec: &BotSpec, slow_share: Arc<Semaphore>) -> Self {
         let configured = Arc::new(spec.clone());
         let serving =
@@ -83,32 +83,33 @@ impl Bot {
         }
     }
 
-    /// Name in the configuration.
+    /// Returns the name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// The generation that serves.
+    /// Returns the serving generation, if any.
     pub fn generation(&self) -> Option<Arc<Generation>> {
         self.read().current.clone()
     }
 
-    /// Whether activities are accepted.
+    /// Returns whether activities are accepted.
     pub fn is_enabled(&self) -> bool {
         self.enabled.load(Ordering::Acquire)
     }
 
-    /// How long what is said is kept; what an earlier configuration kept goes by the default.
+    /// Returns the retention of transcripts. If the present configuration keeps none, older ones get the default
+    /// retention.
     pub fn transcripts(&self) -> KeptTranscripts {
         self.read().spec.transcripts.unwrap_or_default()
     }
 
-    /// `notify-key-file` of the configuration.
+    /// Returns `notify-key-file` of the configuration.
     pub fn notify_key_file(&self) -> Option<PathBuf> {
         self.read().spec.notify_key_file.clone()
     }
 
-    /// The app id, where the bot has one.
+    /// Returns the app id, if the bot has one.
     pub fn app_id(&self) -> Option<String> {
         self.read().spec.app_id.clone()
     }
@@ -118,8 +119,8 @@ impl Bot {
         tracing::info!(bot = %self.name, enabled, "bot switched");
     }
 
-    /// Notes what the configuration says now. Where it says otherwise than before whether the bot is enabled, that counts
-    /// more than what an operator switched meanwhile.
+    /// Stores the specification read from the configuration. If its `enabled` changed, the change overrides an earlier
+    /// switch by an operator.
     pub(super) fn configure(&self, spec: &Arc<BotSpec>) {
         let before = {
             let mut serving = self.write();
@@ -169,7 +170,7 @@ impl Bot {
         }
     }
 
-    /// Notes a failed load in the status and in the log, and passes the error on.
+    /// Records a failed load in the status and the log, and returns the error.
     pub(super) fn failed(&self, cause: &'static str, error: RegistryError) -> RegistryError {
         let problems = match &error {
             RegistryError::Unfit(problems) => problems.clone(),

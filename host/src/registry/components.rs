@@ -1,8 +1,8 @@
-//! Which component a plugin serves: the configured file, or one that was deployed or rolled back to.
+//! Which component a plugin serves: the configured file, or one that was deployed or restored by a rollback.
 //!
-//! A deploy or rollback is kept in the data folder as a *pin*: «while the configured file has this digest, serve that
-//! one». It lasts across restarts, and ends when somebody changes the configured file. So that what served from a file can
-//! be pinned when the file has changed, every component that serves is kept, until nothing can be rolled back to it.
+//! A deployment or rollback stores a *pin* in the data folder: while the configured file has this digest, serve that
+//! component. A pin survives restarts and ends when the configured file changes. Every component that serves is stored
+//! until no rollback can restore it, because its file may have changed by the time it is pinned.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -17,22 +17,22 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::config::PluginSpec;
 use crate::plugin::compile::digest;
 
-/// The folder of kept components and pins.
+/// The folder of stored components and pins.
 pub(super) struct Components {
-    /// None: nothing is kept, and the configured files serve.
+    /// None if nothing is stored and the configured files serve.
     folder: Option<PathBuf>,
     bytes_max: u64,
-    /// Held while what is kept comes into use, so that nobody tidies it away meanwhile.
+    /// Held until a stored component is in use, so that [`Components::tidy`] does not remove it.
     keeping: Mutex<()>,
 }
 
-/// The bytes to serve, and why.
+/// The bytes of a component and their origin.
 pub(super) struct Picked {
     pub(super) component: Bytes,
     pub(super) source: Source,
 }
 
-/// Where a component comes from.
+/// The origin of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     File,
@@ -41,15 +41,15 @@ pub(super) enum Source {
 
 #[derive(Serialize, Deserialize)]
 struct Pin {
-    /// Digest of the configured file when the pin was made; none: there was no file.
+    /// Digest of the configured file when the pin was created. None if there was no file.
     configured: Option<String>,
-    /// Digest to serve.
+    /// Digest of the component to serve.
     serves: String,
 }
 
-/// Files of pins end so.
+/// Suffix of pin files.
 const PIN: &str = ".pin.json";
-/// Digests begin so.
+/// Prefix of digests.
 const DIGEST: &str = "sha256:";
 
 impl Components {
@@ -59,12 +59,12 @@ impl Components {
         Ok(Self { folder: Some(folder), bytes_max, keeping: Mutex::default() })
     }
 
-    /// The configured files, without a folder of others.
+    /// Returns components that are read from the configured files only.
     pub(super) fn of_files(bytes_max: u64) -> Self {
         Self { folder: None, bytes_max, keeping: Mutex::default() }
     }
 
-    /// Returns what the plugin shall serve now.
+    /// Returns the component that the plugin must serve now.
     pub(super) async fn pick(&self, bot: &str, spec: &PluginSpec) -> anyhow::Result<Picked> {
         let configured = self.read(&spec.component).await;
         let Some(folder) = &self.folder else { return configured.map(Source::File.of()) };
@@ -74,7 +74,7 @@ impl Components {
         let pin: Pin = match serde_json::from_slice(&pin) {
             Ok(pin) => pin,
             Err(error) => {
-                tracing::warn!(bot, plugin = %spec.name, %error, "a pin is unreadable, the configured file serves");
+                tracing::warn!(bot, plugin = %spec.name, %error, "a pin is unreadable; the configured file serves");
                 return configured.map(Source::File.of());
             }
         };
@@ -90,18 +90,18 @@ impl Components {
             Ok(_) => bail!("the deployed component {} was changed on disk; deploy it again", pin.serves),
             Err(error) => {
                 tracing::warn!(bot, plugin = %spec.name, error = %format!("{error:#}"),
-                    "the deployed component is gone, the configured file serves");
+                    "the deployed component cannot be read; the configured file serves");
                 configured.map(Source::File.of())
             }
         }
     }
 
-    /// Keeps [`tidy`](Self::tidy) away from what was kept and does not serve yet.
+    /// Prevents [`tidy`](Self::tidy) from removing a component that is stored but not in use yet.
     pub(super) async fn lock(&self) -> MutexGuard<'_, ()> {
         self.keeping.lock().await
     }
 
-    /// Keeps a component under its digest.
+    /// Stores a component under its digest.
     pub(super) async fn keep(&self, digest: &str, component: &Bytes) -> anyhow::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let path = kept(folder, digest);
@@ -111,7 +111,7 @@ impl Components {
         }
     }
 
-    /// Removes kept components that are neither in use nor pinned. The caller holds the [`lock`](Self::lock).
+    /// Removes stored components that are neither in use nor pinned. The caller must hold the [`lock`](Self::lock).
     pub(super) async fn tidy(&self, in_use: BTreeSet<Arc<str>>) {
         let Some(folder) = self.folder.clone() else { return };
         let tidied = tokio::task::spawn_blocking(move || tidy(&folder, &in_use)).await;
@@ -120,12 +120,14 @@ impl Components {
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        tracing::warn!(error, "components that nothing serves any more were not removed");
+        tracing::warn!(error, "unused components could not be removed; the next swap tries again");
     }
 
-    /// Pins the digest of a component that is kept; unpins where it is the configured file's.
+    /// Pins the digest of a stored component. If it is the digest of the configured file, removes the pin instead.
     pub(super) async fn pin(&self, bot: &str, spec: &PluginSpec, serves: &str) -> anyhow::Result<()> {
-        let Some(folder) = &self.folder else { bail!("this host keeps no components") };
+        let Some(folder) = &self.folder else {
+            bail!("this host does not store components, so it cannot deploy or roll back")
+        };
         let configured = self.configured(spec).await?;
         if configured.as_deref() == Some(serves) {
             return match tokio::fs::remove_file(pin_path(folder, bot, &spec.name)).await {
@@ -133,17 +135,17 @@ impl Components {
                 _ => Ok(()),
             };
         }
-        // It could not be kept when it was loaded.
+        // The component may be missing, because it could not be stored when it was loaded.
         if tokio::fs::try_exists(kept(folder, serves)).await.unwrap_or(false) {
             let pin = Pin { configured: configured.map(|digest| digest.to_string()), serves: serves.to_owned() };
             return write(pin_path(folder, bot, &spec.name), serde_json::to_vec(&pin)?.into()).await;
         }
         tracing::warn!(bot, plugin = %spec.name, digest = serves,
-            "rolled back in memory only: the configured file holds another component, which serves after a restart");
+            "the component was not stored, so after a restart the configured file serves instead");
         Ok(())
     }
 
-    /// Digest of the configured file; none where it cannot be read.
+    /// Returns the digest of the configured file, or none if it cannot be read.
     async fn configured(&self, spec: &PluginSpec) -> anyhow::Result<Option<Arc<str>>> {
         match self.read(&spec.component).await {
             Ok(component) => digest(&component).await.map(Some),
@@ -155,7 +157,11 @@ impl Components {
         let say = || format!("cannot read {}", path.display());
         let bytes = tokio::fs::metadata(path).await.with_context(say)?.len();
         if bytes > self.bytes_max {
-            bail!("{} has {bytes} bytes, more than component-bytes-max ({})", path.display(), self.bytes_max);
+            bail!(
+                "{} has {bytes} bytes, which is more than runtime.component-bytes-max ({})",
+                path.display(),
+                self.bytes_max
+            );
         }
         Ok(tokio::fs::read(path).await.with_context(say)?.into())
     }
@@ -185,7 +191,7 @@ fn tidy(folder: &Path, in_use: &BTreeSet<Arc<str>>) -> std::io::Result<()> {
     unused.iter().filter(|path| !pinned.contains(*path)).try_for_each(std::fs::remove_file)
 }
 
-/// Names of bots and plugins are checked by the configuration: they are never paths.
+/// Names of bots and plugins cannot be paths, because the configuration checks them.
 fn pin_path(folder: &Path, bot: &str, plugin: &str) -> PathBuf {
     folder.join(format!("{bot}.{plugin}{PIN}"))
 }
@@ -207,7 +213,7 @@ impl Source {
     }
 }
 
-/// Writes a file that is there whole or not at all.
+/// Writes a file atomically.
 async fn write(path: PathBuf, bytes: Bytes) -> anyhow::Result<()> {
     let say = format!("cannot write {}", path.display());
     let result = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
@@ -219,7 +225,7 @@ async fn write(path: PathBuf, bytes: Bytes) -> anyhow::Result<()> {
             std::fs::rename(&temporary, &path)
         })();
         if written.is_err() {
-            // The write failed already; a leftover is all there could be.
+            // Best effort: the write has failed already, and a leftover file is harmless.
             let _ = std::fs::remove_file(&temporary);
         }
         Ok(written?)

@@ -1,4 +1,4 @@
-//! Dry runs of a deployment: what a component would make of the dialogs that wait.
+//! Dry runs of a deployment: what a new component would do with the waiting dialogs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use crate::plugin::LoadError;
 use crate::storage::{FrameTag, Storage};
 use crate::turn::{Fate, Rehearsing};
 
-/// Conversations whose dialogs a dry run gives to the component, of each dialog and state version.
+/// Maximum number of conversations in the sample, per dialog and state version.
 const REHEARSED_PER_DIALOG_MAX: usize = 50;
-/// How long a dry run goes on giving dialogs to the component.
+/// Time limit of a dry run.
 const REHEARSAL_MAX: Duration = Duration::from_secs(10);
 
 impl Registry {
-    /// Loads and probes these bytes as a component of a bot, as `deploy` would, and changes nothing. The component gets a
-    /// sample of the dialogs that wait in the store, so that what would become of them is found out and not guessed.
+    /// Loads and probes a component as `deploy` would, but changes nothing. The component gets a sample of the waiting
+    /// dialogs in the store, so that the result is observed and not guessed.
     pub async fn rehearse(
         &self,
         bot: &str,
@@ -51,7 +51,7 @@ impl Registry {
     }
 }
 
-/// Counts what would become of a sample of the frames with this tag. What takes too long is left out.
+/// Counts the fates of a sample of the frames with this tag. Stops when the time is up.
 async fn sampled(
     rehearsing: &Rehearsing<'_>,
     bot: &str,
@@ -61,7 +61,7 @@ async fn sampled(
 ) -> Result<BTreeMap<Fate, u64>, RegistryError> {
     let mut fates = BTreeMap::new();
     for conversation in storage.waiting_in(bot, tag, REHEARSED_PER_DIALOG_MAX).await.map_err(unread)? {
-        // One stack at a time: many of them would take much memory.
+        // Load one stack at a time, because many of them would take much memory.
         let Some(stack) = storage.load_stack(&conversation).await.map_err(unread)? else { continue };
         let Ok(found) = timeout_at(until, rehearsing.fates(tag, &stack)).await else { break };
         for fate in found.map_err(|failure| RegistryError::Host(anyhow::anyhow!("{failure}")))? {
@@ -71,7 +71,7 @@ async fn sampled(
     Ok(fates)
 }
 
-/// One row for each fate, and one for the frames that were not tried.
+/// Returns one row per fate, and one for the frames that were not tried.
 fn rows(tag: &FrameTag, count: u64, fates: &BTreeMap<Fate, u64>) -> Vec<WaitingFrames> {
     let row = |count: u64, becomes: &str, why: Option<&str>| WaitingFrames {
         dialog: tag.dialog.to_string(),
@@ -82,11 +82,11 @@ fn rows(tag: &FrameTag, count: u64, fates: &BTreeMap<Fate, u64>) -> Vec<WaitingF
     };
     let tried: u64 = fates.values().sum();
     let mut rows: Vec<_> = fates.iter().map(|(fate, count)| row(*count, fate.label(), fate.why())).collect();
-    // Conversations go on meanwhile, so there may be fewer.
+    // Conversations continue meanwhile, so the count may be lower than the number of tried frames.
     let untried = count.saturating_sub(tried);
     if untried > 0 {
         let why = format!(
-            "a dry run tries those of {REHEARSED_PER_DIALOG_MAX} conversations of each dialog, for {} s",
+            "a dry run tries at most {REHEARSED_PER_DIALOG_MAX} conversations per dialog, for at most {} s",
             REHEARSAL_MAX.as_secs()
         );
         rows.push(row(untried, "not tried", Some(&why)));

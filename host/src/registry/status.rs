@@ -1,4 +1,4 @@
-//! What the admin API and the command line show of bots, loads and swaps.
+//! Status of bots, loads and swaps, for the admin API and the command line.
 
 use std::time::Instant;
 
@@ -14,31 +14,31 @@ pub struct BotStatus {
     pub name: String,
     /// Title for people.
     pub title: String,
-    /// False: activities answer 503.
+    /// False if activities are answered 503.
     pub enabled: bool,
-    /// The generation that serves, or none.
+    /// Number of the serving generation, or none.
     pub generation: Option<u64>,
-    /// The generation that a rollback would restore, or none.
+    /// Number of the generation that a rollback would restore, or none.
     pub previous_generation: Option<u64>,
-    /// When the serving generation was built, RFC 3339.
+    /// Time at which the serving generation was built, RFC 3339.
     pub serving_since: Option<String>,
-    /// Why the newest load failed; the older generation, if any, goes on serving.
+    /// The newest failed load, if no later load succeeded. An older generation, if any, continues to serve.
     pub last_failure: Option<LoadFailure>,
-    /// The plugins of the serving generation, or of the configuration where none serves.
+    /// The plugins of the serving generation, or of the configuration if none serves.
     pub plugins: Vec<PluginStatus>,
-    /// Where replies should have gone and may not: `channel.connector-origins` does not list it.
+    /// Origins to which replies were not sent, because `channel.connector-origins` does not list them.
     #[serde(default)]
     pub refused_origins: Vec<RefusedOrigin>,
 }
 
-/// A load that failed.
+/// A failed load.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LoadFailure {
-    /// When, RFC 3339.
+    /// Time of the failure, RFC 3339.
     pub at: String,
     /// What caused the load: `start`, `watch`, `reload` or `deploy`.
     pub cause: String,
-    /// Every problem found, one entry each.
+    /// The problems, one entry each.
     pub problems: Vec<String>,
 }
 
@@ -47,32 +47,32 @@ pub struct LoadFailure {
 pub struct PluginStatus {
     /// Name in the configuration.
     pub name: String,
-    /// `sha256:` and 64 hexadecimal digits, of the component that serves.
+    /// `sha256:` and 64 hexadecimal digits: the digest of the serving component.
     pub digest: Option<String>,
     /// `name` and `version` of the manifest.
     pub describes: Option<String>,
-    /// Bytes of the component.
+    /// Size of the component in bytes.
     pub bytes: Option<u64>,
-    /// Since when this digest serves, RFC 3339.
+    /// Time since which this digest serves, RFC 3339.
     pub since: Option<String>,
-    /// Where the component comes from: `file`, or `deploy` (which a rollback counts as).
+    /// Origin of the component: `file`, or `deploy`, which includes rollbacks.
     pub source: String,
 }
 
-/// A swap that happened.
+/// A completed swap.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Swap {
     /// The bot.
     pub bot: String,
-    /// The generation that served before.
+    /// Number of the generation that served before.
     pub from: Option<u64>,
-    /// The generation that serves now. Equal to `from` when nothing had changed.
+    /// Number of the generation that serves now. Equal to `from` if nothing changed.
     pub to: u64,
-    /// Digests that served before, in order.
+    /// Digests that served before, in the order of the plugins.
     pub from_digests: Vec<String>,
-    /// Digest of each plugin now, in order.
+    /// Digests that serve now, in the order of the plugins.
     pub digests: Vec<String>,
-    /// From request to swap.
+    /// Time from the request to the swap.
     pub duration_ms: f64,
 }
 
@@ -96,7 +96,7 @@ impl Swap {
 }
 
 impl Bot {
-    /// What the admin API shows, but for the refused origins, which the channel knows.
+    /// Returns the status without the refused origins, which only the channel knows.
     pub fn status(&self) -> BotStatus {
         let serving = self.read();
         let current = serving.current.as_deref();
@@ -146,32 +146,32 @@ impl PluginStatus {
     }
 }
 
-/// What a deployment would do, found out without doing it.
+/// Result of a dry run of a deployment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rehearsal {
     /// The bot.
     pub bot: String,
     /// The plugin.
     pub plugin: String,
-    /// `sha256:…` of the component.
+    /// Digest of the component, `sha256:…`.
     pub digest: String,
-    /// The dialogs of the plugin that wait, with what would become of them.
+    /// The waiting dialogs of the plugin, with their fates.
     pub waiting: Vec<WaitingFrames>,
 }
 
-/// Dialog frames of one kind.
+/// Waiting dialog frames with the same dialog, state version and fate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingFrames {
-    /// The dialog.
+    /// Id of the dialog.
     pub dialog: String,
-    /// The version of their state.
+    /// Version of the state of the frames.
     pub state_version: u64,
-    /// How many wait.
+    /// Number of frames.
     pub count: u64,
-    /// `continue`; `migrate`; `restore` (the older state that a migration left serves again); `hold` (by the bot's
-    /// `on-newer`); `reset` (the user is told); `fail` (the component breaks on it); `not tried`.
+    /// The fate: `continue`; `migrate`; `restore` (the older state that a migration left is used again); `hold` (see
+    /// the bot's `on-newer`); `reset` (the user is told); `fail` (the component fails on the state); `not tried`.
     pub becomes: String,
-    /// Why, where it is reset, fails or was not tried.
+    /// The reason for `reset`, `fail` and `not tried`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }

@@ -1,8 +1,8 @@
-//! File changes become coalesced reload requests. Knows nothing of Wasm.
+//! Turns file changes into coalesced reload requests. Knows nothing of Wasm.
 //!
-//! What counts is how the files look: they are looked at each second, and at once where the system tells of a change in one
-//! of their folders. So it does not matter what the system forgets to tell (folders that are replaced or appear later, links,
-//! folders of other machines), nor what else changes there.
+//! Changes are detected by comparing the metadata of the files, once a second and whenever the operating system reports
+//! a change in one of their folders. So missed reports do no harm (replaced or new folders, links, network file
+//! systems), and neither do changes of other files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,18 +18,18 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Registry;
 
-/// How often files are looked at where the system tells of no change.
+/// Interval between comparisons if the system reports no change.
 const LOOK: Duration = Duration::from_secs(1);
-/// … and no oftener than this, however much goes on in their folders.
+/// Minimum interval between comparisons, however many changes the system reports.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A change is acted on when nothing has changed for this long, so that saving five times reloads once …
+/// A change causes a reload when no further change follows for this long, so that several saves reload once.
 const QUIET: Duration = Duration::from_millis(120);
-/// … but no later than this after it was seen.
+/// Maximum time between a change and its reload.
 const WAIT_MAX: Duration = Duration::from_secs(2);
-/// Bots that are reloaded at once: each holds its components in memory meanwhile.
+/// Maximum number of concurrent reloads, because each holds its components in memory.
 const RELOADS_MAX: usize = 4;
 
-/// Watches the configuration and its components until it is dropped.
+/// Watches the configuration and the components until it is dropped.
 pub struct Watch {
     task: AbortHandle,
 }
@@ -40,7 +40,7 @@ impl Drop for Watch {
     }
 }
 
-/// Starts watching. What changes from now on is loaded, also where the bots are loaded only after this.
+/// Starts to watch. Changes from now on cause a reload, even if the bots are loaded after this call.
 pub fn start(registry: Arc<Registry>, runtime: &tokio::runtime::Handle) -> Watch {
     let told = Arc::new(Notify::new());
     let watcher = Folders::new(told.clone());
@@ -49,7 +49,7 @@ pub fn start(registry: Arc<Registry>, runtime: &tokio::runtime::Handle) -> Watch
     Watch { task: task.abort_handle() }
 }
 
-/// How a file looks; none: it is not there. Equal looks mean that nothing was written, replaced or linked elsewhere.
+/// Metadata of a file, or none if it does not exist. Equal values mean that nothing was written, replaced or relinked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Look(Option<(u64, u64, u64, i64, i64, i64, i64)>);
 
@@ -91,7 +91,7 @@ async fn reload_changed(registry: Arc<Registry>, mut loaded: Looks, mut folders:
     }
 }
 
-/// Reloads that are due or run. A bot that takes long to compile holds up itself, and no other.
+/// Due and running reloads. A bot whose components take long to compile delays only itself.
 struct Reloads {
     registry: Arc<Registry>,
     told: Arc<Notify>,
@@ -106,7 +106,7 @@ impl Reloads {
         Self { registry, told, due: BTreeSet::new(), running: BTreeMap::new(), places }
     }
 
-    /// Begins what is due, but for bots whose last reload still runs: they come up again when it has ended.
+    /// Starts the due reloads. A bot whose last reload is still running stays due.
     fn begin(&mut self) {
         self.running.retain(|_, reload| !reload.is_finished());
         let (waiting, due): (BTreeSet<_>, BTreeSet<_>) =
@@ -117,7 +117,7 @@ impl Reloads {
                 (self.registry.clone(), self.told.clone(), self.places.clone(), bot.clone());
             let reload = async move {
                 let _place = places.acquire().await;
-                // The outcome is in the bot's status and in the log.
+                // The outcome is recorded in the status of the bot and in the log.
                 let _ = registry.reload(&name, "watch").await;
                 told.notify_one();
             };
@@ -129,11 +129,11 @@ impl Reloads {
 async fn look_at(files: &BTreeMap<PathBuf, BTreeSet<Arc<str>>>) -> Looks {
     let files: Vec<PathBuf> = files.keys().cloned().collect();
     let look = || files.into_iter().map(|file| (Look::at(&file), file)).map(|(look, file)| (file, look)).collect();
-    // A task that was torn down has nobody who waits for it.
+    // The task fails only if the runtime shuts down, and then nobody uses the result.
     tokio::task::spawn_blocking(look).await.unwrap_or_default()
 }
 
-/// The folders in which the system tells of changes; where it does not, the next look finds them.
+/// The folders for which the system reports changes. For others the next comparison finds changes.
 struct Folders {
     system: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
@@ -147,12 +147,12 @@ impl Folders {
             }
         });
         let system = system.inspect_err(|error| {
-            tracing::warn!(%error, "the system tells of no changes; files are looked at each second");
+            tracing::warn!(%error, "the system reports no file changes; files are checked every second instead");
         });
         Self { system: system.ok(), watched: BTreeSet::new() }
     }
 
-    /// Watches the folders of these files too. Folders, not files: editors and compilers replace files.
+    /// Adds the folders of these files. Folders and not files, because editors and compilers replace files.
     fn watch<'a>(&mut self, files: impl Iterator<Item = &'a PathBuf>) {
         let Some(system) = &mut self.system else { return };
         for file in files {
