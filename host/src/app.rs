@@ -1,4 +1,4 @@
-//! The only constructor: a [`Config`] becomes a running host, and stops gracefully.
+//! Builds a running host from a [`Config`], and stops it gracefully. No other module constructs the parts.
 
 #[cfg(debug_assertions)]
 mod crash;
@@ -34,19 +34,19 @@ use crate::threads::{self, GuestThreads, Guests};
 use crate::turn::middleware::Middleware;
 use crate::turn::{Services, Turns};
 
-/// The parts of a running host, as the HTTP edge sees them.
+/// The parts of a running host that the HTTP layer uses.
 pub struct App {
-    /// The configuration it was built from.
+    /// The configuration from which the host was built.
     pub config: Arc<Config>,
-    /// Where the public listener is bound.
+    /// The address of the public listener.
     pub public: SocketAddr,
-    /// Where the admin listener is bound.
+    /// The address of the admin listener, if it is on.
     pub admin: Option<SocketAddr>,
     /// Bots, their generations and their status.
     pub registry: Arc<Registry>,
-    /// The one entry of every activity.
+    /// The entry point of every activity.
     pub turns: Arc<Turns>,
-    /// What outlives a turn.
+    /// The store.
     pub storage: Arc<dyn Storage>,
     /// The delivery lanes.
     pub deliveries: Arc<Deliveries>,
@@ -57,18 +57,18 @@ pub struct App {
 }
 
 impl App {
-    /// Status of a bot, as the admin API and the page show it.
+    /// Returns the status of a bot, with the origins that its channel refused.
     pub fn status(&self, bot: &Bot) -> BotStatus {
         BotStatus { refused_origins: self.deliveries.refused_origins(bot.name()), ..bot.status() }
     }
 }
 
-/// How `serve` behaves besides the configuration.
+/// Options of `serve` that are not part of the configuration.
 #[derive(Default)]
 pub struct ServeOptions {
-    /// Native middleware of a program that embeds the host, outermost first; it runs inside the host's own layers.
+    /// Native middleware of a program that embeds the host, outermost first. It runs inside the host's own middleware.
     pub middleware: Vec<Box<dyn Middleware>>,
-    /// Where to write the bound addresses as JSON once the host is ready: `{"public":"…","admin":"…"}`.
+    /// File that gets the bound addresses as JSON when the host is ready: `{"public":"…","admin":"…"}`.
     pub ports_file: Option<PathBuf>,
 }
 
@@ -78,10 +78,13 @@ struct Ports {
     admin: Option<SocketAddr>,
 }
 
-/// Serves until SIGINT or SIGTERM, then finishes accepted turns within the grace period. A second signal ends it at once.
+/// Serves until SIGINT or SIGTERM, then finishes accepted turns within the grace period. A second signal ends the wait.
+///
+/// # Errors
+/// The host cannot start: a thread, a listener, the store or the plugin runtime fails.
 pub fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
     let guests = GuestThreads::start(config.runtime.workers)?;
-    // Transport has its own threads: no guest, however busy, keeps a request from being read or answered.
+    // Transport has its own threads, so that no guest keeps a request from being read or answered.
     let transport = threads::start("turntable-io", config.runtime.workers.clamp(1, 4))?;
     let result = transport.block_on(run(config, options, guests.guests()));
     guests.stop();
@@ -99,7 +102,7 @@ async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyho
     };
     let addresses = (public.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
     let app = build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests.clone())?;
-    // Before the bots are loaded, so that no change falls between.
+    // Start to watch before the bots are loaded, so that no change is missed.
     let _watch = config.runtime.watch.then(|| file_watch::start(app.registry.clone(), &Handle::current()));
     app.registry.load_all().await;
     take_over(&app).await?;
@@ -116,7 +119,7 @@ async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyho
         let router = http::admin_router(app.clone(), token, metrics);
         servers.push(tokio::spawn(http::serve(listener, router, keep_alive, stopping(&stopped))));
     }
-    // Listened to before the host says that it is there, and never let go: a signal must not fall into a gap.
+    // Install the signal handlers before the host reports that it is ready, and keep them, so that no signal is missed.
     let mut signals = Signals::new()?;
     announce(&app, &options)?;
 
@@ -131,7 +134,7 @@ fn build(
     middleware: Vec<Box<dyn Middleware>>,
     guests: Guests,
 ) -> anyhow::Result<Arc<App>> {
-    let plugins = plugin::Runtime::new(&config.runtime).context("the plugin runtime does not start")?;
+    let plugins = plugin::Runtime::new(&config.runtime).context("cannot start the plugin runtime")?;
     let registry = Arc::new(Registry::new(&config, plugins.clone())?);
     let storage = open_storage(&config)?;
     #[cfg(debug_assertions)]
@@ -160,15 +163,19 @@ fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
     })
 }
 
-/// Runs what an earlier process accepted and did not end, and delivers what it left.
+/// Resumes the activities and deliveries that an earlier process accepted and did not finish.
 async fn take_over(app: &App) -> anyhow::Result<()> {
-    let left = app.storage.leftovers().await.context("the store cannot be read")?;
+    let left = app.storage.leftovers().await.context("cannot read unfinished work from the store")?;
     if !left.activities.is_empty() || !left.outbox.is_empty() {
         let sends: usize = left.outbox.iter().map(|(_, rows)| rows).sum();
-        tracing::info!(activities = left.activities.len(), sends, "going on with what the last process left");
+        tracing::info!(
+            activities = left.activities.len(),
+            sends,
+            "resuming the work that the last process did not finish"
+        );
     }
     for turn in left.given_up {
-        tracing::error!(%turn, starts = STARTS_MAX, "an accepted activity was not run: no start came to its end");
+        tracing::error!(%turn, starts = STARTS_MAX, "an accepted activity is given up: every attempt ended the process");
     }
     for (conversation, rows) in left.outbox {
         app.deliveries.wake(&conversation, rows);
@@ -176,7 +183,7 @@ async fn take_over(app: &App) -> anyhow::Result<()> {
     for kept in left.activities {
         let turn_id = kept.turn_id.clone();
         if let Err(refusal) = app.turns.resume(kept).await {
-            tracing::error!(turn = %turn_id, ?refusal, "an accepted activity could not be run; it is tried again at the next start");
+            tracing::error!(turn = %turn_id, ?refusal, "an activity cannot be resumed; the next start retries it");
         }
     }
     Ok(())
@@ -189,12 +196,12 @@ async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 fn stopping(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
     let mut stopped = stopped.clone();
     async move {
-        // A dropped sender means that the host is being torn down, which stops the server too.
+        // A dropped sender means that the host is being torn down, which must stop the server too.
         let _ = stopped.wait_for(|stop| *stop).await;
     }
 }
 
-/// Says what serves and where to look.
+/// Logs the status of the bots, writes the ports file, and prints where to find the chat page in development mode.
 fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
     for bot in app.registry.bots() {
         let status = bot.status();
@@ -205,7 +212,11 @@ fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
                 tracing::info!(bot = status.name, generation, plugins = plugins.join(", "), "bot ready");
             }
             (None, failure) => {
-                tracing::error!(bot = status.name, problems = failure.unwrap_or_default(), "bot not loaded");
+                tracing::error!(
+                    bot = status.name,
+                    problems = failure.unwrap_or_default(),
+                    "bot could not be loaded; fix the problems and reload it"
+                );
             }
         }
     }
@@ -219,7 +230,7 @@ fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
     tracing::info!(public = %app.public, admin = app.admin.map(tracing::field::display), pooling = app.plugins.pooling, "listening");
     if app.config.server.development {
         let text = format!("\n  Talk to your bots:  {}\n", app.directline.service_url());
-        // In a thread of its own: a stdout that nobody reads must not keep the host from serving and stopping.
+        // Print from a separate thread, because writing to a stdout that nobody reads may block.
         std::thread::Builder::new().name("turntable-banner".into()).spawn(move || crate::cli::say(&text))?;
     }
     Ok(())
@@ -244,7 +255,7 @@ impl Signals {
     }
 }
 
-/// Finishes what was accepted within the grace period, or until a second signal, and says what became of it.
+/// Finishes accepted turns until the grace period ends or a second signal arrives, and logs the result.
 async fn stop_gracefully(
     app: &App,
     signal: &'static str,
@@ -265,7 +276,7 @@ async fn stop_gracefully(
     let report = tokio::select! {
         report = finish(app, turns, stop, servers, deadline) => report,
         signal = signals.next() => {
-            tracing::warn!(signal, "second signal, waiting for nothing more");
+            tracing::warn!(signal, "second signal: stopping without waiting for turns and deliveries");
             app.deliveries.drain(Instant::now()).await
         }
     };
@@ -279,21 +290,21 @@ async fn stop_gracefully(
                 cut,
                 undelivered = report.left,
                 finished,
-                "stopped: the grace period ended first; what was cut or not delivered is lost, as `storage.kind` is `memory`"
+                "stopped: the grace period ended first; cut turns and undelivered messages are lost, because `storage.kind` is `memory`"
             ),
-            // A caller that was not answered yet has no promise: the activity is kept before 202, or with the commit.
+            // An activity is stored before the answer 202 or with the commit. Without an answer, the channel must send it again.
             StorageKind::Sqlite => tracing::error!(
                 cut,
                 undelivered = report.left,
                 finished,
-                "stopped: the grace period ended first; the next start delivers what was not delivered, and runs the turns that \
-                 were answered 202 again; other turns run when the channel sends their activity again"
+                "stopped: the grace period ended first; the next start delivers the undelivered messages and runs the cut turns \
+                 that were answered 202 again; other cut turns run when the channel sends their activity again"
             ),
         }
     }
 }
 
-/// Finishes turns first, then deliveries, then the answers that are being written, and tidies the store up.
+/// Finishes turns, then deliveries, then responses that are being written. Then closes the store.
 async fn finish(
     app: &App,
     turns: impl Future<Output = ()>,
@@ -308,7 +319,7 @@ async fn finish(
         let _ = timeout_at(deadline, server).await;
     }
     if let Err(error) = app.storage.close().await {
-        tracing::warn!(%error, "the store was not tidied up; the next start does it");
+        tracing::warn!(%error, "the store was not closed cleanly; the next start repairs it");
     }
     report
 }

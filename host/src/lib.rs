@@ -1,6 +1,7 @@
 //! Turntable: a WebAssembly plugin host for bots that speak the Activity protocol.
 //!
-//! The modules in the order in which data meets them; `ARCHITECTURE.md` has the map and the invariants.
+//! The modules are listed in the order in which an activity passes them. `ARCHITECTURE.md` has a map and the
+//! invariants.
 
 pub use turntable_config as config;
 use turntable_config::secret;

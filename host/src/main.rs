@@ -2,13 +2,13 @@
 
 use turntable::plugin::compile;
 
-/// Where turns allocate; memory of guests is not from here.
+/// Allocator of the host. Guests have memory of their own.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     let mut arguments = std::env::args().skip(1);
-    // Before threads, logs and arguments: the worker confines itself first.
+    // The compilation worker must confine itself before threads, logs and arguments are set up.
     if arguments.next().is_some_and(|command| command == compile::WORKER_COMMAND) {
         return compile::worker(&arguments.collect::<Vec<_>>());
     }

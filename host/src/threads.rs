@@ -1,8 +1,9 @@
-//! The threads that the host runs on: those of transport, and two kinds of those of guests.
+//! The threads of the host: one set for transport and two sets for guests.
 //!
-//! A guest that computes for longer than a tick goes on in a thread of lower priority (`design.md` §5, Fair CPU). In a thread
-//! of the same priority as the others' it keeps its core for whole time slices of the system, 10 ms and more on a machine
-//! with two, while what others wait for takes microseconds.
+//! A guest that computes for longer than an epoch tick (10 ms) continues in a thread of lower priority. In a thread of
+//! normal priority it would keep its core for whole time slices of the operating system, 10 ms and more on a machine
+//! with two cores, while other tasks need the core for microseconds. `host/docs/fair-cpu.md` describes the rule and its
+//! measurement.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -13,18 +14,23 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How much lower the priority of slow guests is, as `nice` counts it: about a tenth of the time of a core for which a
-/// thread of the others competes, all of one that nobody wants.
+/// How much lower the priority of slow guests is, as a `nice` increment. With 10, such a thread gets about a tenth of a
+/// core that a normal thread competes for, and all of a core that is otherwise idle.
 const SLOW_NICE: i32 = 10;
 
-/// A runtime without timers sleeps until it is woken, and a timer that is made then wakes it, with two system calls: that
-/// is each time limit of each turn. While this is due first, it need not be woken for any that is longer.
+/// Interval of a timer that keeps the driver of each runtime awake.
+///
+/// A runtime without timers sleeps until it is woken. Every time limit of a turn would then wake it, at the cost of two
+/// system calls. While this timer is due earlier, a new timer that is due later need not wake the runtime.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// How long threads that are stopped have for what they run.
+/// Time that a shutdown gives running tasks.
 const STOP_AFTER: Duration = Duration::from_millis(100);
 
-/// Starts threads for transport.
+/// Starts a runtime with this number of threads, for transport.
+///
+/// # Errors
+/// The threads cannot be started.
 pub fn start(name: &'static str, threads: usize) -> anyhow::Result<Runtime> {
     start_nice(name, threads, 0)
 }
@@ -46,56 +52,60 @@ fn start_nice(name: &'static str, threads: usize, nice: i32) -> anyhow::Result<R
     Ok(built)
 }
 
-/// Of this thread: Linux has a priority for each thread, whatever the manual says of processes.
+/// Lowers the priority of the current thread only: Linux has priorities per thread, although its manual page speaks of
+/// processes.
 fn lower_priority(by: i32) {
     if by > 0
         && let Err(error) = rustix::process::nice(by)
     {
-        tracing::warn!(%error, "the priority of threads for slow guests is not lowered");
+        tracing::warn!(%error, "cannot lower the priority of the slow threads; slow guests may delay others");
     }
 }
 
-/// Which threads of guests a task runs on.
+/// The set of guest threads on which a task runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// One for each worker.
+    /// Threads of normal priority, one per worker.
     Quick,
-    /// For guests that compute for longer than a tick, at a lower priority.
+    /// Threads of lower priority, for guests that compute for longer than a tick.
     Slow,
 }
 
-/// The threads of guests, stopped with [`GuestThreads::stop`].
+/// The guest threads. They must be stopped with [`GuestThreads::stop`].
 pub struct GuestThreads {
     quick: Runtime,
     slow: Runtime,
 }
 
 impl GuestThreads {
-    /// Starts `workers` threads, and those for slow guests beside them.
+    /// Starts `workers` threads and the additional threads for slow guests.
+    ///
+    /// # Errors
+    /// The threads cannot be started.
     pub fn start(workers: usize) -> anyhow::Result<Self> {
         let quick = start("turntable-guest", workers)?;
         let slow = start_nice("turntable-slow", slow_workers(workers), SLOW_NICE)?;
         Ok(Self { quick, slow })
     }
 
-    /// Where to run tasks in them.
+    /// Returns a handle to spawn tasks on these threads.
     pub fn guests(&self) -> Guests {
         Guests { quick: self.quick.handle().clone(), slow: self.slow.handle().clone() }
     }
 
-    /// Gives what runs 100 ms to come to an await, and cuts it there.
+    /// Stops the threads. Running tasks get 100 ms to reach an await point, where they are cancelled.
     pub fn stop(self) {
         self.slow.shutdown_timeout(STOP_AFTER);
         self.quick.shutdown_timeout(STOP_AFTER);
     }
 }
 
-/// How many guests that compute for longer than a tick do so at the same time: one core stays with the others.
+/// Returns how many slow guests may compute concurrently: one fewer than workers, so that one core is left for others.
 pub(crate) fn slow_workers(workers: usize) -> usize {
     workers.saturating_sub(1).max(1)
 }
 
-/// Runs tasks in the threads of guests. A cheap handle.
+/// Spawns tasks on the guest threads. Cheap to clone.
 #[derive(Clone)]
 pub struct Guests {
     quick: Handle,
@@ -103,12 +113,12 @@ pub struct Guests {
 }
 
 impl Guests {
-    /// Runs everything on one runtime.
+    /// Returns a handle that runs everything on one runtime.
     pub fn on(runtime: Handle) -> Self {
         Self { quick: runtime.clone(), slow: runtime }
     }
 
-    /// Runs a task, at first among the quick ones. It goes where `go` sends it.
+    /// Spawns a task on a thread of normal priority. `go` moves it to another set of threads.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.run_at(Pace::Quick, Box::pin(task));
     }
@@ -140,20 +150,21 @@ impl Guests {
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 thread_local! {
-    /// Which threads the task that is polled runs on, and on which it wants to.
+    /// The set of threads on which the polled task runs, and the set to which it wants to move.
     static AT: Cell<Option<(Pace, Pace)>> = const { Cell::new(None) };
 }
 
-/// Which threads this task runs on; `None` where it is none that [`Guests::spawn`] runs.
+/// Returns the set of threads of this task, or `None` if it was not spawned by [`Guests::spawn`].
 pub(crate) fn pace() -> Option<Pace> {
     AT.get().map(|(pace, _)| pace)
 }
 
-/// Goes on in other threads. Where this task is none of [`Guests::spawn`], or runs there already, nothing happens.
+/// Moves this task to another set of threads. Does nothing if the task was not spawned by [`Guests::spawn`] or already
+/// runs there.
 pub(crate) async fn go(to: Pace) {
     let mut asked = false;
     poll_fn(|_| match AT.get() {
-        // The task is polled again in the other threads, so nobody need be told to wake it.
+        // Pending without a waker is correct here: the task is polled again after it moved.
         Some((pace, _)) if pace != to && !asked => {
             asked = true;
             AT.set(Some((pace, to)));

@@ -70,7 +70,7 @@ async fn a_guest_that_never_ends_is_cut_and_that_is_said() {
         drop(caller);
         let stopped = line(&log, "stopped: the grace period ended first");
         assert!(stopped.contains("\"cut\":1") && stopped.contains("\"level\":\"ERROR\""), "{text}: {stopped}");
-        assert!(stopped.contains("the next start delivers what was not delivered"), "{text}: {stopped}");
+        assert!(stopped.contains("the next start delivers the undelivered messages"), "{text}: {stopped}");
         assert_eq!(connector.calls_now().len(), 1, "{text}");
     }
 }
@@ -107,7 +107,7 @@ async fn a_second_signal_does_not_wait_for_deliveries() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_becomes_of_undelivered_replies_is_said_by_kind_of_storage() {
     for (kind, told) in
-        [("sqlite", "the next start delivers what was not delivered"), ("memory", "is lost, as `storage.kind`")]
+        [("sqlite", "the next start delivers the undelivered messages"), ("memory", "are lost, because `storage.kind`")]
     {
         let config = Config::new().set("server.shutdown-grace-ms", "1").set("storage.kind", &format!("'{kind}'"));
         let Some(mut host) = Host::start(config.bot("bot", &["echo"])).await else { return };

@@ -1,10 +1,9 @@
-//! Death at a named point, or a store that stalls there, for the specs of what survives it. Debug builds only: a release
-//! build has none of this.
+//! Simulates a crash or a stalled store at a named point, for specs of what survives. Debug builds only.
 //!
-//! `TURNTABLE_CRASH=POINT:N` kills the process with SIGKILL when it gets to the point for the Nth time, and
-//! `TURNTABLE_CRASH=POINT:N:FILE` stays there until the file exists. Points: `accept`, `accepted`, `commit`, `committed`,
-//! `send`, `sent`, `noted`; of broadcasts `begin`, `begun`. Everything is a layer around the store, so that no other code knows
-//! of it: a row is sent between its claim (`send`) and its note (`sent`).
+//! `TURNTABLE_CRASH=POINT:N` kills the process with SIGKILL when it reaches the point for the Nth time.
+//! `TURNTABLE_CRASH=POINT:N:FILE` blocks there until the file exists. Points: `accept`, `accepted`, `commit`,
+//! `committed`, `send`, `sent`, `noted`; of broadcasts `begin`, `begun`. The simulation wraps the store, so that no
+//! other code knows of it. A row is sent between its claim (`send`) and the record of its outcome (`sent`).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,16 +23,16 @@ use crate::storage::{
     StateScope, StateValue, Storage, StorageError, TurnCommit,
 };
 
-/// How long between two looks at the file.
+/// Interval between checks for the file.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Puts the layer around a store where the environment asks for it.
+/// Wraps a store if the environment asks for it.
 pub(super) fn around(storage: Arc<dyn Storage>) -> Arc<dyn Storage> {
     let Ok(wanted) = std::env::var("TURNTABLE_CRASH") else { return storage };
     let mut parts = wanted.splitn(3, ':');
     let (point, nth) = (parts.next().unwrap_or_default().to_owned(), parts.next().and_then(|nth| nth.parse().ok()));
     let Some(nth) = nth else {
-        tracing::error!(wanted, "TURNTABLE_CRASH is neither POINT:N nor POINT:N:FILE");
+        tracing::error!(wanted, "TURNTABLE_CRASH is ignored; set it to POINT:N or POINT:N:FILE");
         return storage;
     };
     let until = parts.next().map(PathBuf::from);
@@ -45,7 +44,7 @@ struct Crashing {
     storage: Arc<dyn Storage>,
     point: String,
     left: AtomicU64,
-    /// None: death.
+    /// None: kill the process.
     until: Option<PathBuf>,
 }
 

@@ -1,5 +1,5 @@
-//! A host for replays: one bot of a configuration, a store that ends with it, a channel that leads nowhere. It listens
-//! nowhere, and writes nothing: neither into the data folder nor into the cache of compiled code.
+//! A host for replays: one bot of a configuration, a temporary store, and a channel that records instead of delivering.
+//! It opens no listener and writes neither to the data folder nor to the cache of compiled code.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,34 +19,35 @@ use crate::storage::memory::MemoryStorage;
 use crate::threads::{self, GuestThreads, Guests};
 use crate::turn::{Services, Turns};
 
-/// How long a bot may go on with one activity, and with all that it caused.
+/// Time limit for one activity and all its consequences.
 const REST_AFTER_MAX: Duration = Duration::from_secs(120);
-/// How long the end of a replay waits for turns.
+/// Time that the end of a replay waits for turns.
 const STOP_AFTER_MAX: Duration = Duration::from_secs(1);
 
-/// One bot that hears what a replay tells it.
+/// A host with the bot that is replayed.
 pub struct ReplayHost {
     bot: Arc<str>,
     turns: Arc<Turns>,
     deliveries: Arc<Deliveries>,
-    /// The newest turn whose failures were told.
+    /// The newest turn whose failures were returned.
     told: Option<Arc<str>>,
     recorder: Arc<Recorder>,
 }
 
-/// What came of one activity.
+/// Result of one activity.
 #[derive(Debug)]
 pub struct Heard {
-    /// What the bot said, as [`Recorder::take`] has it; the answer to an invoke as `invokeResponse`.
+    /// What the bot sent, as [`Recorder::take`] returns it, and the response to an invoke as an `invokeResponse`.
     pub said: Vec<Object>,
-    /// What went wrong in plugins, one line each.
+    /// Failures of plugins, one line each.
     pub failures: Vec<String>,
 }
 
-/// Starts a host with one bot of the configuration, as its files are now, and lets `work` use it. Returns what that does.
+/// Starts a host with one bot of the configuration, loaded from its files, and runs `work` with it. Returns the result
+/// of `work`.
 ///
 /// # Errors
-/// Where there is no such bot, or it cannot be loaded: everything that is wrong with it.
+/// There is no such bot, it cannot be loaded, or `work` fails.
 pub fn with_replay_host<T>(
     config: &Config,
     bot: &str,
@@ -57,7 +58,7 @@ pub fn with_replay_host<T>(
     let result = transport.block_on(async {
         let mut host = ReplayHost::start(config, bot, guests.guests()).await?;
         let worked = work(&mut host).await;
-        // A bot that did not come to rest does not now either.
+        // Ignore the timeout: a bot that did not finish before will not finish now.
         let _ = timeout(STOP_AFTER_MAX, host.turns.stop()).await;
         worked
     });
@@ -72,15 +73,15 @@ impl ReplayHost {
             let known: Vec<&str> = config.bots.keys().map(String::as_str).collect();
             bail!("{} has no bot `{bot}`; it has {}", config.path.display(), known.join(", "));
         };
-        // Whether others may talk to it now is another question than what it says.
+        // A replay also works for a bot that is disabled.
         spec.enabled = true;
         let mut config = config.clone();
         config.bots = [(bot.to_owned(), spec)].into();
-        // A pool is for many instances at once, and the waits of a real channel are for that channel.
+        // A pool pays off for many concurrent instances only, and rate limits protect real channels only.
         config.runtime.allocator = Allocator::OnDemand;
         config.channel.rates.clear();
 
-        let plugins = plugin::Runtime::uncached(&config.runtime).context("the plugin runtime does not start")?;
+        let plugins = plugin::Runtime::uncached(&config.runtime).context("cannot start the plugin runtime")?;
         let registry = Arc::new(Registry::of_files(&config, plugins.clone()));
         registry.load_all().await;
         let failure = registry.bot(bot).and_then(|bot| bot.status().last_failure);
@@ -98,11 +99,11 @@ impl ReplayHost {
         Ok(Self { bot: bot.into(), turns, deliveries, recorder, told: None })
     }
 
-    /// Lets the bot hear an activity, and waits until it has said everything: also what it asked to be told meanwhile. Timers
-    /// that are due later do not fire.
+    /// Runs the turn of an activity and waits until the bot has sent everything, including notifications that are due
+    /// at once. Timers that are due later do not fire.
     ///
     /// # Errors
-    /// Where the activity is none, the host cannot run the bot, or the bot does not come to rest.
+    /// The activity is invalid, the host cannot run the bot, or the bot does not finish in time.
     pub async fn hear(&mut self, activity: &Object) -> anyhow::Result<Heard> {
         let activity = Activity::from_object(activity)?;
         let key = ConversationKey {
@@ -113,29 +114,29 @@ impl ReplayHost {
         let is_invoke = activity.kind() == "invoke";
         let inbound = Inbound { key, activity: Arc::new(activity), request_id: "replay".into() };
         let ticket =
-            self.turns.accept(inbound).await.map_err(|refusal| anyhow!("the bot does not run: {refusal:?}"))?;
+            self.turns.accept(inbound).await.map_err(|refusal| anyhow!("the bot cannot be run: {refusal:?}"))?;
         let rest = async {
-            let answer = ticket.answer.await.context("the turn has no end")?;
+            let answer = ticket.answer.await.context("the turn ended without a result")?;
             self.turns.settle().await?;
             anyhow::Ok(answer)
         };
         let deadline = Instant::now() + REST_AFTER_MAX;
         let answer = timeout_at(deadline, rest).await;
-        let answer = answer.map_err(|_| anyhow!("the bot goes on and on: {} s", REST_AFTER_MAX.as_secs()))??;
+        let answer = answer.map_err(|_| anyhow!("the bot did not finish within {} s", REST_AFTER_MAX.as_secs()))??;
         let left = self.deliveries.drain(deadline).await.left;
         if left > 0 {
-            bail!("{left} of the bot's messages could not be taken within {} s", REST_AFTER_MAX.as_secs());
+            bail!("{left} of the bot's messages were not recorded within {} s", REST_AFTER_MAX.as_secs());
         }
         let mut said = self.recorder.take();
         match answer.status {
             status if is_invoke => said.push(invoke_response(status, answer.body.as_deref())),
-            503 => bail!("the turn failed in the host; its log says why"),
+            503 => bail!("the turn failed in the host; run again with --log=info to see the reason"),
             _ => {}
         }
         Ok(Heard { said, failures: self.failures() })
     }
 
-    /// What went wrong in plugins since the last call.
+    /// Returns the failures of plugins since the last call.
     fn failures(&mut self) -> Vec<String> {
         let recent = self.turns.recent(&self.bot);
         let told = self.told.take();
@@ -149,7 +150,7 @@ impl ReplayHost {
     }
 }
 
-/// The answer to an invoke as the activity that other hosts keep of it.
+/// Returns the response to an invoke as the activity that other hosts store for it.
 fn invoke_response(status: u16, body: Option<&str>) -> Object {
     let body: Value = body.and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
     let mut response = Object::new();

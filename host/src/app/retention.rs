@@ -1,4 +1,4 @@
-//! What is kept for a while only: transcripts go when they are too old, or too large.
+//! Deletes transcripts that are older or larger than the configuration allows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use crate::registry::Bot;
 use crate::storage::StorageError;
 use crate::turn::proactive::now_ms;
 
-/// How long between two looks.
+/// Interval between deletions.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Deletes what is kept too long, for as long as the host runs.
+/// Deletes expired transcripts for as long as the host runs.
 pub(super) async fn run(app: Arc<App>) {
     loop {
         for bot in app.registry.bots() {
             if let Err(error) = trim(&app, &bot).await {
-                tracing::error!(bot = %bot.name(), %error, "transcripts that are too old or too large could not be deleted");
+                tracing::error!(bot = %bot.name(), %error, "expired transcripts cannot be deleted; retrying soon");
             }
         }
         tokio::time::sleep(LOOK).await;
@@ -34,7 +34,7 @@ async fn trim(app: &App, bot: &Bot) -> Result<(), StorageError> {
         }
     }
     if deleted > 0 {
-        tracing::info!(bot = %bot.name(), deleted, "activities of transcripts were deleted: too old, or too many");
+        tracing::info!(bot = %bot.name(), deleted, "activities of transcripts were deleted: too old or too large");
     }
     Ok(())
 }
