@@ -45,7 +45,7 @@ pub struct Runtime {
     pub pooling: bool,
     linker: Linker<GuestState>,
     compiler: Compiler,
-    /// One for every worker but one (`design.md` §5, Fair CPU).
+    /// One for every worker but one (`host/docs/fair-cpu.md`).
     slow_permits: Arc<Semaphore>,
     slow_share: usize,
     /// Loaded code by digest, for as long as a plugin uses it.

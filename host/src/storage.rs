@@ -1,6 +1,6 @@
 //! What outlives a turn: state, dialog stacks, redelivery marks with their answers, the outbox, the id map, dead letters.
 //!
-//! One trait in five parts, shaped for several owners from the start (`design.md` §8).
+//! One trait in five parts. It is shaped for several owners of one store, so it has leases, fences and versions.
 
 pub mod broadcasts;
 pub mod memory;

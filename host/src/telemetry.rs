@@ -48,7 +48,7 @@ impl LogFormat {
 /// The filter is invalid, a log subscriber is already installed, or the log thread cannot start.
 pub fn init(format: LogFormat, filter: &str) -> anyhow::Result<Flush> {
     let filter = EnvFilter::try_new(filter).with_context(|| {
-        format!("`{filter}` is not a log filter; use a level such as `info`, or directives such as `info,turntable::http=debug`")
+        format!("`{filter}` is not a log filter; use a level such as `info`, or directives such as `info,hyper=debug`")
     })?;
     let (lines, flush) = Lines::to(std::io::stderr()).context("cannot start the thread that writes the log")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).with_span_events(FmtSpan::NONE);

@@ -306,7 +306,8 @@ fn error_answer() -> Answer {
     Answer { status: 500, body: Some(body.to_string().into()) }
 }
 
-/// Moves the sends into the HTTP answer; updates and deletes still go through the channel (`protocol/http.md` §1.3).
+/// Moves the sends into the HTTP answer, as `expectReplies` demands. Updates and deletes still go through the channel,
+/// because the answer has no form for them.
 fn with_replies(answer: &Answer, actions: &mut Vec<OutboxAction>) -> Answer {
     let mut activities = Vec::new();
     actions.retain_mut(|action| match action {

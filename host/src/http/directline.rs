@@ -1,4 +1,4 @@
-//! Direct Line 3.0 for the bots of this host, under `/v3/directline` (`protocol/directline.md` §1).
+//! Direct Line 3.0 for the bots of this host, under `/v3/directline`, with the routes of Microsoft's service.
 //!
 //! | route | answer |
 //! | --- | --- |

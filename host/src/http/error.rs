@@ -22,7 +22,7 @@ pub(super) const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
 /// How long a caller is asked to wait for a bot that has no generation: an operator has to act.
 const RETRY_AFTER_NO_GENERATION: Duration = Duration::from_secs(10);
 
-/// Error codes, in the spelling of the connector protocol (`protocol/http.md` §2) where it has one.
+/// Error codes, in the spelling of the connector protocol where it has one, such as `BadArgument` or `MissingProperty`.
 pub mod code {
     /// The body is not what the route reads.
     pub const BAD_SYNTAX: &str = "BadSyntax";

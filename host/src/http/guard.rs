@@ -1,4 +1,4 @@
-//! Who may ask: the rules that keep web pages of strangers out (`design.md` §10).
+//! Who may ask: the rules that keep web pages of strangers out.
 //!
 //! Loopback is not a boundary: every page in a browser on this machine can post to it. So each listener answers only
 //! under its own names ([`check_host`], against DNS rebinding), routes without credentials refuse pages of other origins

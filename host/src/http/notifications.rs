@@ -5,7 +5,7 @@
 //! | member | meaning |
 //! | --- | --- |
 //! | `target` | `{"channel", "conversation"}`, or `{"channel", "user"}`: the conversation in which the user was heard last, in a group for that user alone; with `"new": true` a new one with that user (`POST /v3/conversations` of the channel), which is kept |
-//! | `mode` | `now`, `when-idle`, `interrupt` or `cancel` (`design.md` §7); default `when-idle` |
+//! | `mode` | `now` (at once, dialogs unchanged), `when-idle` (once no dialog waits), `interrupt` (on top of the waiting dialog, which then repeats its question) or `cancel` (after the dialogs were cancelled); default `when-idle` |
 //! | `activity`, `event` or `dialog` | what is delivered: an activity, `{"name", "value"}` for the bot's handlers, or `{"plugin", "id"}` with `options` |
 //! | `at` | when: RFC 3339 with an offset, or a cron expression with a time zone; default at once |
 //! | `name` | of a timer: one of the same name in the same conversation is replaced |

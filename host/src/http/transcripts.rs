@@ -1,4 +1,5 @@
-//! Transcripts, for operators (`protocol/semantics.md` §4): `/v1/bots/{bot}/transcripts`, on the admin listener.
+//! Transcripts, for operators: `/v1/bots/{bot}/transcripts`, on the admin listener. Pages and continuation tokens follow
+//! the transcript stores of the Bot Framework SDKs.
 //!
 //! | route | answer |
 //! | --- | --- |

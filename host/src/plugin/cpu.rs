@@ -1,4 +1,4 @@
-//! CPU time of guests: measured per plugin and turn, bounded, and shared fairly (`design.md` §5, Fair CPU).
+//! CPU time of guests: measured per plugin and turn, bounded, and shared fairly (`host/docs/fair-cpu.md`).
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::StorageError;
 use crate::activity::{ChannelInstance, ConversationKey};
 
-/// A conversation that the bot has met, and how it is reached (`protocol/semantics.md` §7).
+/// A conversation that the bot has met, and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// The conversation.
@@ -34,7 +34,7 @@ pub struct ReferenceFilter {
 /// Notifications and timers that may wait in one conversation (`notifications-waiting`).
 pub const WAITING_MAX: usize = 1_000;
 
-/// How something is delivered into a conversation (`design.md` §7).
+/// How something is delivered into a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// At once; dialogs are left as they are.

@@ -1,4 +1,4 @@
-//! What was said, for bots whose configuration keeps transcripts (`protocol/semantics.md` §4, §5).
+//! What was said, for bots whose configuration keeps transcripts.
 //!
 //! Items become real with the commit of their turn, so a transcript holds what happened, once and in order.
 

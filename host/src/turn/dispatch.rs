@@ -1,4 +1,5 @@
-//! Who gets the activity: routes of global handlers, the dialog that waits, activity handlers (`design.md` §2).
+//! Who gets the activity: routes of global handlers, the dialog that waits, activity handlers, in this order, until one
+//! has handled it.
 
 use super::dialogs::Offer;
 use super::routes::Match;

@@ -1,5 +1,5 @@
 //! What passes middleware: activities that enter a turn, inwards, and all that leaves it, outwards, at the moment it is
-//! staged (`design.md` §7, `middleware.wit`).
+//! staged, inside `send` (`wit/middleware.wit`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! New conversations with users whom a bot has met: `POST /v3/conversations` (`protocol/http.md` §2).
+//! New conversations with users whom a bot has met. The channel opens one on `POST /v3/conversations` with a body of
+//! `ConversationParameters`, and answers `{id, activityId?, serviceUrl?}`.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Speaking first: turns that a notification or a timer begins (`design.md` §7).
+//! Speaking first: turns that a notification or a timer begins.
 //!
 //! A notification is a row of the store until the commit of its turn ends it, so it happens once, across a crash too.
 
@@ -327,7 +327,8 @@ struct ReferenceText<'a> {
     locale: &'a Value,
 }
 
-/// Whether an activity says that the bot was removed from its conversation (`protocol/activity.md`).
+/// Whether an activity says that the bot was removed from its conversation: channels send a `conversationUpdate` with the
+/// bot among `membersRemoved`, or an `installationUpdate` with the action `remove`.
 pub(super) fn removes_the_bot(activity: &Activity) -> bool {
     let bot = activity.account("recipient");
     let members = activity.object().get("membersRemoved").and_then(Value::as_array);

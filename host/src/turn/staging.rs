@@ -76,7 +76,8 @@ const NOTIFICATIONS_MAX: usize = 50;
 /// they read, so two of them may wait for each other.
 const LATE_SEAT_HOLD: Duration = Duration::from_millis(250);
 
-/// Types that only the host puts into an outbox (`protocol/activity.md` §3).
+/// Types that only the host puts into an outbox. In the SDKs they never leave the process: `invokeResponse` becomes the
+/// HTTP answer, and `delay` a pause between sends.
 const HOST_TYPES: &[&str] = &["invokeResponse", "delay"];
 
 impl Staging {

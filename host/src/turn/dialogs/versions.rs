@@ -1,4 +1,4 @@
-//! Frames across swaps: lazy migration, restoring after a rollback, and resetting what cannot go on (`design.md` §5).
+//! Frames across swaps: lazy migration, restoring after a rollback, and resetting what cannot go on.
 
 use serde_json::json;
 
