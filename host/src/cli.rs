@@ -1,4 +1,4 @@
-//! Command line: arguments, help texts, and one file per command.
+//! The command line: arguments, help texts, and one file per command.
 
 mod admin;
 mod arguments;
@@ -26,11 +26,11 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::terminal::Terminal;
 
-/// How long a line waits for stderr to take it.
+/// Maximum time to write an error line to stderr.
 const COMPLAINT_MAX: Duration = Duration::from_secs(2);
 pub(crate) use self::terminal::has_colours;
 
-/// Host bots whose logic is sandboxed WebAssembly, swapped while they talk
+/// Host bots whose logic is sandboxed WebAssembly that can be replaced while they serve
 #[derive(Debug, Parser)]
 #[command(name = "turntable", version, max_term_width = 100, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Cli {
@@ -48,16 +48,17 @@ enum Command {
     Chat(chat::Args),
     Bots(bots::Args),
     Deploy(deploy::DeployArgs),
-    /// Swap a bot of a running host back to its previous generation; a second time swaps forward again
+    /// Restore the previous generation of a bot of a running host; a second call restores the newer one
     ///
-    /// Components serve from then on until their files change, across restarts too. Settings, grants and limits come from the
-    /// configuration again when it is read the next time.
+    /// The restored components serve until their files change, also after restarts. Settings, grants and limits are
+    /// restored only until the configuration is read again.
     Rollback(deploy::BotArgs),
     /// Read a bot's section of the configuration and its components again, and swap if anything changed
     Reload(deploy::BotArgs),
-    /// Let a disabled bot of a running host answer again
+    /// Enable a disabled bot of a running host
     Enable(deploy::BotArgs),
-    /// Let a bot of a running host answer 503 until it is enabled or the host restarts; turns already accepted go on
+    /// Disable a bot of a running host: it answers 503 until it is enabled or the host restarts, and finishes accepted
+    /// turns
     Disable(deploy::BotArgs),
     Notify(Box<notifications::Args>),
     Broadcast(broadcast::Args),
@@ -74,7 +75,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match run(command()) {
         Ok(code) => code,
-        // Whoever read our output has seen enough; that is no failure.
+        // The reader of the output has closed it early, which is not a failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("error: {error:#}"));
@@ -83,7 +84,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads the arguments of this process. Where they are wrong, or ask for help, it ends here.
+/// Parses the arguments of this process. Exits if they are invalid or ask for help.
 fn command() -> Command {
     let colours = has_colours(&io::stdout()) && has_colours(&io::stderr());
     let mut command = Cli::command().color(if colours { ColorChoice::Always } else { ColorChoice::Never });
@@ -96,7 +97,7 @@ fn command() -> Command {
     }
 }
 
-/// Prints a line to stdout for a person; a closed stdout is no reason to stop.
+/// Prints a line to stdout. Ignores errors, because a closed stdout must not stop the host.
 pub fn say(text: &str) {
     let _ = Terminal::stdout().line(text);
 }
@@ -125,17 +126,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Runs a command that talks to a host; one thread is enough for it.
+/// Runs a command that talks to a host, on the current thread.
 fn wait_for(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(command);
-    // A thread that waits for a line from the terminal must not keep the process.
+    // Do not wait for the thread that reads stdin, because it may be blocked.
     runtime.shutdown_background();
     result
 }
 
-/// Prints a line to stderr. A closed stderr is no reason to panic, and one that takes nothing is none to hang: the process
-/// must end with its exit code.
+/// Prints a line to stderr. A closed stderr must not cause a panic, and a blocked one must not keep the process from
+/// ending with its exit code.
 fn complain(text: &str) {
     use io::Write;
     let line = format!("{text}\n");

@@ -22,11 +22,11 @@ fn wrong_usage_exits_with_2_and_failure_with_1() {
         (vec!["nonsense"], 2, "unrecognized subcommand 'nonsense'"),
         (vec!["deploy", "bot"], 2, "required arguments were not provided"),
         (vec!["check", "/nowhere/turntable.toml"], 1, ""),
-        (vec!["bots", "--config", "/nowhere/turntable.toml"], 1, "cannot learn from it how to reach the host"),
+        (vec!["bots", "--config", "/nowhere/turntable.toml"], 1, "the address of the host is unknown"),
         (
             vec!["bots", "--admin-url", "ftp://x", "--token-file", "/nowhere"],
             1,
-            "is no URL such as http://127.0.0.1:3979",
+            "is not a URL such as http://127.0.0.1:3979",
         ),
         (
             vec!["bots", "--admin-url", "http://127.0.0.1:9", "--token-file", "/nowhere"],
@@ -98,7 +98,7 @@ async fn a_refused_deployment_lists_every_problem_and_changes_nothing() {
     std::fs::write(broken.path(), "not a component").unwrap();
     let ended = turntable(&with_admin(&host, &["deploy", "echo", "echo", broken.path().to_str().unwrap()]), "");
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("was not deployed; what served before goes on serving"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("was not deployed; the previous component continues to serve"), "{}", ended.stderr);
     assert!(ended.stderr.contains("\n  - "), "each problem has a line: {}", ended.stderr);
     let ended = turntable(&with_admin(&host, &["deploy", "echo", "nothing", broken.path().to_str().unwrap()]), "");
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -220,7 +220,7 @@ async fn a_host_that_cannot_be_reached_or_used_is_told_apart() {
     let other = host.config().with_file_name("other");
     let asked = turntable(&["bots", "--admin-url", &host.admin_url(), "--token-file", other.to_str().unwrap()], "");
     assert_eq!(asked.code, Some(1));
-    assert!(asked.stderr.contains(&format!("does not take the token in {}", other.display())), "{asked:?}");
+    assert!(asked.stderr.contains(&format!("does not accept the token in {}", other.display())), "{asked:?}");
     let unknown =
         turntable(&with_admin(&host, &["deploy", "echo", "ecko", host.component("echo").to_str().unwrap()]), "");
     assert!(unknown.stderr.contains("no plugin `ecko`; it has echo"), "{unknown:?}");

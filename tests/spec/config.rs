@@ -70,7 +70,7 @@ fn serve_says_the_same_and_starts_nothing() {
     let ended = turntable(&["serve", &path], "");
     assert_eq!(ended.code, Some(1));
     let said = relative(&ended.stderr, folder.path());
-    assert_eq!(said, format!("{PROBLEMS}error: the configuration is not usable, so nothing was started\n"));
+    assert_eq!(said, format!("{PROBLEMS}error: the configuration has problems, so nothing was started\n"));
     assert!(!folder.path().join(".turntable").exists(), "a refused configuration leaves nothing behind");
 }
 
@@ -204,7 +204,7 @@ fn check_tells_all_problems_together() {
     for (part, message) in [
         ("colour", "unknown key `colour`"),
         ("listn", "unknown key `server.listn`"),
-        ("path = ", "text is no store"),
+        ("path = ", "text is not a store"),
         ("titel", "unknown key `bots.half.titel`"),
         ("none.wasm", "none.wasm does not exist"),
         ("settings.txt", "bot \"half\", plugin \"welcome\": settings: `txt`"),

@@ -275,7 +275,7 @@ fn transcripts_of_other_tools_are_replayed_on_the_channel_that_is_told() {
         let file = written(folder.path(), name, &text);
         let Some(ended) = replay(&config, &file, &[]) else { return };
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        let heading = "bot echo, channel replay (assumed, as the file names none; choose one with --channel)\n";
+        let heading = "bot echo, channel replay (assumed, because the file names none; choose one with --channel)\n";
         assert!(ended.stdout.starts_with(heading) && ended.stdout.contains("no difference in 2 answers"), "{ended:?}");
         let chosen = replay(&config, &file, &["--channel", "msteams", "--json"]).unwrap();
         assert_eq!(
@@ -301,7 +301,8 @@ fn a_channel_that_is_assumed_is_told_as_such() {
     };
     let mixed = json!([said("a", Some("msteams")), said("b", None)]).to_string();
     let named = json!([said("a", Some("replay")), said("b", Some("chatdown"))]).to_string();
-    let assumed = |channel: &str| format!("{channel} (assumed, as the file names none; choose one with --channel)");
+    let assumed =
+        |channel: &str| format!("{channel} (assumed, because the file names none; choose one with --channel)");
     for (name, text, args, told, json_told) in [
         ("a.chat", "user: hi\n", &[][..], assumed("chatdown"), json!([["chatdown"], ["chatdown"]])),
         ("b.chat", "channelId=slack\nuser: hi\n", &[], "slack".to_owned(), json!([["slack"], []])),
@@ -327,7 +328,7 @@ fn a_chat_with_a_stranger_or_with_itself_says_so() {
     let Some(ended) = replay(&config, &file, &[]) else { return };
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.starts_with(&format!("{file}:4: warning: the header does not name `Bob`")), "{ended:?}");
-    let heading = "bot echo, channel chatdown (assumed, as the file names none; choose one with --channel)\n";
+    let heading = "bot echo, channel chatdown (assumed, because the file names none; choose one with --channel)\n";
     assert!(ended.stdout.starts_with(heading), "{ended:?}");
     let file = written(folder.path(), "b.chat", "user: hi\nbot: [Attachment=b.chat]\n");
     let ended = replay(&config, &file, &[]).unwrap();

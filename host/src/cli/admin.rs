@@ -1,4 +1,4 @@
-//! A client of the admin API of a running host.
+//! Client of the admin API of a running host.
 
 use std::fs;
 use std::io::Read;
@@ -15,16 +15,16 @@ use super::terminal::printable;
 use crate::config;
 use crate::registry::{BotStatus, Rehearsal, Swap};
 
-/// How long a call may take: a deployment compiles, and the configuration bounds that with two minutes by default.
+/// Time limit of a call. A deployment compiles, which may take two minutes by default (`runtime.compile-ms`).
 const CALL_TIMEOUT: Duration = Duration::from_secs(300);
-/// The largest `runtime.component-bytes-max`.
+/// The largest allowed `runtime.component-bytes-max`.
 const COMPONENT_BYTES_MAX: u64 = 1 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How to find the admin API.
+/// Arguments that locate the admin API.
 #[derive(Debug, clap::Args)]
 pub(super) struct AdminArgs {
-    /// Configuration of the running host, for the address and the token of its admin API; not read where both are given
+    /// Configuration of the running host, to find address and token of its admin API; ignored if both are given
     #[arg(long, value_name = "FILE", default_value = "turntable.toml")]
     config: PathBuf,
     /// Address of the admin API [default: `admin.listen` of the configuration]
@@ -35,14 +35,14 @@ pub(super) struct AdminArgs {
     token_file: Option<PathBuf>,
 }
 
-/// Why the host did not do it, as it said.
+/// An error response of the host.
 #[derive(Debug, Deserialize)]
 pub(super) struct Refused {
-    /// The machine's word for it.
+    /// The error code.
     pub(super) code: String,
-    /// The human's words.
+    /// The error text, for people.
     pub(super) message: String,
-    /// Every problem, where it found several.
+    /// The individual problems, if there are several.
     #[serde(default)]
     pub(super) problems: Vec<String>,
 }
@@ -65,7 +65,7 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    /// Finds address and token; connects to nothing yet.
+    /// Determines the address and the token. Does not connect yet.
     pub(super) fn find(args: &AdminArgs) -> anyhow::Result<Self> {
         let (url, token_file) = match (&args.admin_url, &args.token_file) {
             (Some(url), Some(file)) => (url.clone(), file.clone()),
@@ -76,29 +76,29 @@ impl Admin {
             }
         };
         let base = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let base = base.with_context(|| format!("`{url}` is no URL such as http://127.0.0.1:3979"))?;
+        let base = base.with_context(|| format!("`{url}` is not a URL such as http://127.0.0.1:3979"))?;
         let token = fs::read_to_string(&token_file).with_context(|| {
             format!("cannot read the admin token {}; the host creates it when it starts", token_file.display())
         })?;
         Ok(Self { client: client()?, base, token: token.trim().to_owned(), token_file })
     }
 
-    /// Returns all bots.
+    /// Returns the status of all bots.
     pub(super) async fn bots(&self) -> anyhow::Result<Vec<BotStatus>> {
         self.call(Method::GET, &["bots"], None).await
     }
 
-    /// Returns one bot.
+    /// Returns the status of one bot.
     pub(super) async fn bot(&self, bot: &str) -> anyhow::Result<BotStatus> {
         self.call(Method::GET, &["bots", bot], None).await
     }
 
-    /// Swaps a component for these bytes.
+    /// Deploys a component.
     pub(super) async fn deploy(&self, bot: &str, plugin: &str, component: Vec<u8>) -> anyhow::Result<Swap> {
         self.call(Method::PUT, &["bots", bot, "plugins", plugin], Some(component)).await
     }
 
-    /// Asks what a deployment would do.
+    /// Makes a dry run of a deployment.
     pub(super) async fn rehearse(&self, bot: &str, plugin: &str, component: Vec<u8>) -> anyhow::Result<Rehearsal> {
         let admin = self.with_query(Some("dry-run=true"));
         admin.call(Method::PUT, &["bots", bot, "plugins", plugin], Some(component)).await
@@ -114,12 +114,12 @@ impl Admin {
         self.call(Method::POST, &["bots", bot, if enabled { "enable" } else { "disable" }], None).await
     }
 
-    /// Returns the dead letters of a bot, as the admin API says it.
+    /// Returns the dead letters of a bot, as JSON of the admin API.
     pub(super) async fn dead_letters(&self, bot: &str) -> anyhow::Result<Vec<serde_json::Value>> {
         self.call(Method::GET, &["bots", bot, "dead-letters"], None).await
     }
 
-    /// Puts a dead letter back into the outbox, or forgets it.
+    /// Retries a dead letter, or deletes it.
     pub(super) async fn end_dead_letter(&self, bot: &str, sequence: u64, retry: bool) -> anyhow::Result<()> {
         let sequence = sequence.to_string();
         let path = ["bots", bot, "dead-letters", &sequence, "retry"];
@@ -127,12 +127,12 @@ impl Admin {
         self.call::<serde_json::Value>(method, path, None).await.map(drop)
     }
 
-    /// Lets a bot speak first, and returns what became of it.
+    /// Sends a notification and returns its outcome.
     pub(super) async fn notify(&self, bot: &str, body: &serde_json::Value) -> anyhow::Result<serde_json::Value> {
         self.call(Method::POST, &["bots", bot, "notifications"], Some(body.to_string().into_bytes())).await
     }
 
-    /// Returns a list that the admin API has of a bot; of pages, all.
+    /// Returns a list of entries that belong to a bot, with all pages.
     pub(super) async fn list(&self, bot: &str, what: &str) -> anyhow::Result<Vec<serde_json::Value>> {
         let mut page = self.with_query(None);
         let mut all: Vec<serde_json::Value> = Vec::new();
@@ -152,7 +152,7 @@ impl Admin {
         self.call::<serde_json::Value>(Method::DELETE, &["bots", bot, "notifications", id], None).await.map(drop)
     }
 
-    /// Calls a route of a bot, and returns what it says.
+    /// Calls a route of a bot and returns the JSON of the response.
     pub(super) async fn ask(
         &self,
         method: Method,
@@ -164,7 +164,7 @@ impl Admin {
         self.ask_for(method, bot, route, query, body).await
     }
 
-    /// The same for a form of its own.
+    /// Like [`Admin::ask`], with a typed response.
     pub(super) async fn ask_for<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -203,12 +203,15 @@ impl Admin {
             request = request.header(reqwest::header::CONTENT_TYPE, "application/wasm").body(body);
         }
         let response = request.send().await.with_context(|| {
-            format!("cannot reach the admin API at {}; does the host run, with `admin.listen` set?", self.base)
+            format!(
+                "cannot reach the admin API at {}; check that the host runs and `admin.listen` is not \"off\"",
+                self.base
+            )
         })?;
         let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
         answer(response).await.map_err(|error| match unauthorized {
             true => error.context(format!(
-                "the host at {} does not take the token in {}; name the configuration of that host with --config, or its \
+                "the host at {} does not accept the token in {}; name the configuration of that host with --config, or its \
                  token file with --token-file",
                 self.base,
                 self.token_file.display()
@@ -218,7 +221,7 @@ impl Admin {
     }
 }
 
-/// Returns an HTTP client for hosts nearby: no proxy, no redirects, nothing without a time limit.
+/// Returns an HTTP client without proxy and redirects, and with time limits.
 pub(super) fn client() -> anyhow::Result<Client> {
     Client::builder()
         .no_proxy()
@@ -226,7 +229,7 @@ pub(super) fn client() -> anyhow::Result<Client> {
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(CALL_TIMEOUT)
         .build()
-        .context("cannot make an HTTP client")
+        .context("cannot create an HTTP client")
 }
 
 /// Returns the JSON of a response, or the host's error as [`Refused`].
@@ -236,10 +239,10 @@ pub(super) async fn answer<T: DeserializeOwned>(response: Response) -> anyhow::R
         error: Refused,
     }
     let (status, url) = (response.status(), response.url().clone());
-    let body = response.bytes().await.with_context(|| format!("the answer of {url} broke off"))?;
+    let body = response.bytes().await.with_context(|| format!("the response of {url} was interrupted"))?;
     if status.is_success() {
         return serde_json::from_slice(&body)
-            .with_context(|| format!("{url} answered {status} with something unexpected"));
+            .with_context(|| format!("{url} answered {status} with an unexpected body"));
     }
     match serde_json::from_slice::<Failure>(&body) {
         Ok(failure) => Err(failure.error.into()),
@@ -247,22 +250,22 @@ pub(super) async fn answer<T: DeserializeOwned>(response: Response) -> anyhow::R
     }
 }
 
-/// Reads a component, whatever kind of file it is.
+/// Reads a component from a file of any kind, such as a pipe.
 pub(super) fn read_component(path: &Path) -> anyhow::Result<Vec<u8>> {
     let say = || format!("cannot read the component {}", path.display());
     let mut component = Vec::new();
     let file = fs::File::open(path).with_context(say)?;
     file.take(COMPONENT_BYTES_MAX + 1).read_to_end(&mut component).with_context(say)?;
     if component.len() as u64 > COMPONENT_BYTES_MAX {
-        bail!("{}: it is larger than any component that a host takes ({COMPONENT_BYTES_MAX} bytes)", say());
+        bail!("{}: it is larger than the {COMPONENT_BYTES_MAX} bytes that a host accepts at most", say());
     }
     Ok(component)
 }
 
-/// Returns the admin URL, if it is known before the host has started, and the token file.
+/// Returns the admin URL, if the configuration fixes its port, and the token file.
 fn configured(path: &Path) -> anyhow::Result<(Option<String>, PathBuf)> {
     let config = config::load_sections(path, &["admin", "runtime"]).map_err(|problems| {
-        anyhow!("{problems}\ncannot learn from it how to reach the host; name its configuration with --config, or give --admin-url and --token-file")
+        anyhow!("{problems}\nthe address of the host is unknown; name its configuration with --config, or give --admin-url and --token-file")
     })?;
     let url = config.admin.listen.filter(|address| address.port() != 0).map(|address| format!("http://{address}"));
     Ok((url, config.admin.token_file))

@@ -1,24 +1,24 @@
-//! Arguments before clap reads them: a value may begin with a hyphen.
+//! Prepares arguments for clap, so that values may begin with a hyphen.
 //!
-//! Ids of groups (`-1001234`), temperatures, lists and names of files do. Clap takes them for options, or, told otherwise,
-//! takes options for values. So the word after an option that wants a value is its value, unless it is an option of the
-//! command, or looks like one with a typing error. A word that stands alone is a positional value under the same condition,
-//! and also not where it is written like an option (`--word`, `-w`): clap names unknown options.
+//! Ids of groups (`-1001234`), temperatures, lists and file names do. Clap treats such values as options, or, if hyphens
+//! are allowed in values, options as values. So the argument after an option with a value is its value, unless it is an
+//! option of the command or similar to one, as after a typing error. An argument that follows no option is a positional
+//! value under the same condition, unless it is written like an option (`--word`, `-w`): clap reports unknown options.
 
 use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Command};
 
-/// How much a word must look like an option to be taken for a typing error in it, from 0 to 1; clap suggests from the same on.
+/// Minimum similarity, from 0 to 1, of a word to an option that makes it a typing error. Clap uses the same threshold.
 const SIMILAR_MIN: f64 = 0.7;
 
-/// Returns the arguments in a form that clap reads as they are meant. The command is built.
+/// Returns the arguments in a form that clap reads as intended. `root` must be built.
 ///
-/// A value with a hyphen is joined to its option, as in `--conversation=-1001234`. A positional value with a hyphen goes to
-/// the end, after `--`, with the positional values that follow it.
+/// A value with a hyphen is joined to its option, as in `--conversation=-1001234`. A positional value with a hyphen and
+/// the positional values after it are moved to the end, after `--`.
 pub(super) fn joined(root: &Command, arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments = arguments.into_iter().peekable();
-    // The name of the program.
+    // The first argument is the name of the program.
     let mut joined: Vec<OsString> = arguments.next().into_iter().collect();
     let mut at_end: Vec<OsString> = Vec::new();
     let mut command = root;
@@ -50,7 +50,7 @@ fn begins_with_hyphen(argument: &OsStr) -> bool {
     argument.as_encoded_bytes().starts_with(b"-") && argument != "-"
 }
 
-/// The option that an argument names, without a value.
+/// Returns the option that an argument without a value names.
 fn option<'a>(command: &'a Command, argument: &OsStr) -> Option<&'a Arg> {
     let name = argument.to_str()?.strip_prefix('-')?;
     let is_named = |option: &&Arg| match name.strip_prefix('-') {
@@ -60,7 +60,7 @@ fn option<'a>(command: &'a Command, argument: &OsStr) -> Option<&'a Arg> {
     command.get_arguments().find(is_named)
 }
 
-/// Whether an argument is an option of the command, or one with a typing error.
+/// Returns whether an argument is an option of the command, or similar to one.
 fn is_option(command: &Command, argument: &OsStr) -> bool {
     let name = argument.to_str().and_then(|text| text.split('=').next()).unwrap_or_default();
     if option(command, OsStr::new(name)).is_some() {
@@ -69,12 +69,13 @@ fn is_option(command: &Command, argument: &OsStr) -> bool {
     name.strip_prefix("--").is_some_and(|long| is_word(long) && resembles_option(command, long))
 }
 
-/// Whether an argument that follows no option is a positional value of the command although it begins with a hyphen.
+/// Returns whether an argument that follows no option is a positional value of the command, although it begins with a
+/// hyphen.
 fn is_hyphened_value(command: &Command, argument: &OsStr) -> bool {
     if command.get_positionals().next().is_none() || !begins_with_hyphen(argument) || is_option(command, argument) {
         return false;
     }
-    // A value that is not UTF-8 names no option.
+    // All names of options are UTF-8.
     let Some(text) = argument.to_str() else { return true };
     let name = text.split('=').next().unwrap_or_default();
     let is_written_like_one = match (name.strip_prefix("--"), name.strip_prefix('-')) {
@@ -82,7 +83,7 @@ fn is_hyphened_value(command: &Command, argument: &OsStr) -> bool {
         (None, Some(short)) => {
             let letters = short.chars().next().filter(|char| char.is_ascii_alphabetic());
             let has_option = |letter| command.get_arguments().any(|option| option.get_short() == Some(letter));
-            // `-x`, `-oFILE`, and `-json` where `--json` is meant.
+            // `-x`, `-oFILE`, and `-json` in place of `--json`.
             letters.is_some_and(|first| {
                 short.chars().count() == 1 || has_option(first) || resembles_option(command, short)
             })

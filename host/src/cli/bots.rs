@@ -1,4 +1,4 @@
-//! `turntable bots`: what a running host serves.
+//! `turntable bots`: shows the bots of a running host.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ pub(super) struct Args {
     /// Show this bot only, with digest and size of each plugin
     #[arg(value_name = "BOT")]
     bot: Option<String>,
-    /// Print what the admin API says, as JSON
+    /// Print the response of the admin API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -92,7 +92,7 @@ fn state(bot: &BotStatus) -> &'static str {
     }
 }
 
-/// Returns lines about the newest load that failed, none where it did not.
+/// Returns lines about the newest failed load, or none.
 fn failure(bot: &BotStatus, terminal: Terminal) -> Vec<String> {
     let Some(failure) = &bot.last_failure else { return Vec::new() };
     let title = format!("{}: load ({}) failed at {}", bot.name, failure.cause, to_seconds(&failure.at));
@@ -100,7 +100,7 @@ fn failure(bot: &BotStatus, terminal: Terminal) -> Vec<String> {
     std::iter::once(terminal.paint(Style::Bad, title)).chain(problems).collect()
 }
 
-/// Returns lines about origins to which replies were not sent.
+/// Returns lines about the origins to which replies were not sent, or none.
 fn refused(bot: &BotStatus, terminal: Terminal) -> Vec<String> {
     if bot.refused_origins.is_empty() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! `turntable broadcast`: one content for many conversations of a running host.
+//! `turntable broadcast`: sends one message to many conversations of a running host.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use super::notifications::{ContentArgs, Listed};
 use super::terminal::{Terminal, printable};
 use crate::json;
 
-/// What became of targets, as the admin API counts it.
+/// Outcomes of targets, as named by the admin API.
 const OUTCOMES: [&str; 8] = ["waiting", "delivered", "stopped", "expired", "failed", "gone", "unknown", "cancelled"];
 
-/// Let a bot of a running host say one thing to many
+/// Send one message from a bot of a running host to many conversations
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Args {
@@ -30,42 +30,42 @@ enum Action {
     Start(Box<StartArgs>),
     /// List the broadcasts of a bot, newest first
     List(Listed),
-    /// Show how far a broadcast is
+    /// Show the progress of a broadcast
     Show(Of),
-    /// List whom a broadcast did not reach, and why
+    /// List the targets that a broadcast did not reach, and why
     Failures(Of),
-    /// Begin with nobody else until it is resumed; what has begun goes on
+    /// Pause a broadcast; deliveries that have begun continue
     Pause(Of),
-    /// Go on with a broadcast that is paused
+    /// Resume a paused broadcast
     Resume(Of),
-    /// End a broadcast: what has not been said is not said any more
+    /// Cancel a broadcast; targets that still wait get nothing
     Cancel(Of),
 }
 
-/// Start a broadcast: to each conversation that the bot has met, those of a channel, or those of a list
+/// Start a broadcast to all known conversations of a bot, to those of a channel, or to a list
 ///
-/// Whom it is for is written down now: who is met later does not get it, and nobody is missed where the host is
-/// restarted meanwhile.
+/// The targets are stored when the broadcast starts. Conversations that begin later are not included, and a restart of
+/// the host loses no target.
 #[derive(Debug, clap::Args)]
 struct StartArgs {
-    /// Bot that speaks
+    /// Bot that sends the message
     #[arg(value_name = "BOT")]
     bot: String,
     /// Only conversations of this channel
     #[arg(long, value_name = "CHANNEL", conflicts_with = "list")]
     channel: Option<String>,
-    /// Only these: a JSON array of {"channel", "conversation"} and {"channel", "user"}, at most 10,000
+    /// Only targets in this file: a JSON array of {"channel", "conversation"} and {"channel", "user"}, at most 10,000
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
     #[command(flatten)]
     content: ContentArgs,
-    /// How many conversations it begins with within a second [default: 20]
+    /// Maximum number of conversations per second [default: 20]
     #[arg(long, value_name = "NUMBER")]
     per_second: Option<u32>,
-    /// Say nothing before it is resumed
+    /// Start in the paused state
     #[arg(long)]
     paused: bool,
-    /// Print what the admin API says, as JSON
+    /// Print the response of the admin API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -102,7 +102,7 @@ async fn start(args: &StartArgs) -> anyhow::Result<()> {
     }
     if let Some(path) = &args.list {
         let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let list: Value = json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+        let list: Value = json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))?;
         body["target"] = json!({ "list": list });
     }
     if let Some(per_second) = args.per_second {

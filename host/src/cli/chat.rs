@@ -20,44 +20,45 @@ use super::terminal::{Style, Terminal};
 use crate::channel::directline::service_url;
 use crate::config;
 
-/// How often a conversation is looked at while nobody types.
+/// Interval of polls while the user types nothing.
 const POLL: Duration = Duration::from_millis(500);
-/// Lines from a pipe that are read ahead of the bot.
+/// Maximum number of input lines that are read before the bot has answered.
 const LINES_AHEAD: usize = 16;
 
-/// Where a host listens that says nothing else.
+/// Default address of a host without a configuration file.
 const URL_DEFAULT: &str = "http://127.0.0.1:3978";
-/// The configuration that is looked for.
+/// Default configuration file.
 const CONFIG_DEFAULT: &str = "turntable.toml";
 
 /// Talk to a bot of a running host in development mode
 ///
-/// Sends each line as a message and prints what the bot answers: text, cards as text, suggested actions in brackets.
-/// Works with piped input too: sends a line, waits for the replies of its turn, goes on, and ends with the input.
+/// Sends each line as a message and prints the replies of the bot: text, cards as text, and suggested actions in
+/// brackets. With piped input, waits for the replies to each line before it sends the next, and exits at the end of the
+/// input.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Address of the host [default: `server.listen` of the configuration]
     #[arg(long, env = "TURNTABLE_URL", hide_env_values = true, value_name = "URL")]
     url: Option<String>,
-    /// Configuration of the host, for its address; not read with --url [default: turntable.toml, if it is there]
+    /// Configuration of the host, to find its address; ignored with --url [default: turntable.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Bot to talk to [default: the host's default bot]
     #[arg(long, value_name = "BOT")]
     bot: Option<String>,
-    /// Name to talk as; the user's id is made of it
+    /// Name of the user, from which the id of the user is derived
     #[arg(long, value_name = "NAME", default_value = "you")]
     user: String,
-    /// Language to talk in, such as de-DE; by it the bot reads numbers, dates, yes and no
+    /// Locale of the user, such as de-DE, by which the bot reads numbers, dates, yes and no
     #[arg(long, value_name = "TAG")]
     locale: Option<String>,
 }
 
-/// Runs the command; returns at the end of the input.
+/// Runs the command until the end of the input.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let interactive = io::stdin().is_terminal();
     let screen = Screen { terminal: Terminal::stdout(), prompt: interactive && io::stdout().is_terminal() };
-    // A variable of the environment that is empty is not set.
+    // An empty environment variable counts as unset.
     let named = args.url.clone().filter(|url| !url.is_empty());
     let url = named.map_or_else(|| configured(args.config.as_deref()), Ok)?;
     let mut conversation = Conversation::start(&url, args.bot.as_deref(), &args.user, args.locale).await?;
@@ -73,14 +74,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 if !line.trim().is_empty() {
                     match conversation.say(&line).await {
                         Ok(sent) => screen.show(&conversation.settle(Some(&sent)).await?)?,
-                        // A bot that is disabled or being repaired now; a script must learn of it, a person may wait.
+                        // The bot may be disabled for a moment. An interactive user can wait, but a script must get the
+                        // error.
                         Err(error) if interactive && is_of_the_bot(&error) => screen.complain(&error)?,
                         Err(error) => return Err(error),
                     }
                 }
                 screen.prompt()?;
             }
-            // What a bot says unasked appears while the user thinks; a pipe sees it with the next replies.
+            // Show proactive messages to an interactive user at once. With piped input they appear with the next
+            // replies.
             _ = ticks.tick(), if interactive => {
                 let news = conversation.poll().await?;
                 if !news.is_empty() {
@@ -93,30 +96,29 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the address at which the host of a configuration is reached.
+/// Returns the address of the host with this configuration.
 fn configured(config: Option<&Path>) -> anyhow::Result<String> {
     let path = config.unwrap_or(Path::new(CONFIG_DEFAULT));
     if config.is_none() && !path.exists() {
         return Ok(URL_DEFAULT.to_owned());
     }
     let config = config::load_sections(path, &["server"]).map_err(|problems| {
-        anyhow!("{problems}\ncannot learn from it where the host listens; name its configuration with --config, or its address with --url")
+        anyhow!("{problems}\nthe address of the host is unknown; name its configuration with --config, or its address with --url")
     })?;
     if config.server.listen.port() == 0 {
         let path = path.display();
-        bail!("{path} has no fixed port in `server.listen`; name the address that the host printed with --url");
+        bail!("{path} has no fixed port in `server.listen`; give the address that the host printed with --url");
     }
     Ok(service_url(config.server.listen).to_string())
 }
 
-/// Whether the host refused a message, and not the conversation.
+/// Returns whether the error concerns the message only, so that the conversation can continue.
 fn is_of_the_bot(error: &anyhow::Error) -> bool {
     let refused = error.downcast_ref::<Refused>();
     refused.is_some_and(|refused| !matches!(refused.code.as_str(), "NotFound" | "TokenExpired" | "Unauthorized"))
 }
 
-/// Returns the lines of stdin as they are typed, with U+FFFD for what is not UTF-8. A thread reads them: a terminal cannot be
-/// waited for otherwise.
+/// Reads lines from stdin and replaces invalid UTF-8 by U+FFFD. A thread reads them, because reading a terminal blocks.
 fn stdin_lines() -> mpsc::Receiver<io::Result<String>> {
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
     thread::spawn(move || {
@@ -130,7 +132,7 @@ fn stdin_lines() -> mpsc::Receiver<io::Result<String>> {
     receiver
 }
 
-/// What the user sees.
+/// The output of the conversation.
 struct Screen {
     terminal: Terminal,
     prompt: bool,
@@ -154,7 +156,7 @@ impl Screen {
         self.terminal.line(self.terminal.paint(Style::Bad, format!("{error:#}")))
     }
 
-    /// Shows activities on lines of their own, after a prompt that is already there.
+    /// Shows activities below a prompt that is already displayed.
     fn show_unasked(&self, activities: &[serde_json::Value]) -> io::Result<()> {
         if self.prompt {
             self.terminal.line("")?;
@@ -197,7 +199,7 @@ mod tests {
         let told = address("server.listen = '127.0.0.1:0'").unwrap_err();
         assert_eq!(
             told,
-            "t.toml has no fixed port in `server.listen`; name the address that the host printed with --url"
+            "t.toml has no fixed port in `server.listen`; give the address that the host printed with --url"
         );
         let told = address("[server]\nlisten = 7").unwrap_err();
         assert!(told.starts_with("t.toml:2:10: ") && told.ends_with("or its address with --url"), "{told}");

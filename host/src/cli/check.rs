@@ -1,4 +1,4 @@
-//! `turntable check`: every problem of a configuration, without starting anything.
+//! `turntable check`: reports all problems of a configuration without starting a host.
 
 mod probe;
 
@@ -14,21 +14,21 @@ use crate::config::{self, Config, Problems};
 
 /// Report every problem of a configuration, each with its line
 ///
-/// Checks keys, types, bounds, names and that files are there; then compiles each component in a confined child process, asks
-/// it for its manifest, and checks settings and grants against that. A plugin whose own section has a problem is not asked, nor
-/// is any where the file has syntax errors. It binds no port and writes nothing, and a host that runs
-/// with the same configuration does not notice.
+/// Checks keys, types, limits, names and that files exist. Then compiles each component in a sandboxed child process,
+/// reads its manifest, and checks settings and grants against it. Skips the components of plugins whose own section has
+/// a problem, and all components if the file has syntax errors. Binds no port, writes nothing, and does not disturb a
+/// host that runs with the same configuration.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 no problem (warnings do not count), 1 a problem, 2 wrong usage.")]
 pub(super) struct Args {
     /// Configuration to check
     #[arg(default_value = "turntable.toml", value_name = "CONFIG")]
     config: PathBuf,
-    /// Check the configuration only, and neither compile nor ask components
+    /// Check the configuration only, without compiling components
     #[arg(long)]
     offline: bool,
-    /// Print one JSON object: `ok`, `problems` and `warnings` with `line`, `column` and `message`, and `bots` with their
-    /// `plugins`
+    /// Print one JSON object: `ok`, `problems` and `warnings` with `line`, `column` and `message`, and `bots` with
+    /// their `plugins`
     #[arg(long)]
     json: bool,
 }
@@ -39,7 +39,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let reading = config::read(&args.config);
     let findings = probe::findings(&args.config, &reading, args.offline).await?;
     let is_fine = findings.problems.list().is_empty();
-    // What is wrong in the file may be bots and plugins that are not in what was read of it.
+    // If the file has problems, bots and plugins may be missing from the parts that were read, so they are not listed.
     let config = reading.config.filter(|_| reading.problems.list().is_empty());
     terminal.line(match args.json {
         true => as_json(config.as_ref(), &findings),

@@ -1,4 +1,4 @@
-//! `turntable dead-letters`: what could not be delivered, and what shall become of it.
+//! `turntable dead-letters`: lists, retries and deletes undelivered messages.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::admin::{Admin, AdminArgs};
 use super::terminal::Terminal;
 
-/// List what a bot of a running host could not deliver, try it again, or forget it
+/// List, retry or delete the messages that a bot of a running host could not deliver
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Args {
@@ -18,26 +18,26 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List dead letters, newest first: where they went, and why they did not arrive
+    /// List dead letters, newest first, with their destination and the cause
     List {
         /// Bot whose dead letters to list
         #[arg(value_name = "BOT")]
         bot: String,
-        /// Print what the admin API says, as JSON
+        /// Print the response of the admin API as JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// Put dead letters back into the outbox, behind what waits there
+    /// Put dead letters at the end of the outbox
     Retry(Chosen),
-    /// Forget dead letters
+    /// Delete dead letters
     Drop(Chosen),
 }
 
 #[derive(Debug, clap::Args)]
 struct Chosen {
-    /// Bot whose dead letters they are
+    /// Bot of the dead letters
     #[arg(value_name = "BOT")]
     bot: String,
     /// Numbers of the dead letters, as listed
@@ -72,7 +72,7 @@ async fn end(chosen: Chosen, retry: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns a dead letter with what it was in one member, as the table shows it.
+/// Returns a dead letter with the members that the table shows.
 fn shown(letter: &Value) -> Value {
     let mut shown = letter.clone();
     let kind = letter["kind"].as_str().unwrap_or("-");

@@ -11,8 +11,9 @@ use crate::registry::{Rehearsal, Swap, WaitingFrames};
 
 /// Swap one component of a bot of a running host
 ///
-/// The host checks, compiles and probes the component while the old one serves. Turns in flight end on the old one, the
-/// next turn runs on the new one. A component that is not fit to serve changes nothing, and every problem is listed.
+/// The host validates, compiles and probes the component while the old one serves. Turns in flight finish on the old
+/// one, and the next turn runs on the new one. If the component is not fit to serve, nothing changes and all problems
+/// are listed.
 #[derive(Debug, clap::Args)]
 pub(super) struct DeployArgs {
     #[command(flatten)]
@@ -23,12 +24,12 @@ pub(super) struct DeployArgs {
     /// Component to deploy
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Check, compile and probe only, and say what would become of the dialogs that wait
+    /// Validate, compile and probe only, and show what would happen to waiting dialogs
     #[arg(long)]
     dry_run: bool,
 }
 
-/// What each of these commands is told.
+/// Arguments of all these commands.
 #[derive(Debug, clap::Args)]
 pub(super) struct BotArgs {
     /// Bot to change
@@ -46,7 +47,8 @@ pub(super) async fn deploy(args: DeployArgs) -> anyhow::Result<ExitCode> {
     let DeployArgs { bot, plugin, file, dry_run } = args;
     let component = read_component(&file)?;
     let admin = Admin::find(&bot.admin)?;
-    // A refusal before the component is read closes the connection, often before it can be read here.
+    // Check the bot first: a host that refuses closes the connection while the component is sent, and its answer may be
+    // lost.
     admin.bot(&bot.bot).await.with_context(|| format!("{} was not deployed", file.display()))?;
     if dry_run {
         let rehearsal = admin.rehearse(&bot.bot, &plugin, component).await;
@@ -55,7 +57,7 @@ pub(super) async fn deploy(args: DeployArgs) -> anyhow::Result<ExitCode> {
     let swap = admin
         .deploy(&bot.bot, &plugin, component)
         .await
-        .with_context(|| format!("{} was not deployed; what served before goes on serving", file.display()))?;
+        .with_context(|| format!("{} was not deployed; the previous component continues to serve", file.display()))?;
     report(&admin, &swap, bot.json).await
 }
 
@@ -67,7 +69,7 @@ fn rehearsed(rehearsal: &Rehearsal, json: bool) -> anyhow::Result<ExitCode> {
     }
     let Rehearsal { bot, plugin, digest, waiting } = rehearsal;
     terminal.line(
-        terminal.paint(Style::Good, format!("{bot}: {plugin} {} would serve; nothing was changed", short(digest))),
+        terminal.paint(Style::Good, format!("{bot}: {plugin} {} is fit to serve; nothing was changed", short(digest))),
     )?;
     match waiting.is_empty() {
         true => terminal.line("  no dialog of it waits")?,
@@ -76,7 +78,7 @@ fn rehearsed(rehearsal: &Rehearsal, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns what would become of the dialogs that wait, one line for each fate.
+/// Returns the fates of waiting dialogs, one line each.
 fn fates(terminal: Terminal, waiting: &[WaitingFrames]) -> String {
     let row = |frames: &WaitingFrames| {
         let WaitingFrames { dialog, state_version, count, becomes, why } = frames;
@@ -86,10 +88,10 @@ fn fates(terminal: Terminal, waiting: &[WaitingFrames]) -> String {
     terminal.aligned(&waiting.iter().map(row).collect::<Vec<_>>()).join("\n")
 }
 
-/// Runs `rollback` and `reload`; `action` is what the admin API calls it.
+/// Runs `rollback` and `reload`. `action` is the name of the route.
 pub(super) async fn swap(args: BotArgs, action: &str) -> anyhow::Result<ExitCode> {
     let admin = Admin::find(&args.admin)?;
-    let failed = || format!("{action} of {} failed; what served before goes on serving", args.bot);
+    let failed = || format!("{action} of {} failed; the previous generation continues to serve", args.bot);
     let swap = admin.swap(&args.bot, action).await.with_context(failed)?;
     report(&admin, &swap, args.json).await
 }
@@ -119,10 +121,10 @@ async fn report(admin: &Admin, swap: &Swap, json: bool) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns a swap in words: old and new generation, and old and new digest of each plugin that changed.
+/// Describes a swap: old and new generation, and old and new digest of each plugin that changed.
 fn described(swap: &Swap, names: &[&str], terminal: Terminal) -> String {
     if swap.from == Some(swap.to) {
-        return format!("{}: nothing changed, generation {} goes on serving", swap.bot, swap.to);
+        return format!("{}: nothing changed, generation {} continues to serve", swap.bot, swap.to);
     }
     let from = swap.from.map_or_else(|| "none".to_owned(), |from| from.to_string());
     let title = format!("{}: generation {from} → {} in {:.1} ms", swap.bot, swap.to, swap.duration_ms);
@@ -143,7 +145,7 @@ fn described(swap: &Swap, names: &[&str], terminal: Terminal) -> String {
     std::iter::once(terminal.paint(Style::Good, title)).chain(terminal.aligned(&rows)).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns enough of a digest to tell it from others.
+/// Returns a prefix of a digest that is long enough to identify it.
 fn short(digest: &str) -> &str {
     const SHOWN: usize = "sha256:".len() + 12;
     digest.get(..SHOWN).unwrap_or(digest)
@@ -192,7 +194,7 @@ mod tests {
                 swap_from(None, 1),
                 "demo: generation none → 1 in 3.2 ms\n  help  new sha256:333333333333\n  echo  new sha256:5",
             ),
-            (swap_from(Some(4), 4), "demo: nothing changed, generation 4 goes on serving"),
+            (swap_from(Some(4), 4), "demo: nothing changed, generation 4 continues to serve"),
         ];
         for (swap, text) in cases {
             assert_eq!(described(&swap, &["help", "echo"], Terminal::plain()), text);

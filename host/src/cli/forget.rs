@@ -1,4 +1,4 @@
-//! `turntable forget`: a conversation or a user leaves what a running host holds.
+//! `turntable forget`: deletes what a running host stores about a conversation or a user.
 
 use std::process::ExitCode;
 
@@ -8,26 +8,27 @@ use reqwest::Method;
 use super::admin::{Admin, AdminArgs};
 use super::terminal::{Terminal, printable};
 
-/// Let a running host forget a conversation, or a user, of a bot
+/// Delete what a running host stores about a conversation or a user of a bot
 ///
-/// A user is forgotten with the conversations in which nobody else was heard; of others, what is theirs. State, dialogs,
-/// transcripts, references, timers, undelivered and dead letters, stored answers and ids go; the README says what stays.
+/// Deletes state, dialogs, transcripts, references, timers, undelivered messages, dead letters, stored answers and ids.
+/// For a user, deletes the conversations in which nobody else was active, and the user's own data in other
+/// conversations. The README lists what remains.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Args {
-    /// Bot that forgets
+    /// Bot whose data is deleted
     #[arg(value_name = "BOT")]
     bot: String,
     /// Channel, by its `channelId`, or `directline#local` for the host's own
     #[arg(long, value_name = "CHANNEL")]
     channel: String,
-    /// Conversation to forget
+    /// Conversation to delete
     #[arg(long, value_name = "ID", required_unless_present = "user", conflicts_with = "user")]
     conversation: Option<String>,
-    /// User to forget
+    /// User to delete
     #[arg(long, value_name = "ID")]
     user: Option<String>,
-    /// Print what the admin API says, as JSON
+    /// Print the response of the admin API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -39,7 +40,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (route, member, id) = match (&args.conversation, &args.user) {
         (Some(conversation), _) => ("conversations", "conversation", conversation),
         (None, Some(user)) => ("users", "user", user),
-        (None, None) => bail!("say what is forgotten: --conversation or --user"),
+        (None, None) => bail!("nothing to delete is named; give --conversation or --user"),
     };
     let query = [("channel", &*args.channel), (member, id)];
     let answer = Admin::find(&args.admin)?.ask(Method::DELETE, &args.bot, &[route], &query, None).await?;

@@ -1,4 +1,4 @@
-//! `turntable inspect`: what a component is, before any bot runs it.
+//! `turntable inspect`: shows what a component is, before a bot runs it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ use crate::config::{Grants, Limits};
 use crate::plugin::preflight::{Interface, Preflight};
 use crate::plugin::{LoadError, Manifest, Runtime, compile};
 
-/// Show what a component exports, imports and describes, and what it would lack on this host
+/// Show the exports, imports and manifest of a component, and what it lacks on this host
 ///
-/// Compiles it as the host does, in a confined child process, and asks it for its manifest with the settings given, which
-/// are checked against what it says it needs. Exits with 1 where the component is not fit to serve.
+/// Compiles the component as the host does, in a sandboxed child process, and reads its manifest. Settings given with
+/// --set are checked against the manifest. Exits with 1 if the component is not fit to serve.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Component to inspect
@@ -32,7 +32,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What was found out.
+/// Result of an inspection.
 struct Findings {
     digest: Arc<str>,
     bytes: usize,
@@ -70,7 +70,7 @@ async fn inspect(component: Vec<u8>, settings: BTreeMap<String, Value>) -> anyho
     if findings.problems.is_empty() {
         match describe(&runtime, component, settings.clone()).await {
             Ok(manifest) => {
-                // Without any, what it is, is asked; with some, whether it would serve with them.
+                // With settings, check whether the plugin would serve with them. Without, only show the manifest.
                 if !settings.is_empty() {
                     let problems = manifest.check_settings(&settings).into_iter();
                     findings.problems = problems.map(|problem| problem.message).collect();
@@ -103,7 +103,7 @@ async fn describe(
     Ok(plugin.manifest)
 }
 
-/// What is wrong with the component; a failure of this machine is an error of the command.
+/// Returns the problems of the component. A failure of this machine is an error of the command.
 fn problems(error: LoadError) -> anyhow::Result<Vec<String>> {
     match error {
         LoadError::Host(error) => Err(error),
@@ -182,7 +182,7 @@ fn as_text(findings: &Findings, terminal: Terminal) -> String {
     lines.join("\n")
 }
 
-/// The names of the settings that a plugin says it knows, with those it needs.
+/// Returns the names of the settings that a plugin declares. Required ones are marked.
 fn settings_of(manifest: &Manifest) -> Vec<String> {
     let Some(schema) = &manifest.settings else { return Vec::new() };
     let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();

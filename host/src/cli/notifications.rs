@@ -1,4 +1,4 @@
-//! `turntable notify`, `notifications` and `references`: what a bot says first, and to whom it could.
+//! `turntable notify`, `notifications` and `references`: proactive messages, and the conversations they can reach.
 
 use std::process::ExitCode;
 
@@ -11,56 +11,56 @@ use super::admin::{Admin, AdminArgs};
 use super::terminal::{Terminal, printable};
 use crate::json;
 
-/// Let a bot of a running host speak first: into a conversation, or to a user, that it has met
+/// Send a proactive message from a bot of a running host to a conversation or user that it knows
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Args {
-    /// Bot that speaks
+    /// Bot that sends the message
     #[arg(value_name = "BOT")]
     bot: String,
     /// Channel, by its `channelId`, or `directline#local` for the host's own
     #[arg(long, value_name = "CHANNEL")]
     channel: String,
-    /// Conversation to speak in
+    /// Target conversation
     #[arg(long, value_name = "ID", required_unless_present = "user", conflicts_with = "user")]
     conversation: Option<String>,
-    /// User to speak to, in the conversation in which they were heard last
+    /// Target user, in the conversation in which the user was active last
     #[arg(long, value_name = "ID")]
     user: Option<String>,
-    /// Open a new conversation with the user
+    /// Create a new conversation with the user
     #[arg(long, requires = "user")]
     new: bool,
     #[command(flatten)]
     content: ContentArgs,
-    /// When: RFC 3339 with an offset, or a cron expression with a time zone
+    /// Time of delivery: RFC 3339 with an offset, or a cron expression with a time zone
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
-    /// Name of the timer; one of the same name in the conversation is replaced
+    /// Name of the timer, which replaces one of the same name in the conversation
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Print what the admin API says, as JSON
+    /// Print the response of the admin API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     admin: AdminArgs,
 }
 
-/// What is delivered, and how.
+/// The content of a notification and its delivery.
 #[derive(Debug, clap::Args)]
 pub(super) struct ContentArgs {
-    /// How it is delivered
+    /// How the content is delivered
     #[arg(long, value_name = "MODE", default_value = "when-idle", value_parser = ["now", "when-idle", "interrupt", "cancel"])]
     mode: String,
-    /// Say this
+    /// Send a message with this text
     #[arg(long, value_name = "TEXT", group = "content")]
     text: Option<String>,
     /// Send this activity
     #[arg(long, value_name = "JSON", group = "content")]
     activity: Option<String>,
-    /// Let the bot's handlers have an event of this name, with `--value`
+    /// Run the bot's handlers with an event of this name and the value of `--value`
     #[arg(long, value_name = "NAME", group = "content")]
     event: Option<String>,
-    /// Begin a dialog, with `--options`
+    /// Begin this dialog, with the options of `--options`
     #[arg(long, value_name = "PLUGIN/ID", group = "content")]
     dialog: Option<String>,
     /// Value of the event
@@ -69,12 +69,12 @@ pub(super) struct ContentArgs {
     /// Options of the dialog
     #[arg(long, value_name = "JSON", requires = "dialog")]
     options: Option<String>,
-    /// After this nothing is delivered, RFC 3339
+    /// Time after which nothing is delivered, RFC 3339
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
 }
 
-/// List what a bot of a running host has yet to say, or cancel it
+/// List or cancel the pending notifications of a bot of a running host
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct NotificationsArgs {
@@ -84,11 +84,11 @@ pub(super) struct NotificationsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List notifications and timers that wait, by time
+    /// List pending notifications and timers, by time
     List(Listed),
-    /// Cancel one
+    /// Cancel a notification or timer
     Cancel {
-        /// Bot that would speak
+        /// Bot of the notification
         #[arg(value_name = "BOT")]
         bot: String,
         /// Id of the notification, as listed
@@ -99,7 +99,7 @@ enum Action {
     },
 }
 
-/// List the conversations that a bot of a running host has met, or forget one
+/// List or forget the known conversations of a bot of a running host
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct ReferencesArgs {
@@ -109,11 +109,11 @@ pub(super) struct ReferencesArgs {
 
 #[derive(Debug, Subcommand)]
 enum ReferencesAction {
-    /// List conversations, those heard last at the end
+    /// List known conversations, the most recent last
     List(Listed),
-    /// Forget a conversation, with what the bot was to say there
+    /// Forget a conversation and cancel its notifications
     Forget {
-        /// Bot that met it
+        /// Bot that knows the conversation
         #[arg(value_name = "BOT")]
         bot: String,
         /// Channel, as listed
@@ -127,13 +127,13 @@ enum ReferencesAction {
     },
 }
 
-/// What belongs to a bot of a running host, to be shown.
+/// Arguments of commands that list entries of a bot.
 #[derive(Debug, clap::Args)]
 pub(super) struct Listed {
-    /// Bot whose they are
+    /// Bot of the listed entries
     #[arg(value_name = "BOT")]
     pub(super) bot: String,
-    /// Print what the admin API says, as JSON
+    /// Print the response of the admin API as JSON
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
@@ -171,21 +171,21 @@ fn body(args: &Args) -> anyhow::Result<Value> {
 }
 
 impl ContentArgs {
-    /// The members of a body for the admin API.
+    /// Returns the members of the request body.
     pub(super) fn body(&self) -> anyhow::Result<Value> {
         let json = |name: &str, text: &Option<String>| match text {
             None => Ok(Value::Null),
-            Some(text) => json::from_str::<Value>(text).with_context(|| format!("`{name}` is no JSON")),
+            Some(text) => json::from_str::<Value>(text).with_context(|| format!("`{name}` is not JSON")),
         };
         let mut body = match (&self.text, &self.activity, &self.event, &self.dialog) {
             (Some(text), ..) => json!({ "activity": { "type": "message", "text": text } }),
             (_, Some(_), ..) => json!({ "activity": json("--activity", &self.activity)? }),
             (.., Some(name), _) => json!({ "event": { "name": name, "value": json("--value", &self.value)? } }),
             (.., Some(dialog)) => {
-                let (plugin, id) = dialog.split_once('/').context("`--dialog` is PLUGIN/ID")?;
+                let (plugin, id) = dialog.split_once('/').context("`--dialog` must have the form PLUGIN/ID")?;
                 json!({ "dialog": { "plugin": plugin, "id": id }, "options": json("--options", &self.options)? })
             }
-            _ => bail!("say what is delivered: --text, --activity, --event or --dialog"),
+            _ => bail!("no content is given; use --text, --activity, --event or --dialog"),
         };
         body["mode"] = self.mode.as_str().into();
         if let Some(expires) = &self.expires {

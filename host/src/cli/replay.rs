@@ -1,4 +1,4 @@
-//! `turntable replay`: what a bot says now to what users said then.
+//! `turntable replay`: compares what a bot says now with what it said in a transcript.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,12 +16,12 @@ use crate::transcript::diff::{Line, Teller, compare};
 use crate::transcript::steps::{Again, Step, split, strangers};
 use crate::transcript::{self, Transcript};
 
-/// Compare what a bot says now to the users of a transcript with what it said then
+/// Compare the present replies of a bot with those in a transcript
 ///
-/// Starts the bot of a configuration in this process, with the components that the configuration names, an empty store in
-/// memory and no listener; nothing is sent anywhere, and nothing written. The users' side of the file runs through it, one
-/// activity after the other. Ids, times, hints, typing and channel data are no differences; texts, attachments, suggested
-/// actions, updates, deletions and events are. Answers to invokes count where the file has any. Timers do not fire.
+/// Starts the bot in this process, with the configured components, an empty store in memory and no listener. Nothing is
+/// sent, and nothing is written. The activities of the file's users run through the bot one after the other. Texts,
+/// attachments, suggested actions, updates, deletions and events are compared; ids, times, input hints, typing and
+/// channel data are not. Responses to invokes are compared if the file contains any. Timers do not fire.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 no difference, 1 differences, 2 could not run.")]
 pub(super) struct Args {
@@ -31,44 +31,45 @@ pub(super) struct Args {
     /// Bot to talk to [default: the default bot of the configuration]
     #[arg(long, value_name = "BOT")]
     bot: Option<String>,
-    /// Configuration that has the bot
+    /// Configuration of the bot
     #[arg(long, value_name = "FILE", default_value = "turntable.toml")]
     config: PathBuf,
-    /// Let the users speak this language instead of that in the file, such as de-DE
+    /// Locale of the users, such as de-DE, instead of the one in the file
     #[arg(long, value_name = "LOCALE")]
     locale: Option<String>,
-    /// Let the users speak on this channel instead of that in the file, such as msteams
+    /// Channel of the users, such as msteams, instead of the one in the file
     #[arg(long, value_name = "CHANNEL")]
     channel: Option<String>,
-    /// Print one JSON object: `equal`, `bot`, `channels`, `channels_assumed` (those of them that the file does not name), and
-    /// `steps` with `user`, `lines` (each said `both`, `then` or `now`) and `failures`
+    /// Print one JSON object: `equal`, `bot`, `channels`, `channels_assumed` (those of `channels` that the file does not
+    /// name), and `steps` with `user`, `lines` (each said `both`, `then` or `now`) and `failures`
     #[arg(long)]
     json: bool,
-    /// Log on stderr from this level on
+    /// Minimum level of log lines on stderr
     #[arg(long, env = "TURNTABLE_LOG", hide_env_values = true, value_name = "FILTER", default_value = "off")]
     log: String,
 }
 
-/// What came of one activity of a user. Without a user: what the bot said before anyone else did.
+/// Result for one activity of a user. Without a user, what the bot said before any user did.
 #[derive(Debug, Serialize)]
 struct Compared {
     user: Vec<String>,
     lines: Vec<Line>,
-    /// What went wrong in plugins.
+    /// Failures of plugins.
     failures: Vec<String>,
 }
 
-/// A channel on which the bot heard users.
+/// A channel on which the bot got activities.
 #[derive(PartialEq, Eq)]
 struct Channel {
     id: String,
+    /// True if neither the file nor the command line names the channel.
     is_assumed: bool,
 }
 
-/// A replay that came to its end.
+/// A finished replay.
 struct Replayed {
     bot: String,
-    /// The channels on which the bot heard users; those that nobody named are assumed.
+    /// The channels on which the bot got activities.
     channels: Vec<Channel>,
     steps: Vec<Compared>,
 }
@@ -89,7 +90,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A script must not take a mistake for a difference.
+/// Exit code for failures. It differs from the code for differences, so that scripts can tell them apart.
 const COULD_NOT_RUN: u8 = 2;
 
 fn replay(args: &Args) -> anyhow::Result<Replayed> {
@@ -101,7 +102,8 @@ fn replay(args: &Args) -> anyhow::Result<Replayed> {
     }
     let steps = split(activities).map_err(|why| anyhow!(why)).with_context(in_file)?;
     if steps.iter().all(|step| step.user.is_empty()) {
-        return Err(anyhow!("no user says anything, so there is nothing to replay").context(in_file()));
+        return Err(anyhow!("no user says anything, so there is nothing to replay; check the roles in the file")
+            .context(in_file()));
     }
     let config = config::load(&args.config)?;
     let bot = bot(args, &config)?;
@@ -129,7 +131,7 @@ fn bot<'a>(args: &'a Args, config: &'a Config) -> anyhow::Result<&'a str> {
 }
 
 async fn compare_all(host: &mut ReplayHost, steps: Vec<Step>, mut again: Again) -> anyhow::Result<Vec<Compared>> {
-    // Not every host keeps its answers to invokes.
+    // Not every host stores its responses to invokes in transcripts.
     let keeps_answers = steps.iter().flat_map(|step| &step.then).any(is_answer);
     let (mut then_teller, mut now_teller, mut user_teller) = (Teller::default(), Teller::default(), Teller::default());
     let mut compared = Vec::new();
@@ -156,8 +158,8 @@ fn tell(teller: &mut Teller, said: &[Object]) -> Vec<String> {
     said.iter().flat_map(|activity| teller.tell("bot", activity)).collect()
 }
 
-/// Gives each activity of a step the lines that were said to it now, whose number is known. Where one was said then, only its
-/// place among the others tells.
+/// Assigns the lines of a step to its activities. The number of present lines of each activity is known. A line that
+/// was said only in the transcript goes to the activity at its position.
 fn divide(lines: Vec<Line>, parts: Vec<(Compared, usize)>) -> Vec<Compared> {
     let mut parts = parts.into_iter();
     let nobody = || (Compared { user: Vec::new(), lines: Vec::new(), failures: Vec::new() }, 0);
@@ -178,7 +180,7 @@ fn divide(lines: Vec<Line>, parts: Vec<(Compared, usize)>) -> Vec<Compared> {
     divided
 }
 
-/// The name under which a user is shown.
+/// Returns the displayed name of a user.
 fn name(activity: &Object) -> &str {
     let name = activity.get("from").and_then(|from| from.get("name")).and_then(serde_json::Value::as_str);
     name.filter(|name| !name.is_empty()).unwrap_or("user")
@@ -204,11 +206,11 @@ fn as_json(replayed: &Replayed, equal: bool) -> serde_json::Result<String> {
     serde_json::to_string_pretty(&value)
 }
 
-/// Says who hears whom where: a bot says other things on channels that show other things.
+/// Returns the heading with bot and channels. The channel matters, because replies depend on what a channel can show.
 fn heading(replayed: &Replayed) -> String {
     let Replayed { bot, channels, .. } = replayed;
     let names = channels.iter().map(|Channel { id, is_assumed }| match is_assumed {
-        true => format!("{id} (assumed, as the file names none; choose one with --channel)"),
+        true => format!("{id} (assumed, because the file names none; choose one with --channel)"),
         false => id.clone(),
     });
     one_line(&format!("bot {bot}, channel {}", names.collect::<Vec<_>>().join(", ")))
@@ -242,7 +244,7 @@ fn as_text(replayed: &Replayed, terminal: Terminal) -> String {
 mod tests {
     use super::*;
 
-    /// Lines as `=`, `-` and `+`, divided among activities with so many lines said to them now.
+    /// Returns lines as `=`, `-` and `+`, divided among activities with these numbers of present lines.
     fn divided(lines: &str, counts: &[usize]) -> String {
         let line = |sign| match sign {
             '-' => Line::Then("-".to_owned()),

@@ -1,4 +1,4 @@
-//! `turntable serve`: the host itself.
+//! `turntable serve`: runs the host.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,23 +13,23 @@ use crate::telemetry::{self, FILTER_DEFAULT};
 
 /// Serve the bots of a configuration until SIGINT or SIGTERM
 ///
-/// The configuration is checked whole before a port is bound. After a stop signal nothing more is accepted, and accepted
-/// turns are finished within `server.shutdown-grace-ms`; a second signal ends that wait.
+/// Validates the whole configuration before it binds a port. After a stop signal the host accepts nothing more and
+/// finishes accepted turns within `server.shutdown-grace-ms`. A second signal ends that wait.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Configuration to serve
     #[arg(default_value = "turntable.toml", value_name = "CONFIG")]
     config: PathBuf,
-    /// Listen here instead of at `server.listen` of the configuration; port 0 takes a free one
+    /// Listen at this address instead of `server.listen`; port 0 selects a free port
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     /// Use development mode whatever `server.mode` says: chat page at `/`, Direct Line tokens for anyone
     #[arg(long)]
     dev: bool,
-    /// Choose how log lines on stderr look [default: text on a terminal, else json]
+    /// Format of log lines on stderr [default: text on a terminal, otherwise json]
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
-    /// Log from this level on, or by directives such as `info,turntable::http=debug`
+    /// Minimum level of log lines, or directives such as `info,turntable::http=debug`
     #[arg(long, env = "TURNTABLE_LOG", hide_env_values = true, value_name = "FILTER", default_value = FILTER_DEFAULT)]
     log: String,
     /// Write the bound addresses to this file as JSON once the host is ready
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(problems) => {
             complain(&problems.to_string());
-            complain("error: the configuration is not usable, so nothing was started");
+            complain("error: the configuration has problems, so nothing was started");
             return Ok(ExitCode::FAILURE);
         }
     };

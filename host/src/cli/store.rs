@@ -1,4 +1,4 @@
-//! `turntable store`: the file of a stopped host.
+//! `turntable store`: works on the store of a stopped host.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use super::terminal::{Style, Terminal};
 use crate::config::{self, StorageKind};
 use crate::storage::sqlite;
 
-/// Check, compact or count the store of a stopped host
+/// Check, compact or measure the store of a stopped host
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Args {
@@ -20,11 +20,11 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Read the whole store and report what is damaged; exits with 1 where something is
+    /// Read the whole store and report damage; exits with 1 if there is any
     Check(Place),
-    /// Give the room of what was deleted back to the file system; needs as much free room as the store takes
+    /// Return the space of deleted data to the file system; needs as much free space as the store occupies
     Compact(Place),
-    /// Count what is stored, and how large it is
+    /// Show the number of entries and the size of the store
     Stats {
         #[command(flatten)]
         place: Place,
@@ -53,9 +53,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             terminal.line(found.join("\n"))?;
-            terminal.line(
-                terminal.paint(Style::Bad, "damaged: put a backup in its place, or move it away and begin anew"),
-            )?;
+            terminal.line(terminal.paint(
+                Style::Bad,
+                "damaged: replace it with a backup, or move it away to start with an empty store",
+            ))?;
             return Ok(ExitCode::FAILURE);
         }
         Action::Compact(place) => {
@@ -83,10 +84,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 impl Place {
     fn path(&self) -> anyhow::Result<PathBuf> {
         let config = config::load_sections(&self.config, &["storage", "runtime"]).map_err(|problems| {
-            anyhow!("{problems}\ncannot learn from it where the store is; name its configuration with --config")
+            anyhow!("{problems}\nthe location of the store is unknown; name its configuration with --config")
         })?;
         if config.storage.kind == StorageKind::Memory {
-            bail!("{} keeps everything in memory (storage.kind); there is no file", self.config.display());
+            bail!("{} sets storage.kind = \"memory\", so there is no file", self.config.display());
         }
         Ok(config.storage.path)
     }

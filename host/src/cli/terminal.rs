@@ -1,4 +1,4 @@
-//! Output: text to stdout without a panic when nobody reads it; colours, and tables cut to fit, on a terminal only.
+//! Output to stdout, without a panic if nobody reads it. On a terminal only, text has colours and tables are cut to fit.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,15 +9,15 @@ use serde_json::Value;
 use terminal_size::terminal_size_of;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The width of a terminal that does not say how wide it is, in columns.
+/// Width of a terminal that does not report its width, in columns.
 const WIDTH_ASSUMED: usize = 80;
-/// No cell of a table is cut to fewer columns.
+/// Minimum width of a cell that is cut, in columns.
 const CELL_MIN: usize = 8;
 
-/// Whether text for this stream may have colours. Nothing else decides it, for commands, help and log.
+/// Returns whether text for this stream may have colours. Commands, help and the log all use this rule.
 ///
-/// A stream has colours if it is a terminal that knows them (`TERM` is set and not `dumb`), and if neither `NO_COLOR` (any
-/// text) nor `CLICOLOR=0` forbids them.
+/// A stream has colours if it is a terminal that supports them (`TERM` is set and not `dumb`), and neither a non-empty
+/// `NO_COLOR` nor `CLICOLOR=0` forbids them.
 pub(crate) fn has_colours(stream: &impl IsTerminal) -> bool {
     allows_colours(stream.is_terminal(), |name| env::var_os(name))
 }
@@ -30,29 +30,29 @@ fn allows_colours(is_terminal: bool, variable: impl Fn(&str) -> Option<OsString>
         && set("TERM").is_some_and(|value| value != "dumb")
 }
 
-/// Where a command prints its result.
+/// The output of a command.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terminal {
     colours: bool,
-    /// How wide tables may be, in columns. None: a program reads the output.
+    /// Maximum width of tables, in columns. None if the output is not a terminal.
     width: Option<usize>,
 }
 
-/// How a piece of text is meant.
+/// The meaning of a piece of text, which decides its colour.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Style {
-    /// What the eye shall find.
+    /// Emphasized.
     Strong,
-    /// All is well.
+    /// Success.
     Good,
-    /// Something is wrong.
+    /// Failure.
     Bad,
-    /// Of less importance.
+    /// Less important.
     Dim,
 }
 
 impl Terminal {
-    /// Returns stdout, in colours where [`has_colours`] says so.
+    /// Returns stdout, with colours if [`has_colours`] allows them.
     pub(super) fn stdout() -> Self {
         let stdout = io::stdout();
         let width = stdout.is_terminal().then(|| {
@@ -62,20 +62,20 @@ impl Terminal {
         Self { colours: has_colours(&stdout), width }
     }
 
-    /// Returns stdout that is no terminal.
+    /// Returns stdout that is not a terminal.
     #[cfg(test)]
     pub(super) fn plain() -> Self {
         Self { colours: false, width: None }
     }
 
-    /// Writes one line. Fails with `BrokenPipe` where the reader is gone; `cli::main` ends quietly then.
+    /// Writes one line. Fails with `BrokenPipe` if the reader has closed the pipe; `cli::main` treats that as success.
     pub(super) fn line(self, text: impl Display) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{text}")?;
         stdout.flush()
     }
 
-    /// Returns the text in a style, or as it is where there are no colours.
+    /// Returns the text in a style, or unchanged if there are no colours.
     pub(super) fn paint(self, style: Style, text: impl Display) -> String {
         let code = match style {
             Style::Strong => "1",
@@ -88,7 +88,8 @@ impl Terminal {
 }
 
 impl Terminal {
-    /// Prints a list of the admin API: as JSON, or these members of each entry as a table; `none` where there is nothing.
+    /// Prints a list of the admin API, as JSON or as a table of the members in `columns`. Prints `none` for an empty
+    /// list.
     pub(super) fn list(self, entries: &[Value], columns: &[&str], none: &str, as_json: bool) -> anyhow::Result<()> {
         if as_json {
             return Ok(self.line(serde_json::to_string_pretty(entries)?)?);
@@ -116,19 +117,20 @@ impl Terminal {
     }
 }
 
-/// Returns a text from elsewhere without the characters that steer a terminal or turn the direction of a line; line breaks and
-/// tabs stay.
+/// Removes control characters and characters that change the direction of text from untrusted text. Keeps line breaks
+/// and tabs.
 pub(super) fn printable(text: &str) -> String {
     let turns = |char: &char| matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().filter(|char| (!char.is_control() || matches!(char, '\n' | '\t')) && !turns(char)).collect()
 }
 
-/// The same on one line: a text must not look like lines that were not there.
+/// Like [`printable`], on one line, so that untrusted text cannot fake further lines.
 pub(super) fn one_line(text: &str) -> String {
     printable(text).replace(['\n', '\t', '\u{2028}', '\u{2029}'], " ")
 }
 
-/// The same with each such character written out, as `\n` or `\u{1b}`, for cells of a table: nothing of an id is hidden.
+/// Escapes the characters that [`one_line`] would remove or replace, as `\n` or `\u{1b}`. For cells of a table, where ids
+/// must be shown completely.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in text.chars() {
@@ -143,8 +145,8 @@ fn escaped(text: &str) -> String {
 }
 
 impl Terminal {
-    /// Returns rows with their columns aligned, two spaces apart, without spaces at line ends, each on one line. Styles must not
-    /// be inside. On a terminal, the widest cells are cut so that a row fits one line.
+    /// Formats rows with aligned columns, two spaces apart, one line per row and without trailing spaces. Cells must not
+    /// contain styles. On a terminal, the widest cells are cut so that a row fits one line.
     pub(super) fn aligned(self, rows: &[Vec<String>]) -> Vec<String> {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| escaped(cell)).collect()).collect();
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -166,7 +168,7 @@ impl Terminal {
     }
 }
 
-/// Returns widths of columns with the widest made narrower until a row fits, as far as it can.
+/// Returns the widths of columns, with the widest reduced until a row fits or all have the minimum width.
 fn fitting(mut widths: Vec<usize>, total: usize) -> Vec<usize> {
     let room = total.saturating_sub(2 * widths.len().saturating_sub(1));
     widths.iter_mut().for_each(|width| *width = (*width).min(total.max(CELL_MIN)));
@@ -178,7 +180,7 @@ fn fitting(mut widths: Vec<usize>, total: usize) -> Vec<usize> {
     widths
 }
 
-/// Returns a text that is no wider, with `…` where something is left out.
+/// Cuts a text to a width. A text that is cut ends with `…`.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();

@@ -1,11 +1,11 @@
-//! The help texts, as users read them, and the rules they follow.
+//! Tests of the help texts and of their rules.
 
 use clap::CommandFactory;
 use similar_asserts::assert_eq;
 
 use super::*;
 
-/// Returns the long help of every command, one after the other, 100 columns wide.
+/// Returns the long help of every command, 100 columns wide.
 fn help() -> String {
     let mut command = Cli::command().term_width(100);
     command.build();
@@ -34,7 +34,7 @@ fn the_help_texts_are_as_recorded() {
     assert_eq!(help(), std::fs::read_to_string(path).unwrap(), "set TURNTABLE_RECORD=1 to record it anew");
 }
 
-/// Every argument says what it is for, in a phrase that begins with a capital letter and has no full stop.
+/// The help of every argument is a phrase that begins with a capital letter and has no full stop.
 #[test]
 fn every_argument_is_explained() {
     for command in Cli::command().get_subcommands() {
@@ -67,7 +67,7 @@ fn values_may_begin_with_a_hyphen() {
         ("transcripts export b --conversation -1 -o -", "transcripts export b --conversation=-1 -o -"),
         ("inspect --set -a=-1 f.wasm", "inspect --set=-a=-1 f.wasm"),
         ("chat --user -1 --bot chat", "chat --user=-1 --bot chat"),
-        // Options stay options, also with typing errors.
+        // Options are not joined, even with typing errors.
         ("notify b --text --json", "notify b --text --json"),
         ("notify b --text --conversation=-1", "notify b --text --conversation=-1"),
         ("notify b --channel --usr 1", "notify b --channel --usr 1"),
@@ -102,7 +102,7 @@ fn values_may_begin_with_a_hyphen() {
     }
 }
 
-/// Every option that wants a value takes one that begins with a hyphen.
+/// Every option with a value accepts one that begins with a hyphen.
 #[test]
 fn every_option_of_every_command_takes_such_a_value() {
     fn walk(command: &clap::Command, path: &[String], tried: &mut usize) {

@@ -1,4 +1,4 @@
-//! `turntable transcripts`: conversations that a running host keeps, and conversations as files.
+//! `turntable transcripts`: works with transcripts of a running host and with files of conversations.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     List(ListArgs),
-    /// Show what was said in a conversation of a running host, a line each
+    /// Show the transcript of a conversation of a running host, one line per activity
     Show(ShowArgs),
     /// Write the transcript of a conversation of a running host to a .transcript
     Export(ExportArgs),
@@ -37,15 +37,15 @@ enum Action {
     Convert(ConvertArgs),
 }
 
-/// List the transcripts that a running host keeps of a bot
+/// List the transcripts of a bot of a running host
 ///
-/// A host keeps those of bots that have a table `transcripts` in the configuration.
+/// The host stores transcripts of bots that have a table `transcripts` in the configuration.
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Bot whose they are
+    /// Bot of the listed entries
     #[arg(value_name = "BOT")]
     bot: String,
-    /// Print what the admin API says, as JSON
+    /// Print the response of the admin API as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -54,7 +54,7 @@ struct ListArgs {
 
 #[derive(Debug, clap::Args)]
 struct Of {
-    /// Bot whose it is
+    /// Bot of the transcript
     #[arg(value_name = "BOT")]
     bot: String,
     /// Channel, as listed
@@ -71,7 +71,7 @@ struct Of {
 struct ShowArgs {
     #[command(flatten)]
     of: Of,
-    /// Only what was said since this time, RFC 3339 with an offset
+    /// Only activities since this time, RFC 3339 with an offset
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Print the activities, as JSON
@@ -88,7 +88,7 @@ struct ExportArgs {
     output: Option<PathBuf>,
 }
 
-/// Let a running host keep a .transcript or a .chat as the transcript of a conversation that has none
+/// Import a .transcript or a .chat as the transcript of a conversation that has none
 #[derive(Debug, clap::Args)]
 struct ImportArgs {
     #[command(flatten)]
@@ -98,10 +98,10 @@ struct ImportArgs {
     file: PathBuf,
 }
 
-/// Make a .transcript of a .chat, the markup of chatdown in which people write conversations
+/// Convert a .chat, the chatdown markup for conversations written by hand, to a .transcript
 ///
-/// The same file always gives the same activities: times, ids and the id of the conversation follow from its text. Files
-/// that it attaches are taken from its folder. Every problem is told with its line.
+/// The same file always yields the same activities, because times, ids and the id of the conversation are derived from
+/// its text. Attached files are read from its folder. Every problem is printed with its line.
 #[derive(Debug, clap::Args)]
 struct ConvertArgs {
     /// Chat to convert; a .transcript is checked and indented
@@ -145,7 +145,7 @@ async fn show(args: ShowArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         terminal.line(serde_json::to_string_pretty(&found)?)?;
     } else if found.is_empty() {
-        terminal.line("nothing is kept of this conversation")?;
+        terminal.line("this conversation has no transcript")?;
     } else {
         terminal.line(found.iter().map(line).collect::<Vec<_>>().join("\n"))?;
     }
@@ -172,12 +172,12 @@ async fn activities(of: &Of, since: Option<&str>) -> anyhow::Result<Vec<Object>>
     let found = pages(&Admin::find(&of.admin)?, &of.bot, &["transcripts", "activities"], &query).await?;
     let object = |activity| match activity {
         Value::Object(activity) => Ok(activity),
-        _ => Err(anyhow::anyhow!("the host sent no activity")),
+        _ => Err(anyhow::anyhow!("the response of the host contains an item that is not an activity")),
     };
     found.into_iter().map(object).collect()
 }
 
-/// A page. Items are read one by one: each may be nested as deep as JSON can be read.
+/// A page of items. Items are parsed one by one, because each may be nested as deeply as the parser allows.
 #[derive(Deserialize)]
 struct Page {
     items: Vec<Box<RawValue>>,
@@ -201,7 +201,7 @@ async fn pages(admin: &Admin, bot: &str, route: &[&str], query: &[(&str, &str)])
     }
 }
 
-/// An activity on one line.
+/// Formats an activity as one line.
 fn line(activity: &Object) -> String {
     let text = |member: &str| activity.get(member).and_then(Value::as_str).unwrap_or_default();
     let from = activity.get("from").unwrap_or(&Value::Null);
@@ -219,7 +219,7 @@ fn line(activity: &Object) -> String {
     one_line(format!("{} {who}{kind}: {said}", text("timestamp")).trim_end())
 }
 
-/// Reads a file, and says what is wrong with it or may be.
+/// Reads a file and prints its problems or warnings.
 fn read(path: &Path) -> Option<Vec<Object>> {
     let (read, said) = match transcript::read(path) {
         Ok(read) => (Some(read.activities), read.warnings),

@@ -1,5 +1,5 @@
 //! What of a turn goes into the transcript of its conversation, by the rules of the SDKs' transcript loggers: an update
-//! is stored as a `messageUpdate`, a deletion as a `messageDelete` with the id alone.
+//! is stored as a `messageUpdate`, a deletion as a `messageDelete` without content.
 //!
 //! What came in is as the layers of middleware let it in, what left is as the last of them let it leave. Left out: events
 //! of the host's own, such as `ContinueConversation` of a notification, and the pieces of a stream but the last, which

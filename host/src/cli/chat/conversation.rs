@@ -1,4 +1,4 @@
-//! A Direct Line conversation seen from its client, by polling.
+//! Client of a Direct Line conversation, which polls for replies.
 
 use std::time::Duration;
 
@@ -13,23 +13,23 @@ use url::Url;
 
 use crate::cli::admin::{Refused, answer, client};
 
-/// Between two looks while replies are awaited.
+/// Interval of polls while replies are expected.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
-/// Replies of a turn are stored together; this long after the newest one nothing more is expected of it.
+/// Time after the newest reply when the turn counts as answered. Replies of a turn are stored together.
 const QUIET: Duration = Duration::from_millis(150);
-/// How long a bot may stay silent after its turn before it counts as having nothing to say.
+/// Time after which a bot without replies counts as having nothing to say.
 const SILENT: Duration = Duration::from_millis(750);
-/// The longest wait for replies that keep coming.
+/// Maximum time to wait while replies keep coming.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
 
-/// One conversation of one user with one bot.
+/// A conversation of one user with one bot.
 pub(super) struct Conversation {
     client: Client,
     base: Url,
     id: String,
     token: String,
     user: Value,
-    /// The language that the user writes, as a BCP-47 tag.
+    /// The locale of the user, a BCP-47 tag.
     locale: Option<String>,
     watermark: Option<String>,
 }
@@ -53,7 +53,7 @@ struct ActivitySet {
 }
 
 impl Conversation {
-    /// Gets a token for the bot and opens a conversation.
+    /// Requests a token for the bot and starts a conversation.
     pub(super) async fn start(
         url: &str,
         bot: Option<&str>,
@@ -61,7 +61,7 @@ impl Conversation {
         locale: Option<String>,
     ) -> anyhow::Result<Self> {
         let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let base = base.with_context(|| format!("`{url}` is no URL such as http://127.0.0.1:3978"))?;
+        let base = base.with_context(|| format!("`{url}` is not a URL such as http://127.0.0.1:3978"))?;
         let user = json!({ "id": format!("dl_{user}"), "name": user });
         let mut conversation =
             Self { client: client()?, base, id: String::new(), token: String::new(), user, locale, watermark: None };
@@ -73,7 +73,7 @@ impl Conversation {
         let started: Started = started.map_err(|error| match error.downcast_ref::<Refused>() {
             Some(refused) if refused.code == "NotFound" => {
                 error.context(format!(
-                    "{url} hands out no Direct Line tokens; hosts do in development mode only: start it with `turntable serve \
+                    "{url} issues no Direct Line tokens. Hosts issue tokens in development mode only: start it with `turntable serve \
                      --dev`, or name another host with --url"
                 ))
             }
@@ -87,7 +87,7 @@ impl Conversation {
         Ok(conversation)
     }
 
-    /// Sends a message and returns its id once the bot has taken it.
+    /// Sends a message and returns its id. The host answers after the bot's turn.
     pub(super) async fn say(&self, text: &str) -> anyhow::Result<String> {
         let mut activity = json!({ "type": "message", "from": self.user, "text": text });
         if let Some(locale) = &self.locale {
@@ -101,16 +101,16 @@ impl Conversation {
         Ok(posted.id)
     }
 
-    /// Returns what the bot said since the last look.
+    /// Returns what the bot has sent since the last poll.
     pub(super) async fn poll(&mut self) -> anyhow::Result<Vec<Value>> {
         let set: ActivitySet = self.call(Method::GET, &["conversations", &self.id, "activities"], None).await?;
-        // A set without a watermark does not move ours.
+        // Keep the watermark if the set has none.
         self.watermark = set.watermark.or(self.watermark.take());
         let own = self.user["id"].clone();
         Ok(set.activities.into_iter().filter(|activity| activity["from"]["id"] != own).collect())
     }
 
-    /// Returns what the bot says until it falls quiet; `sent` is the id of the message that it answers.
+    /// Returns what the bot sends until it stops. `sent` is the id of the message to be answered.
     pub(super) async fn settle(&mut self, sent: Option<&str>) -> anyhow::Result<Vec<Value>> {
         let start = Instant::now();
         let (mut heard, mut newest, mut answered) = (Vec::new(), start, sent.is_none());

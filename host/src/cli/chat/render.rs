@@ -1,26 +1,26 @@
-//! An activity as lines of text.
+//! Renders an activity as lines of text.
 
 use serde_json::Value;
 
 use crate::cli::terminal::printable;
 
-/// How deep adaptive cards are searched for text.
+/// Maximum depth to which adaptive cards are searched for text.
 const CARD_DEPTH_MAX: usize = 16;
 
-/// A line for the user, without control characters.
+/// A line to display, without control characters.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A line of what the bot said.
+    /// A line of the bot's text.
     Said(String),
     /// A line of a card or of another attachment.
     Card(String),
-    /// What the user might say next.
+    /// The suggested actions.
     Actions(String),
-    /// What happened besides.
+    /// A remark about something other than a message.
     Note(String),
 }
 
-/// Returns the lines of an activity; none for what has nothing to show.
+/// Returns the lines of an activity, or none if it has nothing to show.
 pub(super) fn rendered(activity: &Value) -> Vec<Line> {
     match activity["type"].as_str().unwrap_or_default() {
         "message" => message(activity),
@@ -104,7 +104,7 @@ fn lines_of(value: &Value) -> impl Iterator<Item = String> {
     printable(value.as_str().unwrap_or_default()).lines().map(ToOwned::to_owned).collect::<Vec<_>>().into_iter()
 }
 
-/// Returns a string member on one line.
+/// Returns a string on one line.
 fn text_of(value: &Value) -> String {
     printable(value.as_str().unwrap_or_default()).replace('\n', " ")
 }

@@ -1,4 +1,4 @@
-//! What shows only when the bots of a configuration are made: nothing is kept, bound or served.
+//! Checks that load the bots of a configuration. Nothing is stored, bound or served.
 
 mod files;
 
@@ -13,22 +13,22 @@ use crate::http::admin::Setting;
 use crate::plugin::manifest::SettingsProblem;
 use crate::plugin::{Code, LoadError, Manifest, Runtime};
 
-/// What was found in a configuration, the problems of its file included.
+/// Findings about a configuration, including the problems of its file.
 pub(super) struct Findings {
-    /// What keeps a bot from serving as configured.
+    /// Findings that keep a bot from serving as configured.
     pub(super) problems: Problems,
-    /// What may be meant otherwise.
+    /// Findings that may be unintended.
     pub(super) warnings: Problems,
 }
 
-/// Findings with the keys that they are about.
+/// Findings with the keys they concern.
 #[derive(Default)]
 struct Found {
     problems: Vec<(Keys, String)>,
     warnings: Vec<(Keys, String)>,
 }
 
-/// Looks at what was read well of a configuration; `offline`: without the components.
+/// Checks the valid parts of a configuration. With `offline`, components are not loaded.
 pub(super) async fn findings(path: &Path, reading: &Reading, offline: bool) -> anyhow::Result<Findings> {
     let of_file = reading.problems.clone();
     let Some(config) = &reading.config else {
@@ -54,7 +54,7 @@ async fn load(runtime: &Runtime, plugin: &PluginSpec, codes: &mut Vec<Arc<Code>>
     Ok(code)
 }
 
-/// A problem with a setting, at its key; or at the component, whose schema is the problem.
+/// Returns a problem with a setting at the key of the setting. A problem with the schema is at the component.
 fn of_setting(place: &Place<'_>, SettingsProblem { keys, message }: SettingsProblem) -> (Keys, String) {
     let below: Vec<&str> = match message.strip_prefix("settings: ") {
         Some(_) => std::iter::once("settings").chain(keys.iter().map(String::as_str)).collect(),
@@ -63,14 +63,14 @@ fn of_setting(place: &Place<'_>, SettingsProblem { keys, message }: SettingsProb
     (place.keys(&below), format!("{}: {message}", place.named()))
 }
 
-/// A plugin in the file.
+/// A plugin of the configuration, with its bot.
 struct Place<'a> {
     bot: &'a Arc<str>,
     plugin: &'a PluginSpec,
 }
 
 impl Place<'_> {
-    /// A key of the plugin, with those below it.
+    /// Returns the path of a key below the plugin.
     fn keys(&self, below: &[&str]) -> Keys {
         let position = self.plugin.position.to_string();
         let keys = ["bots", self.bot, "plugins", &position];
@@ -83,31 +83,31 @@ impl Place<'_> {
 }
 
 impl Found {
-    /// What the host says of a bot without asking its components.
+    /// Checks a bot without its components.
     fn look_at(&mut self, bot: &BotSpec) {
         let keys = |key: &str| ["bots", &bot.name, key].map(ToOwned::to_owned).to_vec();
         if bot.app_id.is_some() && bot.enabled {
             let message = format!(
                 "bot \"{}\" has an `app-id`, so it answers 401 to channels: this release cannot validate their tokens. Only the \
                  local Direct Line of development mode reaches it. Take the `app-id` out and keep the host on loopback, or set \
-                 `enabled = false` until then",
+                 `enabled = false`",
                 bot.name
             );
             self.problems.push((keys("app-id"), message));
         }
         let key_file = bot.notify_key_file.as_deref();
         if let Some(why) = key_file.and_then(|path| files::unreadable_key(Setting::NotifyKeyFile, path)) {
-            let message = format!("{why}, so no service can let the bot \"{}\" speak", bot.name);
+            let message = format!("{why}, so no service can send notifications through the bot \"{}\"", bot.name);
             self.problems.push((keys("notify-key-file"), message));
         }
     }
 
-    /// Asks the component of each plugin that was read well what it is, and compares that with what the file says of it.
+    /// Reads the manifests of plugins whose own keys have no problems, and checks their settings and grants against them.
     async fn ask_components(&mut self, config: &Config, reading: &Reading, places: &Places) -> anyhow::Result<()> {
         let settings = crate::config::Runtime { allocator: Allocator::OnDemand, ..config.runtime.clone() };
-        // A store of compiled code would be that of a running host.
+        // Without a cache, because a running host may use the configured one.
         let runtime = Runtime::uncached(&settings)?;
-        // Code is shared as long as somebody has it, and bots share components.
+        // Keep the loaded code: bots that share a component then share its code, which is compiled once.
         let mut codes = Vec::new();
         let plugins =
             config.bots.values().flat_map(|bot| bot.plugins.iter().map(|plugin| Place { bot: &bot.name, plugin }));
@@ -133,10 +133,10 @@ impl Found {
         Ok(())
     }
 
-    /// What a plugin wants and does not get, and what it gets and does not want.
+    /// Compares the grants that a plugin wants with those it gets.
     ///
-    /// That is a problem where a role of the plugin is nothing without the grant. Others may do without; of them is warned,
-    /// unless the file says that they shall.
+    /// A missing grant is a problem if a role of the plugin needs it. Other missing grants are warnings, unless the
+    /// configuration denies them explicitly. Unused grants are warnings.
     fn look_at_grants(&mut self, places: &Places, place: &Place<'_>, manifest: &Manifest) {
         let name = |grant: &str| grant.split(' ').next().unwrap_or_default().to_owned();
         let (named, granted) = (place.named(), &place.plugin.grants);
@@ -154,7 +154,7 @@ impl Found {
                 (false, true) => {}
                 _ => {
                     let message =
-                        format!("warning: {named} asks for `grants.{grant}`, and what needs it will be denied");
+                        format!("warning: {named} asks for `grants.{grant}`, and calls that need it will be denied");
                     self.warnings.push((keys, message));
                 }
             }
@@ -163,7 +163,7 @@ impl Found {
             let keys = place.keys(&["grants", &name(&grant)]);
             self.warnings.push((
                 keys,
-                format!("warning: {named} does not ask for `grants.{grant}`, so it has no effect; take it out"),
+                format!("warning: {named} does not ask for `grants.{grant}`, so the grant has no effect; remove it"),
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! Files and folders that the host would use: what keeps it from starting. They are looked at and not changed.
+//! Checks the files and folders that the host would use, without changing them.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,11 +7,11 @@ use std::path::Path;
 use crate::config::{Config, Keys, StorageKind};
 use crate::http::admin::{Setting, load_token};
 
-/// How every file of SQLite begins.
+/// The first bytes of every SQLite file.
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 
-/// Returns what is wrong with the files and folders of a configuration, with the keys that name them; only of sections that
-/// were read well, and whose default paths are in a data folder that was.
+/// Returns the problems of the files and folders of a configuration, with the keys that name them. Sections with problems
+/// are skipped. If `runtime` has problems, all are skipped, because the default paths depend on its data folder.
 pub(super) fn problems(config: &Config, is_sound: impl Fn(&str) -> bool) -> Vec<(Keys, String)> {
     if !is_sound("runtime") {
         return Vec::new();
@@ -30,21 +30,22 @@ pub(super) fn problems(config: &Config, is_sound: impl Fn(&str) -> bool) -> Vec<
     found.filter_map(|(key, why)| Some((keys(key), why?))).collect()
 }
 
-/// Why the file that a setting names cannot be used.
+/// Returns why the key file that a setting names cannot be used, or none.
 pub(super) fn unreadable_key(setting: Setting, path: &Path) -> Option<String> {
     if !path.exists() {
-        return Some(format!("the key file {} does not exist; make one of 32 characters or more", path.display()));
+        return Some(format!("the key file {} does not exist; create it with at least 32 characters", path.display()));
     }
     load_token(setting, path).err().map(|error| format!("{error:#}"))
 }
 
-/// Why there can be no folder of that name.
+/// Returns why a folder cannot exist or be created, or none.
 fn no_folder(path: &Path) -> Option<String> {
     let existing = path.ancestors().find(|path| path.exists())?;
-    (!existing.is_dir()).then(|| format!("there can be no folder {}: {} is a file", path.display(), existing.display()))
+    (!existing.is_dir())
+        .then(|| format!("the folder {} cannot be created, because {} is a file", path.display(), existing.display()))
 }
 
-/// Why a file is no store. An absent or empty one becomes a store.
+/// Returns why a file cannot be used as a store, or none. An absent or empty file can.
 fn no_store(path: &Path) -> Option<String> {
     if !path.exists() {
         return path.parent().and_then(no_folder);
@@ -54,6 +55,8 @@ fn no_store(path: &Path) -> Option<String> {
     match read {
         Err(error) => Some(format!("the store {} cannot be read: {error}", path.display())),
         Ok(_) if head.is_empty() || head == SQLITE => None,
-        Ok(_) => Some(format!("{} is no store: it is not a file of SQLite; name another file", path.display())),
+        Ok(_) => {
+            Some(format!("{} is not a store, because it is not a file of SQLite; name another file", path.display()))
+        }
     }
 }
