@@ -175,7 +175,7 @@ async fn take_over(app: &App) -> anyhow::Result<()> {
         );
     }
     for turn in left.given_up {
-        tracing::error!(%turn, starts = STARTS_MAX, "an accepted activity is given up: every attempt ended the process");
+        tracing::error!(%turn, starts = STARTS_MAX, "an accepted activity is given up: no start completed it");
     }
     for (conversation, rows) in left.outbox {
         app.deliveries.wake(&conversation, rows);
@@ -319,7 +319,7 @@ async fn finish(
         let _ = timeout_at(deadline, server).await;
     }
     if let Err(error) = app.storage.close().await {
-        tracing::warn!(%error, "the store was not closed cleanly; the next start repairs it");
+        tracing::warn!(%error, "the store was not closed cleanly; the next start cleans it up");
     }
     report
 }

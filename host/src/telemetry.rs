@@ -148,35 +148,42 @@ pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
 }
 
 fn describe() {
-    describe_counter!(name::TURNS, "Turns ended, by bot and outcome");
-    describe_histogram!(name::TURN_SECONDS, Unit::Seconds, "From a turn's start to its commit");
-    describe_counter!(name::PLUGIN_CALLS, "Calls of plugins, by outcome");
-    describe_histogram!(name::PLUGIN_CALL_SECONDS, Unit::Seconds, "Wall time of a plugin call, instantiation included");
+    describe_counter!(name::TURNS, "Number of ended turns, by bot and outcome");
+    describe_histogram!(name::TURN_SECONDS, Unit::Seconds, "Time from the start of a turn to its commit");
+    describe_counter!(name::PLUGIN_CALLS, "Number of plugin calls, by outcome");
+    describe_histogram!(
+        name::PLUGIN_CALL_SECONDS,
+        Unit::Seconds,
+        "Wall time of a plugin call, including instantiation"
+    );
     describe_histogram!(name::PLUGIN_CPU_SECONDS, Unit::Seconds, "CPU time of a plugin call");
-    describe_counter!(name::OUTBOUND_REQUESTS, "HTTP requests that plugins asked for, by outcome");
-    describe_counter!(name::DELIVERIES, "Deliveries to channels ended, by outcome");
+    describe_counter!(name::OUTBOUND_REQUESTS, "Number of HTTP requests of plugins, by outcome");
+    describe_counter!(name::DELIVERIES, "Number of ended deliveries to channels, by outcome");
     describe_counter!(
         name::DELIVERIES_THROTTLED,
-        "Deliveries that waited for the rate of their channel, or were dropped for it"
+        "Number of deliveries that waited for the rate limit of their channel or were dropped"
     );
     describe_histogram!(
         name::DELIVERY_THROTTLED_SECONDS,
         Unit::Seconds,
-        "How long deliveries waited for the rate of their channel"
+        "Time that deliveries waited for the rate limit of their channel"
     );
-    describe_counter!(name::SWAPS, "Generations swapped in, by cause");
-    describe_histogram!(name::SWAP_SECONDS, Unit::Seconds, "From the request of a swap to the swap");
-    describe_counter!(name::LOADS_FAILED, "Loads that left the old generation serving");
-    describe_counter!(name::HTTP_REQUESTS, "HTTP requests answered");
-    describe_histogram!(name::HTTP_REQUEST_SECONDS, Unit::Seconds, "Time to the head of an HTTP answer");
-    describe_counter!(name::LOG_LINES_DROPPED, "Log lines that stderr did not take");
+    describe_counter!(name::SWAPS, "Number of generations swapped in, by cause");
+    describe_histogram!(name::SWAP_SECONDS, Unit::Seconds, "Time from the request of a swap to the swap");
+    describe_counter!(name::LOADS_FAILED, "Number of failed loads, which left the old generation serving");
+    describe_counter!(name::HTTP_REQUESTS, "Number of answered HTTP requests");
+    describe_histogram!(name::HTTP_REQUEST_SECONDS, Unit::Seconds, "Time to the head of an HTTP response");
+    describe_counter!(
+        name::LOG_LINES_DROPPED,
+        "Number of log lines that were dropped because stderr did not accept them"
+    );
     counter!(name::LOG_LINES_DROPPED).absolute(0);
-    describe_gauge!(name::TURNS_RUNNING, "Turns accepted and not ended");
-    describe_gauge!(name::TURNS_QUEUED, "Turns waiting or running, as the queues count them");
-    describe_gauge!(name::INSTANCE_SLOTS_USED, "Instance slots that turns hold");
-    describe_gauge!(name::INSTANCE_SLOTS_MAX, "Instance slots of the host");
-    describe_gauge!(name::OUTBOX_ROWS, "Sends not delivered yet");
-    describe_gauge!(name::BOTS_WAITING, "Enabled bots without a generation");
+    describe_gauge!(name::TURNS_RUNNING, "Number of accepted turns that have not ended");
+    describe_gauge!(name::TURNS_QUEUED, "Number of turns that wait or run");
+    describe_gauge!(name::INSTANCE_SLOTS_USED, "Number of instance slots that turns hold");
+    describe_gauge!(name::INSTANCE_SLOTS_MAX, "Number of instance slots of the host");
+    describe_gauge!(name::OUTBOX_ROWS, "Number of undelivered sends");
+    describe_gauge!(name::BOTS_WAITING, "Number of enabled bots without a generation");
     describe_gauge!(name::INFO, "Version of this host");
 }
 

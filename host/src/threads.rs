@@ -18,10 +18,11 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// core that a normal thread competes for, and all of a core that is otherwise idle.
 const SLOW_NICE: i32 = 10;
 
-/// Interval of a timer that keeps the driver of each runtime awake.
+/// Interval of a timer that every runtime keeps pending.
 ///
-/// A runtime without timers sleeps until it is woken. Every time limit of a turn would then wake it, at the cost of two
-/// system calls. While this timer is due earlier, a new timer that is due later need not wake the runtime.
+/// A runtime without timers sleeps until it is woken, so every new timer, such as each time limit of a turn, would wake
+/// it at the cost of two system calls. While this timer is pending, a timer that is due later need not wake the
+/// runtime.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// Time that a shutdown gives running tasks.

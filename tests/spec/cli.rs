@@ -328,7 +328,7 @@ async fn a_bot_is_made_to_speak_and_what_it_has_yet_to_say_is_listed() {
     assert!(listed.stdout.contains(&id) && listed.stdout.contains("far"), "{listed:?}");
     assert_eq!(turntable(&with_admin(&host, &["notifications", "cancel", "bot", &id]), "").code, Some(0));
     let listed = turntable(&with_admin(&host, &["notifications", "list", "bot"]), "");
-    assert_eq!(listed.stdout.trim(), "nothing waits");
+    assert_eq!(listed.stdout.trim(), "no pending notifications");
     for wrong in [&["--mode", "now"][..], &["--dialog", "book"], &["--event", "e", "--value", "{"]] {
         assert_eq!(notify(wrong).code, Some(1), "{wrong:?}");
     }

@@ -40,7 +40,7 @@ async fn a_reader_of_the_log_that_stands_still_costs_log_lines_only() {
     host.stop_reading_the_log(false);
     talk_until_lines_are_dropped(&host).await;
     host.read_the_log_again();
-    host.logged("log lines were dropped because stderr did not take them").await;
+    host.logged("log lines were dropped because stderr did not accept them").await;
     let status = host.ends().await;
     assert!(status.success(), "{status}");
 }

@@ -2,8 +2,8 @@
 //!
 //! `serde_json` does the parsing. [`checked`] prepares the text for two cases that `serde_json` does not handle:
 //!
-//! - An escape such as `\ud83d` without its other half stands for no character. JSON allows such an escape, and
-//!   JavaScript writes one where a text was cut in the middle of a character. It is replaced by U+FFFD, as browsers do.
+//! - An unpaired surrogate such as `\ud83d` stands for no character. JSON allows it, and JavaScript writes one where a
+//!   text was cut in the middle of a character. It is replaced by U+FFFD, as browsers do.
 //! - Some member names have a special meaning in `serde_json`: an object that begins with one is read as a number or as
 //!   nested JSON, which evades the limit on nesting. Texts with such names are refused, because no sender needs them.
 //!
@@ -161,7 +161,7 @@ pub fn decoded(bytes: &[u8]) -> Result<&str> {
     }
 }
 
-/// Prepares a text for `serde_json`: replaces halves of characters, which keeps the length, and checks member names.
+/// Prepares a text for `serde_json`: replaces unpaired surrogates, which keeps the length, and checks member names.
 ///
 /// # Errors
 /// An object has a member with a reserved name.

@@ -130,7 +130,7 @@ impl Activity {
         Self::parse(&text)
     }
 
-    /// The JSON text as it arrived, with halves of characters replaced by U+FFFD.
+    /// The JSON text as it arrived, with unpaired surrogates replaced by U+FFFD.
     pub fn text(&self) -> &Arc<str> {
         &self.text
     }
@@ -184,8 +184,8 @@ impl Activity {
         self.object.get(member).and_then(|account| account.get("id")).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Returns how the replies leave. Every `deliveryMode` other than `expectReplies` counts as normal, as the protocol
-    /// demands.
+    /// Returns how the replies leave. Every value except `expectReplies` counts as normal; the protocol demands this
+    /// for unknown values.
     pub fn delivery_mode(&self) -> DeliveryMode {
         match self.str("deliveryMode") {
             "expectReplies" => DeliveryMode::ExpectReplies,

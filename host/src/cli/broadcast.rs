@@ -150,5 +150,5 @@ async fn failures(of: &Of) -> anyhow::Result<()> {
         all.extend(page.as_array().into_iter().flatten().cloned());
     }
     let columns = ["channel", "conversation", "user", "outcome", "why"];
-    Terminal::stdout().list(&all, &columns, "all were reached, or wait", of.bot.json)
+    Terminal::stdout().list(&all, &columns, "no failures", of.bot.json)
 }

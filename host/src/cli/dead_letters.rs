@@ -66,7 +66,7 @@ async fn end(chosen: Chosen, retry: bool) -> anyhow::Result<()> {
     let admin = Admin::find(&chosen.admin)?;
     for number in chosen.numbers {
         admin.end_dead_letter(&chosen.bot, number, retry).await?;
-        let what = if retry { "is tried again" } else { "is forgotten" };
+        let what = if retry { "will be retried" } else { "was deleted" };
         Terminal::stdout().line(format!("{number} {what}"))?;
     }
     Ok(())

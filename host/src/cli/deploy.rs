@@ -72,7 +72,7 @@ fn rehearsed(rehearsal: &Rehearsal, json: bool) -> anyhow::Result<ExitCode> {
         terminal.paint(Style::Good, format!("{bot}: {plugin} {} is fit to serve; nothing was changed", short(digest))),
     )?;
     match waiting.is_empty() {
-        true => terminal.line("  no dialog of it waits")?,
+        true => terminal.line("  no dialogs are waiting")?,
         false => terminal.line(fates(terminal, waiting))?,
     }
     Ok(ExitCode::SUCCESS)

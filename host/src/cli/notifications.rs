@@ -200,7 +200,7 @@ pub(super) async fn notifications(args: NotificationsArgs) -> anyhow::Result<Exi
     match args.action {
         Action::List(listed) => {
             let columns = ["id", "mode", "brings", "conversation", "name", "cron"];
-            list(listed, "notifications", &columns, "nothing waits").await?;
+            list(listed, "notifications", &columns, "no pending notifications").await?;
         }
         Action::Cancel { bot, id, admin } => {
             Admin::find(&admin)?.cancel_notification(&bot, &id).await?;
@@ -215,7 +215,7 @@ pub(super) async fn references(args: ReferencesArgs) -> anyhow::Result<ExitCode>
     match args.action {
         ReferencesAction::List(listed) => {
             let columns = ["channel", "conversation", "user", "service_url", "gone"];
-            list(listed, "references", &columns, "the bot has met nobody").await?;
+            list(listed, "references", &columns, "no known conversations").await?;
         }
         ReferencesAction::Forget { bot, channel, conversation, admin } => {
             let of = [("channel", &*channel), ("conversation", &*conversation)];

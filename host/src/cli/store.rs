@@ -73,7 +73,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             let mut rows = vec![vec!["bytes".to_owned(), report.bytes.to_string()]];
-            rows.push(vec!["of them free".to_owned(), report.free_bytes.to_string()]);
+            rows.push(vec!["free bytes".to_owned(), report.free_bytes.to_string()]);
             rows.extend(report.entries.iter().map(|(table, count)| vec![table.replace('_', " "), count.to_string()]));
             terminal.line(terminal.aligned(&rows).join("\n"))?;
         }

@@ -201,8 +201,9 @@ impl Courier {
         }
     }
 
-    /// Retries until the channel accepts or refuses. A retry is safe if the channel certainly did not take the
-    /// activity, and always for updates and deletions, which are idempotent. A new activity could be delivered twice.
+    /// Sends, and retries while that is safe and attempts are left. A retry is safe if the channel certainly did not
+    /// take the activity, and always for updates and deletions, which are idempotent. An ambiguous send of a new
+    /// activity is retried only with `channel.ambiguous = "resend"`.
     async fn persist(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
         let mut pace = Pace::new(self.send_attempts_max);
         let resends = self.ambiguous == Ambiguous::Resend || !matches!(call, Call::Send(_));

@@ -42,7 +42,7 @@ pub(super) async fn target(
     conversation: &ConversationKey,
     id: &str,
 ) -> Result<Arc<str>, String> {
-    let why = || format!("`{id}` has no id of the channel: it was not delivered, or the channel gave none");
+    let why = || format!("`{id}` has no channel id: it was not delivered, or the channel returned no id");
     channel_id(storage, conversation, id).await.ok_or_else(why)
 }
 
@@ -59,7 +59,7 @@ async fn channel_id(storage: &dyn Storage, conversation: &ConversationKey, id: &
     let found = match storage.channel_id(conversation, id).await {
         Ok(found) => found,
         Err(error) => {
-            tracing::error!(%error, "the store does not answer, an id stays unresolved");
+            tracing::error!(%error, "the store failed; a host id remains unresolved");
             None
         }
     };

@@ -332,7 +332,7 @@ async fn what_never_arrived_cannot_be_replied_to_or_changed() {
     fixture.commit("a", vec![text("tt-1", "one"), send("tt-2", r#"{"replyToId":"tt-1"}"#), delete]).await;
     fixture.drained().await;
     assert_eq!(fixture.all_calls(), [r#"a POST {"text":"one"}"#, "a POST {}"]);
-    assert!(fixture.dead().await[0].contains("`tt-1` has no id of the channel"));
+    assert!(fixture.dead().await[0].contains("`tt-1` has no channel id"));
 }
 
 #[tokio::test]

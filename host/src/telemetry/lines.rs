@@ -108,7 +108,7 @@ impl Shared {
             }
             drop(queue);
             if dropped > 0 {
-                tracing::warn!(dropped, "log lines were dropped because stderr did not take them");
+                tracing::warn!(dropped, "log lines were dropped because stderr did not accept them");
             }
         }
     }
