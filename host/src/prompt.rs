@@ -172,7 +172,8 @@ impl Prompt {
                 let seen = without_marks(&text);
                 let seen = composed(&seen);
                 match pattern {
-                    // A pattern that does not name invisible characters means none, and `ë` however it is composed.
+                    // Match also without invisible characters and in normalization form NFC, because the author of a
+                    // pattern rarely considers them.
                     Some(_) if fits(&text).is_err() => fits(&seen).map(|()| Value::from(&*seen)),
                     _ => fits(&text).map(|()| Value::from(text.as_str())),
                 }

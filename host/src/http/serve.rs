@@ -38,8 +38,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves HTTP/1.1 and HTTP/2 (by prior knowledge), upgrades included, until `shutdown`; then accepts nothing more,
 /// closes idle connections and returns when requests under way are answered. The caller bounds that wait.
 ///
-/// A client may end its sending side and still read its answer. One that is gone is noticed when it resets the connection, or
-/// at the latest by what is sent to it; the deadlines of answers bound how long that takes.
+/// A client may close its sending side and still read its answer. A client that is gone is detected when it resets the
+/// connection, at the latest when the host sends to it. The deadlines of answers limit how long that takes.
 ///
 /// A connection of HTTP/1.1 is closed where it does not bring the next request head within `keep_alive`, idle time included.
 /// Upgraded connections (WebSocket) are their handlers' and not waited for.
@@ -251,7 +251,7 @@ mod tests {
         assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
     }
 
-    /// The answer is large, so that it is on its way for a while.
+    /// The answer is large, so that it is still being sent after the client has closed its side.
     #[tokio::test]
     async fn a_client_that_ends_its_side_reads_the_whole_answer() {
         let gate = Arc::new(Semaphore::new(0));
@@ -276,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_is_gone_holds_no_connection() {
-        /// Tells when a request is given up.
+        /// Reports when the handler of a request is dropped.
         struct Held(tokio::sync::mpsc::UnboundedSender<&'static str>);
         impl Drop for Held {
             fn drop(&mut self) {

@@ -1,4 +1,5 @@
-//! The socket of a connection: shared with requests that must learn when their client is gone, and closed with care.
+//! The socket of a connection. Requests share it to detect that their client is gone, and it is closed so that the client
+//! can read the last answer.
 
 use std::io;
 use std::net::Shutdown;
@@ -13,22 +14,22 @@ use tokio::time::{Sleep, sleep};
 
 use super::unread::{Abandoned, LINGER_BYTES_MAX, LINGER_MAX};
 
-/// The client at the other end of a connection; an extension of every request of [`super::serve`].
+/// The client of a connection. [`super::serve`] adds it to every request as an extension.
 ///
-/// A client may end its sending side when its request is sent, and read the answer (half-close). TCP does not tell that from a
-/// client that closed its socket until something is sent to it.
+/// A client may close its sending side after its request and still read the answer (half-close). TCP cannot distinguish
+/// such a client from one that closed its socket until the host sends something.
 #[derive(Debug, Clone)]
 pub(super) struct Peer(Arc<TcpStream>);
 
 impl Peer {
-    /// Returns when the client certainly reads no more: it reset the connection, or something that was sent to it came back.
+    /// Returns when the client certainly does not read any more: it reset the connection or rejected sent data.
     pub(super) async fn gone(&self) {
-        // An error of this call is one of the runtime, which then shuts down.
+        // This call fails only if the runtime shuts down.
         let _ = self.0.ready(Interest::ERROR).await;
     }
 
-    /// Returns when the client has ended its sending side, for answers that have no end themselves. Only for HTTP/1.1, where
-    /// nothing else reads meanwhile. Where the client has sent another request already, this never returns.
+    /// Returns when the client has closed its sending side. For answers without an end, on HTTP/1.1 only, where nothing else
+    /// reads from the socket meanwhile. Never returns if the client has already sent another request.
     pub(super) async fn ended(&self) {
         match self.0.peek(&mut [0]).await {
             Ok(0) | Err(_) => {}
@@ -37,10 +38,11 @@ impl Peer {
     }
 }
 
-/// A socket that is not closed on unread bytes: the system would reset its connection, and the peer might lose the last answer.
+/// A socket that is not closed while it has unread bytes, because the system would then reset the connection, and the peer
+/// could lose the last answer.
 ///
-/// After its own end it reads on and drops what it reads, until the peer ends too or a bound is reached; only where a
-/// request was [`Abandoned`].
+/// If a request was [`Abandoned`], the socket closes its sending side, then reads and drops bytes until the peer closes its
+/// side too or a limit is reached.
 pub(super) struct Socket {
     stream: Arc<TcpStream>,
     abandoned: Abandoned,
@@ -48,7 +50,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Wraps a stream. The peer and the flag are for its requests.
+    /// Wraps a stream. The caller adds the returned peer and flag to the requests of the connection.
     pub(super) fn new(stream: TcpStream) -> (Self, Peer, Abandoned) {
         let (stream, abandoned) = (Arc::new(stream), Abandoned::default());
         (Self { stream: stream.clone(), abandoned: abandoned.clone(), rest: None }, Peer(stream), abandoned)
@@ -84,7 +86,7 @@ impl AsyncWrite for Socket {
         true
     }
 
-    /// Nothing is buffered here.
+    /// Does nothing, because the socket has no buffer.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -102,7 +104,7 @@ impl AsyncWrite for Socket {
             let mut buffer = ReadBuf::new(&mut scratch);
             match self.as_mut().poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => dropped += buffer.filled().len(),
-                // The peer has ended, or is gone.
+                // The peer closed its side or is gone.
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending => {
                     self.rest = Some((end, dropped));

@@ -35,7 +35,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The setting that names a file with a secret.
+/// A setting with the path of a secret file. Error texts name it.
 #[derive(Debug, Clone, Copy)]
 pub enum Setting {
     /// `admin.token-file`
@@ -52,7 +52,7 @@ impl Setting {
         }
     }
 
-    /// What to do where the file holds too little or too much.
+    /// Returns the remedy for a file whose secret is too short or too long.
     fn advice(self) -> &'static str {
         match self {
             Self::AdminTokenFile => "delete it, and the host makes one at its next start",
@@ -61,10 +61,10 @@ impl Setting {
     }
 }
 
-/// Reads the admin token, or makes one where there is no file, as a secret that only its owner reads.
+/// Reads the admin token. If the file does not exist, creates it with a new token, readable only by its owner.
 ///
 /// # Errors
-/// As [`load`], and where the file cannot be written.
+/// Those of [`load`], or the file cannot be created.
 pub fn load_or_create(path: &Path) -> anyhow::Result<Token> {
     token_of(Setting::AdminTokenFile, path, secret::read_or_create(path, TOKEN_BYTES_MAX, new_token))
 }
@@ -72,7 +72,7 @@ pub fn load_or_create(path: &Path) -> anyhow::Result<Token> {
 /// Reads the secret in the file that a setting names.
 ///
 /// # Errors
-/// Where the file is absent, others may read or change it, or it holds no usable secret.
+/// The file is absent, other users may read or change it, or it contains no usable secret.
 pub fn load(setting: Setting, path: &Path) -> anyhow::Result<Token> {
     token_of(setting, path, secret::read(path, TOKEN_BYTES_MAX))
 }

@@ -1,12 +1,13 @@
-//! Names of uploaded files: what the headers say, as a text to show and never a path.
+//! Reads the names of uploaded files from headers. A name is a text to display, never a path.
 //!
 //! Clients write names in six ways: `filename*` with charset and percent-encoding (RFC 5987), the same in parts (RFC 2231),
 //! `filename` with percent-encoding (RFC 7578), with encoded words (RFC 2047), with backslashes before quotes (RFC 2616), or
-//! with its bytes as they are, in UTF-8 or Windows-1252. `filename*` counts where it can be read, as RFC 6266 wants it, then its
-//! parts, then `filename`, then the `name` of the content type.
+//! unencoded, in UTF-8 or Windows-1252. A readable `filename*` has precedence, as RFC 6266 requires. Its parts come next,
+//! then `filename`, then the `name` of the content type.
 //!
-//! `mail-parser` reads most of this, but decodes each part and each encoded word by itself, so a character that is cut is lost,
-//! and takes the backslashes of a path for escapes. `content_disposition` knows no parts and two charsets.
+//! The crate `mail-parser` reads most of these forms. But it decodes each part and each encoded word separately, which loses
+//! a character that is split between two, and it reads the backslashes of a path as escapes. The crate `content_disposition`
+//! supports no parts and only two charsets.
 
 use std::borrow::Cow;
 
@@ -20,13 +21,13 @@ use percent_encoding::percent_decode;
 
 use crate::activity::{is_mark, trimmed};
 
-/// Characters of a file's name; the end, which tells the kind, is kept.
+/// Maximum length of a name, in characters. The end of a longer name is kept, because it has the extension.
 const NAME_CHARS_MAX: usize = 200;
 const NAMELESS: &str = "file";
-/// The longest name in which encoded words are looked for, in bytes.
+/// Maximum length of a name that is searched for encoded words, in bytes.
 const WORDS_BYTES_MAX: usize = 4096;
 
-/// Clients pad encoded words or not.
+/// Padding is optional, because some clients omit it in encoded words.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -44,8 +45,8 @@ pub(super) fn of_headers(headers: &HeaderMap) -> String {
     shown(&name.unwrap_or_default())
 }
 
-/// Makes of a client's file name one to show: its last path component, without characters that cannot be seen or that turn
-/// the text around them (with which `exe.png` is shown for `gnp.exe`), not too long.
+/// Converts the file name that a client gave to one to display: its last path component, of limited length, without
+/// invisible characters and characters that change the direction of text, which can display `gnp.exe` as `exe.png`.
 pub(super) fn shown(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let is_shown = |char: &char| !char.is_control() && !is_mark(*char) && !matches!(char, '\u{2028}' | '\u{2029}');
@@ -58,12 +59,12 @@ pub(super) fn shown(name: &str) -> String {
     }
 }
 
-/// Bytes of a header are UTF-8, or else Windows-1252.
+/// Decodes the bytes of a header as UTF-8, or as Windows-1252 if they are not valid UTF-8.
 fn text(bytes: &[u8]) -> String {
     std::str::from_utf8(bytes).map_or_else(|_| lossy(WINDOWS_1252, bytes), str::to_owned)
 }
 
-/// Returns the value of a parameter, in whatever way it is written.
+/// Returns the value of a parameter, whichever form it has.
 fn of_parameters(parameters: &[(String, String)], name: &str) -> Option<String> {
     let value = |wanted: &str| {
         let mut values = parameters.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
@@ -82,14 +83,14 @@ struct Encoded {
 }
 
 impl Encoded {
-    /// Reads `charset'language'percent-encoded`. None: it is something else.
+    /// Reads `charset'language'percent-encoded`. Returns none for other values.
     fn of_value(value: &str) -> Option<Self> {
         let mut parts = value.splitn(3, '\'');
         let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
         Some(Self { charset: charset.trim().to_owned(), bytes: percent_decode(encoded.as_bytes()).collect() })
     }
 
-    /// Puts together `name*0*=charset'language'percent-encoded`, `name*1=plain` and so on, in the order of their numbers.
+    /// Joins the parts `name*0*=charset'language'percent-encoded`, `name*1=plain` and so on, in the order of their numbers.
     fn of_parts(parameters: &[(String, String)], name: &str) -> Option<Self> {
         let mut parts: Vec<(u16, bool, &str)> = parameters.iter().filter_map(|part| Self::part(part, name)).collect();
         parts.sort_by_key(|(number, ..)| *number);
@@ -107,7 +108,7 @@ impl Encoded {
         whole
     }
 
-    /// The number of a part, whether it is percent-encoded, and its value.
+    /// Returns the number of a part, whether it is percent-encoded, and its value.
     fn part<'p>((found, value): &'p (String, String), name: &str) -> Option<(u16, bool, &'p str)> {
         let is_of_name = found.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         let number = found.get(name.len()..).filter(|_| is_of_name)?.strip_prefix('*')?;
@@ -115,18 +116,18 @@ impl Encoded {
         Some((number.parse().ok()?, is_encoded, value))
     }
 
-    /// The text of the bytes. None: nobody needs to know their charset, or they are not valid in it.
+    /// Decodes the bytes. Returns none if the charset is not supported or the bytes are not valid in it.
     fn exact(&self) -> Option<String> {
         let name = self.encoding()?.decode_without_bom_handling_and_without_replacement(&self.bytes)?;
         Some(name.into_owned())
     }
 
-    /// The text of the bytes as far as they have one.
+    /// Decodes the bytes. Replaces those that are not valid.
     fn nearest(&self) -> String {
         self.encoding().map_or_else(|| text(&self.bytes), |encoding| lossy(encoding, &self.bytes))
     }
 
-    /// What claims to be ASCII and is not is UTF-8.
+    /// Returns the encoding of the charset. ASCII is read as UTF-8, because some clients declare UTF-8 as ASCII.
     fn encoding(&self) -> Option<&'static Encoding> {
         match self.charset.to_ascii_lowercase().as_str() {
             "" | "us-ascii" | "ascii" => Some(UTF_8),
@@ -157,8 +158,8 @@ fn parameters(disposition: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Returns the value at the start of a text, and what follows it. A backslash escapes a quote or itself; before anything else it
-/// is one, as in the paths that old browsers send.
+/// Returns the value at the start of a text, and the text after it. A backslash escapes a quote or a backslash. Before other
+/// characters it is literal, as in the paths that old browsers send.
 fn value_of(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(';').unwrap_or(text.len());
@@ -180,7 +181,7 @@ fn value_of(text: &str) -> (String, &str) {
     (value, "")
 }
 
-/// Undoes the encoding of a plain name, where it has one: a name such as `100% sure.txt` stays.
+/// Decodes a plain name if it is encoded. A name such as `100% sure.txt` stays as it is.
 fn unescaped(value: &str) -> String {
     let decoded = words_decoded(value);
     match percent_decode(decoded.as_bytes()).decode_utf8() {
@@ -189,8 +190,8 @@ fn unescaped(value: &str) -> String {
     }
 }
 
-/// Decodes words such as `=?utf-8?B?w6Q=?=`. The blanks between two of them are no part of the name, and a character may begin
-/// in one and end in the next.
+/// Decodes encoded words such as `=?utf-8?B?w6Q=?=`. Blanks between two words are not part of the name, and a character may
+/// be split between two words.
 fn words_decoded(value: &str) -> Cow<'_, str> {
     let (mut name, mut rest) = (String::new(), value);
     let mut last: Option<Encoded> = None;
@@ -211,7 +212,7 @@ fn words_decoded(value: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns what stands before the next encoded word, the word, and what follows it.
+/// Returns the text before the next encoded word, the word, and the text after it.
 fn next_word(text: &str) -> Option<(&str, Encoded, &str)> {
     text.match_indices("=?").find_map(|(start, mark)| {
         let (word, after) = encoded_word(text.get(start + mark.len()..)?)?;
@@ -219,20 +220,20 @@ fn next_word(text: &str) -> Option<(&str, Encoded, &str)> {
     })
 }
 
-/// Reads `charset?B?bytes?=` or `charset?Q?bytes?=`, and returns what follows it.
+/// Reads `charset?B?bytes?=` or `charset?Q?bytes?=`. Returns the word and the text after it.
 fn encoded_word(found: &str) -> Option<(Encoded, &str)> {
     let mut parts = found.splitn(3, '?');
     let (charset, how, rest) = (parts.next()?, parts.next()?, parts.next()?);
     let (encoded, after) = rest.split_once("?=")?;
     let bytes = match how {
         "B" | "b" => BASE64.decode(encoded).ok()?,
-        // The encoding of bytes is that of URLs but for its mark.
+        // Bytes are encoded as in URLs, but with `=` in place of `%`.
         "Q" | "q" => {
             percent_decode(encoded.replace('%', "=25").replace('_', " ").replace('=', "%").as_bytes()).collect()
         }
         _ => return None,
     };
-    // The language may follow the charset.
+    // A language may follow the charset.
     let charset = charset.split('*').next().unwrap_or_default().to_owned();
     Some((Encoded { charset, bytes }, after))
 }
@@ -266,7 +267,7 @@ mod tests {
             ("attachment; filename*=Shift_JIS'ja'%93%FA%96%7B.png", "日本.png"),
             ("attachment; filename*=GB18030''%C4%E3.png", "你.png"),
             ("attachment; filename*=us-ascii''%C3%A4.png", "ä.png"),
-            // RFC 2231: in parts, in any order, encoded or not; a character may be cut.
+            // RFC 2231: in parts, in any order, encoded or not. A character may be split between parts.
             ("attachment; filename*0*=utf-8''%C3; filename*1*=%A4.png", "ä.png"),
             ("attachment; filename*1*=%A4.png; filename*0*=utf-8''%C3", "ä.png"),
             ("attachment; FileName*0*=utf-8'de'%C3%A4; filename*1=\"; b\"; filename*2*=%2Epng", "ä; b.png"),
@@ -281,7 +282,7 @@ mod tests {
             ("attachment; filename*0*=utf-8''%C3; filename*1=.png", "\u{fffd}.png"),
             ("attachment; filename*=utf-8''b.png; filename*0=a.png", "b.png"),
             ("attachment; filename*99999999999=a; filename*-1=b; filename**=c; filename*x*=d", "file"),
-            // RFC 2047: encoded words, which mail clients send.
+            // RFC 2047: encoded words, as mail clients send them.
             ("attachment; filename=\"=?utf-8?B?w6QucG5n?=\"", "ä.png"),
             ("attachment; filename==?UTF-8?b?w6QucG5n?=", "ä.png"),
             ("attachment; filename=\"=?iso-8859-1?Q?=E4_b=5F.png?=\"", "ä b_.png"),

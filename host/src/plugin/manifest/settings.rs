@@ -29,12 +29,12 @@ pub(super) fn refusal(schema: &Value) -> Option<String> {
     Measure { root: schema, known: HashMap::new() }.nodes(schema, 0).err()
 }
 
-/// One thing that is wrong with a plugin's settings.
+/// A problem of a plugin's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsProblem {
-    /// The key that it is about, with those around it; elements of arrays by their position. Empty: the settings as a whole.
+    /// Path of the key that has the problem. Array elements are given by index. Empty for the settings as a whole.
     pub keys: Vec<String>,
-    /// What is wrong, with the key as one writes it in the configuration.
+    /// The problem and its key, which is written in TOML syntax as in the configuration.
     pub message: String,
 }
 
@@ -73,14 +73,15 @@ pub(super) fn check(schema: &Value, settings: &Value) -> Vec<SettingsProblem> {
     let settings = with_plain_numbers(settings);
     let mut found: Vec<_> =
         validator.iter_errors(&settings).flat_map(|error| problems(&error, &settings)).take(PROBLEMS_MAX).collect();
-    // Where a schema has `unevaluatedProperties`, the validator also calls a known setting unknown whose value is wrong.
+    // With `unevaluatedProperties`, the validator reports a known setting with an invalid value as unknown too.
     let wrong: Vec<_> =
         found.iter().filter(|problem| !problem.is_unknown()).map(|problem| problem.keys.clone()).collect();
     found.retain(|problem| !problem.is_unknown() || !wrong.iter().any(|keys| keys.starts_with(&problem.keys)));
     found
 }
 
-/// The problems that one error tells: the validator blames the table around keys that it does not want.
+/// Converts an error of the validator to problems, one per key. The validator reports unexpected keys at the table that
+/// contains them.
 fn problems(error: &ValidationError<'_>, settings: &Value) -> Vec<SettingsProblem> {
     let keys = keys(error.instance_path.as_str());
     let of_key = |key: &str, what: &str| {
@@ -101,12 +102,12 @@ fn problems(error: &ValidationError<'_>, settings: &Value) -> Vec<SettingsProble
     }
 }
 
-/// The keys of a JSON pointer.
+/// Returns the keys of a JSON pointer.
 fn keys(pointer: &str) -> Vec<String> {
     pointer.split('/').skip(1).map(|key| key.replace("~1", "/").replace("~0", "~")).collect()
 }
 
-/// Returns keys of the settings as one writes them in TOML, such as `limits."a/b"[2]`.
+/// Returns the path of a key in TOML syntax, such as `limits."a/b"[2]`.
 fn written(keys: &[String], settings: &Value) -> String {
     let is_bare = |key: &str| {
         !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
@@ -276,7 +277,7 @@ mod tests {
         assert!(problems.iter().any(|problem| problem.message.contains("`farewell`")));
     }
 
-    /// The key is named as it stands in a configuration, also where the validator blames the table around it.
+    /// Each problem names the key in TOML syntax, even if the validator reports the table around it.
     #[test]
     fn problems_name_the_very_key() {
         let schema = json!({
