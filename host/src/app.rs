@@ -1,7 +1,5 @@
 //! Builds a running host from a [`Config`], and stops it gracefully. No other module constructs the parts.
 
-#[cfg(debug_assertions)]
-mod crash;
 pub mod replay;
 mod retention;
 
@@ -26,7 +24,6 @@ use crate::delivery::{Deliveries, DrainReport};
 use crate::http;
 use crate::plugin;
 use crate::registry::{Bot, BotStatus, Registry, watch as file_watch};
-use crate::storage::memory::MemoryStorage;
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{STARTS_MAX, Storage};
 use crate::telemetry;
@@ -137,8 +134,6 @@ fn build(
     let plugins = plugin::Runtime::new(&config.runtime).context("cannot start the plugin runtime")?;
     let registry = Arc::new(Registry::new(&config, plugins.clone())?);
     let storage = open_storage(&config)?;
-    #[cfg(debug_assertions)]
-    let storage = crash::around(storage);
     let directline = Arc::new(DirectLine::new(&config, public));
     let own = std::iter::once(public).chain(admin).collect();
     let connector = Arc::new(Connector::new(&config.channel, own)?);
@@ -156,7 +151,7 @@ fn build(
 
 fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
     Ok(match config.storage.kind {
-        StorageKind::Memory => Arc::new(MemoryStorage::new(&config.channel)),
+        StorageKind::Memory => Arc::new(SqliteStorage::temporary(&config.channel)?),
         StorageKind::Sqlite => {
             Arc::new(SqliteStorage::open(&config.storage.path, config.storage.durability, &config.channel)?)
         }

@@ -1,9 +1,10 @@
 //! What outlives a turn: state, dialog stacks, redelivery marks with their answers, the outbox, the id map, dead letters.
 //!
-//! One trait in five parts. It is shaped for several owners of one store, so it has leases, fences and versions.
+//! One trait in five parts, shaped for stores that several hosts share.
 
 pub mod broadcasts;
-pub mod memory;
+mod failpoints;
+mod leases;
 mod met;
 pub mod notifications;
 pub mod privacy;
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use self::broadcasts::Broadcasts;
+pub use self::leases::{Fence, Lease, Owner};
 use self::notifications::{Notifications, ProactiveChanges};
 use self::privacy::Privacy;
 pub use self::redelivery::RedeliveryKey;
@@ -56,23 +58,6 @@ pub enum Accepted {
         /// What it answered.
         answer: Answer,
     },
-}
-
-/// Who asks for a lease: one process, or one part of it that runs turns.
-pub type Owner = Arc<str>;
-
-/// Tells a holder of a lease from those before it: a commit with an older fence is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fence(pub u64);
-
-/// What `lease` found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lease {
-    /// The conversation is the owner's until the time to live is over and another asks. An owner that asks again keeps
-    /// its fence.
-    Granted(Fence),
-    /// Another owner has it, for at most so long.
-    Held(Duration),
 }
 
 /// Whose values: one scope of one namespace, which is a plugin's own or a shared one.

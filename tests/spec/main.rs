@@ -46,6 +46,7 @@ mod shutdown;
 mod state;
 mod storage;
 mod swap;
+mod temporary;
 mod terminal;
 mod tidy;
 mod transcripts;

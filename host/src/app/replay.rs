@@ -15,7 +15,7 @@ use crate::config::{Allocator, Config};
 use crate::delivery::Deliveries;
 use crate::plugin;
 use crate::registry::Registry;
-use crate::storage::memory::MemoryStorage;
+use crate::storage::sqlite::SqliteStorage;
 use crate::threads::{self, GuestThreads, Guests};
 use crate::turn::{Services, Turns};
 
@@ -88,7 +88,7 @@ impl ReplayHost {
         if let Some(failure) = failure {
             bail!("the bot `{bot}` cannot be loaded:\n  - {}", failure.problems.join("\n  - "));
         }
-        let storage = Arc::new(MemoryStorage::new(&config.channel));
+        let storage = Arc::new(SqliteStorage::temporary(&config.channel)?);
         let recorder = Arc::new(Recorder::default());
         let (direct_line, connector) = (recorder.clone(), recorder.clone());
         let deliveries = Deliveries::new(&config.channel, storage.clone(), direct_line, connector, Handle::current());

@@ -9,8 +9,8 @@ use tokio::sync::{Semaphore, mpsc};
 use super::*;
 use crate::channel::ChannelError;
 use crate::channel::testing::{address, conversation, object, settings};
-use crate::storage::memory::MemoryStorage;
 use crate::storage::notifications::ProactiveChanges;
+use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{Fence, OutboxAction, TurnCommit};
 
 /// A channel that records each call. It answers from its script, then with the ids `c1`, `c2`, ….
@@ -60,7 +60,7 @@ thread_local! {
 
 struct Fixture {
     deliveries: Deliveries,
-    storage: Arc<MemoryStorage>,
+    storage: Arc<SqliteStorage>,
     channel: Arc<Scripted>,
     calls: mpsc::UnboundedReceiver<String>,
 }
@@ -79,8 +79,8 @@ impl Fixture {
             gate: Semaphore::new(0),
         });
         (settings.outbox_rows_max, settings.id_map_entries_max) = (1_000, 1_000);
-        let storage = Arc::new(MemoryStorage::new(&settings));
-        // Each test runs on one thread, so a thread-local records the waits of its lanes.
+        let storage = Arc::new(SqliteStorage::temporary(&settings).unwrap());
+        // Each test has one thread, so what its lanes wait for is noted there.
         WAITS.take();
         let wait: Wait = |time| {
             WAITS.with_borrow_mut(|waits| waits.push(time));

@@ -1,6 +1,7 @@
 //! What every implementation of [`Storage`] must do. An implementation's tests call [`conforms`] with an empty store that
 //! has room for a hundred of everything.
 
+pub(crate) mod bounds;
 mod broadcasts;
 mod owners;
 

@@ -7,13 +7,18 @@ mod broadcasts;
 mod cache;
 mod columns;
 mod commit;
+mod database;
+mod deliveries;
 mod file;
 mod index;
 mod log;
 mod notifications;
 mod operator;
 mod privacy;
+mod schema;
+mod temporary;
 mod transcripts;
+mod turns;
 mod writer;
 
 use std::collections::HashMap;
@@ -26,33 +31,34 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
-use self::cache::{Cache, Oldest, UNDELIVERED};
+use self::cache::{Cache, UNDELIVERED};
 use self::columns::{ROW, channel_column, channel_of, columns, conversation_of, place, row_of, scope_columns};
-use self::commit::Written;
+use self::database::{Database, Readers};
 use self::file::StoreFile;
 use self::index::Found;
 use self::log::Log;
 pub use self::operator::{Report, check, compact, stats};
+use self::temporary::Temporary;
 use self::writer::{Joined, Undo, Writer};
-use super::memory::Leases;
+use super::failpoints::{self, Point};
+use super::leases::Leases;
 use super::met::Met;
 use super::{
-    Accepted, Answer, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, Made, OutboxAction, OutboxRow,
-    Owner, RedeliveryKey, STARTS_MAX, StateScope, StateValue, Storage, StorageError, TurnCommit,
+    Accepted, Answer, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxAction, OutboxRow, Owner,
+    RedeliveryKey, STARTS_MAX, StateScope, StateValue, Storage, StorageError, TurnCommit,
 };
-use crate::activity::{ConversationKey, Object};
+use crate::activity::ConversationKey;
 use crate::config::{self, Durability};
 
 /// The durable store.
 pub struct SqliteStorage {
-    writer: Writer,
-    readers: Readers,
+    database: Database,
     running: Arc<Mutex<Running>>,
     leases: Arc<Mutex<Leases>>,
     bounds: Arc<Bounds>,
     cache: Arc<Cache>,
-    /// Learns where marks and ids are.
-    _learner: Joined,
+    /// Learns where marks and ids are in a file that is opened again.
+    _learner: Option<Joined>,
     /// Rows in the outbox, so that its bound costs no counting.
     outbox_rows: Arc<AtomicUsize>,
     /// Whether there may be a transcript: else no delivery looks for its item.
@@ -88,42 +94,40 @@ struct Run {
     flushed: Option<Answer>,
 }
 
-/// Connections that read, one for each thread that does so at once.
-struct Readers {
-    file: StoreFile,
-    idle: Mutex<Vec<Connection>>,
-}
-
 impl SqliteStorage {
     /// Opens the store, or makes it. The error says what is wrong with the file, and what to do.
     pub fn open(path: &Path, durability: Durability, channel: &config::Channel) -> anyhow::Result<Self> {
         let file = StoreFile::open(path, durability)?;
         let connection = file.connect()?;
-        let outbox_rows = connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?;
-        let sql = "SELECT 1 + max((SELECT ifnull(max(sequence), 0) FROM outbox), (SELECT ifnull(max(sequence), 0) FROM dead_letters))";
-        let next_sequence = connection.query_row(sql, [], |row| row.get(0))?;
-        let has_transcripts = transcripts::any(&connection)?;
-        let has_broadcasts = broadcasts::any(&connection)?;
-        let cache = Arc::new(Cache::new(&connection, channel.redelivery_marks_max, channel.id_map_entries_max)?);
-        Ok(Self {
-            _learner: learn(cache.clone(), file.connect()?)?,
+        let found = Opened::read(&connection, channel)?;
+        let learner = learn(found.cache.clone(), file.connect()?)?;
+        let writer = Writer::start(connection, Log::start(file.connect()?)?)?;
+        Ok(Self::over(Database::File { writer, readers: Readers::new(file) }, found, Some(learner)))
+    }
+
+    /// Makes a store that ends with this process and leaves nothing behind. The error says what is wrong with the folder of
+    /// its temporary file, and what to do.
+    pub fn temporary(channel: &config::Channel) -> anyhow::Result<Self> {
+        let temporary = Temporary::open()?;
+        let found = Opened::read(&temporary.connection(), channel)?;
+        found.cache.load(&temporary.connection())?;
+        Ok(Self::over(Database::Temporary(temporary), found, None))
+    }
+
+    fn over(database: Database, found: Opened, learner: Option<Joined>) -> Self {
+        let Opened { cache, bounds, outbox_rows, has_transcripts, has_broadcasts } = found;
+        Self {
+            database,
+            _learner: learner,
             cache,
-            writer: Writer::start(connection, Log::start(file.connect()?)?)?,
-            readers: Readers { file, idle: Mutex::default() },
             running: Arc::default(),
             leases: Arc::default(),
-            bounds: Arc::new(Bounds {
-                next_sequence: AtomicI64::new(next_sequence),
-                outbox_rows_max: channel.outbox_rows_max,
-                dead_letters_max: channel.dead_letters_max,
-                marks_max: channel.redelivery_marks_max,
-                ids_max: channel.id_map_entries_max,
-            }),
+            bounds: Arc::new(bounds),
             outbox_rows: Arc::new(AtomicUsize::new(outbox_rows)),
             has_transcripts: AtomicBool::new(has_transcripts),
             has_broadcasts: AtomicBool::new(has_broadcasts),
             met: Met::default(),
-        })
+        }
     }
 
     fn read<T>(
@@ -131,7 +135,7 @@ impl SqliteStorage {
         what: &'static str,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StorageError> {
-        self.readers.with(what, |connection| read(connection).map_err(|error| failed(what, &error)))
+        self.database.read(what, read)
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
@@ -139,37 +143,7 @@ impl SqliteStorage {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn finish(&self, key: &RedeliveryKey, answer: Answer) {
-        if let Some(run) = self.running().remove(key) {
-            run.answer.send_replace(Some(answer));
-        }
-    }
-}
-
-impl Readers {
-    fn with<T>(
-        &self,
-        what: &'static str,
-        read: impl FnOnce(&Connection) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
-        let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.file.connect().map_err(|error| failed(what, &error))?,
-        };
-        let result = read(&connection);
-        self.idle().push(connection);
-        result
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl Storage for SqliteStorage {
-    async fn accept(&self, key: &RedeliveryKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
+    fn claim(&self, key: &RedeliveryKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
         // Claimed before the file is asked, so that nobody else claims it meanwhile.
         {
             let mut running = self.running();
@@ -196,6 +170,51 @@ impl Storage for SqliteStorage {
         }
     }
 
+    fn finish(&self, key: &RedeliveryKey, answer: Answer) {
+        if let Some(run) = self.running().remove(key) {
+            run.answer.send_replace(Some(answer));
+        }
+    }
+}
+
+/// What a store knows of its database when it opens it.
+struct Opened {
+    cache: Arc<Cache>,
+    bounds: Bounds,
+    outbox_rows: usize,
+    has_transcripts: bool,
+    has_broadcasts: bool,
+}
+
+impl Opened {
+    fn read(connection: &Connection, channel: &config::Channel) -> rusqlite::Result<Self> {
+        let sql = "SELECT 1 + max((SELECT ifnull(max(sequence), 0) FROM outbox), (SELECT ifnull(max(sequence), 0) FROM dead_letters))";
+        let next_sequence = connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(Self {
+            cache: Arc::new(Cache::new(connection, channel.redelivery_marks_max, channel.id_map_entries_max)?),
+            bounds: Bounds {
+                next_sequence: AtomicI64::new(next_sequence),
+                outbox_rows_max: channel.outbox_rows_max,
+                dead_letters_max: channel.dead_letters_max,
+                marks_max: channel.redelivery_marks_max,
+                ids_max: channel.id_map_entries_max,
+            },
+            outbox_rows: connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?,
+            has_transcripts: transcripts::any(connection)?,
+            has_broadcasts: broadcasts::any(connection)?,
+        })
+    }
+}
+
+#[async_trait]
+impl Storage for SqliteStorage {
+    async fn accept(&self, key: &RedeliveryKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
+        failpoints::reach(Point::Accept).await;
+        let accepted = self.claim(key, turn_id);
+        failpoints::reach(Point::Accepted).await;
+        accepted
+    }
+
     async fn release(&self, key: &RedeliveryKey) {
         let run = self.running().remove(key);
         // A flush has left its mark in the file already.
@@ -205,8 +224,12 @@ impl Storage for SqliteStorage {
     }
 
     async fn keep(&self, kept: KeptActivity) -> Result<(), StorageError> {
+        // No start could run it.
+        if self.database.is_temporary() {
+            return Ok(());
+        }
         self.cache.kept.add(&kept.turn_id);
-        self.writer
+        self.database
             .write(move |connection| {
                 let sql =
                     "INSERT OR IGNORE INTO kept (turn_id, bot, channel, conversation, activity) VALUES (?, ?, ?, ?, ?)";
@@ -217,14 +240,17 @@ impl Storage for SqliteStorage {
     }
 
     async fn forget_kept(&self, turn_id: &Arc<str>) -> Result<(), StorageError> {
+        if self.database.is_temporary() {
+            return Ok(());
+        }
         let turn = turn_id.clone();
-        self.writer.write(move |connection| commit::forget_kept(connection, &turn)).await?;
+        self.database.write(move |connection| commit::forget_kept(connection, &turn)).await?;
         self.cache.kept.forget(turn_id);
         Ok(())
     }
 
     async fn leftovers(&self) -> Result<Leftovers, StorageError> {
-        let found = self.writer.write(|connection| {
+        let found = self.database.write(|connection| {
             run(connection, "UPDATE kept SET starts = starts + 1", [])?;
             // Whether a dialog still waits is found out again.
             run(connection, "UPDATE notifications SET held = 0 WHERE held = 1", [])?;
@@ -295,125 +321,26 @@ impl Storage for SqliteStorage {
         })
     }
 
-    async fn commit(&self, mut commit: TurnCommit) -> Result<(), StorageError> {
-        let met = self.met.leave_out_known(&mut commit.proactive);
-        let removed = commit.proactive.removed.then(|| commit.conversation.clone());
-        let (mark, ends_turn, rows) = (commit.mark.clone(), commit.ends_turn, commit.outbox.len());
-        let (leases, bounds, outbox_rows) = (self.leases.clone(), self.bounds.clone(), self.outbox_rows.clone());
-        if !commit.transcript.is_empty() {
-            self.has_transcripts.store(true, Ordering::Relaxed);
-        }
-        let (cache, known) = (self.cache.clone(), self.cache.clone());
-        let undo = commit::undo(&commit);
-        let chain = self.writer.chain();
-        let work = move |connection: &Connection| {
-            if !commit.builds_on.is_empty() {
-                chain.arrived();
-            }
-            if commit.builds_on.iter().any(|earlier| earlier.is_lost()) {
-                return Err(StorageError::Conflict);
-            }
-            let taken_over = leases.lock().unwrap_or_else(PoisonError::into_inner);
-            if taken_over.taken_over(&commit.conversation, commit.fence) {
-                return Err(StorageError::Fenced);
-            }
-            drop(taken_over);
-            let is_kept = known.kept.has(&commit.turn_id);
-            let outbox_rows = outbox_rows.load(Ordering::Relaxed);
-            let mut written = commit::write(connection, commit, &known.marks, &bounds, outbox_rows, is_kept)?;
-            if written.made.as_mut().is_some_and(Made::made) {
-                chain.expect();
-            }
-            Ok(written)
-        };
-        let follow = move |written: &mut Written| {
-            if let Some(turn_id) = written.ended_kept.take() {
-                cache.kept.forget(&turn_id);
-            }
-            if let Some((key, number)) = written.mark.take() {
-                cache.marks.insert(&key, number);
-            }
-            for (row, _) in &written.rows {
-                if let OutboxAction::Send { host_id, .. } = &row.action {
-                    cache.ids.insert(&row.conversation, host_id, "", UNDELIVERED);
-                }
-            }
-            if let Some((conversation, stack)) = written.stack.take() {
-                cache.stacks.change(&conversation, |known| *known = stack);
-            }
-            cache.outbox.push(std::mem::take(&mut written.rows));
-            cache.values.apply(std::mem::take(&mut written.writes));
-            // After the cache: a turn that does not build on this commit any more reads its writes there.
-            if let Some(made) = written.made.take() {
-                made.durable();
-            }
-        };
-        self.writer.write_then(undo, work, follow).await?;
-        self.outbox_rows.fetch_add(rows, Ordering::Relaxed);
-        if let Some(conversation) = removed {
-            self.met.forget(&conversation);
-        }
-        if let Some(reference) = met {
-            self.met.stored(reference);
-        }
-        match mark {
-            Some((key, answer)) if ends_turn => self.finish(&key, answer),
-            Some((key, answer)) => {
-                if let Some(run) = self.running().get_mut(&key) {
-                    run.flushed = Some(answer);
-                }
-            }
-            None => {}
-        }
-        Ok(())
+    async fn commit(&self, commit: TurnCommit) -> Result<(), StorageError> {
+        failpoints::reach(Point::Commit).await;
+        let committed = self.commit_turn(commit).await;
+        failpoints::reach(Point::Committed).await;
+        committed
     }
 
     async fn claim_outbox(&self, conversation: &ConversationKey) -> Result<Option<OutboxRow>, StorageError> {
-        match self.cache.outbox.oldest(conversation) {
-            Oldest::Row(row) => return Ok(Some(*row)),
-            Oldest::None => return Ok(None),
-            Oldest::InFile => {}
+        let row = self.oldest_row(conversation)?;
+        if row.is_some() {
+            failpoints::reach(Point::Send).await;
         }
-        let key = conversation.clone();
-        let (bot, channel, conversation) = columns(conversation);
-        self.read("claim_outbox", |connection| {
-            let sql = format!(
-                "SELECT {ROW} FROM outbox WHERE bot = ? AND channel = ? AND conversation = ? ORDER BY sequence LIMIT 1"
-            );
-            let mut statement = connection.prepare_cached(&sql)?;
-            statement.query_row(params![bot, channel, conversation], |row| row_of(row, key)).optional()
-        })
+        Ok(row)
     }
 
     async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
-        let (row, bounds) = (for_note(row, &delivery), self.bounds.clone());
-        let (cache, known) = (self.cache.clone(), self.cache.clone());
-        let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
-        let has_broadcasts = self.has_broadcasts.load(Ordering::Relaxed);
-        let undo = if has_broadcasts { Undo::Itself } else { Undo::Transaction };
-        let (noted, to) = (row.clone(), delivery.channel_id());
-        let work = move |connection: &Connection| {
-            let ended = commit::end_row(connection, &row, &delivery, &known.ids, &bounds)?;
-            if ended.was_in_file && has_broadcasts {
-                broadcasts::note_row(connection, &row, &delivery)?;
-            }
-            if let (true, true, OutboxAction::Send { host_id, .. }, Delivery::Done { channel_id }) =
-                (ended.was_in_file, has_transcripts, &row.action, &delivery)
-            {
-                transcripts::note_id(connection, host_id, channel_id)?;
-            }
-            Ok(ended)
-        };
-        let follow = move |ended: &mut commit::Ended| {
-            if let (Some(number), OutboxAction::Send { host_id, .. }) = (ended.id, &noted.action) {
-                cache.ids.insert(&noted.conversation, host_id, &to, number);
-            }
-            cache.outbox.ended(&noted.conversation, noted.sequence, ended.was_in_file);
-        };
-        if self.writer.write_along(undo, work, follow).await?.was_in_file {
-            self.outbox_rows.fetch_sub(1, Ordering::Relaxed);
-        }
-        Ok(())
+        failpoints::reach(Point::Sent).await;
+        let noted = self.end_delivery(row, delivery).await;
+        failpoints::reach(Point::Noted).await;
+        noted
     }
 
     async fn map_id(
@@ -434,7 +361,7 @@ impl Storage for SqliteStorage {
             Ok(number)
         };
         let follow = move |number: &mut i64| cache.ids.insert(&key, &host, &to, *number);
-        self.writer.write_then(Undo::Itself, work, follow).await.map(drop)
+        self.database.write_then(Undo::Itself, work, follow).await.map(drop)
     }
 
     async fn channel_id(
@@ -487,7 +414,7 @@ impl Storage for SqliteStorage {
             }
         };
         let retry = move |connection: &Connection| commit::retry(connection, &bot, place(sequence), &bounds);
-        let retried = self.writer.write_then(Undo::Itself, retry, follow).await?;
+        let retried = self.database.write_then(Undo::Itself, retry, follow).await?;
         if retried.is_some() {
             self.outbox_rows.fetch_add(1, Ordering::Relaxed);
         }
@@ -496,7 +423,7 @@ impl Storage for SqliteStorage {
 
     async fn drop_dead_letter(&self, bot: &str, sequence: u64) -> Result<bool, StorageError> {
         let bot: Arc<str> = bot.into();
-        self.writer
+        self.database
             .write(move |connection| {
                 let sql = "DELETE FROM dead_letters WHERE bot = ? AND sequence = ?";
                 run(connection, sql, params![bot, place(sequence)]).map(|dropped| dropped > 0)
@@ -509,26 +436,13 @@ impl Storage for SqliteStorage {
     }
 
     async fn close(&self) -> Result<(), StorageError> {
+        if self.database.is_temporary() {
+            return Ok(());
+        }
         // Behind what waits for the writer. It would do this at its own end, which the process does not wait for.
-        self.writer.write(|_| Ok(())).await?;
+        self.database.write(|_| Ok(())).await?;
         self.read("close", |connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
     }
-}
-
-/// A row without what only a dead letter keeps of it.
-fn for_note(row: &OutboxRow, delivery: &Delivery) -> OutboxRow {
-    let action = match (&row.action, delivery) {
-        (action, Delivery::Dead { .. }) => action.clone(),
-        (OutboxAction::Send { host_id, .. }, _) => {
-            OutboxAction::Send { host_id: host_id.clone(), activity: Object::new() }
-        }
-        (OutboxAction::Update { target, .. } | OutboxAction::Delete { target }, _) => {
-            OutboxAction::Delete { target: target.clone() }
-        }
-    };
-    let OutboxRow { sequence, conversation, service_url, turn_id, .. } = row;
-    let (conversation, service_url, turn_id) = (conversation.clone(), service_url.clone(), turn_id.clone());
-    OutboxRow { sequence: *sequence, conversation, service_url, turn_id, action }
 }
 
 /// Starts the thread that reads where all marks and ids are; until it is done, each is looked for in the whole table.

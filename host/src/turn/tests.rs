@@ -13,7 +13,7 @@ use crate::channel::connector::Connector;
 use crate::channel::testing::settings;
 use crate::config::{self, Allocator, BotSpec, Config};
 use crate::registry::Registry;
-use crate::storage::memory::MemoryStorage;
+use crate::storage::sqlite::SqliteStorage;
 use crate::threads::Guests;
 
 /// Panics in the first turn it sees, and counts all.
@@ -48,7 +48,7 @@ async fn entry(folder: &TempDir, middleware: Vec<Box<dyn Middleware>>) -> Arc<Tu
     let plugins = Runtime::uncached(&config.runtime).unwrap();
     let registry = Arc::new(Registry::new(&config, plugins.clone()).unwrap());
     registry.load_all().await;
-    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new(&config.channel));
+    let storage: Arc<dyn Storage> = Arc::new(SqliteStorage::temporary(&config.channel).unwrap());
     let connector = Arc::new(Connector::new(&config.channel, Vec::new()).unwrap());
     let handle = tokio::runtime::Handle::current();
     let deliveries =

@@ -20,7 +20,7 @@ use turntable::delivery::Deliveries;
 use turntable::plugin;
 use turntable::registry::Registry;
 use turntable::storage::Storage;
-use turntable::storage::memory::MemoryStorage;
+use turntable::storage::sqlite::SqliteStorage;
 use turntable::telemetry;
 use turntable::threads::{self, Guests};
 use turntable::turn::middleware::Middleware;
@@ -115,7 +115,7 @@ impl<'a> Parts<'a> {
     fn new(config: &'a Config, guests: &'a Tokio) -> anyhow::Result<Self> {
         let plugins = plugin::Runtime::new(&config.runtime)?;
         let registry = Arc::new(Registry::new(config, plugins.clone())?);
-        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new(&config.channel));
+        let storage: Arc<dyn Storage> = Arc::new(SqliteStorage::temporary(&config.channel)?);
         let directline = Arc::new(DirectLine::new(config, config.server.listen));
         let connector = Arc::new(Connector::new(&config.channel, Vec::new())?);
         let transport = tokio::runtime::Handle::current();
@@ -126,7 +126,7 @@ impl<'a> Parts<'a> {
     fn turns(&self, middleware: Vec<Box<dyn Middleware>>) -> Arc<Turns> {
         let services = Services {
             // Each has its own store, because two `Turns` with one store would both own a conversation.
-            storage: Arc::new(MemoryStorage::new(&self.config.channel)),
+            storage: Arc::new(SqliteStorage::temporary(&self.config.channel)?),
             deliveries: self.deliveries.clone(),
             plugins: self.plugins.clone(),
             due: Arc::default(),

@@ -13,6 +13,7 @@ use crate::storage::broadcasts::{
     AddedBroadcast, BROADCASTS_MAX, Broadcast, BroadcastState, Broadcasts, CROWDED, Counts, FailedTarget, Listed,
     TargetOutcome, Targets, notification_id, target_of,
 };
+use crate::storage::failpoints::{self, Point};
 use crate::storage::notifications::{End, Mode, WAITING_MAX};
 use crate::storage::{Delivery, OutboxRow, StorageError, TurnCommit};
 
@@ -24,7 +25,7 @@ const BROADCAST: &str = "id, bot, mode, content, expires_ms, per_second, key, bo
 impl Broadcasts for SqliteStorage {
     async fn add_broadcast(&self, broadcast: Broadcast, to: Targets) -> Result<AddedBroadcast, StorageError> {
         self.has_broadcasts.store(true, Ordering::Relaxed);
-        self.writer.write(move |connection| add(connection, &broadcast, &to)).await
+        self.database.write(move |connection| add(connection, &broadcast, &to)).await
     }
 
     async fn broadcast(&self, bot: &str, id: &str) -> Result<Option<Broadcast>, StorageError> {
@@ -48,8 +49,11 @@ impl Broadcasts for SqliteStorage {
     }
 
     async fn begin_targets(&self, id: &str, limit: usize) -> Result<usize, StorageError> {
+        failpoints::reach(Point::Begin).await;
         let id = id.to_owned();
-        self.writer.write(move |connection| begin(connection, &id, limit)).await
+        let begun = self.database.write(move |connection| begin(connection, &id, limit)).await;
+        failpoints::reach(Point::Begun).await;
+        begun
     }
 
     async fn switch_broadcast(
@@ -59,7 +63,7 @@ impl Broadcasts for SqliteStorage {
         to: BroadcastState,
     ) -> Result<Option<(bool, Broadcast)>, StorageError> {
         let (bot, id) = (bot.to_owned(), id.to_owned());
-        let switched = self.writer.write(move |connection| {
+        let switched = self.database.write(move |connection| {
             let find = || find(connection, &bot, &id).map_err(|error| failed("broadcast", &error));
             let Some(known) = find()? else { return Ok(None) };
             if known.state.has_ended() {

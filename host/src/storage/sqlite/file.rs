@@ -8,44 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{FlockOperation, flock, statfs};
 
-use super::failed;
+use super::{failed, schema};
 use crate::config::Durability;
-
-/// Each migration brings the schema from its position to the next; `user_version` says how many were done.
-const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/1.sql"),
-    include_str!("migrations/2.sql"),
-    include_str!("migrations/3.sql"),
-    include_str!("migrations/4.sql"),
-    include_str!("migrations/5.sql"),
-    include_str!("migrations/6.sql"),
-    include_str!("migrations/7.sql"),
-    include_str!("migrations/8.sql"),
-    include_str!("migrations/9.sql"),
-];
-
-/// What the last migration leaves.
-pub(super) const TABLES: &[&str] = &[
-    "state",
-    "stacks",
-    "frames",
-    "outbox",
-    "dead_letters",
-    "ids",
-    "marks",
-    "kept",
-    "contacts",
-    "contact_users",
-    "notifications",
-    "transcripts",
-    "transcript_items",
-    "transcript_users",
-    "broadcasts",
-    "broadcast_targets",
-];
 
 /// Network file systems: SQLite's locks and its shared memory are not to be trusted there.
 const NETWORK_FILE_SYSTEMS: &[(u32, &str)] = &[
@@ -182,27 +149,22 @@ fn broken(path: &Path, why: &str) -> anyhow::Error {
 fn migrate(connection: &mut Connection, path: &Path) -> anyhow::Result<()> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0));
     let version = version.map_err(|error| refused(path, &error))?;
-    if version > MIGRATIONS.len() {
+    if version > schema::VERSION {
         bail!(
             "the store {} has schema {version}, written by a newer Turntable; this one knows up to {}. Use the newer one, \
              or a backup from before its first start",
             path.display(),
-            MIGRATIONS.len()
+            schema::VERSION
         );
     }
     let found = tables(connection).map_err(|error| refused(path, &error))?;
-    if version == MIGRATIONS.len() {
-        return match TABLES.iter().find(|table| !found.iter().any(|name| name == *table)) {
+    if version == schema::VERSION {
+        return match schema::TABLES.iter().find(|table| !found.iter().any(|name| name == *table)) {
             Some(lacking) => Err(broken(path, &format!("it has no table `{lacking}`"))),
             None => Ok(()),
         };
     }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-    for migration in MIGRATIONS.iter().skip(version) {
-        transaction.execute_batch(migration).with_context(|| format!("cannot migrate {}", path.display()))?;
-    }
-    transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
-    transaction.commit().with_context(|| format!("cannot migrate {}", path.display()))
+    schema::migrate(connection, version).with_context(|| format!("cannot migrate {}", path.display()))
 }
 
 /// Refuses the database of another program before anything is changed in it. One that cannot be read is refused later.

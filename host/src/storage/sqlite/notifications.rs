@@ -72,14 +72,14 @@ impl Notifications for SqliteStorage {
 
     async fn meet(&self, reference: Reference) -> Result<(), StorageError> {
         let met = reference.clone();
-        self.writer.write(move |connection| meet(connection, &met)).await?;
+        self.database.write(move |connection| meet(connection, &met)).await?;
         self.met.stored(reference);
         Ok(())
     }
 
     async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError> {
         let key = conversation.clone();
-        let forgotten = self.writer.write(move |connection| forget(connection, &key)).await;
+        let forgotten = self.database.write(move |connection| forget(connection, &key)).await;
         // Only now: a commit meanwhile may have noted what this has undone.
         self.met.forget(conversation);
         forgotten
@@ -87,7 +87,7 @@ impl Notifications for SqliteStorage {
 
     async fn mark_gone(&self, conversation: &ConversationKey, why: &str) -> Result<(), StorageError> {
         let (key, why) = (conversation.clone(), why.to_owned());
-        let marked = self.writer.write(move |connection| {
+        let marked = self.database.write(move |connection| {
             let (bot, channel, conversation) = columns(&key);
             let sql = "UPDATE contacts SET gone = ? WHERE bot = ? AND channel = ? AND conversation = ?";
             run(connection, sql, params![why, bot, channel, conversation]).map(drop)
@@ -98,7 +98,7 @@ impl Notifications for SqliteStorage {
     }
 
     async fn add_notification(&self, notification: Notification) -> Result<Added, StorageError> {
-        self.writer.write(move |connection| add(connection, &notification)).await
+        self.database.write(move |connection| add(connection, &notification)).await
     }
 
     async fn notification_of_key(&self, bot: &str, key: &str) -> Result<Option<Notification>, StorageError> {
@@ -130,13 +130,13 @@ impl Notifications for SqliteStorage {
 
     async fn cancel_notification(&self, bot: &str, id: &str) -> Result<bool, StorageError> {
         let (bot, id) = (bot.to_owned(), id.to_owned());
-        self.writer.write(move |connection| cancel(connection, &bot, &id)).await
+        self.database.write(move |connection| cancel(connection, &bot, &id)).await
     }
 
     async fn withdraw_notification(&self, bot: &str, id: &str) -> Result<(), StorageError> {
         let (bot, id) = (bot.to_owned(), id.to_owned());
         let sql = "DELETE FROM notifications WHERE bot = ? AND id = ? AND ended IS NULL";
-        self.writer.write(move |connection| run(connection, sql, params![bot, id]).map(drop)).await
+        self.database.write(move |connection| run(connection, sql, params![bot, id]).map(drop)).await
     }
 
     async fn waiting(&self, conversation: &ConversationKey) -> Result<usize, StorageError> {

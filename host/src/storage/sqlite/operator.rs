@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 
 use super::file::{self, StoreFile};
+use super::schema;
 use crate::config::Durability;
 
 /// What is in a store.
@@ -46,7 +47,7 @@ pub fn stats(path: &Path) -> anyhow::Result<Report> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
     let page = pragma("page_size")?;
     let mut entries = Vec::new();
-    for table in file::TABLES {
+    for table in schema::TABLES {
         let count = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
         entries.push(((*table).to_owned(), count));
     }

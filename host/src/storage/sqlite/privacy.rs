@@ -41,7 +41,7 @@ impl Privacy for SqliteStorage {
         };
         let known = self.cache.clone();
         let forget = move |connection: &Connection| forget_conversation(connection, &known, &key);
-        let forgotten = self.writer.write_then(Undo::Itself, forget, follow).await;
+        let forgotten = self.database.write_then(Undo::Itself, forget, follow).await;
         self.met.forget(conversation);
         if let Ok(forgotten) = &forgotten {
             self.outbox_rows.fetch_sub(forgotten.0.get("undelivered").copied().unwrap_or(0), Ordering::Relaxed);
@@ -53,7 +53,7 @@ impl Privacy for SqliteStorage {
         let (key, user) = (conversation.clone(), user.to_owned());
         let (cache, known) = (self.cache.clone(), self.cache.clone());
         let forget = move |connection: &Connection| forget_member(connection, &known, &key, &user);
-        let forgotten = self.writer.write_then(Undo::Itself, forget, move |_| cache.values.clear()).await;
+        let forgotten = self.database.write_then(Undo::Itself, forget, move |_| cache.values.clear()).await;
         self.met.forget(conversation);
         forgotten
     }
@@ -73,7 +73,7 @@ impl Privacy for SqliteStorage {
             forgotten.add("broadcasts", broadcasts::forget_user(connection, &bot, &channel, &user)?);
             Ok(forgotten)
         };
-        self.writer.write_then(Undo::Itself, forget, move |_| cache.values.clear()).await
+        self.database.write_then(Undo::Itself, forget, move |_| cache.values.clear()).await
     }
 
     async fn conversations_of(

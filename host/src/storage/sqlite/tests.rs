@@ -1,15 +1,24 @@
 //! The conformance suite, and what a file can do that memory cannot: survive.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 
 use futures_util::FutureExt;
 use tempfile::TempDir;
 
-use super::super::conformance::{answer, commit, conforms, mark, send, turn};
+use super::super::conformance::{answer, bounds, commit, conforms, mark, send, turn};
 use super::*;
 use crate::channel::testing::{conversation, object, settings};
 use crate::storage::privacy::Privacy;
 use crate::storage::{Expected, Pending, ScopeOwner, StateWrite, StoredStack};
+
+/// Settings with room for a hundred of everything.
+fn roomy() -> config::Channel {
+    let mut roomy = settings();
+    (roomy.outbox_rows_max, roomy.dead_letters_max) = (100, 100);
+    (roomy.redelivery_marks_max, roomy.id_map_entries_max) = (100, 100);
+    roomy
+}
 
 struct Folder(TempDir);
 
@@ -23,10 +32,7 @@ impl Folder {
     }
 
     fn open(&self) -> SqliteStorage {
-        let mut roomy = settings();
-        (roomy.outbox_rows_max, roomy.dead_letters_max) = (100, 100);
-        (roomy.redelivery_marks_max, roomy.id_map_entries_max) = (100, 100);
-        SqliteStorage::open(&self.path(), Durability::Full, &roomy).unwrap()
+        SqliteStorage::open(&self.path(), Durability::Full, &roomy()).unwrap()
     }
 
     fn refusal(&self) -> String {
@@ -38,8 +44,21 @@ impl Folder {
 }
 
 #[tokio::test]
-async fn it_conforms() {
+async fn a_file_conforms() {
     conforms(&Folder::new().open()).await;
+}
+
+#[tokio::test]
+async fn a_temporary_database_conforms() {
+    conforms(&SqliteStorage::temporary(&roomy()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn both_stay_within_their_bounds() {
+    bounds::conform(|| SqliteStorage::temporary(&settings()).unwrap()).await;
+    let (folder, stores) = (Folder::new(), Cell::new(0));
+    let next = || folder.path().with_file_name(format!("{}.db", stores.replace(stores.get() + 1)));
+    bounds::conform(|| SqliteStorage::open(&next(), Durability::Full, &settings()).unwrap()).await;
 }
 
 #[tokio::test]
@@ -140,11 +159,16 @@ async fn one_turn_that_fails_undoes_no_other() {
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_the_store_goes_on() {
     let folder = Folder::new();
-    let storage = folder.open();
+    for storage in [folder.open(), SqliteStorage::temporary(&roomy()).unwrap()] {
+        a_full_disk_loses_nothing(&storage).await;
+    }
+}
+
+async fn a_full_disk_loses_nothing(storage: &SqliteStorage) {
     let one = conversation("c");
     storage.commit(commit(&one, vec![send("tt-1")])).await.unwrap();
     let limit = |pages: u32| {
-        storage.writer.write(move |connection| {
+        storage.database.write(move |connection| {
             connection.pragma_update(None, "max_page_count", pages).map_err(|error| failed("limit", &error))
         })
     };
@@ -164,12 +188,14 @@ async fn a_full_disk_loses_nothing_and_the_store_goes_on() {
 
 #[tokio::test]
 async fn a_panic_in_the_store_ends_one_transaction_and_not_the_writer() {
-    let storage = Folder::new().open();
-    let one = conversation("c");
-    let panicked = storage.writer.write::<()>(|_| panic!("on purpose")).await;
-    assert!(panicked.is_err());
-    storage.commit(commit(&one, vec![send("tt-1")])).await.unwrap();
-    assert_eq!(storage.outbox_depth().await.unwrap(), 1);
+    let folder = Folder::new();
+    for storage in [folder.open(), SqliteStorage::temporary(&roomy()).unwrap()] {
+        let one = conversation("c");
+        let panicked = storage.database.write::<()>(|_| panic!("on purpose")).await;
+        assert!(panicked.is_err());
+        storage.commit(commit(&one, vec![send("tt-1")])).await.unwrap();
+        assert_eq!(storage.outbox_depth().await.unwrap(), 1);
+    }
 }
 
 #[test]
@@ -287,14 +313,20 @@ async fn ids_of_an_earlier_start_are_known_before_and_after_they_are_learnt() {
 
 #[tokio::test]
 async fn work_that_fails_half_way_leaves_nothing_behind() {
-    let (folder, one) = (Folder::new(), conversation("c"));
-    let storage = folder.open();
+    let folder = Folder::new();
+    for storage in [folder.open(), SqliteStorage::temporary(&roomy()).unwrap()] {
+        fails_half_way(&storage).await;
+    }
+}
+
+async fn fails_half_way(storage: &SqliteStorage) {
+    let one = conversation("c");
     for undo in [Undo::Itself, Undo::Transaction] {
         let work = |connection: &Connection| -> Result<(), StorageError> {
             run(connection, "INSERT INTO stacks VALUES ('bot', 'local', 'c', '[]')", [])?;
             Err(StorageError::Unavailable(anyhow::anyhow!("half-way")))
         };
-        let failure = storage.writer.write_then(undo, work, |_| ()).await.unwrap_err();
+        let failure = storage.database.write_then(undo, work, |_| ()).await.unwrap_err();
         assert!(failure.to_string().contains("half-way"), "{undo:?}: {failure}");
         let left: u64 = storage
             .read("count", |connection| connection.query_row("SELECT count(*) FROM stacks", [], |row| row.get(0)))
@@ -318,7 +350,7 @@ async fn an_id_is_known_while_its_delivery_is_noted() {
         commit::end_row(connection, &row, &done, &within.cache.ids, &within.bounds)?;
         within.channel_id(&key, "tt-1").now_or_never().unwrap()
     };
-    let meanwhile = storage.writer.write(work).await.unwrap();
+    let meanwhile = storage.database.write(work).await.unwrap();
     assert_eq!(meanwhile.as_deref(), Some(""));
 }
 
@@ -341,7 +373,7 @@ async fn what_is_noted_while_it_is_forgotten_is_forgotten() {
         commit::end_row(connection, &row, &done, &within.cache.ids, &within.bounds)?;
         privacy::forget_conversation(connection, &within.cache, &one)
     };
-    let forgotten = storage.writer.write(work).await.unwrap();
+    let forgotten = storage.database.write(work).await.unwrap();
     assert_eq!(forgotten.0.get("ids"), Some(&1), "{forgotten:?}");
 }
 

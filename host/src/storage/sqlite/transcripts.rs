@@ -46,7 +46,7 @@ impl Transcripts for SqliteStorage {
         items: Vec<TranscriptItem>,
     ) -> Result<bool, StorageError> {
         let key = conversation.clone();
-        self.writer
+        self.database
             .write(move |connection| {
                 let (bot, channel, conversation) = columns(&key);
                 let sql = "SELECT 1 FROM transcripts WHERE bot = ? AND channel = ? AND conversation = ?";
@@ -62,7 +62,7 @@ impl Transcripts for SqliteStorage {
 
     async fn delete_transcript(&self, conversation: &ConversationKey) -> Result<bool, StorageError> {
         let conversation = conversation.clone();
-        self.writer.write(move |connection| delete(connection, &conversation)).await
+        self.database.write(move |connection| delete(connection, &conversation)).await
     }
 
     async fn trim_transcripts(&self, bot: &str, before_ms: u64, bytes_max: u64) -> Result<usize, StorageError> {
@@ -70,7 +70,7 @@ impl Transcripts for SqliteStorage {
             self.read("trim", |connection| oldest(connection, bot, before_ms, bytes_max))?
         {
             let trimmed =
-                self.writer.write(move |connection| trim(connection, &conversation, before_ms, excess)).await?;
+                self.database.write(move |connection| trim(connection, &conversation, before_ms, excess)).await?;
             if trimmed > 0 {
                 return Ok(trimmed);
             }

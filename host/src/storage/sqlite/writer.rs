@@ -131,15 +131,8 @@ impl Writer {
         self.chain.clone()
     }
 
-    /// Runs work in a transaction and returns what it returned, once that is on the disk.
-    pub(super) async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
-        self.push(Undo::Itself, work, |_| (), false).await
-    }
-
-    /// The same, and then `follow` with the result, on the writer's thread and so in the order of transactions.
+    /// Runs work in a transaction and returns its result once the transaction is on the disk. `follow` gets the result first,
+    /// on the writer's thread and so in the order of transactions.
     pub(super) async fn write_then<T: Send + 'static>(
         &self,
         undo: Undo,
@@ -300,6 +293,6 @@ fn savepoint<T>(
 }
 
 /// Runs a statement that is parsed once for the connection.
-fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+pub(super) fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }

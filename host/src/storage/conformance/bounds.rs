@@ -1,24 +1,17 @@
-//! The conformance suite, and the bounds that are this store's own.
+//! What a store does at its bounds. An implementation's tests call [`conform`] with what makes an empty store that keeps 8
+//! undelivered rows, 4 dead letters, 4 answers and 8 ids.
 
-use super::super::conformance::{answer, commit, conforms, mark, send, turn};
-use super::*;
-use crate::channel::testing::{conversation, settings};
+use super::{answer, commit, mark, send, turn};
+use crate::channel::testing::conversation;
+use crate::storage::{Accepted, Delivery, Storage, StorageError, TurnCommit};
 
-fn storage() -> MemoryStorage {
-    MemoryStorage::new(&settings())
+pub(crate) async fn conform<S: Storage>(empty: impl Fn() -> S) {
+    a_full_outbox_takes_nothing_and_names_its_bound(&empty()).await;
+    the_oldest_marks_go_but_no_running_one(&empty()).await;
+    the_oldest_ids_and_letters_go(&empty()).await;
 }
 
-#[tokio::test]
-async fn it_conforms() {
-    let mut roomy = settings();
-    (roomy.outbox_rows_max, roomy.dead_letters_max) = (100, 100);
-    (roomy.redelivery_marks_max, roomy.id_map_entries_max) = (100, 100);
-    conforms(&MemoryStorage::new(&roomy)).await;
-}
-
-#[tokio::test]
-async fn a_full_outbox_takes_nothing_and_names_its_bound() {
-    let storage = storage();
+async fn a_full_outbox_takes_nothing_and_names_its_bound(storage: &dyn Storage) {
     let one = conversation("c");
     let sends = |from: usize, to: usize| (from..to).map(|n| send(&format!("tt-{n}"))).collect::<Vec<_>>();
     storage.commit(commit(&one, sends(0, 7))).await.unwrap();
@@ -32,9 +25,7 @@ async fn a_full_outbox_takes_nothing_and_names_its_bound() {
     storage.commit(commit(&one, sends(7, 8))).await.unwrap();
 }
 
-#[tokio::test]
-async fn the_oldest_marks_go_but_no_running_one() {
-    let storage = storage();
+async fn the_oldest_marks_go_but_no_running_one(storage: &dyn Storage) {
     assert!(matches!(storage.accept(&mark("running"), &turn()).await.unwrap(), Accepted::New));
     for n in 0..6 {
         let key = mark(&format!("m{n}"));
@@ -47,9 +38,7 @@ async fn the_oldest_marks_go_but_no_running_one() {
     assert!(matches!(storage.accept(&mark("m1"), &turn()).await.unwrap(), Accepted::New), "4 marks are kept");
 }
 
-#[tokio::test]
-async fn the_oldest_ids_and_letters_go() {
-    let storage = storage();
+async fn the_oldest_ids_and_letters_go(storage: &dyn Storage) {
     let one = conversation("c");
     for n in 0..10 {
         storage.commit(commit(&one, vec![send(&format!("tt-{n}"))])).await.unwrap();
