@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::storage::broadcasts::*;
+use crate::storage::notifications::End;
 
 fn key(id: &str) -> ConversationKey {
     ConversationKey { channel: ChannelInstance::Wire("many".into()), ..conversation(id) }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{ScopeOwner, StateScope, StateValue, StateWrite, commit, done, mark, marking, new, send, turn};
+use super::deduplication::new;
+use super::{ScopeOwner, StateScope, StateValue, StateWrite, commit, done, mark, marking, send, turn};
 use crate::activity::ConversationKey;
 use crate::channel::testing::conversation;
 use crate::storage::{Accepted, Expected, Fence, FrameTag, Lease, Storage, StorageError, StoredStack, TurnCommit};

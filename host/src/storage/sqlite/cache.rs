@@ -4,16 +4,20 @@
 //!
 //! Parts that follow the file are changed by the writer's thread after each transaction, in the order of the file.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::Hash;
+mod outbox;
+mod recent;
+
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
-use super::conversation_of;
+pub(super) use self::outbox::{Oldest, Outbox};
+pub(super) use self::recent::{Stacks, Values};
+use super::columns::conversation_of;
 use super::index::{Found, Index, Of};
 use crate::activity::ConversationKey;
-use crate::storage::{OutboxRow, RedeliveryKey, StateScope, StateValue, StateWrite};
+use crate::storage::RedeliveryKey;
 
 /// All of it.
 pub(super) struct Cache {
@@ -116,137 +120,6 @@ impl Ids {
     }
 }
 
-/// What scopes hold whose turns were last.
-pub(super) type Values = Recent<StateScope, HashMap<Arc<str>, StateValue>>;
-/// The stacks of conversations whose turns were last.
-pub(super) type Stacks = Recent<ConversationKey, Option<Arc<str>>>;
-
-/// Entries of the file that were asked for last.
-pub(super) struct Recent<K, V>(Mutex<Entries<K, V>>);
-
-struct Entries<K, V> {
-    new: HashMap<K, V>,
-    /// Bytes of the entries in `new`.
-    bytes: usize,
-    /// Forgotten when `new` takes their place; those that are asked for go there.
-    old: HashMap<K, V>,
-    /// Entries that are being read: how often, and whether they changed meanwhile.
-    loading: HashMap<K, (usize, bool)>,
-}
-
-/// Bytes of `new`; as many again may be in `old`.
-const RECENT_BYTES_MAX: usize = 16 << 20;
-/// What an entry and what a value cost besides their text.
-const OVERHEAD_BYTES: usize = 256;
-
-/// How much memory an entry takes.
-pub(super) trait Weigh {
-    fn bytes(&self) -> usize;
-}
-
-impl Weigh for HashMap<Arc<str>, StateValue> {
-    fn bytes(&self) -> usize {
-        let bytes = self.iter().map(|(key, value)| key.len() + value.value.len() + OVERHEAD_BYTES);
-        bytes.sum::<usize>() + OVERHEAD_BYTES
-    }
-}
-
-impl Weigh for Option<Arc<str>> {
-    fn bytes(&self) -> usize {
-        self.as_ref().map_or(0, |text| text.len()) + OVERHEAD_BYTES
-    }
-}
-
-impl<K, V> Default for Recent<K, V> {
-    fn default() -> Self {
-        let (new, old, loading) = Default::default();
-        Self(Mutex::new(Entries { new, bytes: 0, old, loading }))
-    }
-}
-
-impl<K: Clone + Eq + Hash, V: Clone + Weigh> Recent<K, V> {
-    /// Returns an entry. None: the caller reads it, and says so to [`Recent::loaded`].
-    pub(super) fn get(&self, key: &K) -> Option<V> {
-        let mut entries = lock(&self.0);
-        if let Some(found) = entries.find(key) {
-            return Some(found.clone());
-        }
-        entries.loading.entry(key.clone()).or_insert((0, false)).0 += 1;
-        None
-    }
-
-    /// Notes what was read; none where that failed.
-    pub(super) fn loaded(&self, key: &K, read: Option<&V>) {
-        let mut entries = lock(&self.0);
-        let Some((readers, changed)) = entries.loading.get_mut(key) else { return };
-        let changed = *changed;
-        *readers -= 1;
-        if *readers == 0 {
-            entries.loading.remove(key);
-        }
-        // What was read may be from before the change.
-        if let Some(read) = read.filter(|_| !changed) {
-            entries.insert(key.clone(), read.clone());
-        }
-    }
-
-    /// Follows a transaction that changed an entry.
-    pub(super) fn change(&self, key: &K, change: impl FnOnce(&mut V)) {
-        let mut entries = lock(&self.0);
-        if let Some((_, changed)) = entries.loading.get_mut(key) {
-            *changed = true;
-        }
-        if entries.find(key).is_none() {
-            return;
-        }
-        let Some((key, mut value)) = entries.new.remove_entry(key) else { return };
-        entries.bytes -= value.bytes();
-        change(&mut value);
-        entries.insert(key, value);
-    }
-
-    /// Forgets all.
-    pub(super) fn clear(&self) {
-        let mut entries = lock(&self.0);
-        (entries.new, entries.old, entries.bytes) = (HashMap::new(), HashMap::new(), 0);
-        entries.loading.values_mut().for_each(|(_, changed)| *changed = true);
-    }
-}
-
-impl Values {
-    /// Follows a transaction.
-    pub(super) fn apply(&self, writes: Vec<StateWrite>) {
-        for StateWrite { scope, key, value, .. } in writes {
-            self.change(&scope, |values| match value {
-                Some(value) => _ = values.insert(key, value),
-                None => _ = values.remove(&key),
-            });
-        }
-    }
-}
-
-impl<K: Clone + Eq + Hash, V: Weigh> Entries<K, V> {
-    fn find(&mut self, key: &K) -> Option<&V> {
-        if let Some((key, value)) = self.old.remove_entry(key) {
-            self.insert(key, value);
-        }
-        self.new.get(key)
-    }
-
-    fn insert(&mut self, key: K, value: V) {
-        let bytes = value.bytes();
-        if self.bytes + bytes > RECENT_BYTES_MAX {
-            self.old = std::mem::take(&mut self.new);
-            self.bytes = 0;
-        }
-        self.old.remove(&key);
-        self.bytes += bytes;
-        if let Some(before) = self.new.insert(key, value) {
-            self.bytes -= before.bytes();
-        }
-    }
-}
-
 /// The turns whose activity is kept in the file, or about to be.
 pub(super) struct Kept(Mutex<HashSet<Arc<str>>>);
 
@@ -263,93 +136,6 @@ impl Kept {
     /// Its activity has left the file.
     pub(super) fn forget(&self, turn_id: &Arc<str>) {
         lock(&self.0).remove(turn_id);
-    }
-}
-
-/// The oldest rows of each conversation. All rows of the file are counted in here.
-#[derive(Default)]
-pub(super) struct Outbox(Mutex<Rows>);
-
-#[derive(Default)]
-struct Rows {
-    lanes: HashMap<ConversationKey, Lane>,
-    /// Text of the rows in lanes.
-    bytes: usize,
-}
-
-#[derive(Default)]
-struct Lane {
-    /// The oldest, each with the bytes of its text.
-    rows: VecDeque<(OutboxRow, usize)>,
-    /// How many more there are in the file, all younger.
-    more: usize,
-}
-
-/// Bytes of rows in memory; beyond them, rows are only counted.
-const ROWS_BYTES_MAX: usize = 16 << 20;
-
-/// What is known of the oldest row of a conversation.
-pub(super) enum Oldest {
-    Row(Box<OutboxRow>),
-    /// The file has it.
-    InFile,
-    /// There is none.
-    None,
-}
-
-impl Outbox {
-    /// Counts rows that are in the file and not in here.
-    pub(super) fn count(&self, conversation: &ConversationKey, rows: usize) {
-        lock(&self.0).lanes.entry(conversation.clone()).or_default().more += rows;
-    }
-
-    /// Follows a transaction that wrote these rows of a conversation, each with the bytes of its text.
-    pub(super) fn push(&self, rows: Vec<(OutboxRow, usize)>) {
-        let mut all = lock(&self.0);
-        let Rows { lanes, bytes } = &mut *all;
-        for (row, row_bytes) in rows {
-            let lane = lanes.entry(row.conversation.clone()).or_default();
-            if lane.more > 0 || *bytes + row_bytes > ROWS_BYTES_MAX {
-                lane.more += 1;
-            } else {
-                *bytes += row_bytes;
-                lane.rows.push_back((row, row_bytes));
-            }
-        }
-    }
-
-    pub(super) fn oldest(&self, conversation: &ConversationKey) -> Oldest {
-        match lock(&self.0).lanes.get(conversation) {
-            Some(Lane { rows, .. }) if !rows.is_empty() => {
-                rows.front().map_or(Oldest::None, |(row, _)| Oldest::Row(Box::new(row.clone())))
-            }
-            Some(_) => Oldest::InFile,
-            None => Oldest::None,
-        }
-    }
-
-    /// A row is done with; `was_in_file` where it left the file now, and had not been forgotten.
-    pub(super) fn ended(&self, conversation: &ConversationKey, sequence: u64, was_in_file: bool) {
-        let mut all = lock(&self.0);
-        let Rows { lanes, bytes } = &mut *all;
-        let Some(lane) = lanes.get_mut(conversation) else { return };
-        match lane.rows.front() {
-            Some((front, row_bytes)) if front.sequence == sequence => {
-                *bytes -= row_bytes;
-                lane.rows.pop_front();
-            }
-            _ => lane.more -= usize::from(was_in_file).min(lane.more),
-        }
-        if lane.rows.is_empty() && lane.more == 0 {
-            lanes.remove(conversation);
-        }
-    }
-
-    /// The conversation has no rows any more.
-    pub(super) fn forget(&self, conversation: &ConversationKey) {
-        let mut all = lock(&self.0);
-        let lane = all.lanes.remove(conversation);
-        all.bytes -= lane.map_or(0, |lane| lane.rows.iter().map(|(_, bytes)| bytes).sum());
     }
 }
 

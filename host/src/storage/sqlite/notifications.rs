@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, broadcasts, channel_column, columns, conversation_of, failed, place, run};
+use super::columns::{channel_column, columns, conversation_of, place};
+use super::{SqliteStorage, broadcasts, failed, run};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::storage::StorageError;
 use crate::storage::notifications::{

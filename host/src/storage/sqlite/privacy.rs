@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use super::cache::Cache;
+use super::columns::{channel_column, columns};
 use super::index::Of;
-use super::{SqliteStorage, Undo, broadcasts, channel_column, columns, failed, run};
+use super::writer::Undo;
+use super::{SqliteStorage, broadcasts, failed, run};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::storage::privacy::{Forgotten, Privacy};
 use crate::storage::{STARTS_MAX, StorageError};

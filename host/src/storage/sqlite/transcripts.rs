@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{SqliteStorage, columns, conversation_of, failed, place, run};
+use super::columns::{columns, conversation_of, place};
+use super::{SqliteStorage, failed, run};
 use crate::activity::{ConversationKey, Object};
 use crate::json;
 use crate::storage::StorageError;
