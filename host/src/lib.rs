@@ -23,7 +23,7 @@ pub mod delivery;
 
 pub mod channel;
 
-pub mod storage;
+pub use turntable_storage as storage;
 
 pub mod transcript;
 

@@ -299,7 +299,7 @@ fn as_of_the_first_release(file: &Path) {
     write_back(file);
     fs::rename(file, &now).unwrap();
     let connection = Connection::open(file).unwrap();
-    connection.execute_batch(include_str!("../../host/src/storage/sqlite/migrations/1.sql")).unwrap();
+    connection.execute_batch(include_str!("../../host/storage/src/sqlite/migrations/1.sql")).unwrap();
     connection.pragma_update(None, "user_version", 1).unwrap();
     connection.execute("ATTACH ? AS now", [now.to_str().unwrap()]).unwrap();
     let names = |sql: &str| -> Vec<String> {

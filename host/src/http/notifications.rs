@@ -52,7 +52,7 @@ use crate::json;
 use crate::storage::notifications::{Added, IdempotencyKey, Mode, Notification, Reference, WAITING_MAX};
 use crate::turn::Refusal;
 use crate::turn::opening::NotOpened;
-use crate::turn::proactive::{Content, Schedule};
+use crate::turn::proactive::{Content, Schedule, from_operator};
 
 /// The largest body, in bytes.
 pub(super) const BODY_BYTES_MAX: usize = 256 << 10;
@@ -279,7 +279,7 @@ async fn find(app: &App, bot: &str, target: &Target) -> Result<Reference, HttpEr
 
 fn read(conversation: ConversationKey, asked: &Asked) -> Result<Notification, HttpError> {
     let (mode, content) = read_content(asked.mode.as_deref(), &asked.content)?;
-    let mut notification = Notification::new(conversation, mode, &content);
+    let mut notification = from_operator(conversation, mode, &content);
     if let Some(at) = &asked.at {
         let schedule = Schedule::read(at).map_err(|why| HttpError::bad_argument(format!("`at`: {why}")))?;
         (notification.due_ms, notification.cron) = (schedule.due_ms, schedule.cron);

@@ -71,7 +71,7 @@ impl Turns {
         let opened = deliveries.open(&at, parameters(&text)).await.map_err(NotOpened::Channel)?;
         let admitted = |url: &Arc<str>| deliveries.admits(&known.conversation, url);
         let service_url = opened.service_url.clone().filter(admitted).unwrap_or(at.service_url);
-        let reference = known.opened(&opened, text, &service_url);
+        let reference = opened_reference(known, &opened, text, &service_url);
         self.services.storage.meet(reference.clone()).await?;
         Ok(reference)
     }
@@ -90,21 +90,20 @@ fn parameters(known: &Value) -> Object {
     parameters
 }
 
-impl Reference {
-    fn opened(&self, opened: &Opened, mut text: Value, service_url: &str) -> Self {
-        let conversation: Arc<str> = opened.conversation.clone();
-        let tenant = text["conversation"]["tenantId"].take();
-        text["conversation"] = json!({ "id": &*conversation, "isGroup": false });
-        if tenant.is_string() {
-            text["conversation"]["tenantId"] = tenant;
-        }
-        text["serviceUrl"] = service_url.into();
-        Self {
-            conversation: ConversationKey { conversation, ..self.conversation.clone() },
-            user: self.user.clone(),
-            text: text.to_string().into(),
-            seen_ms: now_ms() / 60_000 * 60_000,
-            gone: None,
-        }
+/// Returns how a new conversation with the user of a known one is reached.
+fn opened_reference(known: &Reference, opened: &Opened, mut text: Value, service_url: &str) -> Reference {
+    let conversation: Arc<str> = opened.conversation.clone();
+    let tenant = text["conversation"]["tenantId"].take();
+    text["conversation"] = json!({ "id": &*conversation, "isGroup": false });
+    if tenant.is_string() {
+        text["conversation"]["tenantId"] = tenant;
+    }
+    text["serviceUrl"] = service_url.into();
+    Reference {
+        conversation: ConversationKey { conversation, ..known.conversation.clone() },
+        user: known.user.clone(),
+        text: text.to_string().into(),
+        seen_ms: now_ms() / 60_000 * 60_000,
+        gone: None,
     }
 }

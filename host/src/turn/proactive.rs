@@ -145,7 +145,7 @@ impl Asked<'_> {
                 return Err(Fault::invalid(format!("the manifest of this plugin has no dialog `{dialog}`")));
             }
         }
-        let mut notification = Notification::new(key, mode, &content);
+        let mut notification = from_operator(key, mode, &content);
         notification.sender = plugin.name.clone();
         notification.content = content.to_text(&plugin.name);
         if let Some((name, at)) = self.timer {
@@ -224,96 +224,92 @@ impl Schedule {
     }
 }
 
-impl Notification {
-    /// A notification that is due now, from an operator.
-    pub fn new(conversation: ConversationKey, mode: Mode, content: &Content) -> Self {
-        Self {
-            id: Ulid::new().to_string().into(),
-            conversation,
-            user: "".into(),
-            sender: "".into(),
-            name: "".into(),
-            mode,
-            content: content.to_text(""),
-            depth: 1,
-            due_ms: now_ms(),
-            cron: None,
-            expires_ms: None,
-            key: None,
-            ended: None,
-        }
-    }
-
-    /// What a turn that it begins is triggered by.
-    pub(crate) fn trigger(&self) -> String {
-        if self.name.is_empty() { "notify".to_owned() } else { format!("timer:{}", self.name) }
-    }
-
-    /// How it ends when a turn was done with it: a cron expression makes it due again, until it expires.
-    pub(super) fn after(&self, how: &'static str) -> End {
-        let next = self.cron.as_deref().and_then(|cron| next_of(cron, now_ms()).ok());
-        let next = next.filter(|next| self.expires_ms.is_none_or(|expires| *next <= expires));
-        next.map_or(End::Done(how), End::Again)
-    }
-
-    /// The activity of its turn: what it is about is said in the conversation's own terms.
-    pub(crate) fn inbound(&self, reference: &Reference) -> Result<Inbound, String> {
-        let mut stored = json::value(&reference.text).map_err(|error| error.to_string())?;
-        // In a group, the user who was heard last may be another.
-        if !self.user.is_empty() && stored["user"]["id"] != *self.user {
-            stored["user"] = json!({ "id": &*self.user });
-        }
-        let mut activity = json!({
-            "type": "event", "name": "ContinueConversation",
-            "channelId": stored["channelId"], "serviceUrl": stored["serviceUrl"],
-            "conversation": stored["conversation"], "from": stored["user"], "recipient": stored["bot"],
-        });
-        if stored["locale"].is_string() {
-            activity["locale"] = stored["locale"].clone();
-        }
-        if let Ok(Content::Event { name, value }) = self.content() {
-            (activity["name"], activity["value"]) = (name.into(), value);
-        }
-        let activity = Activity::parse(&activity.to_string()).map_err(|error| error.to_string())?;
-        let request_id = format!("notification-{}", self.id).into();
-        Ok(Inbound { key: self.conversation.clone(), activity: Arc::new(activity), request_id })
-    }
-
-    fn content(&self) -> Result<Content, String> {
-        let value = json::value(&self.content).map_err(|error| error.to_string())?;
-        Content::read(&value)
+/// Returns a notification of an operator that is due now.
+pub(crate) fn from_operator(conversation: ConversationKey, mode: Mode, content: &Content) -> Notification {
+    Notification {
+        id: Ulid::new().to_string().into(),
+        conversation,
+        user: "".into(),
+        sender: "".into(),
+        name: "".into(),
+        mode,
+        content: content.to_text(""),
+        depth: 1,
+        due_ms: now_ms(),
+        cron: None,
+        expires_ms: None,
+        key: None,
+        ended: None,
     }
 }
 
-impl Reference {
-    /// What an activity of a channel says of how its conversation is reached. None: it names no place to answer to.
-    pub(crate) fn of(inbound: &Inbound, user: Option<Arc<str>>) -> Option<Self> {
-        let activity = &inbound.activity;
-        if activity.service_url().is_empty() && inbound.key.channel != ChannelInstance::LocalDirectLine {
-            return None;
-        }
-        let bot = activity.account("recipient");
-        let is_user = user.as_deref().is_some_and(|user| user == activity.account("from") && user != bot);
-        let member = |name: &str| activity.object().get(name).unwrap_or(&Value::Null);
-        let unnamed = json!({ "id": user.as_deref().unwrap_or_default() });
-        // Made for each activity of a channel, so nothing is copied but the text.
-        let text = ReferenceText {
-            channel_id: activity.channel_id(),
-            service_url: activity.service_url(),
-            conversation: member("conversation"),
-            bot: member("recipient"),
-            user: if is_user { member("from") } else { &unnamed },
-            locale: member("locale"),
-        };
-        let text = serde_json::to_string(&text).ok()?;
-        Some(Self {
-            conversation: inbound.key.clone(),
-            user: user.unwrap_or_default(),
-            text: text.into(),
-            seen_ms: now_ms() / 60_000 * 60_000,
-            gone: None,
-        })
+/// Returns what triggers the turn of a notification.
+fn trigger_of(notification: &Notification) -> String {
+    if notification.name.is_empty() { "notify".to_owned() } else { format!("timer:{}", notification.name) }
+}
+
+/// Returns how a notification ends after its turn: a cron expression makes it due again, until it expires.
+pub(super) fn ending(notification: &Notification, how: &'static str) -> End {
+    let next = notification.cron.as_deref().and_then(|cron| next_of(cron, now_ms()).ok());
+    let next = next.filter(|next| notification.expires_ms.is_none_or(|expires| *next <= expires));
+    next.map_or(End::Done(how), End::Again)
+}
+
+/// Returns the activity of a notification's turn, in the terms of its conversation.
+pub(super) fn inbound_of(notification: &Notification, reference: &Reference) -> Result<Inbound, String> {
+    let mut stored = json::value(&reference.text).map_err(|error| error.to_string())?;
+    // In a group, the user who was heard last may be another.
+    if !notification.user.is_empty() && stored["user"]["id"] != *notification.user {
+        stored["user"] = json!({ "id": &*notification.user });
     }
+    let mut activity = json!({
+        "type": "event", "name": "ContinueConversation",
+        "channelId": stored["channelId"], "serviceUrl": stored["serviceUrl"],
+        "conversation": stored["conversation"], "from": stored["user"], "recipient": stored["bot"],
+    });
+    if stored["locale"].is_string() {
+        activity["locale"] = stored["locale"].clone();
+    }
+    if let Ok(Content::Event { name, value }) = content_of(notification) {
+        (activity["name"], activity["value"]) = (name.into(), value);
+    }
+    let activity = Activity::parse(&activity.to_string()).map_err(|error| error.to_string())?;
+    let request_id = format!("notification-{}", notification.id).into();
+    Ok(Inbound { key: notification.conversation.clone(), activity: Arc::new(activity), request_id })
+}
+
+fn content_of(notification: &Notification) -> Result<Content, String> {
+    let value = json::value(&notification.content).map_err(|error| error.to_string())?;
+    Content::read(&value)
+}
+
+/// Returns how the conversation of an activity is reached; none where the activity names no place to answer to.
+pub(super) fn reference_of(inbound: &Inbound, user: Option<Arc<str>>) -> Option<Reference> {
+    let activity = &inbound.activity;
+    if activity.service_url().is_empty() && inbound.key.channel != ChannelInstance::LocalDirectLine {
+        return None;
+    }
+    let bot = activity.account("recipient");
+    let is_user = user.as_deref().is_some_and(|user| user == activity.account("from") && user != bot);
+    let member = |name: &str| activity.object().get(name).unwrap_or(&Value::Null);
+    let unnamed = json!({ "id": user.as_deref().unwrap_or_default() });
+    // Made for each activity of a channel, so nothing is copied but the text.
+    let text = ReferenceText {
+        channel_id: activity.channel_id(),
+        service_url: activity.service_url(),
+        conversation: member("conversation"),
+        bot: member("recipient"),
+        user: if is_user { member("from") } else { &unnamed },
+        locale: member("locale"),
+    };
+    let text = serde_json::to_string(&text).ok()?;
+    Some(Reference {
+        conversation: inbound.key.clone(),
+        user: user.unwrap_or_default(),
+        text: text.into(),
+        seen_ms: now_ms() / 60_000 * 60_000,
+        gone: None,
+    })
 }
 
 #[derive(Serialize)]
@@ -357,7 +353,7 @@ impl Turn {
         }
         if self.context.gone {
             // Nobody would hear it, and each try would be a dead letter. A timer goes on: the user may come back.
-            return self.end(notification, notification.after("failed"));
+            return self.end(notification, ending(notification, "failed"));
         }
         let generation = self.generation.clone();
         if generation.has_dialogs {
@@ -366,10 +362,10 @@ impl Turn {
         let all = generation.plugins.len() + generation.layers.len();
         self.instances.reserve(&notification.conversation.bot, all).await?;
         if !generation.layers.is_empty() && !self.receive().await? {
-            return self.end(notification, notification.after("stopped"));
+            return self.end(notification, ending(notification, "stopped"));
         }
         if notification.expires_ms.is_some_and(|expires| expires < now_ms()) {
-            return self.end(notification, notification.after("expired"));
+            return self.end(notification, ending(notification, "expired"));
         }
         let waits = !self.staged()?.stack.frames.is_empty();
         match notification.mode {
@@ -382,13 +378,13 @@ impl Turn {
             }
             _ => {}
         }
-        let content = notification.content().map_err(|why| self.unfit(notification, why))?;
+        let content = content_of(notification).map_err(|why| self.unfit(notification, why))?;
         let asks = !matches!(content, Content::Dialog { .. });
         self.bring(notification, content).await?;
         if notification.mode == Mode::Interrupt && asks && self.staged()?.stack.ask_again() {
             self.settle().await?;
         }
-        self.end(notification, notification.after("delivered"))
+        self.end(notification, ending(notification, "delivered"))
     }
 
     /// Whether another that was held before comes first.
@@ -405,7 +401,7 @@ impl Turn {
                 hooks::send(&mut self.staging, self.hooks.layers(), sender, activity, false).await?;
                 Ok(())
             }
-            Content::Event { .. } => self.hand_to_handlers(&notification.trigger()).await,
+            Content::Event { .. } => self.hand_to_handlers(&trigger_of(notification)).await,
             Content::Dialog { plugin, dialog, options } => {
                 let owner = self.generation.plugins.iter().find(|known| *known.name == *plugin);
                 let Some(owner) = owner.filter(|owner| owner.dialog_version(&dialog).is_some()) else {
@@ -444,7 +440,7 @@ impl Turn {
     /// The same for a turn that failed.
     pub(super) fn end_failed(&mut self) -> Result<(), TurnError> {
         match self.context.notification.clone() {
-            Some(notification) => self.end(&notification, notification.after("failed")),
+            Some(notification) => self.end(&notification, ending(&notification, "failed")),
             None => Ok(()),
         }
     }
@@ -492,12 +488,12 @@ mod tests {
             conversation: "c".into(),
         };
         let content = Content::Event { name: "e".to_owned(), value: json!(null) };
-        let mut timer = Notification::new(key, Mode::Now, &content);
+        let mut timer = from_operator(key, Mode::Now, &content);
         timer.cron = Some("* * * * * UTC".into());
         timer.expires_ms = Some(now_ms() + 120_000);
-        assert!(matches!(timer.after("delivered"), End::Again(_)));
+        assert!(matches!(ending(&timer, "delivered"), End::Again(_)));
         timer.expires_ms = Some(now_ms() - 1);
-        assert_eq!(timer.after("expired"), End::Done("expired"));
+        assert_eq!(ending(&timer, "expired"), End::Done("expired"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::entry::{Origin, Running};
-use super::proactive::now_ms;
+use super::proactive::{inbound_of, now_ms};
 use super::{Ended, Keeping, Refusal, Ticket, Turn, TurnContext, Turns};
 use crate::activity::ConversationKey;
 use crate::storage::StorageError;
@@ -116,7 +116,7 @@ impl Turns {
         let storage = &self.services.storage;
         let reference = storage.reference(&notification.conversation).await;
         let reference = reference.map_err(|error| Refusal::Storage(error.to_string()))?;
-        let inbound = reference.as_ref().map(|reference| notification.inbound(reference));
+        let inbound = reference.as_ref().map(|reference| inbound_of(&notification, reference));
         let Some(Ok(inbound)) = inbound else {
             // Forgotten meanwhile, or stored by a host that knew more: it can never be delivered.
             let cancelled = storage.cancel_notification(&notification.conversation.bot, &notification.id).await;

@@ -14,7 +14,7 @@ use super::TurnContext;
 use super::address::{address, address_suggestions};
 use super::contention::{Key, SEAT_HOLD_MIN, Seats};
 use super::hooks::Hooks;
-use super::proactive::{self, removes_the_bot};
+use super::proactive::{self, ending, reference_of, removes_the_bot};
 use super::stack::Stack;
 use super::state::{StagedState, Written, user_of};
 use super::transcript::Said;
@@ -22,7 +22,7 @@ use crate::activity::{Activity, DeliveryMode, ID_BYTES_MAX, Object};
 use crate::config::Limits;
 use crate::json;
 use crate::plugin::{Fault, Plugin};
-use crate::storage::notifications::{End, ProactiveChanges, Reference};
+use crate::storage::notifications::{End, ProactiveChanges};
 use crate::storage::{Answer, Fence, Made, OutboxAction, Pending, StateValue, StorageError, TurnCommit};
 
 /// Staged effects of one turn.
@@ -292,14 +292,14 @@ impl Staging {
         let mut changes = self.proactive.clone();
         if let (Some(notification), false, None) = (&turn.notification, ends_turn, &changes.ended) {
             // From a flush on the turn is at most once.
-            changes.ended = Some((notification.id.clone(), notification.after("delivered")));
+            changes.ended = Some((notification.id.clone(), ending(notification, "delivered")));
         }
         if turn.notification.is_none() && ends_turn {
             changes.removed = removes_the_bot(&turn.inbound.activity);
             // Whoever speaks for a conversation must not lead what is said first elsewhere.
             let url = turn.inbound.activity.service_url();
             if turn.services.deliveries.admits(&turn.inbound.key, url) {
-                changes.met = Reference::of(&turn.inbound, user_of(&turn.inbound).ok());
+                changes.met = reference_of(&turn.inbound, user_of(&turn.inbound).ok());
             }
         }
         changes

@@ -182,7 +182,7 @@ async fn a_timer_that_was_read_twice_is_due_once() {
     let met = Inbound { activity: Arc::new(Activity::parse(text).unwrap()), ..inbound("1") };
     assert_eq!(turns.accept(met).await.unwrap().answer.await.unwrap().status, 200);
     let content = proactive::Content::read(&json!({ "activity": { "type": "message", "text": "tick" } })).unwrap();
-    let mut timer = Notification::new(inbound("1").key, crate::storage::notifications::Mode::Now, &content);
+    let mut timer = proactive::from_operator(inbound("1").key, crate::storage::notifications::Mode::Now, &content);
     timer.cron = Some("0 0 1 1 * UTC".into());
     turns.services.storage.add_notification(timer.clone()).await.unwrap();
     for sends in [1, 0] {

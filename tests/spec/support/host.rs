@@ -211,7 +211,7 @@ impl Host {
     }
 
     /// Kills the host with SIGKILL if it still runs, and starts it again on the same files. `crash` is the point at which it
-    /// kills itself, as `POINT:N` (`storage/failpoints.rs`).
+    /// kills itself, as `POINT:N` (`host/storage/src/failpoints.rs`).
     pub(crate) async fn again(&mut self, crash: Option<&str>) {
         let _ = self.child.kill();
         self.child.wait().unwrap();

@@ -1,0 +1,58 @@
+//! What a store does at its bounds. An implementation's tests call [`conform`] with what makes an empty store that keeps 8
+//! undelivered rows, 4 dead letters, 4 answers and 8 ids.
+
+use super::{answer, commit, mark, send, turn};
+use crate::testing::conversation;
+use crate::{Accepted, Delivery, Storage, StorageError, TurnCommit};
+
+pub(crate) async fn conform<S: Storage>(empty: impl Fn() -> S) {
+    a_full_outbox_takes_nothing_and_names_its_bound(&empty()).await;
+    the_oldest_marks_go_but_no_running_one(&empty()).await;
+    the_oldest_ids_and_letters_go(&empty()).await;
+}
+
+async fn a_full_outbox_takes_nothing_and_names_its_bound(storage: &dyn Storage) {
+    let one = conversation("c");
+    let sends = |from: usize, to: usize| (from..to).map(|n| send(&format!("tt-{n}"))).collect::<Vec<_>>();
+    storage.commit(commit(&one, sends(0, 7))).await.unwrap();
+    let too_much = TurnCommit { mark: Some((mark("m"), answer(200))), ..commit(&one, sends(7, 9)) };
+    assert!(matches!(storage.accept(&mark("m"), &turn()).await.unwrap(), Accepted::New));
+    let Err(StorageError::Full(bound)) = storage.commit(too_much).await else { panic!("9 rows do not fit into 8") };
+    assert!(bound.contains("channel.outbox-rows-max is 8"), "{bound}");
+    assert_eq!(storage.outbox_depth().await.unwrap(), 7);
+    assert_eq!(storage.channel_id(&one, "tt-7").await.unwrap(), None);
+    assert!(matches!(storage.accept(&mark("m"), &turn()).await.unwrap(), Accepted::Running { .. }));
+    storage.commit(commit(&one, sends(7, 8))).await.unwrap();
+}
+
+async fn the_oldest_marks_go_but_no_running_one(storage: &dyn Storage) {
+    assert!(matches!(storage.accept(&mark("running"), &turn()).await.unwrap(), Accepted::New));
+    for n in 0..6 {
+        let key = mark(&format!("m{n}"));
+        storage.accept(&key, &turn()).await.unwrap();
+        let marked = TurnCommit { mark: Some((key, answer(200))), ..commit(&conversation("c"), Vec::new()) };
+        storage.commit(marked).await.unwrap();
+    }
+    assert!(matches!(storage.accept(&mark("running"), &turn()).await.unwrap(), Accepted::Running { .. }));
+    assert!(matches!(storage.accept(&mark("m2"), &turn()).await.unwrap(), Accepted::Duplicate { .. }));
+    assert!(matches!(storage.accept(&mark("m1"), &turn()).await.unwrap(), Accepted::New), "4 marks are kept");
+}
+
+async fn the_oldest_ids_and_letters_go(storage: &dyn Storage) {
+    let one = conversation("c");
+    for n in 0..10 {
+        storage.commit(commit(&one, vec![send(&format!("tt-{n}"))])).await.unwrap();
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        storage.note_delivery(&row, Delivery::Done { channel_id: format!("c{n}").into() }).await.unwrap();
+    }
+    assert_eq!(storage.channel_id(&one, "tt-1").await.unwrap(), None);
+    assert_eq!(storage.host_id(&one, "c1").await.unwrap(), None, "both ways are forgotten together");
+    assert_eq!(storage.channel_id(&one, "tt-2").await.unwrap().as_deref(), Some("c2"));
+    for n in 0..6 {
+        storage.commit(commit(&one, vec![send("tt-x")])).await.unwrap();
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        storage.note_delivery(&row, Delivery::Dead { why: n.to_string(), gone: false }).await.unwrap();
+    }
+    let letters = storage.dead_letters("bot").await.unwrap();
+    assert_eq!(letters.iter().map(|letter| &*letter.why).collect::<Vec<_>>(), ["5", "4", "3", "2"]);
+}

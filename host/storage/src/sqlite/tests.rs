@@ -1,0 +1,153 @@
+//! The conformance suite, and what a file can do that memory cannot: survive.
+
+mod cached;
+mod files;
+mod transactions;
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tempfile::TempDir;
+
+use super::super::conformance::{answer, bounds, commit, conforms, mark, send, turn};
+use super::writer::Undo;
+use super::*;
+use crate::privacy::Privacy;
+use crate::testing::{conversation, object, settings};
+use crate::{
+    Delivery, Expected, FrameTag, KeptActivity, Made, OutboxAction, Pending, STARTS_MAX, ScopeOwner, StateScope,
+    StateValue, StateWrite, Storage, StoredStack, TurnCommit,
+};
+
+/// Settings with room for a hundred of everything.
+fn roomy() -> Channel {
+    let mut roomy = settings();
+    (roomy.outbox_rows_max, roomy.dead_letters_max) = (100, 100);
+    (roomy.redelivery_marks_max, roomy.id_map_entries_max) = (100, 100);
+    roomy
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("data/turntable.db")
+    }
+
+    fn open(&self) -> SqliteStorage {
+        SqliteStorage::open(&self.path(), Durability::Full, &roomy()).unwrap()
+    }
+
+    fn refusal(&self) -> String {
+        match SqliteStorage::open(&self.path(), Durability::Full, &settings()) {
+            Ok(_) => panic!("it should be refused"),
+            Err(error) => format!("{error:#}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_conforms() {
+    conforms(&Folder::new().open()).await;
+}
+
+#[tokio::test]
+async fn a_temporary_database_conforms() {
+    conforms(&SqliteStorage::temporary(&roomy()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn both_stay_within_their_bounds() {
+    bounds::conform(|| SqliteStorage::temporary(&settings()).unwrap()).await;
+    let (folder, stores) = (Folder::new(), Cell::new(0));
+    let next = || folder.path().with_file_name(format!("{}.db", stores.replace(stores.get() + 1)));
+    bounds::conform(|| SqliteStorage::open(&next(), Durability::Full, &settings()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn everything_survives_a_restart() {
+    let folder = Folder::new();
+    let one = conversation("c");
+    let scope = StateScope {
+        bot: "bot".into(),
+        namespace: "plugin:p".into(),
+        owner: ScopeOwner::User(one.channel.clone(), "ann".into()),
+    };
+    {
+        let storage = folder.open();
+        assert!(matches!(storage.accept(&mark("m"), &turn()).await.unwrap(), Accepted::New));
+        assert!(matches!(storage.accept(&mark("flushed"), &turn()).await.unwrap(), Accepted::New));
+        let kept = KeptActivity { turn_id: "kept".into(), conversation: one.clone(), activity: "{}".into() };
+        storage.keep(kept).await.unwrap();
+        let value = StateValue { value: "1".into(), etag: "e".into() };
+        let write =
+            StateWrite { scope: scope.clone(), key: "k".into(), value: Some(value), expected: Expected::Absent };
+        let frame = FrameTag { plugin: "p".into(), dialog: "d".into(), state_version: 3 };
+        let turn = TurnCommit {
+            writes: vec![write],
+            stack: Some(Some(StoredStack { text: "[]".into(), frames: vec![frame] })),
+            mark: Some((mark("m"), answer(201))),
+            ..commit(&one, vec![send("tt-1"), send("tt-2")])
+        };
+        storage.commit(turn).await.unwrap();
+        let flush =
+            TurnCommit { mark: Some((mark("flushed"), answer(200))), ends_turn: false, ..commit(&one, Vec::new()) };
+        storage.commit(flush).await.unwrap();
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        storage.note_delivery(&row, Delivery::Done { channel_id: "c1".into() }).await.unwrap();
+    }
+    let storage = folder.open();
+    assert!(
+        matches!(storage.accept(&mark("m"), &turn()).await.unwrap(), Accepted::Duplicate { turn_id, answer: found } if found == answer(201) && turn_id == turn())
+    );
+    assert!(
+        matches!(storage.accept(&mark("flushed"), &turn()).await.unwrap(), Accepted::Duplicate { .. }),
+        "at most once after a flush"
+    );
+    let values = storage.load_state(&scope).await.unwrap();
+    assert_eq!(values["k"], StateValue { value: "1".into(), etag: "e".into() });
+    assert_eq!(storage.load_stack(&one).await.unwrap().as_deref(), Some("[]"));
+    assert_eq!(storage.frames("bot").await.unwrap()[0].1, 1);
+    let left = storage.leftovers().await.unwrap();
+    assert_eq!(left.activities.len(), 1);
+    assert_eq!(left.outbox, [(one.clone(), 1)]);
+    assert_eq!(storage.outbox_depth().await.unwrap(), 1);
+    assert_eq!(storage.claim_outbox(&one).await.unwrap().unwrap().sequence, 2);
+    assert_eq!(storage.host_id(&one, "c1").await.unwrap().as_deref(), Some("tt-1"));
+    // The turn of the kept activity ends, under the id that it was kept with.
+    storage.commit(TurnCommit { turn_id: "kept".into(), ..commit(&one, Vec::new()) }).await.unwrap();
+    assert!(storage.leftovers().await.unwrap().activities.is_empty());
+}
+
+#[tokio::test]
+async fn an_activity_that_ends_the_process_at_every_start_is_not_run_for_ever() {
+    let folder = Folder::new();
+    let kept = KeptActivity { turn_id: "kept".into(), conversation: conversation("one"), activity: "{}".into() };
+    folder.open().keep(kept).await.unwrap();
+    for _ in 0..STARTS_MAX {
+        assert_eq!(folder.open().leftovers().await.unwrap().activities.len(), 1);
+    }
+    let left = folder.open().leftovers().await.unwrap();
+    assert!(left.activities.is_empty());
+    assert_eq!(left.given_up, ["kept".into()]);
+}
+
+/// The outbox may be empty at a start, and a dead letter keeps the number that it had there.
+#[tokio::test]
+async fn no_number_of_a_dead_letter_is_given_again() {
+    let (folder, one) = (Folder::new(), conversation("c"));
+    for number in 1..=3 {
+        let storage = folder.open();
+        storage.commit(commit(&one, vec![send(&format!("tt-{number}"))])).await.unwrap();
+        let row = storage.claim_outbox(&one).await.unwrap().unwrap();
+        storage.note_delivery(&row, Delivery::Dead { why: "refused".to_owned(), gone: false }).await.unwrap();
+        let letters = storage.dead_letters("bot").await.unwrap();
+        assert_eq!(letters.len(), number, "{letters:?}");
+    }
+}

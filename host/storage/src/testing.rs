@@ -1,0 +1,23 @@
+//! Keys and settings that the tests share.
+
+use turntable_activity::{ChannelInstance, ConversationKey, Object};
+use turntable_config::Channel;
+
+pub(crate) fn conversation(id: &str) -> ConversationKey {
+    ConversationKey { bot: "bot".into(), channel: ChannelInstance::Wire("test".into()), conversation: id.into() }
+}
+
+pub(crate) fn object(text: &str) -> Object {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Settings with small bounds.
+pub(crate) fn settings() -> Channel {
+    Channel {
+        outbox_rows_max: 8,
+        dead_letters_max: 4,
+        redelivery_marks_max: 4,
+        id_map_entries_max: 8,
+        ..Channel::default()
+    }
+}
