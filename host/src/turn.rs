@@ -52,7 +52,7 @@ use crate::plugin::{Failure, Meta, Runtime};
 use crate::registry::Generation;
 pub use crate::storage::Answer;
 use crate::storage::notifications::{End, Notification};
-use crate::storage::{OutboxAction, RedeliveryKey, Storage, StorageError};
+use crate::storage::{DeduplicationKey, OutboxAction, Storage, StorageError};
 
 /// The parts of the host that turns use.
 pub struct Services {
@@ -76,7 +76,7 @@ pub struct TurnContext {
     /// Whether the channel took nothing for the conversation any more when that began the turn.
     gone: bool,
     /// The mark that the commit leaves. None: the activity has no id.
-    mark: Option<RedeliveryKey>,
+    mark: Option<DeduplicationKey>,
     contention: Contention,
     /// Held while the activity is being kept, so that keeping it and the end of its turn cannot pass each other.
     keeping: tokio::sync::Mutex<Keeping>,

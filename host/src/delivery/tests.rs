@@ -95,7 +95,7 @@ impl Fixture {
     async fn commit(&self, id: &str, outbox: Vec<OutboxAction>) {
         let rows = outbox.len();
         let (key, service_url) = (conversation(id), "http://localhost".into());
-        let (turn_id, mark) = ("turn".into(), None);
+        let (turn_id, record) = ("turn".into(), None);
         let commit = TurnCommit {
             conversation: key.clone(),
             service_url,
@@ -104,7 +104,7 @@ impl Fixture {
             outbox,
             writes: Vec::new(),
             stack: None,
-            mark,
+            record,
             proactive: ProactiveChanges::default(),
             transcript: Vec::new(),
             ends_turn: true,

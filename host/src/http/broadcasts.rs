@@ -146,12 +146,12 @@ fn check_dialog(bot: &Bot, content: &Content) -> Result<(), HttpError> {
 }
 
 fn read_target(target: Option<&Value>) -> Result<Targets, HttpError> {
-    let Some(target) = target else { return Ok(Targets::Met(None)) };
+    let Some(target) = target else { return Ok(Targets::Known(None)) };
     let wrong = || HttpError::bad_argument("`target` is absent for all, or has one of `channel` and `list`");
     let members = target.as_object().ok_or_else(wrong)?;
     match (members.get("channel"), members.get("list"), members.len()) {
         (Some(Value::String(channel)), None, 1) if !channel.is_empty() => {
-            Ok(Targets::Met(Some(ChannelInstance::named(channel))))
+            Ok(Targets::Known(Some(ChannelInstance::named(channel))))
         }
         (None, Some(Value::Array(entries)), 1) => {
             if entries.is_empty() || entries.len() > LISTED_MAX {

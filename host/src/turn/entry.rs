@@ -26,7 +26,7 @@ use crate::activity::{Activity, Inbound};
 use crate::config;
 use crate::registry::{Bot, Generation, Registry};
 use crate::storage::notifications::Notification;
-use crate::storage::{Accepted, Fence, KeptActivity, Lease, Owner, RedeliveryKey, StorageError};
+use crate::storage::{Accepted, DeduplicationKey, Fence, InboxEntry, Lease, Owner, StorageError};
 use crate::telemetry;
 use crate::threads::Guests;
 
@@ -81,7 +81,7 @@ impl Ticket {
         if *keeping != Keeping::No {
             return *keeping == Keeping::Kept;
         }
-        let kept = KeptActivity {
+        let kept = InboxEntry {
             turn_id: turn.turn_id.clone(),
             conversation: turn.inbound.key.clone(),
             activity: turn.inbound.activity.text().clone(),
@@ -89,7 +89,7 @@ impl Ticket {
         // Noted before the store is asked: a caller that hangs up meanwhile drops this future, not what the store does,
         // and the end of the turn must forget that too.
         *keeping = Keeping::Kept;
-        match turn.services.storage.keep(kept).await {
+        match turn.services.storage.add_to_inbox(kept).await {
             Ok(()) => true,
             Err(error) => {
                 *keeping = Keeping::No;
@@ -104,7 +104,7 @@ impl Ticket {
 pub(super) struct Origin {
     pub(super) inbound: Inbound,
     pub(super) turn_id: Arc<str>,
-    pub(super) mark: Option<RedeliveryKey>,
+    pub(super) mark: Option<DeduplicationKey>,
     pub(super) keeping: Keeping,
     pub(super) notification: Option<Notification>,
     /// Whether the channel takes nothing for the conversation any more.
@@ -184,7 +184,7 @@ impl Turns {
             return Err(Refusal::NoGeneration);
         }
         let turn_id: Arc<str> = Ulid::new().to_string().into();
-        let mark = RedeliveryKey::of(&inbound);
+        let mark = DeduplicationKey::of(&inbound);
         if let Some(key) = &mark {
             match self.services.storage.accept(key, &turn_id).await {
                 Ok(Accepted::New) => {}
@@ -198,18 +198,18 @@ impl Turns {
     }
 
     /// Accepts an activity that an earlier process accepted and kept. It keeps its turn id, under which it is kept.
-    pub async fn resume(self: &Arc<Self>, kept: KeptActivity) -> Result<Ticket, Refusal> {
+    pub async fn resume(self: &Arc<Self>, kept: InboxEntry) -> Result<Ticket, Refusal> {
         let bot = self.registry.bot(&kept.conversation.bot).ok_or(Refusal::UnknownBot)?;
         let activity = Activity::parse(&kept.activity).map_err(|error| Refusal::Storage(error.to_string()))?;
         let request_id = format!("resumed-{}", kept.turn_id).into();
         let inbound = Inbound { key: kept.conversation, activity: Arc::new(activity), request_id };
-        let mark = RedeliveryKey::of(&inbound);
+        let mark = DeduplicationKey::of(&inbound);
         if let Some(key) = &mark {
             match self.services.storage.accept(key, &kept.turn_id).await {
                 Ok(Accepted::New) => {}
                 Ok(Accepted::Running { turn_id, answer }) => return Ok(self.ticket_of_first_run(turn_id, answer)),
                 Ok(Accepted::Duplicate { turn_id, answer }) => {
-                    let forgotten = self.services.storage.forget_kept(&kept.turn_id).await;
+                    let forgotten = self.services.storage.remove_from_inbox(&kept.turn_id).await;
                     forgotten.map_err(|error| Refusal::Storage(error.to_string()))?;
                     return Ok(ready(turn_id, answer));
                 }
@@ -381,7 +381,7 @@ impl Turns {
     async fn forget_kept(&self, context: &TurnContext) {
         let was = std::mem::replace(&mut *context.keeping.lock().await, Keeping::Ended);
         if was == Keeping::Kept
-            && let Err(error) = self.services.storage.forget_kept(&context.turn_id).await
+            && let Err(error) = self.services.storage.remove_from_inbox(&context.turn_id).await
         {
             tracing::error!(turn = %context.turn_id, %error, "an ended turn stays kept; the next start finds that it is done");
         }

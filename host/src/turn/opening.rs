@@ -72,7 +72,7 @@ impl Turns {
         let admitted = |url: &Arc<str>| deliveries.admits(&known.conversation, url);
         let service_url = opened.service_url.clone().filter(admitted).unwrap_or(at.service_url);
         let reference = opened_reference(known, &opened, text, &service_url);
-        self.services.storage.meet(reference.clone()).await?;
+        self.services.storage.add_reference(reference.clone()).await?;
         Ok(reference)
     }
 }

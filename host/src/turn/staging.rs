@@ -263,7 +263,7 @@ impl Staging {
             outbox: actions,
             writes: self.state.writes(),
             stack: (self.unreadable || self.stack.frames != self.stored_stack.frames).then(|| self.stack.stored()),
-            mark: turn.mark.clone().map(|key| (key, answer)),
+            record: turn.mark.clone().map(|key| (key, answer)),
             proactive: self.proactive_changes(ends_turn),
             // What is staged, also where it leaves in the answer instead.
             transcript: self.said.with(&self.actions, |activity| address(activity, &turn.inbound.activity, false)),
@@ -299,7 +299,7 @@ impl Staging {
             // Whoever speaks for a conversation must not lead what is said first elsewhere.
             let url = turn.inbound.activity.service_url();
             if turn.services.deliveries.admits(&turn.inbound.key, url) {
-                changes.met = reference_of(&turn.inbound, user_of(&turn.inbound).ok());
+                changes.reference = reference_of(&turn.inbound, user_of(&turn.inbound).ok());
             }
         }
         changes

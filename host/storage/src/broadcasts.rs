@@ -143,7 +143,7 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Targets {
     /// The conversations that the bot has met when it is added: all, or those of a channel.
-    Met(Option<ChannelInstance>),
+    Known(Option<ChannelInstance>),
     /// These, each conversation once.
     Listed(Vec<Listed>),
 }

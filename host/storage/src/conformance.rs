@@ -25,8 +25,8 @@ pub(crate) async fn conforms(storage: &dyn Storage) {
     owners::conform(storage).await;
 }
 
-pub(crate) fn mark(id: &str) -> RedeliveryKey {
-    RedeliveryKey { conversation: conversation("marks"), kind: "message".into(), id: id.into(), body: None }
+pub(crate) fn mark(id: &str) -> DeduplicationKey {
+    DeduplicationKey { conversation: conversation("marks"), kind: "message".into(), id: id.into(), body: None }
 }
 
 /// The turn of [`commit`].
@@ -51,7 +51,7 @@ pub(crate) fn commit(conversation: &ConversationKey, outbox: Vec<OutboxAction>) 
         outbox,
         writes: Vec::new(),
         stack: None,
-        mark: None,
+        record: None,
         proactive: ProactiveChanges::default(),
         transcript: Vec::new(),
         ends_turn: true,
@@ -61,7 +61,7 @@ pub(crate) fn commit(conversation: &ConversationKey, outbox: Vec<OutboxAction>) 
 }
 
 fn marking(id: &str, status: u16, ends_turn: bool) -> TurnCommit {
-    TurnCommit { mark: Some((mark(id), answer(status))), ends_turn, ..commit(&conversation("marks"), Vec::new()) }
+    TurnCommit { record: Some((mark(id), answer(status))), ends_turn, ..commit(&conversation("marks"), Vec::new()) }
 }
 
 fn done(channel_id: &str) -> Delivery {

@@ -5,12 +5,12 @@
 //! stores that several hosts share. Every implementation passes the suite in `conformance`.
 
 pub mod broadcasts;
+mod deduplication;
 mod failpoints;
+mod known;
 mod leases;
-mod met;
 pub mod notifications;
 pub mod privacy;
-mod redelivery;
 pub mod sqlite;
 pub mod transcripts;
 
@@ -24,10 +24,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use self::broadcasts::Broadcasts;
+pub use self::deduplication::DeduplicationKey;
 pub use self::leases::{Fence, Lease, Owner};
 use self::notifications::{Notifications, ProactiveChanges};
 use self::privacy::Privacy;
-pub use self::redelivery::RedeliveryKey;
 use self::transcripts::{TranscriptItem, Transcripts};
 use turntable_activity::{ChannelInstance, ConversationKey, Object};
 
@@ -145,9 +145,9 @@ pub struct FrameTag {
     pub state_version: u64,
 }
 
-/// An accepted activity that a restart must run: its caller was told so (202).
+/// An accepted activity that a restart must run, because its caller got a 202.
 #[derive(Debug, Clone)]
-pub struct KeptActivity {
+pub struct InboxEntry {
     /// The turn that runs it.
     pub turn_id: Arc<str>,
     /// The conversation.
@@ -156,14 +156,14 @@ pub struct KeptActivity {
     pub activity: Arc<str>,
 }
 
-/// How many starts run a kept activity. One that ends the process each time is not run again.
+/// Number of starts that run an activity of the inbox. One that ends the process each time is not run again.
 pub const STARTS_MAX: u32 = 5;
 
 /// What an earlier process left.
 #[derive(Debug, Default)]
 pub struct Leftovers {
     /// Accepted activities whose turn did not end, oldest first.
-    pub activities: Vec<KeptActivity>,
+    pub activities: Vec<InboxEntry>,
     /// Turns of activities that [`STARTS_MAX`] starts ran and none ended. They stay in the store, and are not run.
     pub given_up: Vec<Arc<str>>,
     /// Conversations with undelivered rows, and how many.
@@ -226,9 +226,9 @@ pub struct TurnCommit {
     pub writes: Vec<StateWrite>,
     /// The dialog stack: none leaves it, `Some(None)` empties it.
     pub stack: Option<Option<StoredStack>>,
-    /// The mark that the activity is processed, and its answer. A flush marks with the answer the turn would give now;
-    /// the commit at the end replaces it.
-    pub mark: Option<(RedeliveryKey, Answer)>,
+    /// The deduplication record of the activity: that it is processed, and its answer. A flush stores the answer that the turn
+    /// would give now; the commit at the end replaces it.
+    pub record: Option<(DeduplicationKey, Answer)>,
     /// References and notifications.
     pub proactive: ProactiveChanges,
     /// What was said since the last commit of the turn, where the bot keeps transcripts.
@@ -376,18 +376,18 @@ impl std::error::Error for StorageError {}
 pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
     /// Claims an activity for its first run, which is this turn, or says how far that run is. Called once per delivery, before
     /// queueing.
-    async fn accept(&self, key: &RedeliveryKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError>;
+    async fn accept(&self, key: &DeduplicationKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError>;
 
-    /// Ends a claim whose run failed in the host. Without a mark the claim is forgotten and a redelivery runs again; with
-    /// the mark of a flush the activity stays processed, and its answer is the one of the flush. Waiting redeliveries
-    /// learn it either way. Without a claim nothing happens. A kept activity stays kept: its caller counts on it.
-    async fn release(&self, key: &RedeliveryKey);
+    /// Ends a claim whose run failed in the host. Without a record the claim is forgotten and a redelivery runs again; with
+    /// the record of a flush the activity stays processed, and its answer is the one of the flush. Waiting redeliveries
+    /// learn it either way. Without a claim nothing happens. An activity in the inbox stays there, because its caller counts on it.
+    async fn release(&self, key: &DeduplicationKey);
 
-    /// Keeps an accepted activity so that a restart runs it. Its turn's commit forgets it.
-    async fn keep(&self, activity: KeptActivity) -> Result<(), StorageError>;
+    /// Stores an accepted activity so that a restart runs it. The commit of its turn removes it.
+    async fn add_to_inbox(&self, activity: InboxEntry) -> Result<(), StorageError>;
 
-    /// Forgets a kept activity whose turn has ended. Without one nothing happens.
-    async fn forget_kept(&self, turn_id: &Arc<str>) -> Result<(), StorageError>;
+    /// Removes an activity whose turn has ended. Nothing happens if the inbox does not have it.
+    async fn remove_from_inbox(&self, turn_id: &Arc<str>) -> Result<(), StorageError>;
 
     /// Returns what an earlier process left, and counts the start. Called once, before the first turn.
     async fn leftovers(&self) -> Result<Leftovers, StorageError>;

@@ -123,7 +123,7 @@ pub enum End {
 #[derive(Debug, Clone, Default)]
 pub struct ProactiveChanges {
     /// The conversation as it is now known.
-    pub met: Option<Reference>,
+    pub reference: Option<Reference>,
     /// Whether the bot was removed from it: it is forgotten, with what it was owed.
     pub removed: bool,
     /// The notification that the turn delivered.
@@ -137,8 +137,8 @@ pub struct ProactiveChanges {
 impl ProactiveChanges {
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        let Self { met, removed, ended, added, cancelled } = self;
-        met.is_none() && !removed && ended.is_none() && added.is_empty() && cancelled.is_empty()
+        let Self { reference, removed, ended, added, cancelled } = self;
+        reference.is_none() && !removed && ended.is_none() && added.is_empty() && cancelled.is_empty()
     }
 }
 
@@ -166,7 +166,7 @@ pub trait Notifications: Send + Sync {
     ) -> Result<Vec<(u64, Reference)>, StorageError>;
 
     /// Notes how a conversation is reached that the bot opened. Those in which somebody was heard are met by their turns.
-    async fn meet(&self, reference: Reference) -> Result<(), StorageError>;
+    async fn add_reference(&self, reference: Reference) -> Result<(), StorageError>;
 
     /// Forgets a conversation and what it was owed. False: the bot never met it.
     async fn forget_reference(&self, conversation: &ConversationKey) -> Result<bool, StorageError>;

@@ -4,6 +4,7 @@
 
 mod broadcasts;
 mod cache;
+mod checkpoint;
 mod columns;
 mod commit;
 mod database;
@@ -11,7 +12,6 @@ mod deduplication;
 mod file;
 mod ids;
 mod index;
-mod log;
 mod notifications;
 mod numbered;
 mod operator;
@@ -32,16 +32,16 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use self::cache::Cache;
+use self::checkpoint::Checkpoints;
 use self::database::{Database, Readers};
 use self::file::StoreFile;
-use self::index::Found;
-use self::log::Log;
+use self::index::Lookup;
 pub use self::operator::{Report, check, compact, stats};
 use self::temporary::Temporary;
 use self::writer::{Joined, Writer};
+use super::known::KnownConversations;
 use super::leases::Leases;
-use super::met::Met;
-use super::{Accepted, Answer, RedeliveryKey, StorageError};
+use super::{Accepted, Answer, DeduplicationKey, StorageError};
 use turntable_config::{Channel, Durability};
 
 /// A store in SQLite.
@@ -52,14 +52,14 @@ pub struct SqliteStorage {
     bounds: Arc<Bounds>,
     cache: Arc<Cache>,
     /// Learns where marks and ids are in a file that is opened again.
-    _learner: Option<Joined>,
+    _rebuilding: Option<Joined>,
     /// Rows in the outbox, so that its bound costs no counting.
     outbox_rows: Arc<AtomicUsize>,
     /// Whether there may be a transcript: else no delivery looks for its item.
     has_transcripts: AtomicBool,
     /// Whether there may be a broadcast: else no delivery looks for its target.
     has_broadcasts: AtomicBool,
-    met: Met,
+    known: KnownConversations,
 }
 
 struct Bounds {
@@ -67,7 +67,7 @@ struct Bounds {
     next_sequence: AtomicI64,
     outbox_rows_max: usize,
     dead_letters_max: usize,
-    marks_max: usize,
+    records_max: usize,
     ids_max: usize,
 }
 
@@ -78,7 +78,7 @@ impl Bounds {
 }
 
 /// Activities whose first run is going on.
-type Running = HashMap<RedeliveryKey, Run>;
+type Running = HashMap<DeduplicationKey, Run>;
 
 struct Run {
     turn_id: Arc<str>,
@@ -94,9 +94,9 @@ impl SqliteStorage {
         let file = StoreFile::open(path, durability)?;
         let connection = file.connect()?;
         let found = Opened::read(&connection, channel)?;
-        let learner = learn(found.cache.clone(), file.connect()?)?;
-        let writer = Writer::start(connection, Log::start(file.connect()?)?)?;
-        Ok(Self::over(Database::File { writer, readers: Readers::new(file) }, found, Some(learner)))
+        let rebuilding = rebuild_index(found.cache.clone(), file.connect()?)?;
+        let writer = Writer::start(connection, Checkpoints::start(file.connect()?)?)?;
+        Ok(Self::over(Database::File { writer, readers: Readers::new(file) }, found, Some(rebuilding)))
     }
 
     /// Makes a store that ends with this process and leaves nothing behind. The error says what is wrong with the folder of
@@ -108,11 +108,11 @@ impl SqliteStorage {
         Ok(Self::over(Database::Temporary(temporary), found, None))
     }
 
-    fn over(database: Database, found: Opened, learner: Option<Joined>) -> Self {
+    fn over(database: Database, found: Opened, rebuilding: Option<Joined>) -> Self {
         let Opened { cache, bounds, outbox_rows, has_transcripts, has_broadcasts } = found;
         Self {
             database,
-            _learner: learner,
+            _rebuilding: rebuilding,
             cache,
             running: Arc::default(),
             leases: Arc::default(),
@@ -120,7 +120,7 @@ impl SqliteStorage {
             outbox_rows: Arc::new(AtomicUsize::new(outbox_rows)),
             has_transcripts: AtomicBool::new(has_transcripts),
             has_broadcasts: AtomicBool::new(has_broadcasts),
-            met: Met::default(),
+            known: KnownConversations::default(),
         }
     }
 
@@ -137,7 +137,7 @@ impl SqliteStorage {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn claim(&self, key: &RedeliveryKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
+    fn claim(&self, key: &DeduplicationKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
         // Claimed before the file is asked, so that nobody else claims it meanwhile.
         {
             let mut running = self.running();
@@ -147,11 +147,11 @@ impl SqliteStorage {
             let run = Run { turn_id: turn_id.clone(), answer: watch::Sender::new(None), flushed: None };
             running.insert(key.clone(), run);
         }
-        let found = self.cache.marks.find(key);
-        if found == Found::Nowhere {
+        let found = self.cache.records.find(key);
+        if found == Lookup::Absent {
             return Ok(Accepted::New);
         }
-        match self.read("accept", |connection| deduplication::mark_of(connection, key, found)) {
+        match self.read("accept", |connection| deduplication::record_of(connection, key, found)) {
             Ok(None) => Ok(Accepted::New),
             Ok(Some((turn_id, answer))) => {
                 self.finish(key, answer.clone());
@@ -164,7 +164,7 @@ impl SqliteStorage {
         }
     }
 
-    fn finish(&self, key: &RedeliveryKey, answer: Answer) {
+    fn finish(&self, key: &DeduplicationKey, answer: Answer) {
         if let Some(run) = self.running().remove(key) {
             run.answer.send_replace(Some(answer));
         }
@@ -190,7 +190,7 @@ impl Opened {
                 next_sequence: AtomicI64::new(next_sequence),
                 outbox_rows_max: channel.outbox_rows_max,
                 dead_letters_max: channel.dead_letters_max,
-                marks_max: channel.redelivery_marks_max,
+                records_max: channel.redelivery_marks_max,
                 ids_max: channel.id_map_entries_max,
             },
             outbox_rows: connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?,
@@ -201,13 +201,13 @@ impl Opened {
 }
 
 /// Starts the thread that reads where all marks and ids are; until it is done, each is looked for in the whole table.
-fn learn(cache: Arc<Cache>, connection: Connection) -> std::io::Result<Joined> {
-    let learn = move || {
+fn rebuild_index(cache: Arc<Cache>, connection: Connection) -> std::io::Result<Joined> {
+    let rebuild = move || {
         if let Err(error) = cache.load(&connection) {
             tracing::warn!(%error, "marks and ids of the store could not be read; each activity is looked for in the file");
         }
     };
-    Ok(Joined::new(std::thread::Builder::new().name("turntable-learner".into()).spawn(learn)?))
+    Ok(Joined::new(std::thread::Builder::new().name("turntable-index".into()).spawn(rebuild)?))
 }
 
 /// Runs one statement and returns the number of rows that it changed.

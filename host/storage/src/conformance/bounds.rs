@@ -15,7 +15,7 @@ async fn a_full_outbox_takes_nothing_and_names_its_bound(storage: &dyn Storage) 
     let one = conversation("c");
     let sends = |from: usize, to: usize| (from..to).map(|n| send(&format!("tt-{n}"))).collect::<Vec<_>>();
     storage.commit(commit(&one, sends(0, 7))).await.unwrap();
-    let too_much = TurnCommit { mark: Some((mark("m"), answer(200))), ..commit(&one, sends(7, 9)) };
+    let too_much = TurnCommit { record: Some((mark("m"), answer(200))), ..commit(&one, sends(7, 9)) };
     assert!(matches!(storage.accept(&mark("m"), &turn()).await.unwrap(), Accepted::New));
     let Err(StorageError::Full(bound)) = storage.commit(too_much).await else { panic!("9 rows do not fit into 8") };
     assert!(bound.contains("channel.outbox-rows-max is 8"), "{bound}");
@@ -30,7 +30,7 @@ async fn the_oldest_marks_go_but_no_running_one(storage: &dyn Storage) {
     for n in 0..6 {
         let key = mark(&format!("m{n}"));
         storage.accept(&key, &turn()).await.unwrap();
-        let marked = TurnCommit { mark: Some((key, answer(200))), ..commit(&conversation("c"), Vec::new()) };
+        let marked = TurnCommit { record: Some((key, answer(200))), ..commit(&conversation("c"), Vec::new()) };
         storage.commit(marked).await.unwrap();
     }
     assert!(matches!(storage.accept(&mark("running"), &turn()).await.unwrap(), Accepted::Running { .. }));

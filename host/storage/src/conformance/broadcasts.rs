@@ -9,7 +9,7 @@ fn key(id: &str) -> ConversationKey {
 }
 
 async fn meet(storage: &dyn Storage, id: &str, user: &str) {
-    storage.meet(Reference { conversation: key(id), ..met(id, user, "{}") }).await.unwrap();
+    storage.add_reference(Reference { conversation: key(id), ..met(id, user, "{}") }).await.unwrap();
 }
 
 fn broadcast(id: &str) -> Broadcast {
@@ -37,7 +37,7 @@ async fn add(storage: &dyn Storage, id: &str, to: Targets) -> Broadcast {
 }
 
 fn to_channel() -> Targets {
-    Targets::Met(Some(ChannelInstance::Wire("many".into())))
+    Targets::Known(Some(ChannelInstance::Wire("many".into())))
 }
 
 /// The notifications of a broadcast that wait, by conversation.
@@ -212,7 +212,7 @@ async fn a_key_is_one_broadcast_and_old_ones_go(storage: &dyn Storage) {
     assert_eq!(storage.add_broadcast(paused(1_000), to_channel()).await.unwrap(), AddedBroadcast::TooMany);
     // Nobody is meant: it is done at once.
     storage.switch_broadcast("bot", "P7", BroadcastState::Cancelled).await.unwrap();
-    let nobody = Targets::Met(Some(ChannelInstance::Wire("nobody's".into())));
+    let nobody = Targets::Known(Some(ChannelInstance::Wire("nobody's".into())));
     let AddedBroadcast::New(empty) = storage.add_broadcast(paused(1_000), nobody).await.unwrap() else {
         panic!("P7 makes room")
     };

@@ -12,7 +12,7 @@ pub(super) async fn conform(storage: &dyn Storage) {
 async fn references_follow_their_conversation(storage: &dyn Storage) {
     let meet = async |reference: Reference| {
         let id = reference.conversation.conversation.to_string();
-        change(storage, &id, ProactiveChanges { met: Some(reference), ..ProactiveChanges::default() }).await;
+        change(storage, &id, ProactiveChanges { reference: Some(reference), ..ProactiveChanges::default() }).await;
     };
     let all = ReferenceFilter::default();
     let (one, two) = (met("met-1", "ann", "{}"), met("met-2", "ann", "{}"));
@@ -39,7 +39,7 @@ async fn references_follow_their_conversation(storage: &dyn Storage) {
     meet(one.clone()).await;
     assert!(storage.reference(&one.conversation).await.unwrap().is_some(), "met anew after it was forgotten");
     // The activity that removes the bot is of the conversation too.
-    let removed = ProactiveChanges { removed: true, met: Some(one.clone()), ..ProactiveChanges::default() };
+    let removed = ProactiveChanges { removed: true, reference: Some(one.clone()), ..ProactiveChanges::default() };
     change(storage, "met-1", removed).await;
     assert_eq!(storage.reference(&one.conversation).await.unwrap(), None);
     meet(one.clone()).await;
@@ -49,8 +49,12 @@ async fn references_follow_their_conversation(storage: &dyn Storage) {
 async fn every_user_of_a_group_is_met(storage: &dyn Storage) {
     let meet = async |group: &str, user: &str| {
         let text = format!("{{\"user\":{{\"id\":\"{user}\"}}}}");
-        change(storage, group, ProactiveChanges { met: Some(met(group, user, &text)), ..ProactiveChanges::default() })
-            .await;
+        change(
+            storage,
+            group,
+            ProactiveChanges { reference: Some(met(group, user, &text)), ..ProactiveChanges::default() },
+        )
+        .await;
     };
     let latest = async |user: &str| {
         let found = storage.latest_reference("bot", &conversation("").channel, user).await.unwrap()?;

@@ -19,10 +19,10 @@ async fn leave_traces(storage: &dyn Storage, id: &str, user: &str) {
     let key = conversation(id);
     let (channel, place) = (key.channel.clone(), key.conversation.clone());
     let tag = FrameTag { plugin: "p".into(), dialog: "traces".into(), state_version: 1 };
-    let mark = RedeliveryKey { conversation: key.clone(), ..mark(&format!("{id}-{user}")) };
+    let mark = DeduplicationKey { conversation: key.clone(), ..mark(&format!("{id}-{user}")) };
     let text = format!("{{\"user\":{{\"id\":\"{user}\"}}}}");
     let proactive = ProactiveChanges {
-        met: Some(met(id, user, &text)),
+        reference: Some(met(id, user, &text)),
         added: vec![Notification {
             conversation: key.clone(),
             user: user.into(),
@@ -38,7 +38,7 @@ async fn leave_traces(storage: &dyn Storage, id: &str, user: &str) {
             value_of(ScopeOwner::User(channel, user.into())),
         ],
         stack: Some(Some(StoredStack { text: "stack".into(), frames: vec![tag] })),
-        mark: Some((mark.clone(), answer(200))),
+        record: Some((mark.clone(), answer(200))),
         proactive,
         transcript: vec![said(1, user, "", r#"{"type":"message","id":"s"}"#)],
         ..commit(&key, vec![send(&format!("tt-{id}-{user}-dead")), send(&format!("tt-{id}-{user}"))])
@@ -73,7 +73,7 @@ async fn a_conversation_is_forgotten_whole(storage: &dyn Storage) {
     assert_eq!(storage.reference(&key).await.unwrap(), None);
     assert_eq!(storage.notification("bot", "n-traces-ann").await.unwrap(), None);
     assert!(storage.transcript(&key, 0, 0, 9).await.unwrap().is_empty());
-    let again = RedeliveryKey { conversation: key.clone(), ..mark("traces-ann") };
+    let again = DeduplicationKey { conversation: key.clone(), ..mark("traces-ann") };
     assert!(matches!(storage.accept(&again, &turn()).await.unwrap(), Accepted::New), "its answer is forgotten");
     storage.release(&again).await;
     // What the other conversation has stays, and forgetting again finds nothing.
@@ -87,7 +87,7 @@ async fn a_conversation_is_forgotten_whole(storage: &dyn Storage) {
 
 async fn a_user_of_a_conversation_that_the_bot_has_left_can_be_forgotten(storage: &dyn Storage) {
     let key = conversation("left");
-    let proactive = ProactiveChanges { met: Some(met("left", "fay", "{}")), ..ProactiveChanges::default() };
+    let proactive = ProactiveChanges { reference: Some(met("left", "fay", "{}")), ..ProactiveChanges::default() };
     let owner = || ScopeOwner::Conversation(key.channel.clone(), key.conversation.clone());
     let talk = TurnCommit { writes: vec![value_of(owner())], proactive, ..commit(&key, vec![]) };
     storage.commit(talk).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_user_is_forgotten_without_the_others(storage: &dyn Storage) {
         conversation("alone")
     );
     assert_eq!(&*storage.reference(&key).await.unwrap().unwrap().user, "eve");
-    let answered = RedeliveryKey { conversation: key.clone(), ..mark("shared-dan") };
+    let answered = DeduplicationKey { conversation: key.clone(), ..mark("shared-dan") };
     let Accepted::Duplicate { answer, .. } = storage.accept(&answered, &turn()).await.unwrap() else {
         panic!("still a redelivery")
     };

@@ -170,7 +170,7 @@ fn make_room(connection: &Connection, bot: &str) -> Result<bool, StorageError> {
 
 fn write_targets(connection: &Connection, number: i64, bot: &str, to: &Targets) -> Result<(), StorageError> {
     match to {
-        Targets::Met(channel) => {
+        Targets::Known(channel) => {
             let sql = "INSERT INTO broadcast_targets (broadcast, place, bot, channel, conversation, user) \
                        SELECT ?, number, bot, channel, conversation, '' FROM contacts \
                        WHERE bot = ? AND (?3 IS NULL OR channel = ?3)";

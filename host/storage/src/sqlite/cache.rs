@@ -15,34 +15,34 @@ use rusqlite::Connection;
 pub(super) use self::outbox::{Oldest, Outbox};
 pub(super) use self::recent::{Stacks, Values};
 use super::columns::conversation_of;
-use super::index::{Found, Index, Of};
-use crate::RedeliveryKey;
+use super::index::{Index, Lookup, Numbers};
+use crate::DeduplicationKey;
 use turntable_activity::ConversationKey;
 
 /// All of it.
 pub(super) struct Cache {
-    pub(super) marks: Marks,
+    pub(super) records: Records,
     pub(super) ids: Ids,
     pub(super) values: Values,
     pub(super) stacks: Stacks,
-    pub(super) kept: Kept,
+    pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
 }
 
 /// Where the marks are.
-pub(super) struct Marks(Index);
+pub(super) struct Records(Index);
 
-impl Marks {
-    pub(super) fn find(&self, key: &RedeliveryKey) -> Found {
+impl Records {
+    pub(super) fn find(&self, key: &DeduplicationKey) -> Lookup {
         self.0.find(&key.conversation, &(&key.kind, &key.id, &key.body))
     }
 
-    pub(super) fn insert(&self, key: &RedeliveryKey, number: i64) {
+    pub(super) fn insert(&self, key: &DeduplicationKey, number: i64) {
         self.0.insert(&key.conversation, &(&key.kind, &key.id, &key.body), number);
     }
 
     /// A conversation's marks; none where not all are known yet.
-    pub(super) fn of(&self, conversation: &ConversationKey) -> Option<Of> {
+    pub(super) fn of(&self, conversation: &ConversationKey) -> Option<Numbers> {
         self.0.of(conversation)
     }
 
@@ -51,16 +51,16 @@ impl Marks {
     }
 
     fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut learning = self.0.learn();
+        let mut rebuild = self.0.rebuild();
         let sql = "SELECT bot, channel, conversation, kind, id, body, number FROM marks ORDER BY number";
         let mut statement = connection.prepare(sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (kind, id): (Arc<str>, Arc<str>) = (row.get(3)?, row.get(4)?);
             let body: Option<[u8; 32]> = row.get_ref(5)?.as_blob()?.try_into().ok();
-            learning.row(&conversation_of(row)?, &(&kind, &id, &body), row.get(6)?);
+            rebuild.row(&conversation_of(row)?, &(&kind, &id, &body), row.get(6)?);
         }
-        learning.end();
+        rebuild.end();
         Ok(())
     }
 }
@@ -75,11 +75,11 @@ pub(super) struct Ids {
 pub(super) const UNDELIVERED: i64 = 0;
 
 impl Ids {
-    pub(super) fn of_host(&self, conversation: &ConversationKey, host_id: &str) -> Found {
+    pub(super) fn of_host(&self, conversation: &ConversationKey, host_id: &str) -> Lookup {
         self.by_host.find(conversation, host_id)
     }
 
-    pub(super) fn of_channel(&self, conversation: &ConversationKey, channel_id: &str) -> Found {
+    pub(super) fn of_channel(&self, conversation: &ConversationKey, channel_id: &str) -> Lookup {
         self.by_channel.find(conversation, channel_id)
     }
 
@@ -92,7 +92,7 @@ impl Ids {
     }
 
     /// A conversation's ids; none where not all are known yet.
-    pub(super) fn of(&self, conversation: &ConversationKey) -> Option<Of> {
+    pub(super) fn of(&self, conversation: &ConversationKey) -> Option<Numbers> {
         self.by_host.of(conversation)
     }
 
@@ -102,7 +102,7 @@ impl Ids {
     }
 
     fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let (mut by_host, mut by_channel) = (self.by_host.learn(), self.by_channel.learn());
+        let (mut by_host, mut by_channel) = (self.by_host.rebuild(), self.by_channel.rebuild());
         let sql = "SELECT bot, channel, conversation, host_id, channel_id, number FROM ids ORDER BY number";
         let mut statement = connection.prepare(sql)?;
         let mut rows = statement.query([])?;
@@ -121,9 +121,9 @@ impl Ids {
 }
 
 /// The turns whose activity is kept in the file, or about to be.
-pub(super) struct Kept(Mutex<HashSet<Arc<str>>>);
+pub(super) struct Inbox(Mutex<HashSet<Arc<str>>>);
 
-impl Kept {
+impl Inbox {
     /// Notes a turn before its activity is written.
     pub(super) fn add(&self, turn_id: &Arc<str>) {
         lock(&self.0).insert(turn_id.clone());
@@ -141,8 +141,8 @@ impl Kept {
 
 impl Cache {
     /// Makes it over a store, of which it learns the undelivered rows now, and what there is more of by [`Cache::load`].
-    pub(super) fn new(connection: &Connection, marks_max: usize, ids_max: usize) -> rusqlite::Result<Self> {
-        let (marks, outbox) = (Marks(Index::new(marks_max)), Outbox::default());
+    pub(super) fn new(connection: &Connection, records_max: usize, ids_max: usize) -> rusqlite::Result<Self> {
+        let (records, outbox) = (Records(Index::new(records_max)), Outbox::default());
         let ids = Ids { by_host: Index::new(ids_max), by_channel: Index::new(ids_max) };
         let sql = "SELECT bot, channel, conversation, id, action = 'send' FROM outbox ORDER BY sequence";
         let mut statement = connection.prepare(sql)?;
@@ -158,13 +158,13 @@ impl Cache {
             .prepare("SELECT turn_id FROM kept")?
             .query_map([], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
-        let (values, stacks, kept) = (Values::default(), Stacks::default(), Kept(Mutex::new(kept)));
-        Ok(Self { marks, ids, values, stacks, kept, outbox })
+        let (values, stacks, inbox) = (Values::default(), Stacks::default(), Inbox(Mutex::new(kept)));
+        Ok(Self { records, ids, values, stacks, inbox, outbox })
     }
 
     /// Learns where marks and ids are.
     pub(super) fn load(&self, connection: &Connection) -> rusqlite::Result<()> {
-        self.marks.load(connection)?;
+        self.records.load(connection)?;
         self.ids.load(connection)
     }
 }

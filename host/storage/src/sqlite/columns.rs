@@ -51,7 +51,7 @@ pub(super) fn conversation_of(row: &Row<'_>) -> rusqlite::Result<ConversationKey
 }
 
 /// A number of a caller as SQLite has them: beyond the greatest there is nothing.
-pub(super) fn place(number: u64) -> i64 {
+pub(super) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

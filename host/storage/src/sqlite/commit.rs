@@ -5,20 +5,20 @@ use std::sync::{Arc, PoisonError};
 
 use rusqlite::{Connection, ToSql, params};
 
-use super::cache::{Marks, UNDELIVERED};
+use super::cache::{Records, UNDELIVERED};
 use super::columns::{columns, scope_columns};
 use super::writer::Undo;
 use super::{Bounds, SqliteStorage, broadcasts, deduplication, failed, notifications, outbox, run, transcripts};
 use crate::{
-    Expected, Made, OutboxAction, OutboxRow, RedeliveryKey, StateWrite, StorageError, StoredStack, TurnCommit,
+    DeduplicationKey, Expected, Made, OutboxAction, OutboxRow, StateWrite, StorageError, StoredStack, TurnCommit,
 };
 use turntable_activity::ConversationKey;
 
 impl SqliteStorage {
     pub(super) async fn commit_turn(&self, mut commit: TurnCommit) -> Result<(), StorageError> {
-        let met = self.met.leave_out_known(&mut commit.proactive);
+        let met = self.known.leave_out_known(&mut commit.proactive);
         let removed = commit.proactive.removed.then(|| commit.conversation.clone());
-        let (mark, ends_turn, rows) = (commit.mark.clone(), commit.ends_turn, commit.outbox.len());
+        let (record, ends_turn, rows) = (commit.record.clone(), commit.ends_turn, commit.outbox.len());
         let (leases, bounds, outbox_rows) = (self.leases.clone(), self.bounds.clone(), self.outbox_rows.clone());
         if !commit.transcript.is_empty() {
             self.has_transcripts.store(true, Ordering::Relaxed);
@@ -38,9 +38,9 @@ impl SqliteStorage {
                 return Err(StorageError::Fenced);
             }
             drop(taken_over);
-            let is_kept = known.kept.has(&commit.turn_id);
+            let is_in_inbox = known.inbox.has(&commit.turn_id);
             let outbox_rows = outbox_rows.load(Ordering::Relaxed);
-            let mut written = write(connection, commit, &known.marks, &bounds, outbox_rows, is_kept)?;
+            let mut written = write(connection, commit, &known.records, &bounds, outbox_rows, is_in_inbox)?;
             if written.made.as_mut().is_some_and(Made::made)
                 && let Some(chain) = &chain
             {
@@ -49,11 +49,11 @@ impl SqliteStorage {
             Ok(written)
         };
         let follow = move |written: &mut Written| {
-            if let Some(turn_id) = written.ended_kept.take() {
-                cache.kept.forget(&turn_id);
+            if let Some(turn_id) = written.left_inbox.take() {
+                cache.inbox.forget(&turn_id);
             }
-            if let Some((key, number)) = written.mark.take() {
-                cache.marks.insert(&key, number);
+            if let Some((key, number)) = written.record.take() {
+                cache.records.insert(&key, number);
             }
             for (row, _) in &written.rows {
                 if let OutboxAction::Send { host_id, .. } = &row.action {
@@ -73,12 +73,12 @@ impl SqliteStorage {
         self.database.write_then(undo, work, follow).await?;
         self.outbox_rows.fetch_add(rows, Ordering::Relaxed);
         if let Some(conversation) = removed {
-            self.met.forget(&conversation);
+            self.known.forget(&conversation);
         }
         if let Some(reference) = met {
-            self.met.stored(reference);
+            self.known.stored(reference);
         }
-        match mark {
+        match record {
             Some((key, answer)) if ends_turn => self.finish(&key, answer),
             Some((key, answer)) => {
                 if let Some(run) = self.running().get_mut(&key) {
@@ -100,9 +100,9 @@ pub(super) struct Written {
     /// The conversation's stack, where it changed.
     pub(super) stack: Option<(ConversationKey, Option<Arc<str>>)>,
     /// The turn, where its activity was kept.
-    pub(super) ended_kept: Option<Arc<str>>,
+    pub(super) left_inbox: Option<Arc<str>>,
     /// The mark and its number, where it is new.
-    pub(super) mark: Option<(RedeliveryKey, i64)>,
+    pub(super) record: Option<(DeduplicationKey, i64)>,
     pub(super) made: Option<Made>,
 }
 
@@ -112,14 +112,14 @@ pub(super) fn undo(commit: &TurnCommit) -> Undo {
     if is_plain { Undo::Transaction } else { Undo::Itself }
 }
 
-/// Makes a turn real, but for its fence, which the caller has checked. `is_kept`: its activity may be kept.
+/// Makes a turn real, but for its fence, which the caller has checked. `is_in_inbox`: its activity may be kept.
 pub(super) fn write(
     connection: &Connection,
     commit: TurnCommit,
-    marks: &Marks,
+    records: &Records,
     bounds: &Bounds,
     outbox_rows: usize,
-    is_kept: bool,
+    is_in_inbox: bool,
 ) -> Result<Written, StorageError> {
     let sends = commit.outbox.len();
     if outbox_rows + sends > bounds.outbox_rows_max {
@@ -134,9 +134,9 @@ pub(super) fn write(
     if let Some(stack) = &commit.stack {
         set_stack(connection, &commit.conversation, stack.as_ref())?;
     }
-    let number = match &commit.mark {
+    let number = match &commit.record {
         Some((key, answer)) => {
-            deduplication::set_mark(connection, key, &commit.turn_id, answer, marks, bounds.marks_max)?
+            deduplication::set_record(connection, key, &commit.turn_id, answer, records, bounds.records_max)?
         }
         None => None,
     };
@@ -147,21 +147,21 @@ pub(super) fn write(
     notifications::change(connection, &commit.conversation, &commit.proactive)?;
     transcripts::append(connection, &commit.conversation, &commit.transcript)?;
     broadcasts::note_turn(connection, &commit)?;
-    if is_kept {
-        forget_kept(connection, &commit.turn_id)?;
+    if is_in_inbox {
+        remove_from_inbox(connection, &commit.turn_id)?;
     }
-    let TurnCommit { conversation, service_url, turn_id, outbox, writes, stack, mark, made, .. } = commit;
-    let mark = mark.zip(number).map(|((key, _), number)| (key, number));
+    let TurnCommit { conversation, service_url, turn_id, outbox, writes, stack, record, made, .. } = commit;
+    let record = record.zip(number).map(|((key, _), number)| (key, number));
     let rows = outbox.into_iter().zip(places).map(|(action, (sequence, bytes))| {
         let (conversation, service_url, turn_id) = (conversation.clone(), service_url.clone(), turn_id.clone());
         (OutboxRow { sequence, conversation, service_url, turn_id, action }, bytes)
     });
     let rows = rows.collect();
     let stack = stack.map(|stack| (conversation, stack.map(|stack| stack.text)));
-    Ok(Written { rows, writes, stack, ended_kept: is_kept.then_some(turn_id), mark, made })
+    Ok(Written { rows, writes, stack, left_inbox: is_in_inbox.then_some(turn_id), record, made })
 }
 
-pub(super) fn forget_kept(connection: &Connection, turn_id: &str) -> Result<(), StorageError> {
+pub(super) fn remove_from_inbox(connection: &Connection, turn_id: &str) -> Result<(), StorageError> {
     run(connection, "DELETE FROM kept WHERE turn_id = ?", params![turn_id]).map(drop)
 }
 

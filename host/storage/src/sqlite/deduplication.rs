@@ -4,38 +4,38 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, ToSql, params};
 
-use super::cache::Marks;
+use super::cache::Records;
 use super::columns::columns;
-use super::index::Found;
+use super::index::Lookup;
 use super::numbered::{find, forget_oldest};
 use super::run;
-use crate::{Answer, RedeliveryKey, StorageError};
+use crate::{Answer, DeduplicationKey, StorageError};
 
-fn body(key: &RedeliveryKey) -> &[u8] {
+fn body(key: &DeduplicationKey) -> &[u8] {
     key.body.as_ref().map_or(&[], |body| body.as_slice())
 }
 
 /// Returns the number of a new mark.
-pub(super) fn set_mark(
+pub(super) fn set_record(
     connection: &Connection,
-    key: &RedeliveryKey,
+    key: &DeduplicationKey,
     turn_id: &str,
     answer: &Answer,
-    marks: &Marks,
-    marks_max: usize,
+    records: &Records,
+    records_max: usize,
 ) -> Result<Option<i64>, StorageError> {
     let (bot, channel, conversation) = columns(&key.conversation);
     let columns: &[&dyn ToSql] = params![bot, channel, conversation, key.kind, key.id, body(key)];
     let values: &[&dyn ToSql] = params![answer.status, answer.body, turn_id];
-    let update = format!("UPDATE marks SET status = ?, answer = ?, turn_id = ? WHERE {MARK}");
+    let update = format!("UPDATE marks SET status = ?, answer = ?, turn_id = ? WHERE {RECORD}");
     // A flush has left it one.
-    let updated = match marks.find(key) {
-        Found::At(number) => {
+    let updated = match records.find(key) {
+        Lookup::At(number) => {
             let at: &[&dyn ToSql] = params![number];
             run(connection, &format!("{update} AND number = ?"), &*[values, columns, at].concat())?
         }
-        Found::Unknown => run(connection, &update, &*[values, columns].concat())?,
-        Found::Nowhere => 0,
+        Lookup::Unknown => run(connection, &update, &*[values, columns].concat())?,
+        Lookup::Absent => 0,
     };
     if updated > 0 {
         return Ok(None);
@@ -44,21 +44,21 @@ pub(super) fn set_mark(
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     run(connection, sql, &*[columns, values].concat())?;
     let number = connection.last_insert_rowid();
-    forget_oldest(connection, "marks", number, marks_max)?;
+    forget_oldest(connection, "marks", number, records_max)?;
     Ok(Some(number))
 }
 
 /// Which mark is a key's.
-const MARK: &str = "bot = ? AND channel = ? AND conversation = ? AND kind = ? AND id = ? AND body = ?";
+const RECORD: &str = "bot = ? AND channel = ? AND conversation = ? AND kind = ? AND id = ? AND body = ?";
 
 /// Returns the turn of a mark, and what it answered.
-pub(super) fn mark_of(
+pub(super) fn record_of(
     connection: &Connection,
-    key: &RedeliveryKey,
-    found: Found,
+    key: &DeduplicationKey,
+    found: Lookup,
 ) -> rusqlite::Result<Option<(Arc<str>, Answer)>> {
     let (bot, channel, conversation) = columns(&key.conversation);
     let columns: &[&dyn ToSql] = params![bot, channel, conversation, key.kind, key.id, body(key)];
-    let sql = format!("SELECT turn_id, status, answer FROM marks WHERE {MARK}");
+    let sql = format!("SELECT turn_id, status, answer FROM marks WHERE {RECORD}");
     find(connection, &sql, columns, found, |row| Ok((row.get(0)?, Answer { status: row.get(1)?, body: row.get(2)? })))
 }

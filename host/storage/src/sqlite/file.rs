@@ -100,7 +100,7 @@ impl StoreFile {
             },
         )?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        // The log is written back by its own thread (`log.rs`), and what a savepoint may undo needs no file.
+        // The log is written back by its own thread (`checkpoint.rs`), and what a savepoint may undo needs no file.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.pragma_update(None, "foreign_keys", "OFF")?;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::cache::{Ids, UNDELIVERED};
 use super::columns::columns;
-use super::index::Found;
+use super::index::Lookup;
 use super::numbered::{find, forget_oldest};
 use super::{failed, run};
 use crate::StorageError;
@@ -17,7 +17,7 @@ pub(super) fn channel_id(
     connection: &Connection,
     conversation: &ConversationKey,
     host_id: &str,
-    found: Found,
+    found: Lookup,
 ) -> rusqlite::Result<Option<Arc<str>>> {
     let (bot, channel, conversation) = columns(conversation);
     let sql = "SELECT channel_id FROM ids WHERE bot = ? AND channel = ? AND conversation = ? AND host_id = ?";
@@ -28,7 +28,7 @@ pub(super) fn host_id(
     connection: &Connection,
     conversation: &ConversationKey,
     channel_id: &str,
-    found: Found,
+    found: Lookup,
 ) -> rusqlite::Result<Option<Arc<str>>> {
     let (bot, channel, conversation) = columns(conversation);
     let sql = "SELECT host_id FROM ids WHERE bot = ? AND channel = ? AND conversation = ? AND channel_id = ?";
@@ -49,13 +49,13 @@ pub(super) fn map_id(
     let value: &[&dyn ToSql] = params![channel_id];
     let update = "UPDATE ids SET channel_id = ? WHERE bot = ? AND channel = ? AND conversation = ? AND host_id = ?";
     let number: Option<i64> = match ids.of_host(key, host_id) {
-        Found::At(UNDELIVERED) | Found::Nowhere => None,
-        Found::At(number) => {
+        Lookup::At(UNDELIVERED) | Lookup::Absent => None,
+        Lookup::At(number) => {
             let at: &[&dyn ToSql] = params![number];
             let updated = run(connection, &format!("{update} AND number = ?"), &*[value, columns, at].concat())?;
             (updated > 0).then_some(number)
         }
-        Found::Unknown => {
+        Lookup::Unknown => {
             let mut statement = connection
                 .prepare_cached(&format!("{update} RETURNING number"))
                 .map_err(|error| failed("prepare", &error))?;

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::columns::{channel_column, columns, conversation_of, place};
+use super::columns::{channel_column, columns, conversation_of, integer};
 use super::{SqliteStorage, broadcasts, failed, run};
 use crate::StorageError;
 use crate::notifications::{
@@ -65,16 +65,16 @@ impl Notifications for SqliteStorage {
                  ORDER BY number LIMIT ?5"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = params![bot, place(after), channel, user, limit];
+            let found = params![bot, integer(after), channel, user, limit];
             let rows = statement.query_map(found, |row| Ok((row.get(7)?, reference_of(row)?)))?;
             rows.collect()
         })
     }
 
-    async fn meet(&self, reference: Reference) -> Result<(), StorageError> {
+    async fn add_reference(&self, reference: Reference) -> Result<(), StorageError> {
         let met = reference.clone();
         self.database.write(move |connection| meet(connection, &met)).await?;
-        self.met.stored(reference);
+        self.known.stored(reference);
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Notifications for SqliteStorage {
         let key = conversation.clone();
         let forgotten = self.database.write(move |connection| forget(connection, &key)).await;
         // Only now: a commit meanwhile may have noted what this has undone.
-        self.met.forget(conversation);
+        self.known.forget(conversation);
         forgotten
     }
 
@@ -94,7 +94,7 @@ impl Notifications for SqliteStorage {
             run(connection, sql, params![why, bot, channel, conversation]).map(drop)
         });
         let marked = marked.await;
-        self.met.forget(conversation);
+        self.known.forget(conversation);
         marked
     }
 
@@ -195,7 +195,7 @@ pub(super) fn change(
 ) -> Result<(), StorageError> {
     if changes.removed {
         forget(connection, conversation)?;
-    } else if let Some(reference) = &changes.met {
+    } else if let Some(reference) = &changes.reference {
         meet(connection, reference)?;
     }
     match &changes.ended {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::index::Found;
+use super::index::Lookup;
 use super::run;
 use crate::StorageError;
 
@@ -21,17 +21,17 @@ pub(super) fn find<T>(
     connection: &Connection,
     sql: &str,
     columns: &[&dyn ToSql],
-    found: Found,
+    found: Lookup,
     read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Option<T>> {
     match found {
-        Found::At(number) => {
+        Lookup::At(number) => {
             let at: &[&dyn ToSql] = params![number];
             let mut statement = connection.prepare_cached(&format!("{sql} AND number = ?"))?;
             statement.query_row(&*[columns, at].concat(), read).optional()
         }
-        Found::Nowhere => Ok(None),
-        Found::Unknown => {
+        Lookup::Absent => Ok(None),
+        Lookup::Unknown => {
             let mut statement = connection.prepare_cached(&format!("{sql} ORDER BY number DESC LIMIT 1"))?;
             statement.query_row(columns, read).optional()
         }

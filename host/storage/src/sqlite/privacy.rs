@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::cache::Cache;
 use super::columns::{channel_column, columns};
-use super::index::Of;
+use super::index::Numbers;
 use super::writer::Undo;
 use super::{SqliteStorage, broadcasts, failed, run};
 use crate::privacy::{Forgotten, Privacy};
@@ -39,12 +39,12 @@ impl Privacy for SqliteStorage {
             cache.stacks.clear();
             cache.outbox.forget(&of);
             cache.ids.forget(&of);
-            cache.marks.forget(&of);
+            cache.records.forget(&of);
         };
         let known = self.cache.clone();
         let forget = move |connection: &Connection| forget_conversation(connection, &known, &key);
         let forgotten = self.database.write_then(Undo::Itself, forget, follow).await;
-        self.met.forget(conversation);
+        self.known.forget(conversation);
         if let Ok(forgotten) = &forgotten {
             self.outbox_rows.fetch_sub(forgotten.0.get("undelivered").copied().unwrap_or(0), Ordering::Relaxed);
         }
@@ -56,7 +56,7 @@ impl Privacy for SqliteStorage {
         let (cache, known) = (self.cache.clone(), self.cache.clone());
         let forget = move |connection: &Connection| forget_member(connection, &known, &key, &user);
         let forgotten = self.database.write_then(Undo::Itself, forget, move |_| cache.values.clear()).await;
-        self.met.forget(conversation);
+        self.known.forget(conversation);
         forgotten
     }
 
@@ -112,7 +112,7 @@ pub(super) fn forget_conversation(
         forgotten.add(what, run(connection, &sql, of)?);
     }
     forgotten.add("ids", of_conversation(connection, "DELETE FROM ids WHERE", key, cache.ids.of(key))?);
-    forgotten.add("answers", of_conversation(connection, "DELETE FROM marks WHERE", key, cache.marks.of(key))?);
+    forgotten.add("answers", of_conversation(connection, "DELETE FROM marks WHERE", key, cache.records.of(key))?);
     for namespace in namespaces(connection, bot)? {
         let sql = "DELETE FROM state WHERE bot = ? AND namespace = ? AND scope IN ('conversation', 'private') \
                    AND channel = ? AND conversation = ?";
@@ -162,7 +162,7 @@ fn forget_member(
     run(connection, sql, of)?;
     // A redelivery is still known as one, but gets no text any more.
     let sql = "UPDATE marks SET answer = NULL WHERE answer IS NOT NULL AND";
-    forgotten.add("answers", of_conversation(connection, sql, key, cache.marks.of(key))?);
+    forgotten.add("answers", of_conversation(connection, sql, key, cache.records.of(key))?);
     Ok(forgotten)
 }
 
@@ -171,11 +171,13 @@ fn of_conversation(
     connection: &Connection,
     sql: &str,
     key: &ConversationKey,
-    rows: Option<Of>,
+    rows: Option<Numbers>,
 ) -> Result<usize, StorageError> {
     let (bot, channel, conversation) = columns(key);
     let sql = format!("{sql} bot = ? AND channel = ? AND conversation = ?");
-    let Some(Of { numbers, newest }) = rows else { return run(connection, &sql, params![bot, channel, conversation]) };
+    let Some(Numbers { numbers, newest }) = rows else {
+        return run(connection, &sql, params![bot, channel, conversation]);
+    };
     let mut changed = run(connection, &format!("{sql} AND number > ?"), params![bot, channel, conversation, newest])?;
     let sql = format!("{sql} AND number = ?");
     for number in numbers {

@@ -18,7 +18,8 @@ const MIGRATIONS: &[&str] = &[
 /// The version that the last migration leaves.
 pub(super) const VERSION: usize = MIGRATIONS.len();
 
-/// The tables that the last migration leaves.
+/// The tables that the last migration leaves. Three have names that the code no longer uses, because renaming a table is no
+/// reason to migrate a store: `marks` are deduplication records, `kept` is the inbox, `contacts` are known conversations.
 pub(super) const TABLES: &[&str] = &[
     "state",
     "stacks",

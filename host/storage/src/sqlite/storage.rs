@@ -9,27 +9,27 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::cache::UNDELIVERED;
-use super::columns::{ROW, channel_of, columns, conversation_of, place, row_of, scope_columns};
-use super::index::Found;
+use super::columns::{ROW, channel_of, columns, conversation_of, integer, row_of, scope_columns};
+use super::index::Lookup;
 use super::writer::Undo;
 use super::{Run, SqliteStorage, commit, failed, ids, outbox, run, transcripts};
 use crate::failpoints::{self, Point};
 use crate::{
-    Accepted, DeadLetter, Delivery, FrameTag, KeptActivity, Lease, Leftovers, OutboxRow, Owner, RedeliveryKey,
+    Accepted, DeadLetter, DeduplicationKey, Delivery, FrameTag, InboxEntry, Lease, Leftovers, OutboxRow, Owner,
     STARTS_MAX, StateScope, StateValue, Storage, StorageError, TurnCommit,
 };
 use turntable_activity::ConversationKey;
 
 #[async_trait]
 impl Storage for SqliteStorage {
-    async fn accept(&self, key: &RedeliveryKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
+    async fn accept(&self, key: &DeduplicationKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
         failpoints::reach(Point::Accept).await;
         let accepted = self.claim(key, turn_id);
         failpoints::reach(Point::Accepted).await;
         accepted
     }
 
-    async fn release(&self, key: &RedeliveryKey) {
+    async fn release(&self, key: &DeduplicationKey) {
         let run = self.running().remove(key);
         // A flush has left its mark in the file already.
         if let Some(Run { answer, flushed: Some(flushed), .. }) = run {
@@ -37,12 +37,12 @@ impl Storage for SqliteStorage {
         }
     }
 
-    async fn keep(&self, kept: KeptActivity) -> Result<(), StorageError> {
+    async fn add_to_inbox(&self, kept: InboxEntry) -> Result<(), StorageError> {
         // No start could run it.
         if self.database.is_temporary() {
             return Ok(());
         }
-        self.cache.kept.add(&kept.turn_id);
+        self.cache.inbox.add(&kept.turn_id);
         self.database
             .write(move |connection| {
                 let sql =
@@ -53,13 +53,13 @@ impl Storage for SqliteStorage {
             .await
     }
 
-    async fn forget_kept(&self, turn_id: &Arc<str>) -> Result<(), StorageError> {
+    async fn remove_from_inbox(&self, turn_id: &Arc<str>) -> Result<(), StorageError> {
         if self.database.is_temporary() {
             return Ok(());
         }
         let turn = turn_id.clone();
-        self.database.write(move |connection| commit::forget_kept(connection, &turn)).await?;
-        self.cache.kept.forget(turn_id);
+        self.database.write(move |connection| commit::remove_from_inbox(connection, &turn)).await?;
+        self.cache.inbox.forget(turn_id);
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Storage for SqliteStorage {
                 "SELECT DISTINCT bot, channel, conversation FROM frames \
                  WHERE bot = ? AND plugin = ? AND dialog = ? AND state_version = ? LIMIT ?",
             )?;
-            let of = params![bot, frame.plugin, frame.dialog, place(frame.state_version), place(max as u64)];
+            let of = params![bot, frame.plugin, frame.dialog, integer(frame.state_version), integer(max as u64)];
             let rows = statement.query_map(of, conversation_of)?;
             rows.collect()
         })
@@ -184,7 +184,7 @@ impl Storage for SqliteStorage {
         host_id: &str,
     ) -> Result<Option<Arc<str>>, StorageError> {
         match self.cache.ids.of_host(conversation, host_id) {
-            Found::At(UNDELIVERED) => Ok(Some("".into())),
+            Lookup::At(UNDELIVERED) => Ok(Some("".into())),
             found => self.read("channel_id", |connection| ids::channel_id(connection, conversation, host_id, found)),
         }
     }
@@ -227,7 +227,7 @@ impl Storage for SqliteStorage {
                 cache.outbox.count(conversation, 1);
             }
         };
-        let retry = move |connection: &Connection| outbox::retry(connection, &bot, place(sequence), &bounds);
+        let retry = move |connection: &Connection| outbox::retry(connection, &bot, integer(sequence), &bounds);
         let retried = self.database.write_then(Undo::Itself, retry, follow).await?;
         if retried.is_some() {
             self.outbox_rows.fetch_add(1, Ordering::Relaxed);
@@ -240,7 +240,7 @@ impl Storage for SqliteStorage {
         self.database
             .write(move |connection| {
                 let sql = "DELETE FROM dead_letters WHERE bot = ? AND sequence = ?";
-                run(connection, sql, params![bot, place(sequence)]).map(|dropped| dropped > 0)
+                run(connection, sql, params![bot, integer(sequence)]).map(|dropped| dropped > 0)
             })
             .await
     }
@@ -263,7 +263,7 @@ fn leftovers(connection: &Connection) -> rusqlite::Result<Leftovers> {
     let sql = "SELECT bot, channel, conversation, turn_id, activity FROM kept WHERE starts <= ? ORDER BY number";
     let mut kept = connection.prepare(sql)?;
     let kept = kept.query_map([STARTS_MAX], |row| {
-        Ok(KeptActivity { conversation: conversation_of(row)?, turn_id: row.get(3)?, activity: row.get(4)? })
+        Ok(InboxEntry { conversation: conversation_of(row)?, turn_id: row.get(3)?, activity: row.get(4)? })
     })?;
     let sql = "SELECT turn_id FROM kept WHERE starts > ? ORDER BY number";
     let mut given_up = connection.prepare(sql)?;

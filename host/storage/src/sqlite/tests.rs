@@ -17,7 +17,7 @@ use super::*;
 use crate::privacy::Privacy;
 use crate::testing::{conversation, object, settings};
 use crate::{
-    Delivery, Expected, FrameTag, KeptActivity, Made, OutboxAction, Pending, STARTS_MAX, ScopeOwner, StateScope,
+    Delivery, Expected, FrameTag, InboxEntry, Made, OutboxAction, Pending, STARTS_MAX, ScopeOwner, StateScope,
     StateValue, StateWrite, Storage, StoredStack, TurnCommit,
 };
 
@@ -83,8 +83,8 @@ async fn everything_survives_a_restart() {
         let storage = folder.open();
         assert!(matches!(storage.accept(&mark("m"), &turn()).await.unwrap(), Accepted::New));
         assert!(matches!(storage.accept(&mark("flushed"), &turn()).await.unwrap(), Accepted::New));
-        let kept = KeptActivity { turn_id: "kept".into(), conversation: one.clone(), activity: "{}".into() };
-        storage.keep(kept).await.unwrap();
+        let kept = InboxEntry { turn_id: "kept".into(), conversation: one.clone(), activity: "{}".into() };
+        storage.add_to_inbox(kept).await.unwrap();
         let value = StateValue { value: "1".into(), etag: "e".into() };
         let write =
             StateWrite { scope: scope.clone(), key: "k".into(), value: Some(value), expected: Expected::Absent };
@@ -92,12 +92,12 @@ async fn everything_survives_a_restart() {
         let turn = TurnCommit {
             writes: vec![write],
             stack: Some(Some(StoredStack { text: "[]".into(), frames: vec![frame] })),
-            mark: Some((mark("m"), answer(201))),
+            record: Some((mark("m"), answer(201))),
             ..commit(&one, vec![send("tt-1"), send("tt-2")])
         };
         storage.commit(turn).await.unwrap();
         let flush =
-            TurnCommit { mark: Some((mark("flushed"), answer(200))), ends_turn: false, ..commit(&one, Vec::new()) };
+            TurnCommit { record: Some((mark("flushed"), answer(200))), ends_turn: false, ..commit(&one, Vec::new()) };
         storage.commit(flush).await.unwrap();
         let row = storage.claim_outbox(&one).await.unwrap().unwrap();
         storage.note_delivery(&row, Delivery::Done { channel_id: "c1".into() }).await.unwrap();
@@ -128,8 +128,8 @@ async fn everything_survives_a_restart() {
 #[tokio::test]
 async fn an_activity_that_ends_the_process_at_every_start_is_not_run_for_ever() {
     let folder = Folder::new();
-    let kept = KeptActivity { turn_id: "kept".into(), conversation: conversation("one"), activity: "{}".into() };
-    folder.open().keep(kept).await.unwrap();
+    let kept = InboxEntry { turn_id: "kept".into(), conversation: conversation("one"), activity: "{}".into() };
+    folder.open().add_to_inbox(kept).await.unwrap();
     for _ in 0..STARTS_MAX {
         assert_eq!(folder.open().leftovers().await.unwrap().activities.len(), 1);
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::columns::{columns, conversation_of, place};
+use super::columns::{columns, conversation_of, integer};
 use super::{SqliteStorage, failed, run};
 use crate::StorageError;
 use crate::transcripts::{TRIMMED_MAX, Transcript, TranscriptItem, Transcripts, names_host_id, with_id};
@@ -18,7 +18,7 @@ impl Transcripts for SqliteStorage {
                 "SELECT bot, channel, conversation, number, first_ms, last_ms, activities, bytes FROM transcripts \
                  WHERE bot = ? AND number > ? ORDER BY number LIMIT ?",
             )?;
-            statement.query_map(params![bot, place(after), limit], transcript_of)?.collect()
+            statement.query_map(params![bot, integer(after), limit], transcript_of)?.collect()
         })
     }
 
@@ -35,7 +35,7 @@ impl Transcripts for SqliteStorage {
                 "SELECT number, activity, channel_id FROM transcript_items WHERE bot = ? AND channel = ? \
                  AND conversation = ? AND number > ? AND at_ms >= ? ORDER BY number LIMIT ?",
             )?;
-            let found = params![bot, channel, conversation, place(after), place(since_ms), limit];
+            let found = params![bot, channel, conversation, integer(after), integer(since_ms), limit];
             let rows = statement.query_map(found, |row| Ok((row.get(0)?, item(connection, row)?)))?;
             rows.collect()
         })

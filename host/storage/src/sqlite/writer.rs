@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ffi};
 use tokio::sync::oneshot;
 
+use super::checkpoint::Checkpoints;
 use super::failed;
-use super::log::Log;
 use crate::StorageError;
 
 /// A transaction is committed when nothing more waits, or after this time.
@@ -116,13 +116,13 @@ impl Drop for Joined {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, log: Log) -> std::io::Result<Self> {
+    pub(super) fn start(connection: Connection, checkpoints: Checkpoints) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_MAX);
         let chain = Arc::<Chain>::default();
         let links = chain.clone();
         let thread = thread::Builder::new()
             .name("turntable-store".into())
-            .spawn(move || work(&connection, &queue, &links, log))?;
+            .spawn(move || work(&connection, &queue, &links, checkpoints))?;
         Ok(Self { jobs, chain, _thread: Joined::new(thread) })
     }
 
@@ -203,8 +203,8 @@ fn gone() -> StorageError {
     StorageError::Unavailable(anyhow::anyhow!("the store's writer has ended; restart the host"))
 }
 
-fn work(connection: &Connection, queue: &Receiver<Job>, chain: &Chain, log: Log) {
-    Log::watch(connection);
+fn work(connection: &Connection, queue: &Receiver<Job>, chain: &Chain, checkpoints: Checkpoints) {
+    Checkpoints::watch(connection);
     let mut before = 0;
     while let Ok(first) = queue.recv() {
         let mut pending = gathered(first, queue);
@@ -250,9 +250,9 @@ fn work(connection: &Connection, queue: &Receiver<Job>, chain: &Chain, log: Log)
         for tell in waiting {
             tell(&committed);
         }
-        log.after_commit(connection);
+        checkpoints.after_commit(connection);
     }
-    drop(log);
+    drop(checkpoints);
     // A clean end leaves no log to check at the next start.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }

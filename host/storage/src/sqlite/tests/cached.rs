@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn ids_of_an_earlier_start_are_known_before_and_after_they_are_learnt() {
+async fn ids_of_an_earlier_start_are_known_before_and_after_the_index_is_rebuilt() {
     let (folder, one, other) = (Folder::new(), conversation("c"), conversation("other"));
     {
         let storage = folder.open();
@@ -21,12 +21,12 @@ async fn ids_of_an_earlier_start_are_known_before_and_after_they_are_learnt() {
         assert_eq!(storage.host_id(&other, "c1").await.unwrap(), None);
     };
     known().await;
-    let learnt = async {
-        while storage.cache.ids.of_channel(&one, "new") != Found::Nowhere {
+    let rebuilt = async {
+        while storage.cache.ids.of_channel(&one, "new") != Lookup::Absent {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), learnt).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), rebuilt).await.unwrap();
     known().await;
     let forgotten = storage.forget_conversation(&one).await.unwrap();
     assert_eq!(forgotten.0.get("ids"), Some(&1), "{forgotten:?}");
@@ -59,12 +59,12 @@ async fn what_is_noted_while_it_is_forgotten_is_forgotten() {
     let storage = Arc::new(folder.open());
     storage.commit(commit(&one, vec![send("tt-1")])).await.unwrap();
     let row = storage.claim_outbox(&one).await.unwrap().unwrap();
-    let learnt = async {
+    let rebuilt = async {
         while storage.cache.ids.of(&one).is_none() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), learnt).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), rebuilt).await.unwrap();
     let within = storage.clone();
     let work = move |connection: &Connection| {
         let done = Delivery::Done { channel_id: "c1".into() };
@@ -79,42 +79,43 @@ async fn what_is_noted_while_it_is_forgotten_is_forgotten() {
 fn an_index_finds_what_is_in_the_file_and_what_was_written_meanwhile() {
     let (index, one) = (index::Index::new(2), conversation("c"));
     index.insert(&one, "written", 7);
-    assert_eq!(index.find(&one, "written"), Found::At(7));
-    assert_eq!((index.find(&one, "read"), index.of(&one)), (Found::Unknown, None));
-    let mut learning = index.learn();
+    assert_eq!(index.find(&one, "written"), Lookup::At(7));
+    assert_eq!((index.find(&one, "read"), index.of(&one)), (Lookup::Unknown, None));
+    let mut rebuild = index.rebuild();
     for (key, number) in [("read", 1), ("read", 2), ("written", 3)] {
-        learning.row(&one, key, number);
+        rebuild.row(&one, key, number);
     }
-    learning.end();
-    assert_eq!(index.find(&one, "read"), Found::At(2), "the newest");
-    assert_eq!(index.find(&one, "written"), Found::At(7));
-    assert_eq!(index.find(&conversation("other"), "read"), Found::Nowhere);
+    rebuild.end();
+    assert_eq!(index.find(&one, "read"), Lookup::At(2), "the newest");
+    assert_eq!(index.find(&one, "written"), Lookup::At(7));
+    assert_eq!(index.find(&conversation("other"), "read"), Lookup::Absent);
     // As many as the table keeps are known always, twice as many at most.
     for number in 8..12 {
         index.insert(&one, &number.to_string(), number);
     }
-    assert_eq!(index.find(&one, "read"), Found::Nowhere);
+    assert_eq!(index.find(&one, "read"), Lookup::Absent);
     let mut known = index.of(&one).unwrap();
     known.numbers.sort_unstable();
-    assert_eq!(known, index::Of { numbers: vec![9, 10, 11], newest: 11 });
+    assert_eq!(known, index::Numbers { numbers: vec![9, 10, 11], newest: 11 });
     index.forget(&one);
-    assert_eq!(index.find(&one, "11"), Found::Nowhere);
-    assert_eq!(index.of(&one).unwrap(), index::Of { numbers: Vec::new(), newest: 0 });
+    assert_eq!(index.find(&one, "11"), Lookup::Absent);
+    assert_eq!(index.of(&one).unwrap(), index::Numbers { numbers: Vec::new(), newest: 0 });
 }
 
 #[tokio::test]
-async fn marks_of_an_earlier_start_are_known_before_and_after_they_are_learnt() {
+async fn marks_of_an_earlier_start_are_known_before_and_after_the_index_is_rebuilt() {
     let folder = Folder::new();
-    let done = |id: &str| TurnCommit { mark: Some((mark(id), answer(201))), ..commit(&conversation("c"), Vec::new()) };
+    let done =
+        |id: &str| TurnCommit { record: Some((mark(id), answer(201))), ..commit(&conversation("c"), Vec::new()) };
     folder.open().commit(done("before")).await.unwrap();
     let storage = folder.open();
     assert!(matches!(storage.accept(&mark("before"), &turn()).await.unwrap(), Accepted::Duplicate { .. }));
-    let learnt = async {
-        while storage.cache.marks.find(&mark("new")) != Found::Nowhere {
+    let rebuilt = async {
+        while storage.cache.records.find(&mark("new")) != Lookup::Absent {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), learnt).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), rebuilt).await.unwrap();
     assert!(matches!(storage.accept(&mark("before"), &turn()).await.unwrap(), Accepted::Duplicate { .. }));
     // As many as are kept, in either half of what is remembered.
     for number in 0..250 {

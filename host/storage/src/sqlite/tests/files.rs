@@ -111,7 +111,7 @@ fn operators_check_count_and_compact() {
 #[tokio::test]
 async fn a_mark_of_an_earlier_version_names_no_turn() {
     let folder = Folder::new();
-    let done = TurnCommit { mark: Some((mark("old"), answer(201))), ..commit(&conversation("c"), Vec::new()) };
+    let done = TurnCommit { record: Some((mark("old"), answer(201))), ..commit(&conversation("c"), Vec::new()) };
     folder.open().commit(done).await.unwrap();
     let before = "ALTER TABLE marks DROP COLUMN turn_id; PRAGMA user_version = 8";
     Connection::open(folder.path()).unwrap().execute_batch(before).unwrap();

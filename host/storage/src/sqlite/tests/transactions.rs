@@ -102,11 +102,11 @@ async fn the_log_begins_again_once_it_is_written_back() {
     let folder = Folder::new();
     let storage = folder.open();
     let file = folder.path().with_extension("db-wal");
-    let one = u64::from(log::PAGES_MAX.unsigned_abs()) * 4096;
+    let one = u64::from(checkpoint::PAGES_MAX.unsigned_abs()) * 4096;
     let long = "x".repeat(1 << 20);
     let scope = StateScope { bot: "bot".into(), namespace: "plugin:p".into(), owner: ScopeOwner::Bot };
     // Each round is 256 pages, so this would be ten logs one behind the other.
-    for round in 0..10 * log::PAGES_MAX / 256 {
+    for round in 0..10 * checkpoint::PAGES_MAX / 256 {
         let value = StateValue { value: long.as_str().into(), etag: round.to_string().into() };
         let write = StateWrite { scope: scope.clone(), key: "k".into(), value: Some(value), expected: Expected::Any };
         storage.commit(TurnCommit { writes: vec![write], ..commit(&conversation("c"), Vec::new()) }).await.unwrap();

@@ -1,7 +1,8 @@
-//! The write-ahead log, which a thread of its own writes back into the file: the writer would stand still meanwhile.
+//! Checkpoints: a thread of its own writes the write-ahead log back into the file, because the writer would stand still
+//! meanwhile.
 //!
-//! Pages that many turns changed are written back once. What was committed while the thread worked is little, and the
-//! writer brings it into the file itself, so that the log begins again at its start.
+//! A page that many turns changed is written back once. What is committed while the thread works is little; the writer
+//! brings it into the file itself, so that the log begins again at its start.
 
 use std::cell::Cell;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -22,7 +23,7 @@ thread_local! {
 
 /// How far writing back is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum Progress {
     Short,
     /// The thread works.
     Long,
@@ -31,23 +32,24 @@ enum Stage {
 }
 
 /// The writer's handle to the thread, which ends with it.
-pub(super) struct Log {
+pub(super) struct Checkpoints {
     wake: SyncSender<()>,
-    stage: Arc<Mutex<Stage>>,
+    stage: Arc<Mutex<Progress>>,
     /// Pages from which on it is too long; more than [`PAGES_MAX`] after it could not be written back.
     max: Cell<i32>,
     /// Dropped after the sender, whose end ends the thread.
     _thread: Joined,
 }
 
-impl Log {
+impl Checkpoints {
     /// Starts the thread. The connection is its own.
     pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
         let (wake, woken) = sync_channel(1);
-        let stage = Arc::new(Mutex::new(Stage::Short));
+        let stage = Arc::new(Mutex::new(Progress::Short));
         let seen = stage.clone();
-        let thread =
-            thread::Builder::new().name("turntable-log".into()).spawn(move || work(&connection, &woken, &seen))?;
+        let thread = thread::Builder::new()
+            .name("turntable-checkpoint".into())
+            .spawn(move || work(&connection, &woken, &seen))?;
         Ok(Self { wake, stage, max: Cell::new(PAGES_MAX), _thread: Joined::new(thread) })
     }
 
@@ -66,15 +68,15 @@ impl Log {
         }
         let mut stage = lock(&self.stage);
         match *stage {
-            Stage::Short => {
+            Progress::Short => {
                 // Nothing waits in the channel at this stage, and the thread ends after the writer.
                 if self.wake.try_send(()).is_ok() {
-                    *stage = Stage::Long;
+                    *stage = Progress::Long;
                 }
             }
-            Stage::Long => {}
-            Stage::WrittenBack => {
-                *stage = Stage::Short;
+            Progress::Long => {}
+            Progress::WrittenBack => {
+                *stage = Progress::Short;
                 // Waits for reads that began before; each is short.
                 let begins_again = write_back(connection, "PRAGMA wal_checkpoint(RESTART)");
                 let left = if begins_again { 0 } else { PAGES.get() };
@@ -85,10 +87,10 @@ impl Log {
     }
 }
 
-fn work(connection: &Connection, woken: &Receiver<()>, stage: &Mutex<Stage>) {
+fn work(connection: &Connection, woken: &Receiver<()>, stage: &Mutex<Progress>) {
     while let Ok(()) = woken.recv() {
         write_back(connection, "PRAGMA wal_checkpoint(PASSIVE)");
-        *lock(stage) = Stage::WrittenBack;
+        *lock(stage) = Progress::WrittenBack;
     }
 }
 
@@ -103,6 +105,6 @@ fn write_back(connection: &Connection, sql: &str) -> bool {
     }
 }
 
-fn lock(stage: &Mutex<Stage>) -> MutexGuard<'_, Stage> {
+fn lock(stage: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
     stage.lock().unwrap_or_else(PoisonError::into_inner)
 }

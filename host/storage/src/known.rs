@@ -1,4 +1,4 @@
-//! Which conversations are stored as they are now: most turns change nothing of how their conversation is reached.
+//! Conversations whose stored reference is up to date: most turns change nothing of how their conversation is reached.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::notifications::{ProactiveChanges, Reference};
 use turntable_activity::{ChannelInstance, ConversationKey};
 
-/// Users of conversations remembered at once; when there are more, all are forgotten, and each is stored once more.
-const MET_MAX: usize = 100_000;
+/// Users of conversations in memory. When there are more, all are dropped, and the next turn of each stores its reference
+/// again.
+const USERS_MAX: usize = 100_000;
 
 /// What this process knows to be stored.
 #[derive(Default)]
-pub(super) struct Met(Mutex<Known>);
+pub(super) struct KnownConversations(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
@@ -25,20 +26,21 @@ struct Known {
 /// The text of the reference of a user, and when it was seen.
 type Seen = (Arc<str>, u64);
 
-impl Met {
-    /// Leaves out of a commit what is stored already. `Some` is what the caller says to [`Met::stored`] once it is.
+impl KnownConversations {
+    /// Leaves out of a commit what is stored already. The caller passes the result to [`KnownConversations::stored`] once it
+    /// is stored.
     pub(super) fn leave_out_known(&self, changes: &mut ProactiveChanges) -> Option<Reference> {
         // The commit forgets the conversation.
-        if changes.removed || changes.met.as_ref().is_some_and(|reference| self.lock().knows(reference)) {
-            changes.met = None;
+        if changes.removed || changes.reference.as_ref().is_some_and(|reference| self.lock().knows(reference)) {
+            changes.reference = None;
         }
-        changes.met.clone()
+        changes.reference.clone()
     }
 
     /// Notes what a commit stored.
     pub(super) fn stored(&self, reference: Reference) {
         let mut known = self.lock();
-        if known.count >= MET_MAX {
+        if known.count >= USERS_MAX {
             *known = Known::default();
         }
         let Reference { conversation: key, user, text, seen_ms, .. } = reference;

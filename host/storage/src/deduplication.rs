@@ -11,7 +11,7 @@ use turntable_activity::{ConversationKey, Inbound, Object};
 ///
 /// Activities without an id have none, and are never taken for duplicates.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RedeliveryKey {
+pub struct DeduplicationKey {
     /// The conversation.
     pub conversation: ConversationKey,
     /// `type`.
@@ -34,7 +34,7 @@ const BODY_TELLS_APART: &[&str] = &[
     "contactRelationUpdate",
 ];
 
-impl RedeliveryKey {
+impl DeduplicationKey {
     /// Returns the key of an incoming activity, or `None` where it has no id.
     pub fn of(inbound: &Inbound) -> Option<Self> {
         let activity = &inbound.activity;
@@ -73,9 +73,9 @@ mod tests {
     use crate::testing::conversation;
     use turntable_activity::Activity;
 
-    fn key(text: &str) -> Option<RedeliveryKey> {
+    fn key(text: &str) -> Option<DeduplicationKey> {
         let activity = Arc::new(Activity::parse(text).unwrap());
-        RedeliveryKey::of(&Inbound { key: conversation("c"), activity, request_id: "r".into() })
+        DeduplicationKey::of(&Inbound { key: conversation("c"), activity, request_id: "r".into() })
     }
 
     #[test]
