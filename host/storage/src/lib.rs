@@ -243,6 +243,16 @@ pub struct TurnCommit {
     pub made: Option<Made>,
 }
 
+impl TurnCommit {
+    /// Returns whether the store is the same after this commit.
+    pub(crate) fn changes_nothing(&self) -> bool {
+        let sends_or_writes = !self.outbox.is_empty() || !self.writes.is_empty() || self.stack.is_some();
+        let remembers = self.record.is_some() || !self.proactive.is_empty() || !self.transcript.is_empty();
+        let is_in_a_chain = !self.builds_on.is_empty() || self.made.is_some();
+        !(sends_or_writes || remembers || is_in_a_chain)
+    }
+}
+
 /// A commit that is made and not durable yet. What builds on it is durable after it, or not at all.
 #[derive(Debug, Default)]
 pub struct Pending {

@@ -1,7 +1,7 @@
 //! The commit of a turn: what is written in its transaction, and what this process knows afterwards.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, ToSql, params};
 
@@ -9,6 +9,7 @@ use super::cache::{Records, UNDELIVERED};
 use super::columns::{columns, scope_columns};
 use super::writer::Undo;
 use super::{Bounds, SqliteStorage, broadcasts, deduplication, failed, notifications, outbox, run, transcripts};
+use crate::leases::Leases;
 use crate::{
     DeduplicationKey, Expected, Made, OutboxAction, OutboxRow, StateWrite, StorageError, StoredStack, TurnCommit,
 };
@@ -17,6 +18,9 @@ use turntable_activity::ConversationKey;
 impl SqliteStorage {
     pub(super) async fn commit_turn(&self, mut commit: TurnCommit) -> Result<(), StorageError> {
         let met = self.known.leave_out_known(&mut commit.proactive);
+        if commit.changes_nothing() && !self.cache.inbox.has(&commit.turn_id) {
+            return fenced(&self.leases, &commit);
+        }
         let removed = commit.proactive.removed.then(|| commit.conversation.clone());
         let (record, ends_turn, rows) = (commit.record.clone(), commit.ends_turn, commit.outbox.len());
         let (leases, bounds, outbox_rows) = (self.leases.clone(), self.bounds.clone(), self.outbox_rows.clone());
@@ -33,11 +37,7 @@ impl SqliteStorage {
             if commit.builds_on.iter().any(|earlier| earlier.is_lost()) {
                 return Err(StorageError::Conflict);
             }
-            let taken_over = leases.lock().unwrap_or_else(PoisonError::into_inner);
-            if taken_over.taken_over(&commit.conversation, commit.fence) {
-                return Err(StorageError::Fenced);
-            }
-            drop(taken_over);
+            fenced(&leases, &commit)?;
             let is_in_inbox = known.inbox.has(&commit.turn_id);
             let outbox_rows = outbox_rows.load(Ordering::Relaxed);
             let mut written = write(connection, commit, &known.records, &bounds, outbox_rows, is_in_inbox)?;
@@ -89,6 +89,12 @@ impl SqliteStorage {
         }
         Ok(())
     }
+}
+
+/// Fails where another owner has taken over the conversation.
+fn fenced(leases: &Mutex<Leases>, commit: &TurnCommit) -> Result<(), StorageError> {
+    let leases = leases.lock().unwrap_or_else(PoisonError::into_inner);
+    if leases.taken_over(&commit.conversation, commit.fence) { Err(StorageError::Fenced) } else { Ok(()) }
 }
 
 /// What a commit left in the file, for the cache.

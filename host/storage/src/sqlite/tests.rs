@@ -17,7 +17,7 @@ use super::*;
 use crate::privacy::Privacy;
 use crate::testing::{conversation, object, settings};
 use crate::{
-    Delivery, Expected, FrameTag, InboxEntry, Made, OutboxAction, Pending, STARTS_MAX, ScopeOwner, StateScope,
+    Delivery, Expected, FrameTag, InboxEntry, Lease, Made, OutboxAction, Pending, STARTS_MAX, ScopeOwner, StateScope,
     StateValue, StateWrite, Storage, StoredStack, TurnCommit,
 };
 

@@ -152,3 +152,22 @@ async fn builds_on(storage: &SqliteStorage) {
     assert!(matches!(storage.commit(third).await, Err(StorageError::Conflict)));
     assert_eq!(&*storage.load_state(&scope).await.unwrap()["k"].value, "2");
 }
+
+/// A turn without an id that answers in its response, or says nothing, waits for no transaction.
+#[tokio::test]
+async fn a_commit_that_changes_nothing_does_not_wait_for_the_file() {
+    let folder = Folder::new();
+    let storage = folder.open();
+    let one = conversation("c");
+    let lease = async |owner: &str, ttl| storage.lease(&one, &owner.into(), ttl).await.unwrap();
+    let Lease::Granted(first) = lease("a", Duration::ZERO).await else { panic!("nobody else has it") };
+    let nothing = |fence| TurnCommit { fence, ..commit(&one, Vec::new()) };
+    let other = Connection::open(folder.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    storage.commit(nothing(first)).await.unwrap();
+    let Lease::Granted(second) = lease("b", Duration::from_secs(60)).await else { panic!("the lease of `a` is over") };
+    assert!(matches!(storage.commit(nothing(first)).await, Err(StorageError::Fenced)));
+    storage.commit(nothing(second)).await.unwrap();
+    // What does change something finds the file locked.
+    assert!(storage.commit(commit(&one, vec![send("tt-1")])).await.is_err());
+}
