@@ -10,8 +10,10 @@ mod owners;
 mod privacy;
 mod transcripts;
 
+use tokio::sync::watch;
+
 use super::*;
-use crate::notifications::{Mode, Notification, Reference};
+use crate::notifications::{Mode, Notification, ProactiveChanges, Reference};
 use crate::testing::{conversation, object};
 use crate::transcripts::TranscriptItem;
 

@@ -1,11 +1,42 @@
-//! What a redelivery of an activity is known by.
+//! Deduplication of activities: the key of one, what became of its first run, and its answer.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 use turntable_activity::{ConversationKey, Inbound, Object};
+
+/// The HTTP answer of a turn, stored for redeliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON text, or none for an empty body.
+    pub body: Option<Arc<str>>,
+}
+
+/// What `accept` found.
+#[derive(Debug)]
+pub enum Accepted {
+    /// Not seen before: the caller runs the turn, and must `commit` with the key or `release` it.
+    New,
+    /// The first run is still going on.
+    Running {
+        /// Its turn.
+        turn_id: Arc<str>,
+        /// Yields its answer, or closes without one when the run was released.
+        answer: watch::Receiver<Option<Answer>>,
+    },
+    /// Done before.
+    Duplicate {
+        /// The turn that ran; empty where an earlier version of the host did not keep it.
+        turn_id: Arc<str>,
+        /// What it answered.
+        answer: Answer,
+    },
+}
 
 /// Identifies one delivery of one activity: a redelivery has the same key.
 ///

@@ -5,355 +5,37 @@
 //! stores that several hosts share. Every implementation passes the suite in `conformance`.
 
 pub mod broadcasts;
+mod commit;
 mod deduplication;
 mod failpoints;
+mod inbox;
 mod known;
 mod leases;
 pub mod notifications;
+mod outbox;
 pub mod privacy;
 pub mod sqlite;
+mod state;
 pub mod transcripts;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use self::broadcasts::Broadcasts;
-pub use self::deduplication::DeduplicationKey;
+pub use self::commit::{FrameTag, Made, Pending, StoredStack, TurnCommit};
+pub use self::deduplication::{Accepted, Answer, DeduplicationKey};
+pub use self::inbox::{InboxEntry, Leftovers, STARTS_MAX};
 pub use self::leases::{Fence, Lease, Owner};
-use self::notifications::{Notifications, ProactiveChanges};
+use self::notifications::Notifications;
+pub use self::outbox::{DeadLetter, Delivery, OutboxAction, OutboxRow};
 use self::privacy::Privacy;
-use self::transcripts::{TranscriptItem, Transcripts};
-use turntable_activity::{ChannelInstance, ConversationKey, Object};
-
-/// The HTTP answer of a turn, stored for redeliveries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// JSON text, or none for an empty body.
-    pub body: Option<Arc<str>>,
-}
-
-/// What `accept` found.
-#[derive(Debug)]
-pub enum Accepted {
-    /// Not seen before: the caller runs the turn, and must `commit` with the key or `release` it.
-    New,
-    /// The first run is still going on.
-    Running {
-        /// Its turn.
-        turn_id: Arc<str>,
-        /// Yields its answer, or closes without one when the run was released.
-        answer: watch::Receiver<Option<Answer>>,
-    },
-    /// Done before.
-    Duplicate {
-        /// The turn that ran; empty where an earlier version of the host did not keep it.
-        turn_id: Arc<str>,
-        /// What it answered.
-        answer: Answer,
-    },
-}
-
-/// Whose values: one scope of one namespace, which is a plugin's own or a shared one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StateScope {
-    /// The bot.
-    pub bot: Arc<str>,
-    /// `plugin:NAME` or `shared:NAME`.
-    pub namespace: Arc<str>,
-    /// What the values belong to.
-    pub owner: ScopeOwner,
-}
-
-impl StateScope {
-    /// Whether turns of several conversations may change its values.
-    pub fn is_shared(&self) -> bool {
-        matches!(self.owner, ScopeOwner::Bot | ScopeOwner::User(..))
-    }
-}
-
-/// What the values of a scope belong to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ScopeOwner {
-    /// The bot, on all channels.
-    Bot,
-    /// A conversation.
-    Conversation(ChannelInstance, Arc<str>),
-    /// A user of a channel.
-    User(ChannelInstance, Arc<str>),
-    /// A user (last) in a conversation.
-    Private(ChannelInstance, Arc<str>, Arc<str>),
-}
-
-/// A stored value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateValue {
-    /// JSON text.
-    pub value: Arc<str>,
-    /// Chosen by the writer, another one for each write.
-    pub etag: Arc<str>,
-}
-
-/// One write of a commit.
-#[derive(Debug, Clone)]
-pub struct StateWrite {
-    /// Where.
-    pub scope: StateScope,
-    /// The key within the scope.
-    pub key: Arc<str>,
-    /// The new value, or none to remove it.
-    pub value: Option<StateValue>,
-    /// What must be there for the commit to happen.
-    pub expected: Expected,
-}
-
-/// What a write relies on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expected {
-    /// Nothing: the last writer wins.
-    Any,
-    /// That there is no value.
-    Absent,
-    /// That the value has this etag.
-    Etag(Arc<str>),
-}
-
-/// The dialog stack of a conversation as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredStack {
-    /// JSON text; the dialog engine's own.
-    pub text: Arc<str>,
-    /// What is on it, for those who count.
-    pub frames: Vec<FrameTag>,
-}
-
-/// What is known of a waiting frame without reading its stack.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FrameTag {
-    /// The plugin.
-    pub plugin: Arc<str>,
-    /// The dialog.
-    pub dialog: Arc<str>,
-    /// The version of its state.
-    pub state_version: u64,
-}
-
-/// An accepted activity that a restart must run, because its caller got a 202.
-#[derive(Debug, Clone)]
-pub struct InboxEntry {
-    /// The turn that runs it.
-    pub turn_id: Arc<str>,
-    /// The conversation.
-    pub conversation: ConversationKey,
-    /// The JSON text as it arrived.
-    pub activity: Arc<str>,
-}
-
-/// Number of starts that run an activity of the inbox. One that ends the process each time is not run again.
-pub const STARTS_MAX: u32 = 5;
-
-/// What an earlier process left.
-#[derive(Debug, Default)]
-pub struct Leftovers {
-    /// Accepted activities whose turn did not end, oldest first.
-    pub activities: Vec<InboxEntry>,
-    /// Turns of activities that [`STARTS_MAX`] starts ran and none ended. They stay in the store, and are not run.
-    pub given_up: Vec<Arc<str>>,
-    /// Conversations with undelivered rows, and how many.
-    pub outbox: Vec<(ConversationKey, usize)>,
-}
-
-/// One thing that a turn sends.
-#[derive(Debug, Clone)]
-pub struct OutboxRow {
-    /// Position in the conversation's outbox; strictly increasing.
-    pub sequence: u64,
-    /// The conversation.
-    pub conversation: ConversationKey,
-    /// Where the channel takes it: `serviceUrl` of the activity that caused it.
-    pub service_url: Arc<str>,
-    /// The turn that sent it.
-    pub turn_id: Arc<str>,
-    /// What to do.
-    pub action: OutboxAction,
-}
-
-/// What an outbox row asks of the channel. Ids may be host ids (`tt-…`) until delivery resolves them.
-#[derive(Debug, Clone)]
-pub enum OutboxAction {
-    /// Deliver a new activity.
-    Send {
-        /// The host id that the guest got.
-        host_id: Arc<str>,
-        /// The activity, complete but for the channel's ids.
-        activity: Object,
-    },
-    /// Replace an activity that was sent before.
-    Update {
-        /// A host id or the channel's id.
-        target: Arc<str>,
-        /// The new content.
-        activity: Object,
-    },
-    /// Delete an activity that was sent before.
-    Delete {
-        /// A host id or the channel's id.
-        target: Arc<str>,
-    },
-}
-
-/// What becomes real when a turn ends, or flushes: all of it or nothing.
-#[derive(Debug)]
-pub struct TurnCommit {
-    /// The conversation.
-    pub conversation: ConversationKey,
-    /// Where answers go.
-    pub service_url: Arc<str>,
-    /// The turn.
-    pub turn_id: Arc<str>,
-    /// The lease under which the turn ran.
-    pub fence: Fence,
-    /// What to send, in order.
-    pub outbox: Vec<OutboxAction>,
-    /// State, at most one write of a key.
-    pub writes: Vec<StateWrite>,
-    /// The dialog stack: none leaves it, `Some(None)` empties it.
-    pub stack: Option<Option<StoredStack>>,
-    /// The deduplication record of the activity: that it is processed, and its answer. A flush stores the answer that the turn
-    /// would give now; the commit at the end replaces it.
-    pub record: Option<(DeduplicationKey, Answer)>,
-    /// References and notifications.
-    pub proactive: ProactiveChanges,
-    /// What was said since the last commit of the turn, where the bot keeps transcripts.
-    pub transcript: Vec<TranscriptItem>,
-    /// Whether the turn ends with this commit. After a flush (`false`) the activity counts as processed, but redeliveries
-    /// go on waiting for the answer of the end. Either way a restart does not run the activity again.
-    pub ends_turn: bool,
-    /// Commits on whose writes this one may build though they are not durable yet: it fails with
-    /// [`StorageError::Conflict`] where one of them was lost.
-    pub builds_on: Vec<Arc<Pending>>,
-    /// Tells when the writes of this commit are made, for turns that build on them. A store may leave it alone.
-    pub made: Option<Made>,
-}
-
-impl TurnCommit {
-    /// Returns whether the store is the same after this commit.
-    pub(crate) fn changes_nothing(&self) -> bool {
-        let sends_or_writes = !self.outbox.is_empty() || !self.writes.is_empty() || self.stack.is_some();
-        let remembers = self.record.is_some() || !self.proactive.is_empty() || !self.transcript.is_empty();
-        let is_in_a_chain = !self.builds_on.is_empty() || self.made.is_some();
-        !(sends_or_writes || remembers || is_in_a_chain)
-    }
-}
-
-/// A commit that is made and not durable yet. What builds on it is durable after it, or not at all.
-#[derive(Debug, Default)]
-pub struct Pending {
-    /// What the commit writes.
-    pub writes: Vec<StateWrite>,
-    durable: AtomicBool,
-    lost: AtomicBool,
-}
-
-impl Pending {
-    /// A commit with these writes.
-    pub fn new(writes: Vec<StateWrite>) -> Self {
-        Self { writes, ..Self::default() }
-    }
-
-    /// Whether the commit is neither durable, so that everyone reads its writes, nor lost.
-    pub fn is_open(&self) -> bool {
-        !self.durable.load(Ordering::Acquire) && !self.is_lost()
-    }
-
-    /// Whether the commit was undone.
-    pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
-    }
-}
-
-/// What a store says of a commit before the commit is durable.
-pub struct Made {
-    pending: Arc<Pending>,
-    then: Option<Box<dyn FnOnce() -> bool + Send>>,
-}
-
-impl Made {
-    /// `then` is called once the writes are checked and made. It returns whether another commit that builds on this one
-    /// comes soon, so that both can share a transaction.
-    pub fn new(pending: Arc<Pending>, then: impl FnOnce() -> bool + Send + 'static) -> Self {
-        Self { pending, then: Some(Box::new(then)) }
-    }
-
-    /// The writes are checked and made.
-    pub fn made(&mut self) -> bool {
-        self.then.take().is_some_and(|then| then())
-    }
-
-    /// The writes are durable. A commit of which nobody says so is lost.
-    pub fn durable(&self) {
-        self.pending.durable.store(true, Ordering::Release);
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        if self.pending.is_open() {
-            self.pending.lost.store(true, Ordering::Release);
-        }
-    }
-}
-
-impl fmt::Debug for Made {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.pending.fmt(f)
-    }
-}
-
-/// How the delivery of a row ended.
-#[derive(Debug, Clone)]
-pub enum Delivery {
-    /// The channel took it. The id is the channel's for a send, empty where it gave none.
-    Done {
-        /// The channel's id.
-        channel_id: Arc<str>,
-    },
-    /// It will not be delivered. The row becomes a dead letter.
-    Dead {
-        /// Why, fit for an operator; no activity text.
-        why: String,
-        /// Whether the channel takes nothing for the conversation any more.
-        gone: bool,
-    },
-}
-
-impl Delivery {
-    /// The channel's id, empty where there is none.
-    pub(crate) fn channel_id(&self) -> Arc<str> {
-        match self {
-            Self::Done { channel_id } => channel_id.clone(),
-            Self::Dead { .. } => "".into(),
-        }
-    }
-}
-
-/// A row that could not be delivered, kept for the operator.
-#[derive(Debug, Clone)]
-pub struct DeadLetter {
-    /// The row.
-    pub row: OutboxRow,
-    /// Why it could not be delivered.
-    pub why: String,
-    /// When it was given up, milliseconds since 1970.
-    pub at_ms: u64,
-}
+pub use self::state::{Expected, ScopeOwner, StateScope, StateValue, StateWrite};
+use self::transcripts::Transcripts;
+use turntable_activity::ConversationKey;
 
 /// Why the store did not do it.
 #[derive(Debug)]

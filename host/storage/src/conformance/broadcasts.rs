@@ -1,5 +1,7 @@
 //! What every implementation of [`Broadcasts`] must do.
 
+use turntable_activity::ChannelInstance;
+
 use super::*;
 use crate::broadcasts::*;
 use crate::notifications::End;
