@@ -461,9 +461,9 @@ pub(crate) fn now_ms() -> u64 {
 mod tests {
     use serde_json::json;
 
-    use super::{Content, Schedule, now_ms};
+    use super::{Content, Schedule, ending, from_operator, now_ms};
     use crate::activity::{ChannelInstance, ConversationKey};
-    use crate::storage::notifications::{End, Mode, Notification};
+    use crate::storage::notifications::{End, Mode};
 
     fn ms(time: &str) -> u64 {
         u64::try_from(time.parse::<jiff::Timestamp>().unwrap().as_millisecond()).unwrap()
