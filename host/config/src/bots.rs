@@ -12,8 +12,7 @@ use super::read::beside;
 use super::sections::first_set;
 use super::table::{Found, Node, Table, described};
 use super::text::{is_name, shown_bytes};
-use super::{BotSpec, KeptTranscripts, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime};
-use super::{Grants, Limits, Scope};
+use super::{BotSpec, Grants, KeptTranscripts, Limits, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime, Scope};
 
 /// Prefix of the section names of bots.
 pub(super) const BOT_SECTION: &str = "bots.";

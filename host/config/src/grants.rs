@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 /// Capabilities of one plugin. The default grants nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
@@ -51,36 +49,6 @@ impl Scope {
 }
 
 impl Grants {
-    /// Reads the `wants` of a manifest. Unknown names are ignored, because later releases may define them. A known name
-    /// with a value of the wrong type is added to `problems`.
-    pub fn wanted(wants: &Map<String, Value>, problems: &mut Vec<String>) -> Self {
-        let mut grants = Self::default();
-        match wants.get("state") {
-            None | Some(Value::Null) => {}
-            Some(Value::Array(scopes)) => {
-                for scope in scopes {
-                    match scope.as_str().and_then(Scope::named) {
-                        Some(scope) if !grants.state.contains(&scope) => grants.state.push(scope),
-                        Some(_) => {}
-                        None => problems.push(format!(
-                            "manifest: `wants.state` has {scope}; the scopes are conversation, user, private, bot"
-                        )),
-                    }
-                }
-            }
-            Some(_) => problems.push("manifest: `wants.state` must be an array of scopes".to_owned()),
-        }
-        let mut flag = |name: &str, slot: &mut bool| match wants.get(name) {
-            None | Some(Value::Null) => {}
-            Some(Value::Bool(wanted)) => *slot = *wanted,
-            Some(_) => problems.push(format!("manifest: `wants.{name}` must be true or false")),
-        };
-        flag("dialogs", &mut grants.dialogs);
-        flag("middleware", &mut grants.middleware);
-        flag("conversations", &mut grants.conversations);
-        grants
-    }
-
     /// Returns the grants that both the plugin wants and the operator allows.
     pub fn both(wanted: &Self, granted: &Self) -> Self {
         Self {
@@ -109,29 +77,14 @@ impl Grants {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::{Grants, Scope};
-
-    fn wanted(wants: &serde_json::Value) -> Result<Grants, Vec<String>> {
-        let mut problems = Vec::new();
-        let grants = Grants::wanted(wants.as_object().unwrap(), &mut problems);
-        if problems.is_empty() { Ok(grants) } else { Err(problems) }
-    }
 
     #[test]
     fn both_must_allow() {
-        let wants = wanted(&json!({"state": ["user", "bot"], "dialogs": true, "later": 1})).unwrap();
+        let wanted = Grants { state: vec![Scope::User, Scope::Bot], dialogs: true, ..Grants::default() };
         let granted = Grants { state: vec![Scope::User, Scope::Conversation], ..Grants::default() };
-        let grants = Grants::both(&wants, &granted);
+        let grants = Grants::both(&wanted, &granted);
         assert_eq!((grants.state, grants.dialogs), (vec![Scope::User], false));
-        assert_eq!(Grants::lacking(&wants, &granted), ["state = [\"bot\"]", "dialogs = true"]);
-    }
-
-    #[test]
-    fn a_wish_of_another_shape_is_a_problem() {
-        let problems = wanted(&json!({"state": ["users"], "dialogs": "yes"})).unwrap_err();
-        assert_eq!(problems.len(), 2, "{problems:?}");
-        assert!(problems[0].contains("\"users\"; the scopes are conversation, user, private, bot"));
+        assert_eq!(Grants::lacking(&wanted, &granted), ["state = [\"bot\"]", "dialogs = true"]);
     }
 }

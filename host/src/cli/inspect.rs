@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use super::admin::read_component;
 use super::terminal::{Style, Terminal, printable};
-use crate::config::{Allocator, OnFailure, OnHookFailure, PluginSpec, Runtime as Settings};
-use crate::config::{Grants, Limits};
+use crate::config::{Allocator, Grants, Limits, OnFailure, OnHookFailure, PluginSpec, Runtime as Settings};
 use crate::plugin::preflight::{Interface, Preflight};
 use crate::plugin::{LoadError, Manifest, Runtime, compile};
 

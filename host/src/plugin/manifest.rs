@@ -1,6 +1,7 @@
 //! The manifest that `describe` returns (`wit/manifest.schema.json`): read leniently, checked completely.
 
 mod settings;
+mod wants;
 
 use std::collections::BTreeMap;
 
@@ -193,7 +194,7 @@ impl Reader {
 
     fn wanted(&mut self, object: &Map<String, Value>) -> Grants {
         let wants = object.get("wants").and_then(Value::as_object);
-        wants.map(|wants| Grants::wanted(wants, &mut self.problems)).unwrap_or_default()
+        wants.map(|wants| wants::read(wants, &mut self.problems)).unwrap_or_default()
     }
 
     fn intercepts(&mut self, object: &Map<String, Value>) -> Vec<String> {
