@@ -1,33 +1,23 @@
-//! Builds a running host from a [`Config`], and stops it gracefully. No other module constructs the parts.
+//! The only constructor: a [`Config`] becomes the parts of a host.
 
 pub mod replay;
 mod retention;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
-use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
 
 use crate::channel::connector::Connector;
 use crate::channel::directline::DirectLine;
 use crate::config::{Config, StorageKind};
-use crate::delivery::{Deliveries, DrainReport};
-use crate::http;
+use crate::delivery::Deliveries;
 use crate::plugin;
-use crate::registry::{Bot, BotStatus, Registry, watch as file_watch};
+use crate::registry::{Bot, BotStatus, Registry};
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{STARTS_MAX, Storage};
-use crate::telemetry;
-use crate::threads::{self, GuestThreads, Guests};
+use crate::threads::Guests;
 use crate::turn::middleware::Middleware;
 use crate::turn::{Services, Turns};
 
@@ -54,99 +44,70 @@ pub struct App {
 }
 
 impl App {
-    /// Returns the status of a bot, with the origins that its channel refused.
+    /// Makes the parts of a host that listens at these addresses. Nothing is loaded and nothing runs yet.
+    pub(crate) fn build(
+        config: Arc<Config>,
+        (public, admin): (SocketAddr, Option<SocketAddr>),
+        middleware: Vec<Box<dyn Middleware>>,
+        guests: Guests,
+    ) -> anyhow::Result<Arc<Self>> {
+        let plugins = plugin::Runtime::new(&config.runtime).context("the plugin runtime does not start")?;
+        let registry = Arc::new(Registry::new(&config, plugins.clone())?);
+        let storage = open_storage(&config)?;
+        let directline = Arc::new(DirectLine::new(&config, public));
+        let own = std::iter::once(public).chain(admin).collect();
+        let connector = Arc::new(Connector::new(&config.channel, own)?);
+        let deliveries = Arc::new(Deliveries::new(
+            &config.channel,
+            storage.clone(),
+            directline.clone(),
+            connector,
+            Handle::current(),
+        ));
+        let services = Services {
+            storage: storage.clone(),
+            deliveries: deliveries.clone(),
+            plugins: plugins.clone(),
+            due: Arc::default(),
+        };
+        let turns =
+            Arc::new(Turns::new(&config.server, &config.runtime, services, registry.clone(), middleware, guests));
+        Ok(Arc::new(Self { config, public, admin, registry, turns, storage, deliveries, directline, plugins }))
+    }
+
+    /// Runs what an earlier process accepted and did not end, and delivers what it left.
+    pub(crate) async fn take_over(&self) -> anyhow::Result<()> {
+        let left = self.storage.leftovers().await.context("the store cannot be read")?;
+        if !left.activities.is_empty() || !left.outbox.is_empty() {
+            let sends: usize = left.outbox.iter().map(|(_, rows)| rows).sum();
+            tracing::info!(activities = left.activities.len(), sends, "going on with what the last process left");
+        }
+        for turn in left.given_up {
+            tracing::error!(%turn, starts = STARTS_MAX, "an accepted activity was not run: no start came to its end");
+        }
+        for (conversation, rows) in left.outbox {
+            self.deliveries.wake(&conversation, rows);
+        }
+        for kept in left.activities {
+            let turn_id = kept.turn_id.clone();
+            if let Err(refusal) = self.turns.resume(kept).await {
+                tracing::error!(turn = %turn_id, ?refusal, "an accepted activity could not be run; it is tried again at the next start");
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts what goes on beside turns for as long as the host runs: timers, broadcasts, and the trimming of transcripts.
+    pub(crate) fn start_background(self: &Arc<Self>, guests: &Guests) {
+        guests.spawn(self.turns.clone().run_scheduler());
+        guests.spawn(retention::run(self.clone()));
+        guests.spawn(self.turns.clone().run_broadcaster());
+    }
+
+    /// Status of a bot, as the admin API and the page show it.
     pub fn status(&self, bot: &Bot) -> BotStatus {
         BotStatus { refused_origins: self.deliveries.refused_origins(bot.name()), ..bot.status() }
     }
-}
-
-/// Options of `serve` that are not part of the configuration.
-#[derive(Default)]
-pub struct ServeOptions {
-    /// Native middleware of a program that embeds the host, outermost first. It runs inside the host's own middleware.
-    pub middleware: Vec<Box<dyn Middleware>>,
-    /// File that gets the bound addresses as JSON when the host is ready: `{"public":"…","admin":"…"}`.
-    pub ports_file: Option<PathBuf>,
-}
-
-#[derive(Serialize)]
-struct Ports {
-    public: SocketAddr,
-    admin: Option<SocketAddr>,
-}
-
-/// Serves until SIGINT or SIGTERM, then finishes accepted turns within the grace period. A second signal ends the wait.
-///
-/// # Errors
-/// The host cannot start: a thread, a listener, the store or the plugin runtime fails.
-pub fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
-    let guests = GuestThreads::start(config.runtime.workers)?;
-    // Transport has its own threads, so that no guest keeps a request from being read or answered.
-    let transport = threads::start("turntable-io", config.runtime.workers.clamp(1, 4))?;
-    let result = transport.block_on(run(config, options, guests.guests()));
-    guests.stop();
-    transport.shutdown_timeout(Duration::from_millis(100));
-    result
-}
-
-async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyhow::Result<()> {
-    let config = Arc::new(config);
-    let metrics = telemetry::install_metrics()?;
-    let public = bind(config.server.listen, "server.listen").await?;
-    let admin = match config.admin.listen {
-        Some(address) => Some(bind(address, "admin.listen").await?),
-        None => None,
-    };
-    let addresses = (public.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
-    let app = build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests.clone())?;
-    // Start to watch before the bots are loaded, so that no change is missed.
-    let _watch = config.runtime.watch.then(|| file_watch::start(app.registry.clone(), &Handle::current()));
-    app.registry.load_all().await;
-    take_over(&app).await?;
-    guests.spawn(app.turns.clone().run_scheduler());
-    guests.spawn(retention::run(app.clone()));
-    guests.spawn(app.turns.clone().run_broadcaster());
-
-    let (stop, stopped) = watch::channel(false);
-    let keep_alive = config.server.keep_alive;
-    let router = http::public_router(&app);
-    let mut servers = vec![tokio::spawn(http::serve(public, router, keep_alive, stopping(&stopped)))];
-    if let Some(listener) = admin {
-        let token = http::admin::load_or_create_token(&config.admin.token_file)?;
-        let router = http::admin_router(app.clone(), token, metrics);
-        servers.push(tokio::spawn(http::serve(listener, router, keep_alive, stopping(&stopped))));
-    }
-    // Install the signal handlers before the host reports that it is ready, and keep them, so that no signal is missed.
-    let mut signals = Signals::new()?;
-    announce(&app, &options)?;
-
-    let signal = signals.next().await;
-    stop_gracefully(&app, signal, &mut signals, stop, servers).await;
-    Ok(())
-}
-
-fn build(
-    config: Arc<Config>,
-    (public, admin): (SocketAddr, Option<SocketAddr>),
-    middleware: Vec<Box<dyn Middleware>>,
-    guests: Guests,
-) -> anyhow::Result<Arc<App>> {
-    let plugins = plugin::Runtime::new(&config.runtime).context("cannot start the plugin runtime")?;
-    let registry = Arc::new(Registry::new(&config, plugins.clone())?);
-    let storage = open_storage(&config)?;
-    let directline = Arc::new(DirectLine::new(&config, public));
-    let own = std::iter::once(public).chain(admin).collect();
-    let connector = Arc::new(Connector::new(&config.channel, own)?);
-    let deliveries =
-        Arc::new(Deliveries::new(&config.channel, storage.clone(), directline.clone(), connector, Handle::current()));
-    let services = Services {
-        storage: storage.clone(),
-        deliveries: deliveries.clone(),
-        plugins: plugins.clone(),
-        due: Arc::default(),
-    };
-    let turns = Arc::new(Turns::new(&config.server, &config.runtime, services, registry.clone(), middleware, guests));
-    Ok(Arc::new(App { config, public, admin, registry, turns, storage, deliveries, directline, plugins }))
 }
 
 fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
@@ -156,165 +117,4 @@ fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
             Arc::new(SqliteStorage::open(&config.storage.path, config.storage.durability, &config.channel)?)
         }
     })
-}
-
-/// Resumes the activities and deliveries that an earlier process accepted and did not finish.
-async fn take_over(app: &App) -> anyhow::Result<()> {
-    let left = app.storage.leftovers().await.context("cannot read unfinished work from the store")?;
-    if !left.activities.is_empty() || !left.outbox.is_empty() {
-        let sends: usize = left.outbox.iter().map(|(_, rows)| rows).sum();
-        tracing::info!(
-            activities = left.activities.len(),
-            sends,
-            "resuming the work that the last process did not finish"
-        );
-    }
-    for turn in left.given_up {
-        tracing::error!(%turn, starts = STARTS_MAX, "an accepted activity is given up: no start completed it");
-    }
-    for (conversation, rows) in left.outbox {
-        app.deliveries.wake(&conversation, rows);
-    }
-    for kept in left.activities {
-        let turn_id = kept.turn_id.clone();
-        if let Err(refusal) = app.turns.resume(kept).await {
-            tracing::error!(turn = %turn_id, ?refusal, "an activity cannot be resumed; the next start retries it");
-        }
-    }
-    Ok(())
-}
-
-async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} ({key})"))
-}
-
-fn stopping(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-    let mut stopped = stopped.clone();
-    async move {
-        // A dropped sender means that the host is being torn down, which must stop the server too.
-        let _ = stopped.wait_for(|stop| *stop).await;
-    }
-}
-
-/// Logs the status of the bots, writes the ports file, and prints where to find the chat page in development mode.
-fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
-    for bot in app.registry.bots() {
-        let status = bot.status();
-        let failure = status.last_failure.map(|failure| failure.problems.join("; "));
-        match (status.generation, failure) {
-            (Some(generation), _) => {
-                let plugins: Vec<_> = status.plugins.iter().filter_map(|plugin| plugin.describes.clone()).collect();
-                tracing::info!(bot = status.name, generation, plugins = plugins.join(", "), "bot ready");
-            }
-            (None, failure) => {
-                tracing::error!(
-                    bot = status.name,
-                    problems = failure.unwrap_or_default(),
-                    "bot could not be loaded; fix the problems and reload it"
-                );
-            }
-        }
-    }
-    if let Some(path) = &options.ports_file {
-        let ports = serde_json::to_vec(&Ports { public: app.public, admin: app.admin })?;
-        let temporary = path.with_extension("tmp");
-        std::fs::write(&temporary, ports)
-            .and_then(|()| std::fs::rename(&temporary, path))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    tracing::info!(public = %app.public, admin = app.admin.map(tracing::field::display), pooling = app.plugins.pooling, "listening");
-    if app.config.server.development {
-        let text = format!("\n  Talk to your bots:  {}\n", app.directline.service_url());
-        // Print from a separate thread, because writing to a stdout that nobody reads may block.
-        std::thread::Builder::new().name("turntable-banner".into()).spawn(move || crate::cli::say(&text))?;
-    }
-    Ok(())
-}
-
-/// The signals that stop the host.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-}
-
-/// Finishes accepted turns until the grace period ends or a second signal arrives, and logs the result.
-async fn stop_gracefully(
-    app: &App,
-    signal: &'static str,
-    signals: &mut Signals,
-    stop: watch::Sender<bool>,
-    servers: Vec<JoinHandle<()>>,
-) {
-    let grace = app.config.server.shutdown_grace;
-    let deadline = Instant::now() + grace;
-    let turns = app.turns.stop();
-    let accepted = app.turns.running();
-    tracing::info!(
-        signal,
-        grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
-        running = accepted,
-        "stopping: accepting nothing more, finishing accepted turns"
-    );
-    let report = tokio::select! {
-        report = finish(app, turns, stop, servers, deadline) => report,
-        signal = signals.next() => {
-            tracing::warn!(signal, "second signal: stopping without waiting for turns and deliveries");
-            app.deliveries.drain(Instant::now()).await
-        }
-    };
-    let cut = app.turns.running();
-    if cut == 0 && report.left == 0 {
-        tracing::info!(finished = accepted, delivered = report.delivered, "stopped: every accepted turn has ended");
-    } else {
-        let finished = accepted.saturating_sub(cut);
-        match app.config.storage.kind {
-            StorageKind::Memory => tracing::error!(
-                cut,
-                undelivered = report.left,
-                finished,
-                "stopped: the grace period ended first; cut turns and undelivered messages are lost, because `storage.kind` is `memory`"
-            ),
-            // An activity is stored before the answer 202 or with the commit. Without an answer, the channel must send it again.
-            StorageKind::Sqlite => tracing::error!(
-                cut,
-                undelivered = report.left,
-                finished,
-                "stopped: the grace period ended first; the next start delivers the undelivered messages and runs the cut turns \
-                 that were answered 202 again; other cut turns run when the channel sends their activity again"
-            ),
-        }
-    }
-}
-
-/// Finishes turns, then deliveries, then responses that are being written. Then closes the store.
-async fn finish(
-    app: &App,
-    turns: impl Future<Output = ()>,
-    stop: watch::Sender<bool>,
-    servers: Vec<JoinHandle<()>>,
-    deadline: Instant,
-) -> DrainReport {
-    let _ = timeout_at(deadline, turns).await;
-    stop.send_replace(true);
-    let report = app.deliveries.drain(deadline).await;
-    for server in servers {
-        let _ = timeout_at(deadline, server).await;
-    }
-    if let Err(error) = app.storage.close().await {
-        tracing::warn!(%error, "the store was not closed cleanly; the next start cleans it up");
-    }
-    report
 }

@@ -24,11 +24,10 @@ use std::time::Duration;
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use self::terminal::Terminal;
+use crate::colours::has_colours;
 
 /// Maximum time to write an error line to stderr.
 const COMPLAINT_MAX: Duration = Duration::from_secs(2);
-pub(crate) use self::terminal::has_colours;
 
 /// Host bots whose logic is sandboxed WebAssembly that can be replaced while they serve
 #[derive(Debug, Parser)]
@@ -95,11 +94,6 @@ fn command() -> Command {
         Ok(cli) => cli.command,
         Err(error) => error.format(&mut command).exit(),
     }
-}
-
-/// Prints a line to stdout. Ignores errors, because a closed stdout must not stop the host.
-pub fn say(text: &str) {
-    let _ = Terminal::stdout().line(text);
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

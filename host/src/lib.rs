@@ -8,6 +8,7 @@ use turntable_config::secret;
 
 pub mod app;
 pub mod http;
+pub mod serve;
 
 pub use turntable_activity as activity;
 pub use turntable_activity::json;
@@ -28,5 +29,6 @@ pub use turntable_storage as storage;
 pub mod transcript;
 
 pub mod cli;
+mod colours;
 pub mod telemetry;
 pub mod threads;

@@ -20,6 +20,8 @@ pub use metrics_exporter_prometheus::PrometheusHandle;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+use crate::colours::has_colours;
+
 /// The default log filter.
 pub const FILTER_DEFAULT: &str = "info";
 
@@ -53,7 +55,7 @@ pub fn init(format: LogFormat, filter: &str) -> anyhow::Result<Flush> {
     let (lines, flush) = Lines::to(std::io::stderr()).context("cannot start the thread that writes the log")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).with_span_events(FmtSpan::NONE);
     let installed = match format {
-        LogFormat::Text => builder.with_ansi(crate::cli::has_colours(&std::io::stderr())).with_target(false).try_init(),
+        LogFormat::Text => builder.with_ansi(has_colours(&std::io::stderr())).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
     };
     installed.map_err(|error| anyhow::anyhow!("a log subscriber is already installed: {error}"))?;

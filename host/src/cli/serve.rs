@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use super::complain;
-use crate::app::{self, ServeOptions};
 use crate::config::{self, Overrides};
+use crate::serve::{self, ServeOptions};
 use crate::telemetry::{self, FILTER_DEFAULT};
 
 /// Serve the bots of a configuration until SIGINT or SIGTERM
@@ -64,6 +64,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     };
     let _flush = telemetry::init(args.log_format.map_or_else(telemetry::LogFormat::of_stderr, Into::into), &args.log)?;
-    app::serve(config, ServeOptions { ports_file: args.ports_file.clone(), ..ServeOptions::default() })?;
+    serve::serve(config, ServeOptions { ports_file: args.ports_file.clone(), ..ServeOptions::default() })?;
     Ok(ExitCode::SUCCESS)
 }

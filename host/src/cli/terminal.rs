@@ -1,7 +1,5 @@
 //! Output to stdout, without a panic if nobody reads it. On a terminal only, text has colours and tables are cut to fit.
 
-use std::env;
-use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
@@ -9,26 +7,12 @@ use serde_json::Value;
 use terminal_size::terminal_size_of;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::colours::has_colours;
+
 /// Width of a terminal that does not report its width, in columns.
 const WIDTH_ASSUMED: usize = 80;
 /// Minimum width of a cell that is cut, in columns.
 const CELL_MIN: usize = 8;
-
-/// Returns whether text for this stream may have colours. Commands, help and the log all use this rule.
-///
-/// A stream has colours if it is a terminal that supports them (`TERM` is set and not `dumb`), and neither a non-empty
-/// `NO_COLOR` nor `CLICOLOR=0` forbids them.
-pub(crate) fn has_colours(stream: &impl IsTerminal) -> bool {
-    allows_colours(stream.is_terminal(), |name| env::var_os(name))
-}
-
-fn allows_colours(is_terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> bool {
-    let set = |name| variable(name).filter(|value| !value.is_empty());
-    is_terminal
-        && set("NO_COLOR").is_none()
-        && set("CLICOLOR").is_none_or(|value| value != "0")
-        && set("TERM").is_some_and(|value| value != "dumb")
-}
 
 /// The output of a command.
 #[derive(Debug, Clone, Copy)]
@@ -199,29 +183,6 @@ fn cut(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn colours_are_for_terminals_that_know_them_and_people_who_want_them() {
-        type Case = (bool, &'static [(&'static str, &'static str)], bool);
-        let cases: &[Case] = &[
-            (true, &[("TERM", "xterm")], true),
-            (false, &[("TERM", "xterm")], false),
-            (false, &[("TERM", "xterm"), ("CLICOLOR_FORCE", "1")], false),
-            (true, &[], false),
-            (true, &[("TERM", "")], false),
-            (true, &[("TERM", "dumb")], false),
-            (true, &[("TERM", "xterm"), ("NO_COLOR", "1")], false),
-            (true, &[("TERM", "xterm"), ("NO_COLOR", "0")], false),
-            (true, &[("TERM", "xterm"), ("NO_COLOR", "")], true),
-            (true, &[("TERM", "xterm"), ("CLICOLOR", "0")], false),
-            (true, &[("TERM", "xterm"), ("CLICOLOR", "1")], true),
-        ];
-        for (is_terminal, variables, expected) in cases {
-            let variable =
-                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-            assert_eq!(allows_colours(*is_terminal, variable), *expected, "{is_terminal} {variables:?}");
-        }
-    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use turntable::app::{self, ServeOptions};
 use turntable::config;
+use turntable::serve::{self, ServeOptions};
 use turntable::telemetry;
 use turntable::turn::middleware::{Middleware, Next};
 use turntable::turn::{Turn, TurnError};
@@ -31,5 +31,5 @@ impl Middleware for NativeEcho {
 pub(crate) fn run(path: &Path, ports_file: PathBuf) -> anyhow::Result<()> {
     let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let _flush = telemetry::init(telemetry::LogFormat::Json, "warn")?;
-    app::serve(config, ServeOptions { middleware: vec![Box::new(NativeEcho)], ports_file: Some(ports_file) })
+    serve::serve(config, ServeOptions { middleware: vec![Box::new(NativeEcho)], ports_file: Some(ports_file) })
 }

@@ -1,0 +1,222 @@
+//! A host that serves: its listeners, its signals, and its graceful stop.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::app::App;
+use crate::config::{Config, StorageKind};
+use crate::delivery::DrainReport;
+use crate::http;
+use crate::registry::watch as file_watch;
+use crate::telemetry;
+use crate::threads::{self, GuestThreads, Guests};
+use crate::turn::middleware::Middleware;
+
+/// How `serve` behaves besides the configuration.
+#[derive(Default)]
+pub struct ServeOptions {
+    /// Native middleware of a program that embeds the host, outermost first; it runs inside the host's own layers.
+    pub middleware: Vec<Box<dyn Middleware>>,
+    /// Where to write the bound addresses as JSON once the host is ready: `{"public":"…","admin":"…"}`.
+    pub ports_file: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Ports {
+    public: SocketAddr,
+    admin: Option<SocketAddr>,
+}
+
+/// Serves until SIGINT or SIGTERM, then finishes accepted turns within the grace period. A second signal ends it at once.
+pub fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
+    let guests = GuestThreads::start(config.runtime.workers)?;
+    // Transport has its own threads: no guest, however busy, keeps a request from being read or answered.
+    let transport = threads::start("turntable-io", config.runtime.workers.clamp(1, 4))?;
+    let result = transport.block_on(run(config, options, guests.guests()));
+    guests.stop();
+    transport.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let metrics = telemetry::install_metrics()?;
+    let public = bind(config.server.listen, "server.listen").await?;
+    let admin = match config.admin.listen {
+        Some(address) => Some(bind(address, "admin.listen").await?),
+        None => None,
+    };
+    let addresses = (public.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
+    let app = App::build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests.clone())?;
+    // Before the bots are loaded, so that no change falls between.
+    let _watch = config.runtime.watch.then(|| file_watch::start(app.registry.clone(), &Handle::current()));
+    app.registry.load_all().await;
+    app.take_over().await?;
+    app.start_background(&guests);
+
+    let (stop, stopped) = watch::channel(false);
+    let keep_alive = config.server.keep_alive;
+    let router = http::public_router(&app);
+    let mut servers = vec![tokio::spawn(http::serve(public, router, keep_alive, stopping(&stopped)))];
+    if let Some(listener) = admin {
+        let token = http::admin::load_or_create_token(&config.admin.token_file)?;
+        let router = http::admin_router(app.clone(), token, metrics);
+        servers.push(tokio::spawn(http::serve(listener, router, keep_alive, stopping(&stopped))));
+    }
+    // Listened to before the host says that it is there, and never let go: a signal must not fall into a gap.
+    let mut signals = Signals::new()?;
+    announce(&app, &options)?;
+
+    let signal = signals.next().await;
+    stop_gracefully(&app, signal, &mut signals, stop, servers).await;
+    Ok(())
+}
+
+async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} ({key})"))
+}
+
+fn stopping(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut stopped = stopped.clone();
+    async move {
+        // A dropped sender means that the host is being torn down, which stops the server too.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    }
+}
+
+/// Says what serves and where to look.
+fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
+    for bot in app.registry.bots() {
+        let status = bot.status();
+        let failure = status.last_failure.map(|failure| failure.problems.join("; "));
+        match (status.generation, failure) {
+            (Some(generation), _) => {
+                let plugins: Vec<_> = status.plugins.iter().filter_map(|plugin| plugin.describes.clone()).collect();
+                tracing::info!(bot = status.name, generation, plugins = plugins.join(", "), "bot ready");
+            }
+            (None, failure) => {
+                tracing::error!(bot = status.name, problems = failure.unwrap_or_default(), "bot not loaded");
+            }
+        }
+    }
+    if let Some(path) = &options.ports_file {
+        let ports = serde_json::to_vec(&Ports { public: app.public, admin: app.admin })?;
+        let temporary = path.with_extension("tmp");
+        std::fs::write(&temporary, ports)
+            .and_then(|()| std::fs::rename(&temporary, path))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    tracing::info!(public = %app.public, admin = app.admin.map(tracing::field::display), pooling = app.plugins.pooling, "listening");
+    if app.config.server.development {
+        let text = format!("\n  Talk to your bots:  {}\n", app.directline.service_url());
+        // In a thread of its own: a stdout that nobody reads must not keep the host from serving and stopping.
+        std::thread::Builder::new().name("turntable-banner".into()).spawn(move || say(&text))?;
+    }
+    Ok(())
+}
+
+/// Prints a line to stdout for a person. A closed stdout is no reason to stop.
+fn say(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+/// The signals that stop the host.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Finishes what was accepted within the grace period, or until a second signal, and says what became of it.
+async fn stop_gracefully(
+    app: &App,
+    signal: &'static str,
+    signals: &mut Signals,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+) {
+    let grace = app.config.server.shutdown_grace;
+    let deadline = Instant::now() + grace;
+    let turns = app.turns.stop();
+    let accepted = app.turns.running();
+    tracing::info!(
+        signal,
+        grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+        running = accepted,
+        "stopping: accepting nothing more, finishing accepted turns"
+    );
+    let report = tokio::select! {
+        report = finish(app, turns, stop, servers, deadline) => report,
+        signal = signals.next() => {
+            tracing::warn!(signal, "second signal, waiting for nothing more");
+            app.deliveries.drain(Instant::now()).await
+        }
+    };
+    let cut = app.turns.running();
+    if cut == 0 && report.left == 0 {
+        tracing::info!(finished = accepted, delivered = report.delivered, "stopped: every accepted turn has ended");
+    } else {
+        let finished = accepted.saturating_sub(cut);
+        match app.config.storage.kind {
+            StorageKind::Memory => tracing::error!(
+                cut,
+                undelivered = report.left,
+                finished,
+                "stopped: the grace period ended first; what was cut or not delivered is lost, as `storage.kind` is `memory`"
+            ),
+            // A caller that was not answered yet has no promise: the activity is kept before 202, or with the commit.
+            StorageKind::Sqlite => tracing::error!(
+                cut,
+                undelivered = report.left,
+                finished,
+                "stopped: the grace period ended first; the next start delivers what was not delivered, and runs the turns that \
+                 were answered 202 again; other turns run when the channel sends their activity again"
+            ),
+        }
+    }
+}
+
+/// Finishes turns first, then deliveries, then the answers that are being written, and tidies the store up.
+async fn finish(
+    app: &App,
+    turns: impl Future<Output = ()>,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+    deadline: Instant,
+) -> DrainReport {
+    let _ = timeout_at(deadline, turns).await;
+    stop.send_replace(true);
+    let report = app.deliveries.drain(deadline).await;
+    for server in servers {
+        let _ = timeout_at(deadline, server).await;
+    }
+    if let Err(error) = app.storage.close().await {
+        tracing::warn!(%error, "the store was not tidied up; the next start does it");
+    }
+    report
+}
