@@ -29,6 +29,7 @@ pub use turntable_storage as storage;
 pub mod transcript;
 
 pub mod cli;
+mod clock;
 mod colours;
 pub mod telemetry;
 pub mod threads;

@@ -6,7 +6,7 @@
 
 mod bot;
 mod components;
-mod rehearsal;
+mod routes;
 mod status;
 pub mod watch;
 
@@ -21,6 +21,8 @@ use tokio::sync::MutexGuard;
 use self::bot::Built;
 pub use self::bot::{Bot, Generation};
 use self::components::{Components, Picked, Source};
+pub(crate) use self::routes::Match;
+pub use self::routes::Routes;
 pub use self::status::{BotStatus, LoadFailure, PluginStatus, Rehearsal, Swap, WaitingFrames};
 use crate::config::{self, BotSpec, Config, Overrides, PluginSpec};
 use crate::plugin::{LoadError, Plugin, Runtime};
@@ -146,6 +148,23 @@ impl Registry {
         spec_of(&spec, plugin)?;
         let deployed = BTreeMap::from([(plugin.to_owned(), component)]);
         self.load(bot, &loading, spec, "deploy", &deployed).await
+    }
+
+    /// Loads and probes these bytes as a component of a bot, as `deploy` would, and changes nothing. Returns the plugin that
+    /// they would be, and what the bot is made of.
+    pub(crate) async fn try_out(
+        &self,
+        bot: &str,
+        plugin: &str,
+        component: Bytes,
+    ) -> Result<(Arc<Plugin>, Arc<BotSpec>), RegistryError> {
+        let bot = self.existing(bot)?;
+        let spec = bot.read().spec.clone();
+        match self.plugin(bot, spec_of(&spec, plugin)?, component).await {
+            Ok(plugin) => Ok((Arc::new(plugin), spec)),
+            Err(LoadError::Host(error)) => Err(RegistryError::Host(error)),
+            Err(error) => Err(RegistryError::Unfit(error.problems())),
+        }
     }
 
     /// Restores the previous generation. A second call restores the newer one.

@@ -19,7 +19,7 @@ pub mod opening;
 pub mod proactive;
 mod queue;
 mod record;
-pub mod routes;
+mod rehearsal;
 mod scheduler;
 mod stack;
 mod staging;
@@ -33,7 +33,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use self::contention::{Contention, Key};
-pub(crate) use self::dialogs::rehearsal::{Fate, Rehearsing};
 pub use self::entry::{Refusal, Ticket, Turns};
 pub use self::feed::{FeedItem, RecordFeed};
 use self::hooks::Hooks;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::App;
+use crate::clock::now_ms;
 use crate::registry::Bot;
 use crate::storage::StorageError;
-use crate::turn::proactive::now_ms;
 
 /// Interval between deletions.
 const LOOK: Duration = Duration::from_secs(60);

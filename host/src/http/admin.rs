@@ -169,7 +169,7 @@ async fn deploy(
     let component = body::read(request, bytes_max, "runtime.component-bytes-max").await?;
     let app = admin.app.clone();
     if deployment.dry_run {
-        let rehearsed = detached(async move { app.registry.rehearse(&bot, &plugin, component, &*app.storage).await });
+        let rehearsed = detached(async move { app.turns.rehearse(&bot, &plugin, component).await });
         return Ok(rehearsed.await?.into_response());
     }
     Ok(detached(async move { app.registry.deploy(&bot, &plugin, component).await }).await?.into_response())

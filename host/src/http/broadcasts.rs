@@ -33,13 +33,14 @@ use super::notifications::{key_of, other_body, read_content, read_expires};
 use super::request::Query;
 use crate::activity::ChannelInstance;
 use crate::app::App;
+use crate::clock::now_ms;
 use crate::json;
 use crate::registry::Bot;
 use crate::storage::broadcasts::{
     AddedBroadcast, BROADCASTS_MAX, Broadcast, BroadcastState, Counts, FailedTarget, Listed, TargetOutcome, Targets,
 };
 use crate::turn::broadcaster::{PER_SECOND_DEFAULT, PER_SECOND_MAX};
-use crate::turn::proactive::{Content, now_ms};
+use crate::turn::proactive::Content;
 
 /// The largest body, in bytes.
 const BODY_BYTES_MAX: usize = 2 << 20;

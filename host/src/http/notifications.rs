@@ -47,6 +47,7 @@ use super::guard::{self, Guard};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
 use crate::channel::ChannelError;
+use crate::clock::now_ms;
 use crate::delivery::Outcome;
 use crate::json;
 use crate::storage::notifications::{Added, IdempotencyKey, Mode, Notification, Reference, WAITING_MAX};
@@ -144,7 +145,7 @@ pub(super) async fn notify(app: &Arc<App>, bot: &str, headers: &HeaderMap, body:
             format!("{WAITING_MAX} notifications wait in this conversation (notifications-waiting); cancel some");
         return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message));
     }
-    let is_later = notification.due_ms > crate::turn::proactive::now_ms() || notification.cron.is_some();
+    let is_later = notification.due_ms > now_ms() || notification.cron.is_some();
     match app.storage.add_notification(notification.clone()).await? {
         Added::New => {}
         Added::OtherBody => return Err(other_body()),

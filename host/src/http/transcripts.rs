@@ -31,11 +31,11 @@ use super::body;
 use super::error::{HttpError, code};
 use super::request::Query;
 use crate::activity::{ChannelInstance, ConversationKey, Object};
+use crate::clock::now_ms;
 use crate::json;
 use crate::storage::transcripts::{Transcript, TranscriptItem};
 use crate::storage::{Storage, StorageError};
 use crate::transcript;
-use crate::turn::proactive::now_ms;
 
 /// Entries of a page: how many by default, and at most.
 const PAGE: usize = 20;

@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::components::Source;
+use super::routes::Routes;
 use super::{LoadFailure, RegistryError, Swap};
 use crate::config::{BotSpec, KeptTranscripts};
 use crate::plugin::Plugin;
 use crate::telemetry;
-use crate::turn::routes::Routes;
 
 /// A loaded plugin of a generation that is being built.
 pub(super) struct Built {

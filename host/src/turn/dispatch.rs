@@ -2,11 +2,11 @@
 //! has handled it.
 
 use super::dialogs::Offer;
-use super::routes::Match;
 use super::stack::Status;
 use super::{Turn, TurnError};
 use crate::config::OnFailure;
 use crate::plugin::{Done, Entry, Failure, Flow, Meta, Outcome};
+use crate::registry::Match;
 use crate::storage::StorageError;
 
 impl Turn {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 
 use super::Turns;
-use super::proactive::now_ms;
 use crate::activity::{ConversationKey, Object};
 use crate::channel::{Address, ChannelError, Opened};
+use crate::clock::now_ms;
 use crate::json;
 use crate::storage::StorageError;
 use crate::storage::notifications::Reference;

@@ -3,7 +3,6 @@
 //! A notification is a row of the store until the commit of its turn ends it, so it happens once, across a crash too.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use super::cron::{next_of, shortened};
 use super::hooks::{self, HOST};
 use super::{Frame, Staging, Turn, TurnContext, TurnError};
 use crate::activity::{Activity, ChannelInstance, ConversationKey, Inbound, Object};
+use crate::clock::now_ms;
 use crate::json;
 use crate::plugin::{Failure, Fault, Flow, Plugin};
 use crate::storage::notifications::{End, Mode, Notification, Reference, WAITING_MAX};
@@ -452,17 +452,13 @@ impl Turn {
     }
 }
 
-pub(crate) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{Content, Schedule, ending, from_operator, now_ms};
+    use super::{Content, Schedule, ending, from_operator};
     use crate::activity::{ChannelInstance, ConversationKey};
+    use crate::clock::now_ms;
     use crate::storage::notifications::{End, Mode};
 
     fn ms(time: &str) -> u64 {

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::entry::{Origin, Running};
-use super::proactive::{inbound_of, now_ms};
+use super::proactive::inbound_of;
 use super::{Ended, Keeping, Refusal, Ticket, Turn, TurnContext, Turns};
 use crate::activity::ConversationKey;
+use crate::clock::now_ms;
 use crate::storage::StorageError;
 use crate::storage::notifications::{End, Notification};
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::proactive::now_ms;
 use crate::activity::{Activity, Object};
+use crate::clock::now_ms;
 use crate::json;
 use crate::storage::transcripts::TranscriptItem;
 use crate::storage::{Answer, OutboxAction};

@@ -1,8 +1,9 @@
 //! Routes: which global handlers want a message, matched without instantiating anything.
 
+use std::sync::Arc;
+
 use crate::activity::Activity;
 use crate::plugin::Plugin;
-use std::sync::Arc;
 
 /// One route of one plugin of a generation.
 #[derive(Debug, Clone)]
@@ -21,9 +22,9 @@ pub struct Routes {
 
 /// A route that wants the message: the plugin's position and the route's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Match {
-    pub(super) plugin: usize,
-    pub(super) name: String,
+pub(crate) struct Match {
+    pub(crate) plugin: usize,
+    pub(crate) name: String,
 }
 
 /// The longest message that a route can match, in characters.
@@ -43,7 +44,7 @@ impl Routes {
     }
 
     /// Returns the routes that want this activity, best first.
-    pub(super) fn matches(&self, plugins: &[Arc<Plugin>], activity: &Activity) -> Vec<Match> {
+    pub(crate) fn matches(&self, plugins: &[Arc<Plugin>], activity: &Activity) -> Vec<Match> {
         if activity.kind() != "message" || self.entries.is_empty() {
             return Vec::new();
         }

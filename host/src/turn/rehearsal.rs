@@ -1,49 +1,37 @@
 //! Dry runs of a deployment: what a new component would do with the waiting dialogs.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Registry, RegistryError, Rehearsal, WaitingFrames, spec_of};
-use crate::plugin::LoadError;
-use crate::storage::{FrameTag, Storage};
-use crate::turn::{Fate, Rehearsing};
+use super::Turns;
+use super::dialogs::rehearsal::{Fate, Rehearsing};
+use crate::registry::{RegistryError, Rehearsal, WaitingFrames};
+use crate::storage::{FrameTag, Storage, StorageError};
 
 /// Maximum number of conversations in the sample, per dialog and state version.
 const REHEARSED_PER_DIALOG_MAX: usize = 50;
 /// Time limit of a dry run.
 const REHEARSAL_MAX: Duration = Duration::from_secs(10);
 
-impl Registry {
-    /// Loads and probes a component as `deploy` would, but changes nothing. The component gets a sample of the waiting
-    /// dialogs in the store, so that the result is observed and not guessed.
-    pub async fn rehearse(
-        &self,
-        bot: &str,
-        plugin: &str,
-        component: bytes::Bytes,
-        storage: &dyn Storage,
-    ) -> Result<Rehearsal, RegistryError> {
-        let bot = self.existing(bot)?;
-        let spec = bot.read().spec.clone();
-        let probed = match self.plugin(bot, spec_of(&spec, plugin)?, component).await {
-            Ok(probed) => Arc::new(probed),
-            Err(LoadError::Host(error)) => return Err(RegistryError::Host(error)),
-            Err(error) => return Err(RegistryError::Unfit(error.problems())),
-        };
-        let rehearsing = Rehearsing { runtime: &self.runtime, plugin: &probed, on_newer: spec.on_newer };
+impl Turns {
+    /// Loads and probes these bytes as a component of a bot, as `deploy` would, and changes nothing. The component gets a
+    /// sample of the dialogs that wait in the store, so that what would become of them is found out and not guessed.
+    pub async fn rehearse(&self, bot: &str, plugin: &str, component: bytes::Bytes) -> Result<Rehearsal, RegistryError> {
+        let (probed, spec) = self.registry.try_out(bot, plugin, component).await?;
+        let storage = &*self.services.storage;
+        let rehearsing = Rehearsing { runtime: &self.services.plugins, plugin: &probed, on_newer: spec.on_newer };
         let until = Instant::now() + REHEARSAL_MAX;
         let mut waiting = Vec::new();
-        for (tag, count) in storage.frames(&bot.name).await.map_err(unread)? {
+        for (tag, count) in storage.frames(&spec.name).await.map_err(unread)? {
             if tag.plugin == probed.name {
-                let fates = sampled(&rehearsing, &bot.name, &tag, storage, until).await?;
+                let fates = sampled(&rehearsing, &spec.name, &tag, storage, until).await?;
                 waiting.extend(rows(&tag, count, &fates));
             }
         }
         Ok(Rehearsal {
-            bot: bot.name.to_string(),
+            bot: spec.name.to_string(),
             plugin: probed.name.to_string(),
             digest: probed.digest.to_string(),
             waiting,
@@ -94,7 +82,7 @@ fn rows(tag: &FrameTag, count: u64, fates: &BTreeMap<Fate, u64>) -> Vec<WaitingF
     rows
 }
 
-fn unread(error: crate::storage::StorageError) -> RegistryError {
+fn unread(error: StorageError) -> RegistryError {
     RegistryError::Host(anyhow::Error::new(error).context("the waiting dialogs cannot be read"))
 }
 
