@@ -8,6 +8,7 @@ mod bindings;
 pub mod compile;
 mod cpu;
 pub mod engine;
+mod guest;
 mod health;
 mod imports;
 mod instance;
@@ -15,6 +16,7 @@ pub mod manifest;
 mod memory;
 mod output;
 pub mod preflight;
+mod turn_host;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -29,11 +31,12 @@ use wasmtime::component::{InstancePre, Linker};
 
 use self::compile::Compiler;
 pub use self::compile::LoadError;
+use self::guest::GuestState;
 pub use self::health::HookHealth;
-use self::imports::GuestState;
 pub use self::instance::Instance;
 pub use self::manifest::Manifest;
 use self::preflight::Preflight;
+pub use self::turn_host::{DialogFrame, NotificationRequest, StateEntry, TurnHost};
 use crate::config::{self, Grants, Limits};
 use crate::telemetry::PluginMetrics;
 use crate::threads::slow_workers;
@@ -129,8 +132,8 @@ pub enum Entry<'a> {
     Activity(&'a str),
     /// `on-dialog` with this event and the state of the frame.
     Dialog(&'a Event, Option<&'a str>),
-    /// `on-event` with this event, in so many layers of middleware from the outside: what the call sends passes those.
-    Hook(&'a Event, usize),
+    /// `on-event` with this event.
+    Hook(&'a Event),
 }
 
 /// Something that happened to a dialog (`dialogs.wit`, Events), or that passes middleware (`middleware.wit`, Events).

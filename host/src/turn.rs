@@ -1,7 +1,7 @@
 //! The turn: one incoming activity handled, with all that it caused.
 //!
 //! [`Turns::accept`] takes an activity from any origin, `Turns::run_turn` owns its flow from the generation that
-//! serves it to the answer, and [`Staging`] is the one door for what it sends.
+//! serves it to the answer, and what it does is staged ([`Effects`]) until it ends.
 
 mod address;
 pub mod broadcaster;
@@ -9,13 +9,15 @@ mod contention;
 mod cron;
 mod dialogs;
 mod dispatch;
+mod effects;
 mod entry;
 mod feed;
 mod forget;
-pub(crate) mod hooks;
+mod hooks;
 mod instances;
 pub mod middleware;
 pub mod opening;
+mod outgoing;
 pub mod proactive;
 mod queue;
 mod record;
@@ -30,19 +32,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use serde_json::json;
 
 use self::contention::{Contention, Key};
+use self::effects::Effects;
 pub use self::entry::{Refusal, Ticket, Turns};
 pub use self::feed::{FeedItem, RecordFeed};
-use self::hooks::Hooks;
 use self::instances::Instances;
 use self::middleware::{Middleware, Next};
 #[cfg(test)]
 pub(crate) use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
 pub(crate) use self::stack::{Frame, Stack};
-pub use self::staging::Staging;
+use self::staging::Staging;
 use crate::activity::{Activity, DeliveryMode, Inbound, Object};
 use crate::channel::Address;
 use crate::delivery::Deliveries;
@@ -95,8 +98,8 @@ pub struct Turn {
     generation: Arc<Generation>,
     /// The incoming activity, as the layers of middleware let it in.
     activity: Arc<Activity>,
-    staging: Place,
-    hooks: Arc<Hooks>,
+    /// What it has done so far.
+    effects: Arc<Effects>,
     instances: Instances,
     /// The layers of middleware that the activity came through.
     layers_passed: usize,
@@ -112,9 +115,6 @@ pub struct Turn {
     told_of_reset: bool,
     ended: Ended,
 }
-
-/// Where the staging of a turn is: in its turn, or in the store of the guest that runs.
-pub(crate) type Place = Option<Box<Staging>>;
 
 /// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl TurnContext {
         &self.inbound
     }
 
-    pub(crate) fn address(&self) -> Address {
+    pub(crate) fn delivery_address(&self) -> Address {
         Address { conversation: self.inbound.key.clone(), service_url: self.inbound.activity.service_url().into() }
     }
 
@@ -207,43 +207,46 @@ impl Turn {
 
     /// Stages an activity of native middleware, and returns its host id. `threaded` makes it a reply.
     pub async fn send(&mut self, activity: Object, threaded: bool) -> Result<Arc<str>, TurnError> {
-        Ok(hooks::send(&mut self.staging, self.hooks.layers(), hooks::HOST, activity, threaded).await?)
+        Ok(self.effects.send(self.effects.hooks.layers(), hooks::HOST, activity, threaded).await?)
     }
 
     /// Runs the layers, and makes real what they made of the turn. Returns its answer.
     async fn run(&mut self, middleware: &[Box<dyn Middleware>]) -> Result<Answer, TurnError> {
         Next::new(middleware).run(self).await?;
         let outcome = if self.stopped { "stopped" } else { self.ended.label() };
-        self.hooks.turn_end(&mut self.staging, self.layers_passed, outcome).await?;
+        self.effects.turn_end(self.layers_passed, outcome).await?;
         self.commit().await
     }
 
+    /// Locks what is staged, for a step that does not wait. The turn is borrowed meanwhile, so it cannot lock twice.
+    fn staging(&mut self) -> MutexGuard<'_, Staging> {
+        self.effects.staging()
+    }
+
     fn has_flushed(&self) -> bool {
-        self.staging.as_ref().is_some_and(|staging| staging.has_flushed())
+        self.effects.staging().has_flushed()
     }
 
     /// Frees the seats of a turn that is over, and notes what it contended for.
     fn leave_seats(&mut self, contention: &Contention) {
-        if let Some(staging) = &mut self.staging {
-            staging.leave_seats();
-            contention.learn(&self.context.inbound.key, staging.relied_on(), staging.seats_before());
-        }
+        let mut staging = self.effects.staging();
+        staging.leave_seats();
+        contention.learn(&self.context.inbound.key, staging.relied_on(), staging.seats_before());
     }
 
     /// The keys of state that the turn relied on or had seats at.
     fn contended(&self) -> BTreeSet<Key> {
-        self.staging.as_ref().map(|staging| staging.contended()).unwrap_or_default()
+        self.effects.staging().contended()
     }
 
     fn overtaken(&self) -> bool {
-        self.staging.as_ref().is_some_and(|staging| staging.overtaken())
+        self.effects.staging().overtaken()
     }
 
     /// Fails the turn: nothing of it becomes real but one error reply, and the count of failures of a dialog.
     async fn fail(&mut self) -> Result<(), TurnError> {
         self.ended = Ended::Failed;
-        let Some(staging) = &mut self.staging else { return Ok(()) };
-        staging.clear();
+        self.staging().clear();
         let text = self.generation.spec.error_text.clone();
         if self.context.inbound.activity.kind() == "message" {
             self.say_anyway(&text).await?;
@@ -268,9 +271,14 @@ impl Turn {
 
     /// Makes the turn real and returns its answer.
     async fn commit(&mut self) -> Result<Answer, TurnError> {
-        let Some(staging) = &mut self.staging else {
-            return Err(TurnError::Host("the turn's staging is gone".into()));
-        };
+        let (actions, answer) = self.outcome();
+        self.effects.commit(actions, answer.clone()).await.map_err(TurnError::Storage)?;
+        Ok(answer)
+    }
+
+    /// What the turn sends, and its answer.
+    fn outcome(&self) -> (Vec<OutboxAction>, Answer) {
+        let mut staging = self.effects.staging();
         let mut actions = staging.actions().to_vec();
         let activity = &self.context.inbound.activity;
         let mut answer = match (activity.kind(), self.ended) {
@@ -285,8 +293,7 @@ impl Turn {
         if activity.delivery_mode() == DeliveryMode::ExpectReplies {
             answer = with_replies(&answer, &mut actions);
         }
-        staging.commit(actions, answer.clone(), true).await.map_err(TurnError::Storage)?;
-        Ok(answer)
+        (actions, answer)
     }
 }
 

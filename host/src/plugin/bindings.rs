@@ -5,8 +5,11 @@ wasmtime::component::bindgen!({
     path: "../wit",
     world: "plugin",
     imports: {
+        // What never waits is a plain function, which costs no future.
         "turntable:bot/config": trappable,
         "turntable:bot/log": trappable,
+        "turntable:bot/dialogs": trappable,
+        "turntable:bot/conversations.reference": trappable,
         default: async | trappable,
     },
     exports: { default: async },

@@ -11,12 +11,12 @@ use wasmtime_wasi_http::FieldMapError;
 use super::bindings::turntable::bot::types as wit;
 use super::cpu::{Meter, SlowLane};
 use super::engine::TICK;
-use super::imports::{GuestState, Stopped, truncate};
+use super::guest::{GuestState, Stopped, Within};
+use super::imports::truncate;
 use super::output::last_words;
-use super::{Call, Code, Done, Entry, Event, Failure, Fault, Flow, Meta, Outcome, Plugin, Runtime, Step};
+use super::{Call, Code, Done, Entry, Event, Failure, Fault, Flow, Meta, Outcome, Plugin, Runtime, Step, TurnHost};
 use crate::config::Limits;
 use crate::threads::{go, pace};
-use crate::turn::Place;
 
 /// A store with one instance of one plugin in it.
 pub struct Instance {
@@ -64,13 +64,12 @@ impl Instance {
         })
     }
 
-    /// Calls an exported handler. The staging moves from its place into the store for the call, and back in any case.
-    pub(crate) async fn call(&mut self, place: &mut Place, meta: &Meta, entry: Entry<'_>) -> Call {
+    /// Calls an exported handler. The guest reaches `turn` until the call ends; without one, every function that needs a turn
+    /// is denied.
+    pub(crate) async fn call(&mut self, turn: Option<Arc<dyn TurnHost>>, meta: &Meta, entry: Entry<'_>) -> Call {
         let started = Instant::now();
-        let hooks = place.as_ref().map(|staging| staging.hooks().clone());
         let data = self.store.data_mut();
-        data.staging = place.take();
-        data.enter_call(&entry, hooks.as_deref());
+        (data.turn, data.within) = (turn, Within::of(&entry));
         let (meter, wall) = (data.meter.clone(), data.plugin.limits.wall);
         let cpu_before = meter.used();
         let budget = data.plugin.limits.cpu.saturating_sub(cpu_before);
@@ -80,6 +79,7 @@ impl Instance {
             bounded(&mut self.store, wall, &meter, async |store| enter(store, &instance, &code, &meta, entry).await)
                 .await;
         let data = self.store.data_mut();
+        data.turn = None;
         let logs = std::mem::take(&mut data.logs);
         log_output(data, "stdout", &data.stdout.take());
         let stderr = data.stderr.take();
@@ -89,8 +89,6 @@ impl Instance {
             Ok(Err(fault)) => Outcome::Failed(Failure::Fault(fault.into())),
             Err(failure) => Outcome::Failed(failure.with_words(&stderr)),
         };
-        // Gone only where the guest was cut while a hook ran for it, which has it then.
-        *place = data.staging.take().or_else(|| hooks.and_then(|hooks| hooks.recover()));
         let cpu = meter.used().saturating_sub(cpu_before);
         self.plugin.was_slow.store(cpu > TICK, Ordering::Relaxed);
         Call {
@@ -101,11 +99,6 @@ impl Instance {
             stderr: tail(&stderr, REPORT_BYTES_MAX).to_owned(),
             logs,
         }
-    }
-
-    /// The staging of a call that was cut from outside.
-    pub(crate) fn recover(&mut self) -> Place {
-        self.store.data_mut().staging.take()
     }
 }
 
@@ -128,7 +121,7 @@ async fn enter(
                 })
             }))
         }
-        Entry::Hook(event, _) => {
+        Entry::Hook(event) => {
             let Some(middleware) = &code.middleware else {
                 return Ok(Err(Fault::invalid("the component does not export `middleware`").into()));
             };

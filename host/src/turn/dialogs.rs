@@ -8,10 +8,10 @@ mod versions;
 
 use std::sync::Arc;
 
+use parking_lot::{MappedMutexGuard, MutexGuard};
 use serde_json::{Value, json};
 
 use super::stack::{DEPTH_MAX, Frame, Status};
-use super::staging::Staging;
 use super::{Turn, TurnError};
 use crate::json;
 use crate::plugin::{Done, Entry, Event, Failure, Fault, Step};
@@ -43,13 +43,15 @@ impl Turn {
     /// Runs what was staged on the stack until its top waits.
     pub(super) async fn settle(&mut self) -> Result<(), TurnError> {
         loop {
-            let stack = &mut self.staged()?.stack;
-            if !stack.cancelled.is_empty() {
-                let (frame, reason) = stack.cancelled.remove(0);
+            let cancelled = {
+                let cancelled = &mut self.staging().stack.cancelled;
+                (!cancelled.is_empty()).then(|| cancelled.remove(0))
+            };
+            if let Some((frame, reason)) = cancelled {
                 self.tell_cancelled(frame, reason).await?;
                 continue;
             }
-            let Some(top) = stack.top().cloned() else { return Ok(()) };
+            let Some(top) = self.staging().stack.top().cloned() else { return Ok(()) };
             let held = match &top.status {
                 Status::Begin { options } => self.tell(&top, "begin", options).await?,
                 Status::Resume { event } => self.tell(&top, "resume", event).await?,
@@ -58,7 +60,7 @@ impl Turn {
                     false
                 }
                 Status::Waiting { .. } | Status::Prompt { .. } | Status::Confirm { .. } => {
-                    if !std::mem::take(&mut stack.reprompt) {
+                    if !std::mem::take(&mut self.staging().stack.reprompt) {
                         return Ok(());
                     }
                     self.ask_again(&top).await?
@@ -73,8 +75,8 @@ impl Turn {
     /// Offers the activity of the turn to the dialog that waits.
     pub(super) async fn offer(&mut self) -> Result<Offer, TurnError> {
         let activity = self.activity.clone();
-        let Some(top) = self.staged()?.stack.top().cloned() else {
-            if !self.staged()?.lost_dialogs() || activity.kind() != "message" {
+        let Some(top) = self.staging().stack.top().cloned() else {
+            if !self.staging().lost_dialogs() || activity.kind() != "message" {
                 return Ok(Offer::Left);
             }
             // The message was for a dialog that nobody can find any more.
@@ -87,7 +89,7 @@ impl Turn {
         if !top.waits() && activity.kind() == "message" {
             // An earlier turn failed before the frame could ask: it does so now, and this message answers nothing yet.
             self.settle().await?;
-            let held = self.frame(&top.id)?.is_some_and(|frame| frame.status == top.status);
+            let held = self.frame(&top.id).is_some_and(|frame| frame.status == top.status);
             if held {
                 self.entered = None;
             }
@@ -123,24 +125,26 @@ impl Turn {
     /// failed too often is taken off the stack, and the user is told.
     pub(super) async fn count_failure(&mut self) -> Result<(), TurnError> {
         let Some(entered) = self.entered.take() else { return Ok(()) };
-        let stack = &mut self.staged()?.stack;
-        let Some(position) = stack.frames.iter().position(|frame| frame.id == entered) else { return Ok(()) };
-        let Some(frame) = stack.frames.get_mut(position) else { return Ok(()) };
-        frame.failures += 1;
-        if frame.failures < FAILURES_MAX {
-            return Ok(());
+        {
+            let frames = &mut self.staging().stack.frames;
+            let Some(position) = frames.iter().position(|frame| frame.id == entered) else { return Ok(()) };
+            let Some(frame) = frames.get_mut(position) else { return Ok(()) };
+            frame.failures += 1;
+            if frame.failures < FAILURES_MAX {
+                return Ok(());
+            }
+            // What stands above it was its child or interrupted it; neither can return to it.
+            frames.truncate(position + 1);
         }
-        // What stands above it was its child or interrupted it; neither can return to it.
-        stack.frames.truncate(position + 1);
         self.hand_back(&entered, "failed", None)?;
         let text = self.generation.spec.dialog_failed_text.clone();
         self.say_anyway(&text).await?;
         // What is left goes on, unless that fails too: then it waits for the next message.
-        let savepoint = self.staged()?.savepoint();
+        let savepoint = self.staging().savepoint();
         match self.settle().await {
             Err(TurnError::Plugin { plugin, failure }) => {
                 tracing::warn!(turn = %self.context.turn_id, %plugin, %failure, "a dialog could not go on");
-                self.staged()?.roll_back(savepoint);
+                self.staging().roll_back(savepoint);
                 Ok(())
             }
             other => other,
@@ -155,7 +159,7 @@ impl Turn {
         match self.event(frame, kind, data.to_string().into()).await? {
             Some(step) => self.apply(&frame.id, kind, step).await.map(|()| false),
             // Off the stack, or held: in the first case another frame is on top now.
-            None => Ok(self.staged()?.stack.top().is_some_and(|top| top.id == frame.id)),
+            None => Ok(self.staging().stack.top().is_some_and(|top| top.id == frame.id)),
         }
     }
 
@@ -169,7 +173,7 @@ impl Turn {
             }
             _ => match self.event(top, "reprompt", "null".into()).await? {
                 Some(step) => self.apply(&top.id, "reprompt", step).await.map(|()| false),
-                None => Ok(self.staged()?.stack.top().is_some_and(|held| held.id == top.id)),
+                None => Ok(self.staging().stack.top().is_some_and(|held| held.id == top.id)),
             },
         }
     }
@@ -192,7 +196,7 @@ impl Turn {
     async fn event(&mut self, frame: &Frame, kind: &'static str, data: Arc<str>) -> Result<Option<Step>, TurnError> {
         let Ready::At(position) = self.ready(frame).await? else { return Ok(None) };
         // A migration may have changed it.
-        let Some(frame) = self.frame(&frame.id)?.cloned() else { return Ok(None) };
+        let Some(frame) = self.frame(&frame.id) else { return Ok(None) };
         let event = Event { kind, name: frame.dialog.clone(), data };
         self.enter_dialog(position, &frame, &event).await.map(Some)
     }
@@ -203,7 +207,7 @@ impl Turn {
         if self.dialog_events > EVENTS_MAX {
             return Err(self.refused(frame, Fault::quota("dialog-events-per-turn", EVENTS_MAX)));
         }
-        let depth = self.staged()?.stack.frames.iter().position(|other| other.id == frame.id).map_or(0, |at| at + 1);
+        let depth = self.staging().stack.frames.iter().position(|other| other.id == frame.id).map_or(0, |at| at + 1);
         let mut meta = self.context.meta(format!("dialog:{}", frame.dialog), Some(&self.activity)).await;
         meta.frame = Some((frame.id.clone(), depth));
         match self.enter(position, &meta, Entry::Dialog(event, frame.state.as_deref())).await? {
@@ -224,12 +228,13 @@ impl Turn {
     fn count_question(&mut self, frame: &Frame) -> Result<(), TurnError> {
         let Some((position, _)) = self.plugin_of(frame) else { return Ok(()) };
         let Some(plugin) = self.generation.plugins.get(position).cloned() else { return Ok(()) };
-        self.staged()?.count(&plugin.limits).map_err(|fault| self.refused(frame, fault))
+        let counted = self.staging().count(&plugin.limits);
+        counted.map_err(|fault| self.refused(frame, fault))
     }
 
     /// Does what a step says.
     async fn apply(&mut self, id: &Arc<str>, event: &'static str, step: Step) -> Result<(), TurnError> {
-        let Some(frame) = self.frame(id)?.cloned() else { return Ok(()) };
+        let Some(frame) = self.frame(id) else { return Ok(()) };
         self.keep_state(&frame, step.state.as_deref())?;
         let data: Value = match step.data.trim() {
             "" => Value::Null,
@@ -253,14 +258,14 @@ impl Turn {
             }
             "replace" => {
                 let child = self.child(&frame, &data)?;
-                self.staged()?.stack.frames.pop();
+                self.staging().stack.frames.pop();
                 self.push(&frame, child)
             }
             "done" => self.hand_back(id, "completed", Some(data)),
             "cancelled" => self.hand_back(id, "cancelled", None),
             "flush" => {
                 self.set_status(id, Status::Resume { event: json!({"from": "flush", "reason": "completed"}) })?;
-                let flushed = self.staged()?.flush().await;
+                let flushed = self.effects.flush().await;
                 flushed.map_err(|fault| match self.overtaken() {
                     true => TurnError::Storage(StorageError::Conflict),
                     false => self.refused(&frame, fault),
@@ -287,7 +292,7 @@ impl Turn {
         {
             return Err(self.refused(frame, Fault::quota("state-bytes-per-scope", max)));
         }
-        let Some(frame) = self.frame_mut(&frame.id)? else { return Ok(()) };
+        let Some(mut frame) = self.frame_mut(&frame.id) else { return Ok(()) };
         frame.failures = 0;
         if let Some(state) = state {
             frame.state = Some(state.into());
@@ -304,7 +309,7 @@ impl Turn {
     /// Takes a frame off the stack and gives its result to the one below: a parent resumes, an interrupted one repeats
     /// its question.
     fn hand_back(&mut self, id: &str, reason: &str, result: Option<Value>) -> Result<(), TurnError> {
-        let stack = &mut self.staged()?.stack;
+        let stack = &mut self.staging().stack;
         let Some(position) = stack.frames.iter().position(|frame| *frame.id == *id) else { return Ok(()) };
         stack.frames.remove(position);
         match position.checked_sub(1).and_then(|below| stack.frames.get_mut(below)) {
@@ -332,10 +337,10 @@ impl Turn {
     }
 
     fn push(&mut self, frame: &Frame, child: Frame) -> Result<(), TurnError> {
-        if self.staged()?.stack.frames.len() >= DEPTH_MAX {
+        if self.staging().stack.frames.len() >= DEPTH_MAX {
             return Err(self.refused(frame, Fault::quota("dialog-depth", DEPTH_MAX)));
         }
-        self.staged()?.stack.frames.push(child);
+        self.staging().stack.frames.push(child);
         Ok(())
     }
 
@@ -350,7 +355,7 @@ impl Turn {
         };
         let is_user = !user.is_empty() && user != activity.account("recipient");
         let asked = (is_user && activity.is_group()).then(|| user.into());
-        if let Some(frame) = self.frame_mut(id)? {
+        if let Some(mut frame) = self.frame_mut(id) {
             frame.status = status;
             if asked.is_some() && event != "reprompt" {
                 frame.asked = asked;
@@ -364,7 +369,7 @@ impl Turn {
     }
 
     fn set_status(&mut self, id: &str, status: Status) -> Result<(), TurnError> {
-        if let Some(frame) = self.frame_mut(id)? {
+        if let Some(mut frame) = self.frame_mut(id) {
             frame.status = status;
         }
         Ok(())
@@ -375,12 +380,13 @@ impl Turn {
         frame.asked.as_deref().is_none_or(|asked| asked == user)
     }
 
-    fn frame(&mut self, id: &str) -> Result<Option<&Frame>, TurnError> {
-        Ok(self.staged()?.stack.frames.iter().find(|frame| *frame.id == *id))
+    fn frame(&mut self, id: &str) -> Option<Frame> {
+        self.staging().stack.frames.iter().find(|frame| *frame.id == *id).cloned()
     }
 
-    fn frame_mut(&mut self, id: &str) -> Result<Option<&mut Frame>, TurnError> {
-        Ok(self.staged()?.stack.frames.iter_mut().find(|frame| *frame.id == *id))
+    fn frame_mut(&mut self, id: &str) -> Option<MappedMutexGuard<'_, Frame>> {
+        MutexGuard::try_map(self.staging(), |staging| staging.stack.frames.iter_mut().find(|frame| *frame.id == *id))
+            .ok()
     }
 
     /// The position of a frame's plugin and the version that its dialog has there.
@@ -394,10 +400,6 @@ impl Turn {
     #[expect(clippy::unused_self, reason = "reads as what the turn makes of it")]
     fn refused(&self, frame: &Frame, fault: Fault) -> TurnError {
         TurnError::Plugin { plugin: frame.plugin.clone(), failure: Failure::Fault(fault) }
-    }
-
-    pub(super) fn staged(&mut self) -> Result<&mut Staging, TurnError> {
-        self.staging.as_deref_mut().ok_or_else(|| TurnError::Host("the turn's staging is gone".into()))
     }
 }
 

@@ -17,7 +17,7 @@ impl Turn {
         }
         let generation = self.generation.clone();
         if generation.has_dialogs {
-            self.staged()?.load_stack().await.map_err(TurnError::Storage)?;
+            self.effects.load_stack().await.map_err(TurnError::Storage)?;
         }
         if !generation.layers.is_empty() {
             // Which routes match is only known after the activity came through the layers, and which handlers are called
@@ -29,7 +29,7 @@ impl Turn {
             }
         }
         let activity = self.activity.clone();
-        self.staged()?.said.received(&activity);
+        self.staging().received(&activity);
         let routes = generation.routes.matches(&generation.plugins, &activity);
         let handles = |position: &usize| {
             generation.plugins.get(*position).is_some_and(|plugin| plugin.manifest.handles(activity.kind()))
@@ -39,7 +39,7 @@ impl Turn {
             return Ok(());
         }
         self.lapse_confirmation()?;
-        let is_confirmation = matches!(self.staged()?.stack.top().map(|top| &top.status), Some(Status::Confirm { .. }));
+        let is_confirmation = matches!(self.staging().stack.top().map(|top| &top.status), Some(Status::Confirm { .. }));
         if is_confirmation && self.offer().await? == Offer::Taken {
             return Ok(());
         }
@@ -62,8 +62,7 @@ impl Turn {
 
     /// Takes the activity through the layers of middleware. False: one of them stopped it.
     pub(super) async fn receive(&mut self) -> Result<bool, TurnError> {
-        let hooks = self.hooks.clone();
-        let received = hooks.receive(&mut self.staging).await?;
+        let received = self.effects.receive().await?;
         self.layers_passed = received.layers;
         self.activity = received.activity;
         self.stopped = received.stopped;
@@ -74,20 +73,22 @@ impl Turn {
     async fn reserve(&mut self, routes: &[Match], handlers: &[usize]) -> Result<bool, TurnError> {
         let mut needed: Vec<usize> = routes.iter().map(|route| route.plugin).chain(handlers.iter().copied()).collect();
         let plugins = &self.generation.plugins;
-        let staging = self.staging.as_deref().map(|staging| &staging.stack);
-        for frame in staging.into_iter().flat_map(|stack| &stack.frames) {
-            needed.extend(plugins.iter().position(|plugin| plugin.name == frame.plugin));
-            if let Status::Confirm { plugin: route, .. } = &frame.status {
-                needed.extend(plugins.iter().position(|plugin| plugin.name == *route));
+        let waits = {
+            let frames = &self.effects.staging().stack.frames;
+            for frame in frames {
+                needed.extend(plugins.iter().position(|plugin| plugin.name == frame.plugin));
+                if let Status::Confirm { plugin: route, .. } = &frame.status {
+                    needed.extend(plugins.iter().position(|plugin| plugin.name == *route));
+                }
             }
-        }
+            !frames.is_empty()
+        };
         needed.sort_unstable();
         needed.dedup();
         if !needed.is_empty() && self.generation.layers.is_empty() {
             self.instances.reserve(&self.context.inbound.key.bot, needed.len()).await?;
         }
         // A frame whose plugin is gone needs no instance, but an end.
-        let waits = self.staging.as_deref().is_some_and(|staging| !staging.stack.frames.is_empty());
         Ok(waits || !needed.is_empty())
     }
 
@@ -97,7 +98,7 @@ impl Turn {
         let Some(plugin) = generation.plugins.get(found.plugin) else { return Ok(Flow::Next) };
         let question = plugin.manifest.routes.iter().find(|route| route.name == found.name);
         let question = question.and_then(|route| route.confirm.as_deref());
-        let interrupts = self.staged()?.stack.top().is_some_and(super::Frame::waits);
+        let interrupts = self.staging().stack.top().is_some_and(super::Frame::waits);
         if let (Some(question), true) = (question, interrupts) {
             self.confirm_route(plugin.name.clone(), found.name.clone(), question).await?;
             return Ok(Flow::Handled);
@@ -108,14 +109,17 @@ impl Turn {
 
     /// Runs a route with an activity. A dialog that it interrupted and left alone repeats its question.
     pub(super) async fn take_route(&mut self, position: usize, name: &str, activity: &str) -> Result<Flow, TurnError> {
-        let (before, repeated) = (self.staged()?.stack.frames.clone(), self.reprompts);
+        let (repeated, before) = (self.reprompts, self.staging().stack.frames.clone());
         let flow = self.handle(position, format!("route:{name}"), activity).await?;
         let reprompts = self.generation.plugins.get(position).is_none_or(|plugin| {
             plugin.manifest.routes.iter().find(|route| route.name == *name).is_none_or(|route| route.reprompts)
         });
         let reprompts = reprompts && self.reprompts == repeated;
-        let stack = &mut self.staged()?.stack;
-        if flow == Flow::Handled && reprompts && stack.frames == before && stack.ask_again() {
+        let asks_again = {
+            let stack = &mut self.staging().stack;
+            flow == Flow::Handled && reprompts && stack.frames == before && stack.ask_again()
+        };
+        if asks_again {
             self.settle().await?;
         }
         Ok(flow)
@@ -124,7 +128,7 @@ impl Turn {
     /// Calls `on-activity` of a plugin, and runs the dialogs that it began or cancelled. All of it is one savepoint: a
     /// failure undoes it, and the plugin's `on-failure` says whether the turn goes on.
     pub(super) async fn handle(&mut self, position: usize, trigger: String, activity: &str) -> Result<Flow, TurnError> {
-        let savepoint = self.staged()?.savepoint();
+        let savepoint = self.staging().savepoint();
         let meta = self.context.meta(trigger, Some(&self.activity)).await;
         let result = match self.enter(position, &meta, Entry::Activity(activity)).await {
             Ok(Done::Flow(flow)) => self.settle().await.map(|()| flow),
@@ -134,7 +138,7 @@ impl Turn {
         let on_failure = self.generation.spec.plugins.get(position).map(|spec| spec.on_failure);
         match result {
             Err(TurnError::Plugin { .. }) if on_failure == Some(OnFailure::Continue) => {
-                self.staged()?.roll_back(savepoint);
+                self.staging().roll_back(savepoint);
                 Ok(Flow::Next)
             }
             other => other,
@@ -150,17 +154,13 @@ impl Turn {
         let Some(slot) = self.instances.of(position) else {
             return Err(TurnError::Host("the plugin is not of this generation".to_owned()));
         };
-        let Some(savepoint) = self.staging.as_ref().map(|staging| staging.savepoint()) else {
-            return Err(TurnError::Host("the turn's staging is gone".into()));
-        };
-        let (record, outcome) = slot.call(&self.context.services.plugins, plugin, &mut self.staging, meta, entry).await;
+        let savepoint = self.effects.staging().savepoint();
+        let turn = self.effects.for_guest(plugin, self.effects.hooks.layers());
+        let (record, outcome) = slot.call(&self.context.services.plugins, plugin, turn, meta, entry).await;
         plugin.metrics.called(&plugin.bot, &plugin.name, outcome.label(), record.duration(), record.cpu());
-        self.hooks.record(record);
-        let turn = self.context.clone();
-        let staging = self.staged()?;
-        if let Err(error) = staging.end_flush().await {
-            tracing::warn!(turn = %turn.turn_id, plugin = %plugin.name, %error, "a flush whose guest was cut failed");
-        }
+        self.effects.hooks.record(record);
+        self.effects.end_flush_of(plugin).await;
+        let mut staging = self.staging();
         match outcome {
             // Whatever the guest made of the fault.
             _ if staging.overtaken() => Err(TurnError::Storage(StorageError::Conflict)),

@@ -12,16 +12,15 @@ use tokio::sync::{oneshot, watch};
 use ulid::Ulid;
 
 use super::contention::{Contention, SEAT_HOLD_MIN, Seats};
+use super::effects::Effects;
 use super::feed::RecordFeed;
-use super::hooks::Hooks;
 use super::instances::{Instances, Slots};
 use super::middleware::{self, Middleware};
 use super::opening::Keys;
 use super::queue::{Lane, Queues};
 use super::record::{Records, TurnRecord};
 use super::scheduler::Scheduler;
-use super::transcript::Said;
-use super::{Answer, Ended, Keeping, Services, Staging, Turn, TurnContext, TurnError};
+use super::{Answer, Ended, Keeping, Services, Turn, TurnContext, TurnError};
 use crate::activity::{Activity, Inbound};
 use crate::config;
 use crate::registry::{Bot, Generation, Registry};
@@ -388,12 +387,9 @@ impl Turns {
     }
 
     fn start(&self, context: &Arc<TurnContext>, generation: &Arc<Generation>, fence: Fence, seats: Seats) -> Turn {
-        let hooks = Arc::new(Hooks::new(context.clone(), generation.clone(), self.middleware.clone()));
-        let said = Said::new(generation.spec.transcripts.is_some());
         Turn {
-            staging: Some(Box::new(Staging::new(context.clone(), hooks.clone(), fence, seats, said))),
+            effects: Arc::new(Effects::new(context, generation, &self.middleware, fence, seats)),
             activity: context.inbound.activity.clone(),
-            hooks,
             layers_passed: 0,
             stopped: false,
             instances: Instances::new(self.slots.clone(), generation.plugins.len()),

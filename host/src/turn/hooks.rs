@@ -1,20 +1,23 @@
 //! What passes middleware: activities that enter a turn, inwards, and all that leaves it, outwards, at the moment it is
 //! staged, inside `send` (`wit/middleware.wit`).
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod outgoing;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::effects::Effects;
 use super::instances::Slot;
-use super::middleware::{Middleware, Outgoing, Verdict};
-use super::{CallRecord, Place, Staging, TurnContext, TurnError};
+use super::middleware::Middleware;
+use super::outgoing::checked;
+use super::{CallRecord, TurnError};
 use crate::activity::{Activity, Object};
 use crate::config::OnHookFailure;
-use crate::json;
 use crate::plugin::{Done, Entry, Event, Failure, Fault, Outcome, Plugin, Step};
 use crate::registry::Generation;
-use crate::storage::Answer;
 
 /// The name under which the host sends.
 pub(super) const HOST: &str = "turntable";
@@ -25,8 +28,7 @@ const KEPT: &[&str] =
 
 /// The layers around one turn. The Wasm ones have instances of their own here: one that is suspended in `send` cannot be
 /// entered, and its own sends pass the layers outside it only, so no layer is ever entered twice.
-pub(crate) struct Hooks {
-    context: Arc<TurnContext>,
+pub(super) struct Hooks {
     generation: Arc<Generation>,
     native: Arc<[Box<dyn Middleware>]>,
     /// By layer, outermost first.
@@ -44,7 +46,7 @@ struct Calls {
 
 /// Why an activity did not leave.
 #[derive(Debug)]
-pub(crate) enum Unsent {
+pub(super) enum Unsent {
     /// It must not, or could not be staged.
     Fault(Fault),
     /// Middleware failed, and nothing passes without it.
@@ -70,121 +72,82 @@ enum Passage {
 }
 
 impl Hooks {
-    pub(super) fn new(
-        context: Arc<TurnContext>,
-        generation: Arc<Generation>,
-        native: Arc<[Box<dyn Middleware>]>,
-    ) -> Self {
+    pub(super) fn new(generation: Arc<Generation>, native: Arc<[Box<dyn Middleware>]>) -> Self {
         let slots = generation.layers.iter().map(|_| tokio::sync::Mutex::default()).collect();
-        Self { context, generation, native, slots, calls: Mutex::default() }
+        Self { generation, native, slots, calls: Mutex::default() }
     }
 
     /// How many Wasm layers there are.
-    pub(crate) fn layers(&self) -> usize {
+    pub(super) fn layers(&self) -> usize {
         self.slots.len()
     }
 
     /// Notes a call that has ended.
     pub(super) fn record(&self, call: CallRecord) {
-        self.calls().records.push(call);
+        self.calls.lock().records.push(call);
     }
 
     pub(super) fn take_records(&self) -> Vec<CallRecord> {
-        std::mem::take(&mut self.calls().records)
+        std::mem::take(&mut self.calls.lock().records)
     }
 
     /// CPU time of all hooks so far.
-    pub(crate) fn cpu(&self) -> Duration {
-        self.calls().hooks_cpu
+    pub(super) fn cpu(&self) -> Duration {
+        self.calls.lock().hooks_cpu
     }
 
-    fn calls(&self) -> std::sync::MutexGuard<'_, Calls> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    fn plugin(&self, layer: usize) -> Result<&Arc<Plugin>, TurnError> {
+        let position = self.generation.layers.get(layer);
+        let plugin = position.and_then(|position| self.generation.plugins.get(*position));
+        plugin.ok_or_else(|| TurnError::Host("the layer is not of this generation".to_owned()))
     }
+}
 
-    /// Finds the staging in the store of a hook that was cut together with the guest that it ran for. That instance is
-    /// never entered again.
-    pub(crate) fn recover(&self) -> Place {
-        self.slots.iter().find_map(|slot| slot.try_lock().ok().and_then(|mut slot| slot.recover()))
-    }
-
+impl Effects {
     /// Takes the incoming activity through the layers.
-    pub(super) async fn receive(&self, place: &mut Place) -> Result<Received, TurnError> {
+    pub(super) async fn receive(self: &Arc<Self>) -> Result<Received, TurnError> {
         let mut activity = self.context.inbound.activity.clone();
-        for layer in 0..self.layers() {
+        for layer in 0..self.hooks.layers() {
             let event = Event { kind: "receive", name: "".into(), data: activity.text().clone() };
-            match self.pass(place, layer, &event).await? {
+            match self.pass(layer, &event).await? {
                 Passage::Pass => {}
                 Passage::Replace(object) => activity = self.replaced(layer, object)?,
                 Passage::Stop => return Ok(Received { activity, layers: layer, stopped: true }),
                 Passage::Closed(failure) => {
-                    let plugin = self.plugin(layer)?.name.clone();
+                    let plugin = self.hooks.plugin(layer)?.name.clone();
                     return Err(TurnError::Plugin { plugin, failure });
                 }
             }
         }
-        Ok(Received { activity, layers: self.layers(), stopped: false })
+        Ok(Received { activity, layers: self.hooks.layers(), stopped: false })
     }
 
     /// Tells the layers that passed the activity how the turn ended, innermost first.
-    pub(super) async fn turn_end(&self, place: &mut Place, layers: usize, outcome: &str) -> Result<(), TurnError> {
+    pub(super) async fn turn_end(self: &Arc<Self>, layers: usize, outcome: &str) -> Result<(), TurnError> {
         let data: Arc<str> = json!({ "outcome": outcome }).to_string().into();
         for layer in (0..layers).rev() {
             let event = Event { kind: "turn-end", name: "".into(), data: data.clone() };
             // There is nothing to keep from passing: a failure is in the log and in the turn's record.
-            self.pass(place, layer, &event).await?;
+            self.pass(layer, &event).await?;
         }
         Ok(())
     }
 
-    /// Lets something leave through the outermost layers of so many. None: one of them stopped it.
-    async fn leave(
-        &self,
-        place: &mut Place,
-        layers: usize,
-        sender: &str,
-        mut outgoing: Outgoing,
-    ) -> Result<Option<Outgoing>, Unsent> {
-        for layer in (0..layers).rev() {
-            let event = Event { kind: outgoing.kind(), name: sender.into(), data: outgoing.data().into() };
-            match self.pass(place, layer, &event).await.map_err(|error| internal(&error))? {
-                Passage::Pass => {}
-                Passage::Replace(object) => {
-                    // The answer to an invoke stays one, and nothing else becomes one.
-                    if Staging::is_the_hosts(&object) != outgoing.is_the_hosts() {
-                        let plugin = self.plugin(layer).map_err(|error| internal(&error))?.name.clone();
-                        let fault = Fault::invalid("`replace`: activities of this type are made by the host only");
-                        return Err(Unsent::Hook { plugin, failure: Failure::Fault(fault) });
-                    }
-                    outgoing = outgoing.replaced_by(object);
-                }
-                Passage::Stop => return Ok(None),
-                Passage::Closed(failure) => {
-                    let plugin = self.plugin(layer).map_err(|error| internal(&error))?.name.clone();
-                    return Err(Unsent::Hook { plugin, failure });
-                }
-            }
-        }
-        for layer in self.native.iter().rev() {
-            match layer.on_outgoing(&self.context, sender, &outgoing).await.map_err(Unsent::Fault)? {
-                Verdict::Pass => {}
-                Verdict::Replace(object) => outgoing = outgoing.replaced_by(object),
-                Verdict::Stop => return Ok(None),
-            }
-        }
-        Ok(Some(outgoing))
-    }
-
     /// Shows one layer an event, and applies its policy where it fails. An error is a failure of the host.
-    async fn pass(&self, place: &mut Place, layer: usize, event: &Event) -> Result<Passage, TurnError> {
-        let plugin = self.plugin(layer)?;
+    async fn pass(self: &Arc<Self>, layer: usize, event: &Event) -> Result<Passage, TurnError> {
+        let plugin = self.hooks.plugin(layer)?;
         let wanted = plugin.manifest.intercepts.iter().any(|kind| kind == event.kind);
-        let spec = self.generation.layers.get(layer).and_then(|position| self.generation.spec.plugins.get(*position));
+        let spec = self
+            .hooks
+            .generation
+            .layers
+            .get(layer)
+            .and_then(|position| self.hooks.generation.spec.plugins.get(*position));
         let policy = spec.map_or(OnHookFailure::Closed, |spec| spec.on_hook_failure);
         if !wanted || (policy == OnHookFailure::Disable && plugin.hook_health.is_disabled()) {
             return Ok(Passage::Pass);
         }
-        let failure = match self.call(place, layer, plugin, event).await? {
+        let failure = match self.call(layer, plugin, event).await? {
             Ok(step) => match passage(plugin, event.kind, &step) {
                 Ok(passage) => {
                     plugin.hook_health.succeeded(event.kind);
@@ -209,24 +172,24 @@ impl Hooks {
 
     /// Calls `on-event` of a layer. A failure undoes what the call staged.
     async fn call(
-        &self,
-        place: &mut Place,
+        self: &Arc<Self>,
         layer: usize,
         plugin: &Arc<Plugin>,
         event: &Event,
     ) -> Result<Result<Step, Failure>, TurnError> {
-        let Some(mut slot) = self.slots.get(layer).and_then(|slot| slot.try_lock().ok()) else {
+        let Some(mut slot) = self.hooks.slots.get(layer).and_then(|slot| slot.try_lock().ok()) else {
             return Err(TurnError::Host("a layer of middleware was entered twice".to_owned()));
         };
-        let Some(savepoint) = place.as_ref().map(|staging| staging.savepoint()) else {
-            return Err(TurnError::Host("the turn's staging is gone".to_owned()));
-        };
+        let savepoint = self.staging().savepoint();
         let meta = self.context.meta(format!("middleware:{}", event.kind), None).await;
         let runtime = &self.context.services.plugins;
-        let (record, outcome) = slot.call(runtime, plugin, place, &meta, Entry::Hook(event, layer)).await;
+        // What the layer sends passes the layers outside it.
+        let turn = self.for_guest(plugin, layer);
+        let (record, outcome) = slot.call(runtime, plugin, turn, &meta, Entry::Hook(event)).await;
+        self.end_flush_of(plugin).await;
         plugin.metrics.called(&plugin.bot, &plugin.name, outcome.label(), record.duration(), record.cpu());
         {
-            let mut calls = self.calls();
+            let mut calls = self.hooks.calls.lock();
             calls.hooks_cpu += record.cpu();
             calls.records.push(record);
         }
@@ -234,9 +197,7 @@ impl Hooks {
             Outcome::Done(Done::Step(step)) => Ok(Ok(step)),
             Outcome::Done(Done::Flow(_)) => Err(TurnError::Host("on-event returned no step".to_owned())),
             Outcome::Failed(failure) => {
-                if let Some(staging) = place {
-                    staging.roll_back(savepoint);
-                }
+                self.staging().roll_back(savepoint);
                 Ok(Err(failure))
             }
         }
@@ -254,16 +215,10 @@ impl Hooks {
         match Activity::parse(&Value::Object(object).to_string()) {
             Ok(activity) => Ok(Arc::new(activity)),
             Err(error) => Err(TurnError::Plugin {
-                plugin: self.plugin(layer)?.name.clone(),
+                plugin: self.hooks.plugin(layer)?.name.clone(),
                 failure: Failure::Fault(Fault::invalid(format!("`replace`: {error}"))),
             }),
         }
-    }
-
-    fn plugin(&self, layer: usize) -> Result<&Arc<Plugin>, TurnError> {
-        let position = self.generation.layers.get(layer);
-        let plugin = position.and_then(|position| self.generation.plugins.get(*position));
-        plugin.ok_or_else(|| TurnError::Host("the layer is not of this generation".to_owned()))
     }
 }
 
@@ -272,7 +227,7 @@ fn passage(plugin: &Plugin, event: &str, step: &Step) -> Result<Passage, Fault> 
     match (step.kind.as_str(), event) {
         ("pass" | "ignored", _) => Ok(Passage::Pass),
         ("replace", "receive" | "send" | "update") => {
-            let object = Staging::checked(&step.data, &plugin.limits)?;
+            let object = checked(&step.data, &plugin.limits)?;
             Ok(Passage::Replace(object))
         }
         ("stop", "receive" | "send" | "update" | "delete") => Ok(Passage::Stop),
@@ -285,84 +240,6 @@ fn passage(plugin: &Plugin, event: &str, step: &Step) -> Result<Passage, Fault> 
 
 fn internal(error: &TurnError) -> Unsent {
     Unsent::Fault(Fault::new("internal", error.to_string()))
-}
-
-/// Stages an activity after so many of the outermost layers let it pass. `threaded` makes it a reply to the incoming
-/// activity. Returns its host id; an empty one where it goes nowhere.
-pub(crate) async fn send(
-    place: &mut Place,
-    layers: usize,
-    sender: &str,
-    mut activity: Object,
-    threaded: bool,
-) -> Result<Arc<str>, Unsent> {
-    let hooks = staged(place)?.hooks().clone();
-    if !staged(place)?.address(&mut activity, threaded) {
-        return Ok("".into());
-    }
-    match hooks.leave(place, layers, sender, Outgoing::Send(activity)).await? {
-        Some(Outgoing::Send(activity)) => staged(place)?.stage(activity, threaded).await.map_err(Unsent::Fault),
-        _ => Ok("".into()),
-    }
-}
-
-/// Stages the replacement of an activity that was sent before.
-pub(crate) async fn update(
-    place: &mut Place,
-    layers: usize,
-    sender: &str,
-    id: &str,
-    mut activity: Object,
-) -> Result<(), Unsent> {
-    let hooks = staged(place)?.hooks().clone();
-    staged(place)?.address(&mut activity, false);
-    let outgoing = Outgoing::Update { id: id.into(), activity };
-    match hooks.leave(place, layers, sender, outgoing).await? {
-        Some(Outgoing::Update { activity, .. }) => {
-            staged(place)?.stage_update(id, activity).await.map_err(Unsent::Fault)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Stages the deletion of an activity that was sent before.
-pub(crate) async fn delete(place: &mut Place, layers: usize, sender: &str, id: &str) -> Result<(), Unsent> {
-    let hooks = staged(place)?.hooks().clone();
-    match hooks.leave(place, layers, sender, Outgoing::Delete { id: id.into() }).await? {
-        Some(Outgoing::Delete { .. }) => staged(place)?.stage_delete(id).await.map_err(Unsent::Fault),
-        _ => Ok(()),
-    }
-}
-
-/// Sets the answer to an invoke after the layers let it pass, as an activity `invokeResponse` whose value has `status` and
-/// `body`. One that is stopped leaves the invoke unanswered.
-pub(crate) async fn respond(place: &mut Place, layers: usize, plugin: &Plugin, response: Answer) -> Result<(), Unsent> {
-    let hooks = staged(place)?.hooks().clone();
-    if layers == 0 && hooks.native.is_empty() {
-        staged(place)?.respond(Some(response));
-        return Ok(());
-    }
-    let body = response.body.as_deref().map(json::value).and_then(Result::ok);
-    let mut activity = json!({ "type": "invokeResponse", "value": { "status": response.status } });
-    activity["value"]["body"] = body.into();
-    let activity = activity.as_object().cloned().unwrap_or_default();
-    let passed = match hooks.leave(place, layers, &plugin.name, Outgoing::Send(activity)).await? {
-        Some(Outgoing::Send(activity)) => {
-            let value = activity.get("value").cloned().unwrap_or_default();
-            let status = value["status"].as_u64().and_then(|status| u32::try_from(status).ok());
-            let body = value.get("body").filter(|body| !body.is_null()).map(Value::to_string);
-            let status = status.unwrap_or(response.status.into());
-            let checked = staged(place)?.check_response(status, body.as_deref(), &plugin.limits);
-            Some(checked.map_err(Unsent::Fault)?)
-        }
-        _ => None,
-    };
-    staged(place)?.respond(passed);
-    Ok(())
-}
-
-fn staged(place: &mut Place) -> Result<&mut Staging, Unsent> {
-    place.as_deref_mut().ok_or_else(|| Unsent::Fault(Fault::new("internal", "the turn's staging is gone")))
 }
 
 impl From<Unsent> for Fault {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::record::microseconds;
-use super::{CallRecord, Place, TurnError};
+use super::{CallRecord, TurnError};
 use crate::config;
-use crate::plugin::{Entry, Failure, Instance, Meta, Outcome, Plugin, Runtime};
+use crate::plugin::{Entry, Failure, Instance, Meta, Outcome, Plugin, Runtime, TurnHost};
 
 /// Instance slots: of the host, and each bot's share of them. A cheap handle.
 #[derive(Clone)]
@@ -54,30 +54,34 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Calls the plugin. The staging moves from its place into the guest's store for the call, and back in any case. An
-    /// instance that failed is never entered again.
+    /// Calls the plugin, which reaches `turn` meanwhile. An instance that failed is never entered again; neither is one whose
+    /// call is dropped, because the slot is empty while the call runs.
     pub(super) async fn call(
         &mut self,
         runtime: &Runtime,
         plugin: &Arc<Plugin>,
-        place: &mut Place,
+        turn: Arc<dyn TurnHost>,
         meta: &Meta,
         entry: Entry<'_>,
     ) -> (CallRecord, Outcome) {
         let started = Instant::now();
         let mut record = CallRecord::of(plugin, meta);
-        let outcome = match self.instance(runtime, plugin, meta).await {
+        let instance = match self.instance.take() {
+            Some(instance) => Ok(instance),
+            None => Instance::new(runtime, plugin, &meta.turn_id, self.cpu_used).await,
+        };
+        let outcome = match instance {
             Err(failure) => Outcome::Failed(failure),
-            Ok(instance) => {
-                let call = instance.call(place, meta, entry).await;
+            Ok(mut instance) => {
+                let call = instance.call(Some(turn), meta, entry).await;
                 self.cpu_used = call.cpu_in_turn;
                 record.cpu_us = microseconds(call.cpu);
                 record.logs = call.logs;
                 if matches!(call.outcome, Outcome::Failed(_)) && !call.stderr.is_empty() {
                     record.stderr = Some(call.stderr);
                 }
-                if matches!(call.outcome, Outcome::Failed(ref failure) if !matches!(failure, Failure::Fault(_))) {
-                    self.instance = None;
+                if matches!(call.outcome, Outcome::Done(_) | Outcome::Failed(Failure::Fault(_))) {
+                    self.instance = Some(instance);
                 }
                 call.outcome
             }
@@ -91,26 +95,6 @@ impl Slot {
             }
         }
         (record, outcome)
-    }
-
-    async fn instance(
-        &mut self,
-        runtime: &Runtime,
-        plugin: &Arc<Plugin>,
-        meta: &Meta,
-    ) -> Result<&mut Instance, Failure> {
-        let instance = match self.instance.take() {
-            Some(instance) => instance,
-            None => Instance::new(runtime, plugin, &meta.turn_id, self.cpu_used).await?,
-        };
-        Ok(self.instance.insert(instance))
-    }
-
-    /// The staging of a call that was cut from outside. Its instance is gone then.
-    pub(super) fn recover(&mut self) -> Place {
-        let staging = self.instance.as_mut()?.recover()?;
-        self.instance = None;
-        Some(staging)
     }
 }
 

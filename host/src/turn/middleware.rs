@@ -82,7 +82,7 @@ impl Outgoing {
 
     /// Whether it is of a type that only the host makes.
     pub(super) fn is_the_hosts(&self) -> bool {
-        matches!(self, Self::Send(activity) if super::Staging::is_the_hosts(activity))
+        matches!(self, Self::Send(activity) if super::outgoing::is_the_hosts(activity))
     }
 
     /// The same with other content.
@@ -143,7 +143,7 @@ impl Middleware for RequestLog {
             kind = inbound.activity.kind(),
             generation = turn.generation.number,
             outcome = turn.ended.label(),
-            sends = turn.staging.as_ref().map_or(0, |staging| staging.sent().len()),
+            sends = turn.effects.staging().sent().len(),
             duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             "turn"
         );

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use ulid::Ulid;
 
 use super::cron::{next_of, shortened};
-use super::hooks::{self, HOST};
-use super::{Frame, Staging, Turn, TurnContext, TurnError};
+use super::hooks::HOST;
+use super::outgoing::is_the_hosts;
+use super::{Frame, Turn, TurnContext, TurnError};
 use crate::activity::{Activity, ChannelInstance, ConversationKey, Inbound, Object};
 use crate::clock::now_ms;
 use crate::json;
-use crate::plugin::{Failure, Fault, Flow, Plugin};
+use crate::plugin::{Failure, Fault, Flow, NotificationRequest, Plugin};
 use crate::storage::notifications::{End, Mode, Notification, Reference, WAITING_MAX};
 
 /// How many internal turns may lead to one another (`cause-depth`). A timer that is due after [`NEW_CAUSE_MS`] begins anew.
@@ -56,7 +57,7 @@ impl Content {
                 if activity.get("type").and_then(Value::as_str).unwrap_or_default().is_empty() {
                     return Err("`activity` has no `type`".to_owned());
                 }
-                if Staging::is_the_hosts(&activity) {
+                if is_the_hosts(&activity) {
                     return Err("activities of this `type` are made by the host only".to_owned());
                 }
                 Ok(Self::Activity(activity))
@@ -112,30 +113,25 @@ impl Content {
     }
 }
 
-/// What a plugin asks for with `notify` and `schedule` (`conversations.wit`).
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    pub(crate) reference: &'a str,
-    pub(crate) mode: &'a str,
-    pub(crate) content: &'a str,
-    /// Name and time.
-    pub(crate) timer: Option<(&'a str, &'a str)>,
-}
-
 /// The longest name of a timer, in bytes.
 const NAME_BYTES_MAX: usize = 256;
 
-impl Asked<'_> {
-    pub(super) async fn read(&self, turn: &TurnContext, plugin: &Plugin) -> Result<Notification, Fault> {
+impl TurnContext {
+    /// Reads what a plugin asks for.
+    pub(super) async fn notification_of(
+        &self,
+        plugin: &Plugin,
+        request: NotificationRequest<'_>,
+    ) -> Result<Notification, Fault> {
         let bytes_max = plugin.limits.bytes_per_send;
-        if self.content.len() > bytes_max {
+        if request.content.len() > bytes_max {
             return Err(Fault::quota("bytes-per-send", bytes_max));
         }
-        let key = key_of_handle(self.reference, &plugin.bot)
+        let key = key_of_handle(request.reference, &plugin.bot)
             .ok_or_else(|| Fault::invalid("`reference` is none that `reference()` returned to a plugin of this bot"))?;
-        let mode = Mode::named(self.mode)
+        let mode = Mode::named(request.mode)
             .ok_or_else(|| Fault::invalid("`mode` is one of now, when-idle, interrupt and cancel"))?;
-        let content = json::value(self.content).map_err(|error| error.to_string());
+        let content = json::value(request.content).map_err(|error| error.to_string());
         let content = content.and_then(|value| Content::read(&value));
         let content = content.map_err(|why| Fault::invalid(format!("`content`: {why}")))?;
         content.check(mode).map_err(Fault::invalid)?;
@@ -148,30 +144,34 @@ impl Asked<'_> {
         let mut notification = from_operator(key, mode, &content);
         notification.sender = plugin.name.clone();
         notification.content = content.to_text(&plugin.name);
-        if let Some((name, at)) = self.timer {
+        if let Some((name, at)) = request.timer {
             if name.is_empty() || name.len() > NAME_BYTES_MAX {
                 return Err(Fault::invalid(format!("the name of a timer has 1 to {NAME_BYTES_MAX} bytes")));
             }
             let schedule = Schedule::read(at).map_err(|why| Fault::invalid(format!("`at`: {why}")))?;
             (notification.name, notification.due_ms, notification.cron) = (name.into(), schedule.due_ms, schedule.cron);
         }
-        notification.depth = turn.depth_of_next(notification.due_ms)?;
-        let found = turn.services.storage.reference(&notification.conversation).await;
+        notification.depth = self.depth_of_next(notification.due_ms)?;
+        let found = self.services.storage.reference(&notification.conversation).await;
         let found = found.map_err(|error| Fault::new("unavailable", error.to_string()))?;
         // The turn's own conversation is met with its commit.
-        let known = found.is_some_and(|found| found.gone.is_none()) || notification.conversation == turn.inbound.key;
+        let known = found.is_some_and(|found| found.gone.is_none()) || notification.conversation == self.inbound.key;
         if !known {
             return Err(Fault::invalid("the bot has not met this conversation, or was removed from it"));
         }
-        let waiting = turn.services.storage.waiting(&notification.conversation).await;
+        let waiting = self.services.storage.waiting(&notification.conversation).await;
         if waiting.map_err(|error| Fault::new("unavailable", error.to_string()))? >= WAITING_MAX {
             return Err(Fault::quota("notifications-waiting", WAITING_MAX));
         }
         Ok(notification)
     }
-}
 
-impl TurnContext {
+    /// Returns what stands for the conversation outside the host. It holds no address, and is checked when it comes back.
+    pub(super) fn reference(&self) -> String {
+        let key = &self.inbound.key;
+        json!({ "bot": &*key.bot, "channel": key.channel.to_string(), "conversation": &*key.conversation }).to_string()
+    }
+
     /// How deep in a chain of causes something is that this turn asks for.
     fn depth_of_next(&self, due_ms: u64) -> Result<u32, Fault> {
         if due_ms > now_ms() + NEW_CAUSE_MS {
@@ -180,11 +180,6 @@ impl TurnContext {
         let depth = self.notification.as_ref().map_or(0, |notification| notification.depth) + 1;
         if depth > DEPTH_MAX { Err(Fault::quota("cause-depth", DEPTH_MAX)) } else { Ok(depth) }
     }
-}
-
-/// What stands for a conversation outside the host. It holds no address, and is checked when it comes back.
-pub(super) fn handle_of(key: &ConversationKey) -> String {
-    json!({ "bot": &*key.bot, "channel": key.channel.to_string(), "conversation": &*key.conversation }).to_string()
 }
 
 fn key_of_handle(text: &str, bot: &str) -> Option<ConversationKey> {
@@ -357,7 +352,7 @@ impl Turn {
         }
         let generation = self.generation.clone();
         if generation.has_dialogs {
-            self.staged()?.load_stack().await.map_err(TurnError::Storage)?;
+            self.effects.load_stack().await.map_err(TurnError::Storage)?;
         }
         let all = generation.plugins.len() + generation.layers.len();
         self.instances.reserve(&notification.conversation.bot, all).await?;
@@ -367,13 +362,13 @@ impl Turn {
         if notification.expires_ms.is_some_and(|expires| expires < now_ms()) {
             return self.end(notification, ending(notification, "expired"));
         }
-        let waits = !self.staged()?.stack.frames.is_empty();
+        let waits = !self.staging().stack.frames.is_empty();
         match notification.mode {
             Mode::WhenIdle if waits || self.is_behind(notification).await? => {
                 return self.end(notification, End::Held);
             }
             Mode::Cancel if waits => {
-                self.staged()?.stack.cancel_all();
+                self.staging().stack.cancel_all();
                 self.settle().await?;
             }
             _ => {}
@@ -381,7 +376,7 @@ impl Turn {
         let content = content_of(notification).map_err(|why| self.unfit(notification, why))?;
         let asks = !matches!(content, Content::Dialog { .. });
         self.bring(notification, content).await?;
-        if notification.mode == Mode::Interrupt && asks && self.staged()?.stack.ask_again() {
+        if notification.mode == Mode::Interrupt && asks && self.staging().stack.ask_again() {
             self.settle().await?;
         }
         self.end(notification, ending(notification, "delivered"))
@@ -398,7 +393,7 @@ impl Turn {
         match content {
             Content::Activity(activity) => {
                 let sender = if notification.sender.is_empty() { HOST } else { &*notification.sender };
-                hooks::send(&mut self.staging, self.hooks.layers(), sender, activity, false).await?;
+                self.effects.send(self.effects.hooks.layers(), sender, activity, false).await?;
                 Ok(())
             }
             Content::Event { .. } => self.hand_to_handlers(&trigger_of(notification)).await,
@@ -409,7 +404,7 @@ impl Turn {
                     return Err(self.unfit(notification, why));
                 };
                 let frame = Frame::new(owner, &dialog, options);
-                self.staged()?.stack.push(frame).map_err(|fault| TurnError::Plugin {
+                self.staging().stack.push(frame).map_err(|fault| TurnError::Plugin {
                     plugin: plugin.as_str().into(),
                     failure: Failure::Fault(fault),
                 })?;
@@ -433,7 +428,7 @@ impl Turn {
 
     /// Notes how the notification ends when the turn does.
     pub(super) fn end(&mut self, notification: &Notification, end: End) -> Result<(), TurnError> {
-        self.staged()?.end_notification(notification.id.clone(), end);
+        self.staging().end_notification(notification.id.clone(), end);
         Ok(())
     }
 

@@ -115,8 +115,8 @@ impl Turn {
             queued_us: microseconds(queued),
             outcome: self.ended.label(),
             status: answer.status,
-            sent: self.staging.as_ref().map(|staging| staging.sent().to_vec()).unwrap_or_default(),
-            calls: self.hooks.take_records(),
+            sent: self.effects.staging().sent().to_vec(),
+            calls: self.effects.hooks.take_records(),
         }
     }
 }

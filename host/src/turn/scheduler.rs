@@ -137,8 +137,10 @@ impl Turns {
     /// After a turn: lets go of its notification, and begins the next that waited for the stack to be empty.
     pub(super) fn after(self: &Arc<Self>, context: &TurnContext, turn: Option<&Turn>) {
         let key = &context.inbound.key;
-        let staging = turn.and_then(|turn| turn.staging.as_deref());
-        let idle = staging.is_some_and(|staging| staging.is_idle());
+        let (idle, is_held) = turn.map_or((false, false), |turn| {
+            let staging = turn.effects.staging();
+            (staging.is_idle(), staging.notification_end() == Some(&End::Held))
+        });
         let mut state = self.scheduler.state();
         if let Some(notification) = &context.notification {
             if turn.is_none_or(|turn| turn.ended == Ended::HostFailure) {
@@ -163,7 +165,7 @@ impl Turns {
             state.failures.remove(&notification.id);
             state.in_flight.remove(&notification.id);
             state.settled.insert(notification.id.clone());
-            if staging.is_some_and(|staging| staging.notification_end() == Some(&End::Held)) {
+            if is_held {
                 state.held.insert(key.clone());
                 state.expiring.extend(expiry_of(notification));
             } else if let Some(expiry) = expiry_of(notification) {

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use serde::de::IgnoredAny;
 use ulid::Ulid;
 
-use super::TurnContext;
 use super::contention::Key;
 use crate::activity::Inbound;
 use crate::config::Scope;
 use crate::json;
 use crate::plugin::{Fault, Plugin};
-use crate::storage::{Expected, Pending, ScopeOwner, StateScope, StateValue, StateWrite, StorageError};
+use crate::storage::{Expected, Pending, ScopeOwner, StateScope, StateValue, StateWrite};
 
 /// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 256;
@@ -45,9 +44,19 @@ impl StagedState {
         Self { pending, ..Self::default() }
     }
 
+    /// Adds commits that this turn builds on.
+    pub(super) fn build_on(&mut self, pending: Vec<Arc<Pending>>) {
+        self.pending.extend(pending);
+    }
+
     /// The commits of other turns that this turn builds on.
     pub(super) fn builds_on(&self) -> &[Arc<Pending>] {
         &self.pending
+    }
+
+    /// Those of them that are not durable yet. Their writes are missing in what is read from the store now.
+    pub(super) fn open_commits(&self) -> Vec<Arc<Pending>> {
+        self.pending.iter().filter(|commit| commit.is_open()).cloned().collect()
     }
 
     pub(super) fn savepoint(&self) -> Written {
@@ -96,29 +105,46 @@ impl StagedState {
         }
     }
 
-    pub(super) async fn get(
-        &mut self,
-        turn: &TurnContext,
-        plugin: &Plugin,
-        scope: &str,
-        key: &str,
-    ) -> Result<Option<StateValue>, Fault> {
-        let scope = self.open(turn, plugin, scope, key).await?;
-        Ok(self.current(&scope, key).cloned())
+    /// Whether a scope was read.
+    pub(super) fn is_loaded(&self, scope: &StateScope) -> bool {
+        self.loaded.contains_key(scope)
     }
 
-    /// Stages a write, or with `None` a removal. Returns the new etag.
-    pub(super) async fn set(
+    /// Takes what is stored in a scope, and what commits wrote that were open when the scope was read.
+    pub(super) fn loaded(
         &mut self,
-        turn: &TurnContext,
-        plugin: &Plugin,
-        scope: &str,
+        scope: &StateScope,
+        mut values: HashMap<Arc<str>, StateValue>,
+        open: &[Arc<Pending>],
+    ) {
+        let writes = open.iter().flat_map(|commit| &commit.writes);
+        for StateWrite { key, value, .. } in writes.filter(|write| write.scope == *scope) {
+            match value {
+                Some(value) => _ = values.insert(key.clone(), value.clone()),
+                None => _ = values.remove(key),
+            }
+        }
+        self.loaded.insert(scope.clone(), values);
+    }
+
+    /// Returns a value of a scope that was read.
+    pub(super) fn get(&self, scope: &StateScope, key: &str) -> Option<&StateValue> {
+        match self.written.get(scope).and_then(|keys| keys.get(key)) {
+            Some(write) => write.value.as_ref(),
+            None => self.loaded.get(scope)?.get(key),
+        }
+    }
+
+    /// Stages a value of a scope that was read, or with `None` its removal. Returns the new etag.
+    pub(super) fn set(
+        &mut self,
+        scope: StateScope,
         key: &str,
         value: Option<&str>,
         etag: Option<&str>,
+        bytes_max: usize,
     ) -> Result<Arc<str>, Fault> {
-        let scope = self.open(turn, plugin, scope, key).await?;
-        let current = self.current(&scope, key);
+        let current = self.get(&scope, key);
         let fits = match etag {
             None => true,
             Some("") => current.is_none(),
@@ -127,7 +153,7 @@ impl StagedState {
         if !fits {
             return Err(Fault::new("conflict", format!("the value of `{key}` is not the one that the etag names")));
         }
-        let admit = |value| self.admit(&scope, key, value, plugin.limits.state_bytes_per_scope);
+        let admit = |value| self.admit(&scope, key, value, bytes_max);
         let value = value.map(admit).transpose()?;
         let new_etag: Arc<str> = Ulid::new().to_string().into();
         let value = value.map(|value| StateValue { value: value.into(), etag: new_etag.clone() });
@@ -141,76 +167,6 @@ impl StagedState {
         let expected = written.get(key).map_or(relied_on, |earlier| earlier.expected.clone());
         written.insert(key.into(), Write { value, expected });
         Ok(new_etag)
-    }
-
-    /// Returns a key as other turns contend for it, or none if only this conversation has it.
-    pub(super) async fn shared_key(
-        &mut self,
-        turn: &TurnContext,
-        plugin: &Plugin,
-        scope: &str,
-        key: &str,
-    ) -> Result<Option<Key>, Fault> {
-        let scope = self.open(turn, plugin, scope, key).await?;
-        Ok(scope.is_shared().then(|| (scope, key.into())))
-    }
-
-    /// Reads a scope anew, with what these commits write. What the turn wrote stays staged.
-    pub(super) async fn reload(
-        &mut self,
-        turn: &TurnContext,
-        scope: &StateScope,
-        pending: Vec<Arc<Pending>>,
-    ) -> Result<(), Fault> {
-        self.pending.extend(pending);
-        self.load(turn, scope).await
-    }
-
-    async fn load(&mut self, turn: &TurnContext, scope: &StateScope) -> Result<(), Fault> {
-        // A commit that becomes durable while the store is read may be in what is read or not.
-        let open: Vec<_> = self.pending.iter().filter(|commit| commit.is_open()).cloned().collect();
-        let mut values = turn.services.storage.load_state(scope).await.map_err(|error| unreadable(&error))?;
-        let writes = open.iter().flat_map(|commit| &commit.writes);
-        for StateWrite { key, value, .. } in writes.filter(|write| write.scope == *scope) {
-            match value {
-                Some(value) => _ = values.insert(key.clone(), value.clone()),
-                None => _ = values.remove(key),
-            }
-        }
-        self.loaded.insert(scope.clone(), values);
-        Ok(())
-    }
-
-    /// Checks grant and key, and makes sure that the scope is loaded.
-    async fn open(&mut self, turn: &TurnContext, plugin: &Plugin, scope: &str, key: &str) -> Result<StateScope, Fault> {
-        let Some(named) = Scope::named(scope) else {
-            return Err(Fault::invalid(format!(
-                "there is no scope `{scope}`; the scopes are conversation, user, private, bot"
-            )));
-        };
-        if !plugin.grants.state.contains(&named) {
-            return Err(Fault::new(
-                "denied",
-                format!(
-                    "the scope `{scope}` needs the grant `state = [\"{scope}\"]`, wanted by the manifest and given by the operator"
-                ),
-            ));
-        }
-        if key.is_empty() || key.len() > KEY_BYTES_MAX {
-            return Err(Fault::invalid(format!("a key has 1 to {KEY_BYTES_MAX} bytes, this one {}", key.len())));
-        }
-        let scope = scope_of(&turn.inbound, plugin, named)?;
-        if !self.loaded.contains_key(&scope) {
-            self.load(turn, &scope).await?;
-        }
-        Ok(scope)
-    }
-
-    fn current(&self, scope: &StateScope, key: &str) -> Option<&StateValue> {
-        match self.written.get(scope).and_then(|keys| keys.get(key)) {
-            Some(write) => write.value.as_ref(),
-            None => self.loaded.get(scope)?.get(key),
-        }
     }
 
     /// Checks that a value is JSON and that the scope has room for it. Returns it as it is stored.
@@ -236,8 +192,25 @@ impl StagedState {
     }
 }
 
-fn unreadable(error: &StorageError) -> Fault {
-    Fault { retry_after_ms: Some(1_000), ..Fault::new("unavailable", format!("state cannot be read: {error}")) }
+/// Returns the scope that a plugin means, after checking its grant and the key.
+pub(super) fn checked_scope(inbound: &Inbound, plugin: &Plugin, scope: &str, key: &str) -> Result<StateScope, Fault> {
+    let Some(named) = Scope::named(scope) else {
+        return Err(Fault::invalid(format!(
+            "there is no scope `{scope}`; the scopes are conversation, user, private, bot"
+        )));
+    };
+    if !plugin.grants.state.contains(&named) {
+        return Err(Fault::new(
+            "denied",
+            format!(
+                "the scope `{scope}` needs the grant `state = [\"{scope}\"]`, wanted by the manifest and given by the operator"
+            ),
+        ));
+    }
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        return Err(Fault::invalid(format!("a key has 1 to {KEY_BYTES_MAX} bytes, this one {}", key.len())));
+    }
+    scope_of(inbound, plugin, named)
 }
 
 fn scope_of(inbound: &Inbound, plugin: &Plugin, scope: Scope) -> Result<StateScope, Fault> {

@@ -143,7 +143,7 @@ impl Middleware for FlushesAndFails {
         if self.runs.fetch_add(1, Ordering::Relaxed) > 1 {
             return next.run(turn).await;
         }
-        turn.staged()?.flush().await.unwrap();
+        turn.effects.flush().await.unwrap();
         Err(TurnError::Host("on purpose".into()))
     }
 }

@@ -185,10 +185,12 @@ impl Turn {
             previous: None,
         };
         let (id, status) = (frame.id.clone(), frame.status.clone());
-        let frames = &mut self.staged()?.stack.frames;
-        // The newest question stands. Were they piled up, the users of a group could make the stack grow without end.
-        frames.pop_if(|top| matches!(top.status, Status::Confirm { .. }));
-        frames.push(frame);
+        {
+            let frames = &mut self.staging().stack.frames;
+            // The newest question stands. Were they piled up, the users of a group could make the stack grow without end.
+            frames.pop_if(|top| matches!(top.status, Status::Confirm { .. }));
+            frames.push(frame);
+        }
         self.ask(&definition, 0, None).await?;
         self.wait(&id, "begin", status)
     }
@@ -196,14 +198,15 @@ impl Turn {
     /// Drops the question whether a route may interrupt where the dialog below gets its answer: in a group, whoever
     /// asked to interrupt and fell silent must not keep the others from going on.
     pub(in crate::turn) fn lapse_confirmation(&mut self) -> Result<(), TurnError> {
-        let frames = &self.staged()?.stack.frames;
-        let [.., below, top] = frames.as_slice() else { return Ok(()) };
-        let (below, top) = (below.clone(), top.clone());
+        let (below, top) = match self.staging().stack.frames.as_slice() {
+            [.., below, top] => (below.clone(), top.clone()),
+            _ => return Ok(()),
+        };
         let is_confirmation = matches!(top.status, Status::Confirm { .. });
         let is_message = self.activity.kind() == "message";
         let is_for_below = below.asked.is_some() && below.waits() && self.may_answer(&below);
         if is_confirmation && is_message && is_for_below && !self.may_answer(&top) {
-            self.staged()?.stack.frames.pop();
+            self.staging().stack.frames.pop();
         }
         Ok(())
     }
@@ -217,13 +220,15 @@ impl Turn {
         match answer {
             Err(_) if attempt + 1 < CONFIRM_ATTEMPTS_MAX => {
                 let (definition, attempt) = (definition.clone(), attempt + 1);
-                if let Some(Frame { status: Status::Confirm { attempt: asked, .. }, .. }) = self.frame_mut(&frame.id)? {
+                if let Some(mut frame) = self.frame_mut(&frame.id)
+                    && let Status::Confirm { attempt: asked, .. } = &mut frame.status
+                {
                     *asked = attempt;
                 }
                 self.ask(&definition, attempt, Some(frame)).await?;
             }
             Ok(Value::Bool(true)) => {
-                self.staged()?.stack.frames.pop();
+                self.staging().stack.frames.pop();
                 let has_route = |known: &Arc<Plugin>| {
                     known.name == *plugin && known.manifest.routes.iter().any(|known| known.name == *route)
                 };
@@ -233,11 +238,11 @@ impl Turn {
                         self.take_route(position, route, activity).await?;
                     }
                     // It went in a swap: what it interrupted goes on.
-                    None => _ = self.staged()?.stack.ask_again(),
+                    None => _ = self.staging().stack.ask_again(),
                 }
             }
             _ => {
-                let stack = &mut self.staged()?.stack;
+                let stack = &mut self.staging().stack;
                 stack.frames.pop();
                 stack.ask_again();
             }
@@ -268,7 +273,7 @@ impl Turn {
 
     /// A frame that is held leaves the activity to the handlers; one that was reset has answered it.
     pub(super) fn left_or_reset(&mut self, frame: &Frame) -> Offer {
-        let held = self.frame(&frame.id).is_ok_and(|frame| frame.is_some());
+        let held = self.frame(&frame.id).is_some();
         if held { Offer::Left } else { Offer::Taken }
     }
 }

@@ -149,7 +149,7 @@ impl Rehearsing<'_> {
             Err(failure @ Failure::Host(_)) => return Err(failure),
             Err(failure) => return Ok(Err(failure)),
         };
-        let called = instance.call(&mut None, &meta, Entry::Dialog(&event, state)).await;
+        let called = instance.call(None, &meta, Entry::Dialog(&event, state)).await;
         match called.outcome {
             Outcome::Done(Done::Step(step)) => Ok(Ok(step)),
             Outcome::Failed(failure @ Failure::Host(_)) => Err(failure),

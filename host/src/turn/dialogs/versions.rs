@@ -34,7 +34,7 @@ impl Turn {
         match &frame.previous {
             Some(previous) if previous.state_version == version => {
                 let restored = previous.clone();
-                if let Some(frame) = self.frame_mut(&frame.id)? {
+                if let Some(mut frame) = self.frame_mut(&frame.id) {
                     frame.state_version = version;
                     frame.state = restored.state;
                     frame.previous = None;
@@ -62,14 +62,16 @@ impl Turn {
     /// A migration is not yet one of the successes that make the old state superfluous.
     fn keep_migrated(&mut self, frame: &Frame, state: Option<&str>) -> Result<(), TurnError> {
         self.keep_state(frame, state)?;
-        if let Some(previous) = self.frame_mut(&frame.id)?.and_then(|frame| frame.previous.as_mut()) {
+        if let Some(mut frame) = self.frame_mut(&frame.id)
+            && let Some(previous) = &mut frame.previous
+        {
             previous.successes = 0;
         }
         Ok(())
     }
 
     fn set_state(&mut self, frame: &Frame, version: u64, previous: Option<Previous>) -> Result<(), TurnError> {
-        if let Some(frame) = self.frame_mut(&frame.id)? {
+        if let Some(mut frame) = self.frame_mut(&frame.id) {
             frame.state_version = version;
             frame.previous = previous;
         }

@@ -1,0 +1,124 @@
+//! What is staged becomes real: commits and flushes.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::Staging;
+use crate::storage::notifications::{ProactiveChanges, Reference};
+use crate::storage::{Answer, Made, OutboxAction, Pending, StorageError, TurnCommit};
+use crate::turn::address::address;
+use crate::turn::contention::{SEAT_HOLD_MIN, Seats};
+use crate::turn::proactive::removes_the_bot;
+use crate::turn::state::user_of;
+
+impl Staging {
+    /// Stores what is staged, except that these actions leave instead of the staged ones, and wakes the lane. `ends_turn` is
+    /// false for a flush. The future owns all it needs.
+    pub(in crate::turn) fn store(
+        &mut self,
+        actions: Vec<OutboxAction>,
+        answer: Answer,
+        ends_turn: bool,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send + use<> {
+        self.relied_on = self.state.relied_on();
+        let (turn, sends) = (self.turn.clone(), actions.len());
+        let unseated = self.relied_on.difference(&self.seats.0).cloned().collect();
+        // A turn that flushed cannot run again, so it tries its commit in any case.
+        let seats = match turn.contention.try_sit(unseated, SEAT_HOLD_MIN) {
+            None if self.flushes == 0 => Err(StorageError::Conflict),
+            seats => Ok(seats),
+        };
+        let mut commit = TurnCommit {
+            conversation: turn.inbound.key.clone(),
+            service_url: turn.inbound.activity.service_url().into(),
+            turn_id: turn.turn_id.clone(),
+            fence: self.fence,
+            outbox: actions,
+            writes: self.state.writes(),
+            stack: (self.unreadable || self.stack.frames != self.stored_stack.frames).then(|| self.stack.stored()),
+            mark: turn.mark.clone().map(|key| (key, answer)),
+            proactive: self.proactive_changes(ends_turn),
+            // What is staged, also where it leaves in the answer instead.
+            transcript: self.said.with(&self.actions, |activity| address(activity, &turn.inbound.activity, false)),
+            ends_turn,
+            builds_on: self.state.builds_on().to_vec(),
+            made: None,
+        };
+        let notifies = !commit.proactive.added.is_empty();
+        let seated = seats.map(|seats| self.seats.1.drain(..).chain(seats).collect());
+        async move {
+            commit.made = made(seated?, &commit);
+            turn.services.storage.commit(commit).await?;
+            if sends > 0 {
+                turn.services.deliveries.wake(&turn.inbound.key, sends);
+            }
+            if notifies {
+                turn.services.due.notify_one();
+            }
+            Ok(())
+        }
+    }
+
+    /// What a commit changes of references and notifications. Who spoke is met whatever became of the turn.
+    fn proactive_changes(&self, ends_turn: bool) -> ProactiveChanges {
+        let turn = &self.turn;
+        let mut changes = self.proactive.clone();
+        if let (Some(notification), false, None) = (&turn.notification, ends_turn, &changes.ended) {
+            // From a flush on the turn is at most once.
+            changes.ended = Some((notification.id.clone(), notification.after("delivered")));
+        }
+        if turn.notification.is_none() && ends_turn {
+            changes.removed = removes_the_bot(&turn.inbound.activity);
+            // Whoever speaks for a conversation must not lead what is said first elsewhere.
+            let url = turn.inbound.activity.service_url();
+            if turn.services.deliveries.admits(&turn.inbound.key, url) {
+                changes.met = Reference::of(&turn.inbound, user_of(&turn.inbound).ok());
+            }
+        }
+        changes
+    }
+
+    /// What was staged is stored now.
+    pub(in crate::turn) fn committed(&mut self) {
+        self.leave_seats();
+        self.proactive.added.clear();
+        self.proactive.cancelled.clear();
+        self.said.stored();
+        self.state.committed();
+        self.unreadable = false;
+        self.stored_stack = self.stack.clone();
+    }
+
+    /// Takes the result of a flush. What was staged before it cannot be undone from now on.
+    pub(in crate::turn) fn flushed(&mut self, flushed: Result<(), StorageError>) -> Result<(), StorageError> {
+        self.conflict |= matches!(flushed, Err(StorageError::Conflict));
+        flushed?;
+        self.committed();
+        self.actions.clear();
+        self.flushes += 1;
+        Ok(())
+    }
+
+    /// Whether something of the turn is real already, so that it must not run again.
+    pub(in crate::turn) fn has_flushed(&self) -> bool {
+        self.flushes > 0
+    }
+
+    /// Whether a flush failed because another turn wrote what this one relied on, and nothing of this one is real: it
+    /// must run again.
+    pub(in crate::turn) fn overtaken(&self) -> bool {
+        self.conflict && self.flushes == 0
+    }
+}
+
+/// Leaves the seats once the commit is made. None: the turn has no seats.
+fn made(seats: Vec<Seats>, commit: &TurnCommit) -> Option<Made> {
+    if seats.iter().all(|seats| seats.is_empty()) {
+        return None;
+    }
+    let pending = Arc::new(Pending::new(commit.writes.clone()));
+    let commits = [commit.builds_on.clone(), vec![pending.clone()]].concat();
+    Some(Made::new(pending, move || {
+        seats.into_iter().fold(false, |awaited, seats| seats.hand_over(&commits) || awaited)
+    }))
+}

@@ -1,0 +1,127 @@
+//! What a turn stages to be sent, and the answer to an invoke.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Staging;
+use crate::activity::Object;
+use crate::config::Limits;
+use crate::plugin::Fault;
+use crate::storage::{Answer, OutboxAction};
+use crate::turn::address::address;
+use crate::turn::outgoing::{self, string};
+
+impl Staging {
+    /// Reads a guest's activity and counts it.
+    pub(in crate::turn) fn admit(&mut self, text: &str, limits: &Limits) -> Result<Object, Fault> {
+        self.count(limits)?;
+        outgoing::checked_of_guest(text, limits)
+    }
+
+    /// Counts one send against `sends-per-turn`.
+    pub(in crate::turn) fn count(&mut self, limits: &Limits) -> Result<(), Fault> {
+        if self.sends >= limits.sends_per_turn {
+            return Err(Fault::quota("sends-per-turn", limits.sends_per_turn));
+        }
+        self.sends += 1;
+        Ok(())
+    }
+
+    /// The staged actions.
+    pub(in crate::turn) fn actions(&self) -> &[OutboxAction] {
+        &self.actions
+    }
+
+    /// Host ids of everything staged or sent at once.
+    pub(in crate::turn) fn sent(&self) -> &[Arc<str>] {
+        &self.sent
+    }
+
+    /// Stages something to be sent.
+    pub(in crate::turn) fn push(&mut self, action: OutboxAction) {
+        if let OutboxAction::Send { host_id, .. } = &action {
+            self.sent.push(host_id.clone());
+        }
+        self.actions.push(action);
+    }
+
+    /// Notes an activity that leaves at once.
+    pub(in crate::turn) fn left_at_once(&mut self, host_id: &Arc<str>, activity: &Object, is_of_stream: bool) {
+        let is_piece = is_of_stream && string(activity, "type") != "message";
+        self.said.left_at_once(host_id, activity, is_piece);
+        self.sent.push(host_id.clone());
+    }
+
+    /// Replaces an activity that is staged. The error gives the new activity back: none such is staged.
+    pub(in crate::turn) fn replace(&mut self, id: &str, mut activity: Object) -> Result<(), Object> {
+        let Some(staged) = self.staged_mut(id) else { return Err(activity) };
+        if let (false, Some(reply_to)) = (activity.contains_key("replyToId"), staged.get("replyToId")) {
+            activity.insert("replyToId".into(), reply_to.clone());
+        }
+        *staged = activity;
+        Ok(())
+    }
+
+    /// Drops an activity that is staged. False: none such is.
+    pub(in crate::turn) fn take_back(&mut self, id: &str) -> bool {
+        if self.staged_mut(id).is_none() {
+            return false;
+        }
+        self.actions.retain(|action| !matches!(action, OutboxAction::Send { host_id, .. } if **host_id == *id));
+        self.sent.retain(|sent| **sent != *id);
+        true
+    }
+
+    /// What is dropped was never sent, so the record of the turn does not name it.
+    pub(super) fn drop_actions_but(&mut self, kept: Vec<OutboxAction>) {
+        let dropped = std::mem::replace(&mut self.actions, kept);
+        for action in dropped {
+            if let OutboxAction::Send { host_id, .. } = action
+                && self.staged_mut(&host_id).is_none()
+            {
+                self.sent.retain(|sent| *sent != host_id);
+            }
+        }
+    }
+
+    /// The staged activity with that host id.
+    fn staged_mut(&mut self, id: &str) -> Option<&mut Object> {
+        self.actions.iter_mut().find_map(|action| match action {
+            OutboxAction::Send { host_id, activity } if **host_id == *id => Some(activity),
+            _ => None,
+        })
+    }
+
+    /// Sets the answer to an invoke, after it passed middleware.
+    pub(in crate::turn) fn respond(&mut self, response: Option<Answer>) {
+        self.response = response;
+    }
+
+    pub(in crate::turn) fn response(&self) -> Option<&Answer> {
+        self.response.as_ref()
+    }
+
+    /// Notes for the transcript how an invoke was answered.
+    pub(in crate::turn) fn note_answer(&mut self, answer: &Answer) {
+        let inbound = &self.turn.inbound.activity;
+        self.said.answered(answer, |activity| address(activity, inbound, false));
+    }
+}
+
+/// Returns the entity of an activity that makes it a piece of a stream.
+pub(in crate::turn) fn stream_info(activity: &Object) -> Option<&Value> {
+    let is_stream_info = |entity: &&Value| {
+        entity.get("type").and_then(Value::as_str).is_some_and(|kind| kind.eq_ignore_ascii_case("streaminfo"))
+    };
+    activity.get("entities").and_then(Value::as_array)?.iter().find(is_stream_info)
+}
+
+/// `typing` and the pieces of a stream leave at once and are no part of the transaction.
+pub(in crate::turn) fn is_ephemeral(activity: &Object) -> bool {
+    string(activity, "type") == "typing" || stream_info(activity).is_some()
+}
+
+pub(in crate::turn) fn stream_opens(activity: &Object) -> bool {
+    stream_info(activity).is_some_and(|info| info.get("streamId").is_none_or(Value::is_null))
+}
