@@ -18,7 +18,7 @@ pub mod turn;
 pub mod prompt;
 pub mod registry;
 
-pub mod plugin;
+pub use turntable_plugin as plugin;
 
 pub mod delivery;
 
@@ -32,4 +32,4 @@ pub mod cli;
 mod clock;
 mod colours;
 pub mod telemetry;
-pub mod threads;
+pub use turntable_plugin::threads;

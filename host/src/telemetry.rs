@@ -6,21 +6,20 @@
 mod lines;
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub use self::lines::Flush;
 use self::lines::Lines;
 use anyhow::Context;
-use metrics::{
-    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::PrometheusBuilder;
 pub use metrics_exporter_prometheus::PrometheusHandle;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::colours::has_colours;
+use crate::plugin;
 
 /// The default log filter.
 pub const FILTER_DEFAULT: &str = "info";
@@ -70,15 +69,7 @@ pub mod name {
     pub const TURNS: &str = "turntable_turns_total";
     /// Duration of turns, by bot and outcome.
     pub const TURN_SECONDS: &str = "turntable_turn_seconds";
-    /// Number of plugin calls, by bot, plugin and outcome.
-    pub const PLUGIN_CALLS: &str = "turntable_plugin_calls_total";
-    /// Wall time of plugin calls, by bot, plugin and outcome.
-    pub const PLUGIN_CALL_SECONDS: &str = "turntable_plugin_call_seconds";
-    /// CPU time of plugin calls, by bot and plugin.
-    pub const PLUGIN_CPU_SECONDS: &str = "turntable_plugin_cpu_seconds";
-    /// Number of HTTP requests that plugins asked for, by bot, plugin and outcome.
-    pub const OUTBOUND_REQUESTS: &str = "turntable_outbound_requests_total";
-    /// Number of ended deliveries, by bot and outcome.
+    /// Deliveries ended, by bot and outcome.
     pub const DELIVERIES: &str = "turntable_deliveries_total";
     /// Number of deliveries that waited for the rate limit of their channel or were dropped for it, by bot.
     pub const DELIVERIES_THROTTLED: &str = "turntable_deliveries_throttled_total";
@@ -150,17 +141,10 @@ pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
 }
 
 fn describe() {
-    describe_counter!(name::TURNS, "Number of ended turns, by bot and outcome");
-    describe_histogram!(name::TURN_SECONDS, Unit::Seconds, "Time from the start of a turn to its commit");
-    describe_counter!(name::PLUGIN_CALLS, "Number of plugin calls, by outcome");
-    describe_histogram!(
-        name::PLUGIN_CALL_SECONDS,
-        Unit::Seconds,
-        "Wall time of a plugin call, including instantiation"
-    );
-    describe_histogram!(name::PLUGIN_CPU_SECONDS, Unit::Seconds, "CPU time of a plugin call");
-    describe_counter!(name::OUTBOUND_REQUESTS, "Number of HTTP requests of plugins, by outcome");
-    describe_counter!(name::DELIVERIES, "Number of ended deliveries to channels, by outcome");
+    describe_counter!(name::TURNS, "Turns ended, by bot and outcome");
+    describe_histogram!(name::TURN_SECONDS, Unit::Seconds, "From a turn's start to its commit");
+    plugin::metrics::describe();
+    describe_counter!(name::DELIVERIES, "Deliveries to channels ended, by outcome");
     describe_counter!(
         name::DELIVERIES_THROTTLED,
         "Number of deliveries that waited for the rate limit of their channel or were dropped"
@@ -195,47 +179,7 @@ pub fn turn_ended(bot: &str, outcome: &'static str, duration: Duration) {
     histogram!(name::TURN_SECONDS, "bot" => bot.to_owned(), "outcome" => outcome).record(duration);
 }
 
-/// Metrics of one plugin's calls. Each is looked up by its labels once and then cached, because a lookup per call would
-/// cost as much as all host calls of a small turn.
-#[derive(Default)]
-pub struct PluginMetrics {
-    cpu: OnceLock<Histogram>,
-    /// Metrics by outcome. There are only a few outcomes.
-    outcomes: Mutex<Vec<(&'static str, Counter, Histogram)>>,
-}
-
-impl PluginMetrics {
-    /// Records the end of a call. `outcome` is the label of a `plugin::Outcome`.
-    pub fn called(&self, bot: &str, plugin: &str, outcome: &'static str, duration: Duration, cpu: Duration) {
-        let (calls, seconds) = self.of(bot, plugin, outcome);
-        calls.increment(1);
-        seconds.record(duration);
-        let cpu_seconds =
-            || histogram!(name::PLUGIN_CPU_SECONDS, "bot" => bot.to_owned(), "plugin" => plugin.to_owned());
-        self.cpu.get_or_init(cpu_seconds).record(cpu);
-    }
-
-    fn of(&self, bot: &str, plugin: &str, outcome: &'static str) -> (Counter, Histogram) {
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, calls, seconds)) = outcomes.iter().find(|(known, ..)| *known == outcome) {
-            return (calls.clone(), seconds.clone());
-        }
-        let (bot, plugin) = (bot.to_owned(), plugin.to_owned());
-        let calls =
-            counter!(name::PLUGIN_CALLS, "bot" => bot.clone(), "plugin" => plugin.clone(), "outcome" => outcome);
-        let seconds = histogram!(name::PLUGIN_CALL_SECONDS, "bot" => bot, "plugin" => plugin, "outcome" => outcome);
-        outcomes.push((outcome, calls.clone(), seconds.clone()));
-        (calls, seconds)
-    }
-}
-
-/// Records that a plugin asked for an HTTP request. `outcome`: `denied`.
-pub fn outbound_request(bot: &str, plugin: &str, outcome: &'static str) {
-    let (bot, plugin) = (bot.to_owned(), plugin.to_owned());
-    counter!(name::OUTBOUND_REQUESTS, "bot" => bot, "plugin" => plugin, "outcome" => outcome).increment(1);
-}
-
-/// Records the end of a delivery. `outcome`: `delivered`, `refused`, `unreachable` or `ambiguous`.
+/// A delivery ended. `outcome`: `delivered`, `refused`, `unreachable` or `ambiguous`.
 pub fn delivery_ended(bot: &str, outcome: &'static str) {
     counter!(name::DELIVERIES, "bot" => bot.to_owned(), "outcome" => outcome).increment(1);
 }
@@ -317,7 +261,7 @@ mod tests {
         let handle = install_metrics().unwrap();
         install_metrics().expect("a second call returns the same");
         turn_ended("telemetry-test", "completed", Duration::from_micros(300));
-        let calls = PluginMetrics::default();
+        let calls = plugin::metrics::PluginMetrics::default();
         for outcome in ["handled", "trap", "handled"] {
             calls.called("telemetry-test", "echo", outcome, Duration::from_micros(40), Duration::from_micros(20));
         }
@@ -328,7 +272,7 @@ mod tests {
         swapped("telemetry-test", "deploy", Duration::from_millis(4));
         load_failed("telemetry-test", "watch");
         request_ended("public", "POST", "/api/messages", 200, Duration::from_micros(500));
-        outbound_request("telemetry-test", "echo", "denied");
+        plugin::metrics::outbound_request("telemetry-test", "echo", "denied");
         gauges(Gauges { turns_running: 3, turns_queued: 4, instance_slots: (7, 8), outbox_rows: 5, bots_waiting: 6 });
         let text = handle.render();
         for line in [

@@ -7,9 +7,9 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
 use super::truncate;
-use crate::plugin::Plugin;
-use crate::plugin::guest::GuestState;
-use crate::telemetry;
+use crate::Plugin;
+use crate::guest::GuestState;
+use crate::metrics;
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
@@ -24,14 +24,14 @@ impl WasiHttpView for GuestState {
 }
 
 /// Outbound HTTP needs a grant, and this release has none to give. Attempts are counted, and the first of a turn is said.
-pub(in crate::plugin) struct RefuseHttp {
+pub(crate) struct RefuseHttp {
     plugin: Arc<Plugin>,
     turn_id: Arc<str>,
     said: bool,
 }
 
 impl RefuseHttp {
-    pub(in crate::plugin) fn new(plugin: Arc<Plugin>, turn_id: Arc<str>) -> Self {
+    pub(crate) fn new(plugin: Arc<Plugin>, turn_id: Arc<str>) -> Self {
         Self { plugin, turn_id, said: false }
     }
 }
@@ -46,7 +46,7 @@ impl WasiHttpHooks for RefuseHttp {
         _fut: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
     ) -> Box<dyn Future<Output = Result<HttpExchange, HttpError>> + Send> {
         let Plugin { bot, name, digest, .. } = &*self.plugin;
-        telemetry::outbound_request(bot, name, "denied");
+        metrics::outbound_request(bot, name, "denied");
         // One line a turn: a guest does not get to fill the log, and no path or query gets into it.
         if !std::mem::replace(&mut self.said, true) {
             let to = request.uri().authority().map_or("", |authority| truncate(authority.as_str(), 256));
@@ -65,7 +65,7 @@ impl WasiHttpHooks for RefuseHttp {
 }
 
 /// The clock of `describe`: a manifest does not depend on when it is asked for.
-pub(in crate::plugin) struct FixedClock;
+pub(crate) struct FixedClock;
 
 impl wasmtime_wasi::HostWallClock for FixedClock {
     fn resolution(&self) -> Duration {

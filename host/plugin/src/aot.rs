@@ -15,11 +15,11 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail, ensure};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
+use turntable_config::secret;
 use wasmtime::Engine;
 
 use super::compile::memory_file;
 use super::preflight::Preflight;
-use crate::secret;
 
 /// The store.
 #[derive(Clone)]
@@ -232,8 +232,8 @@ mod tests {
     use wasmtime::Engine;
 
     use super::{Store, load_or_create_key};
-    use crate::plugin::compile::memory_file;
-    use crate::plugin::preflight::Preflight;
+    use crate::compile::memory_file;
+    use crate::preflight::Preflight;
 
     #[tokio::test]
     async fn only_untampered_code_of_this_key_is_a_hit() {

@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ValidationError};
 use serde_json::Value;
-
-use crate::json::with_plain_numbers;
+use turntable_activity::json::with_plain_numbers;
 
 /// Nodes of a schema with every reference written out.
 const NODES_MAX: usize = 10_000;

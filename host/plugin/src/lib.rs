@@ -1,4 +1,8 @@
-//! Plugins at run time: the only module that knows wasmtime.
+//! Plugins at run time, for the Turntable host.
+//!
+//! This crate hides one decision: that guests are WebAssembly components, run by wasmtime. It knows components, instances,
+//! limits and what a guest may ask of its turn ([`TurnHost`]); it does not know what a turn is. No other crate of the host
+//! names wasmtime.
 //!
 //! [`Runtime`] turns bytes into [`Code`] (checked, compiled, pre-linked; one per digest), a [`Plugin`] is code with one
 //! bot's settings and limits, and an [`Instance`] of it lives for one turn.
@@ -14,8 +18,10 @@ mod imports;
 mod instance;
 pub mod manifest;
 mod memory;
+pub mod metrics;
 mod output;
 pub mod preflight;
+pub mod threads;
 mod turn_host;
 
 use std::borrow::Cow;
@@ -26,6 +32,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
+use turntable_config::{self as config, Grants, Limits};
 use wasmtime::Engine;
 use wasmtime::component::{InstancePre, Linker};
 
@@ -35,11 +42,10 @@ use self::guest::GuestState;
 pub use self::health::HookHealth;
 pub use self::instance::Instance;
 pub use self::manifest::Manifest;
+use self::metrics::PluginMetrics;
 use self::preflight::Preflight;
+use self::threads::slow_workers;
 pub use self::turn_host::{DialogFrame, NotificationRequest, StateEntry, TurnHost};
-use crate::config::{self, Grants, Limits};
-use crate::telemetry::PluginMetrics;
-use crate::threads::slow_workers;
 
 /// What all plugins of a host share: engine, linker, compiler, permits.
 pub struct Runtime {

@@ -7,8 +7,8 @@ use anyhow::{Context, anyhow};
 use wasmtime::Engine;
 
 use super::{Finding, Report, Task, WORKER_COMMAND};
-use crate::plugin::engine::code_settings;
-use crate::plugin::preflight::{self, Preflight};
+use crate::engine::code_settings;
+use crate::preflight::{self, Preflight};
 
 /// How the last words of a worker begin that has not touched the component.
 pub(super) const CANNOT_START: &str = "cannot start";

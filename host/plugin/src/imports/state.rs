@@ -1,7 +1,7 @@
 //! `state.wit`: values that outlive a turn.
 
 use super::{HostResult, wit};
-use crate::plugin::guest::GuestState;
+use crate::guest::GuestState;
 
 impl wit::state::Host for GuestState {
     async fn get(&mut self, scope: String, key: String) -> HostResult<Option<wit::state::Entry>> {

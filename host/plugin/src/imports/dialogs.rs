@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{HostResult, wit};
-use crate::plugin::guest::{GuestState, Within};
-use crate::plugin::{DialogFrame, Fault, TurnHost};
+use crate::guest::{GuestState, Within};
+use crate::{DialogFrame, Fault, TurnHost};
 
 impl wit::dialogs::Host for GuestState {
     fn begin(&mut self, dialog: String, options: String) -> HostResult<String> {

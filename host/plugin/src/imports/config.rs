@@ -1,7 +1,7 @@
 //! `config.wit`: the settings of the plugin.
 
 use super::wit;
-use crate::plugin::guest::GuestState;
+use crate::guest::GuestState;
 
 impl wit::config::Host for GuestState {
     fn get(&mut self, key: String) -> anyhow::Result<Option<String>> {

@@ -4,8 +4,8 @@ use wasmtime::Engine;
 use wasmtime::component::ResourceType;
 
 use super::*;
-use crate::plugin::engine::code_settings;
-use crate::plugin::preflight::{contract_functions, wasi_functions};
+use crate::engine::code_settings;
+use crate::preflight::{contract_functions, wasi_functions};
 
 fn linker() -> Linker<GuestState> {
     let mut linker = Linker::new(&Engine::new(&code_settings()).unwrap());

@@ -1,9 +1,9 @@
 //! `turn.wit`: what a guest sends, and the answer to an invoke.
 
 use super::{HostResult, wit};
-use crate::plugin::cpu::Meter;
-use crate::plugin::guest::{GuestState, Within};
-use crate::plugin::{Fault, TurnHost};
+use crate::cpu::Meter;
+use crate::guest::{GuestState, Within};
+use crate::{Fault, TurnHost};
 
 impl wit::turn::Host for GuestState {
     async fn reply(&mut self, activity: String) -> HostResult<String> {

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
+use turntable_activity::json;
+use turntable_config::Grants;
 
 pub use self::settings::SettingsProblem;
-use crate::config::Grants;
-use crate::json;
 
 /// What a plugin says of itself.
 #[derive(Debug, Clone, Default)]

@@ -1,7 +1,7 @@
 //! `log.wit`: log lines of a guest, bounded in number and length.
 
 use super::{truncate, wit};
-use crate::plugin::guest::GuestState;
+use crate::guest::GuestState;
 
 /// Log lines kept for the turn's record, and how long one may be.
 const RECORDED_LINES_MAX: usize = 50;

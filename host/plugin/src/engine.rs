@@ -6,11 +6,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use turntable_config::Allocator;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy, WasmBacktraceDetails,
 };
-
-use crate::config::Allocator;
 
 /// The epoch tick: how long a guest runs before the host looks at it.
 pub(super) const TICK: Duration = Duration::from_millis(10);

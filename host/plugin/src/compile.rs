@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
+use turntable_config as config;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -32,7 +33,6 @@ pub use self::child::worker;
 use self::group::Group;
 use super::aot::Store;
 use super::preflight::{self, Preflight};
-use crate::config;
 
 /// Turns components into code.
 pub struct Compiler {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{HostResult, wit};
-use crate::plugin::guest::GuestState;
-use crate::plugin::{Fault, NotificationRequest, TurnHost};
+use crate::guest::GuestState;
+use crate::{Fault, NotificationRequest, TurnHost};
 
 impl wit::conversations::Host for GuestState {
     fn reference(&mut self) -> HostResult<String> {

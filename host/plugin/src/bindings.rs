@@ -2,7 +2,7 @@
 //! may lack all but the first.
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "../../wit",
     world: "plugin",
     imports: {
         // What never waits is a plain function, which costs no future.
@@ -19,7 +19,7 @@ wasmtime::component::bindgen!({
 
 pub(super) mod dialogs {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "../../wit",
         inline: "
             package turntable:host;
             world dialogs {
@@ -36,7 +36,7 @@ pub(super) mod dialogs {
 
 pub(super) mod middleware {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "../../wit",
         inline: "
             package turntable:host;
             world middleware {

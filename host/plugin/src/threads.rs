@@ -65,8 +65,8 @@ fn lower_priority(by: i32) {
 
 /// The set of guest threads on which a task runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// Threads of normal priority, one per worker.
+pub enum Pace {
+    /// One for each worker.
     Quick,
     /// Threads of lower priority, for guests that compute for longer than a tick.
     Slow,
@@ -160,9 +160,8 @@ pub(crate) fn pace() -> Option<Pace> {
     AT.get().map(|(pace, _)| pace)
 }
 
-/// Moves this task to another set of threads. Does nothing if the task was not spawned by [`Guests::spawn`] or already
-/// runs there.
-pub(crate) async fn go(to: Pace) {
+/// Goes on in other threads. Where this task is none of [`Guests::spawn`], or runs there already, nothing happens.
+pub async fn go(to: Pace) {
     let mut asked = false;
     poll_fn(|_| match AT.get() {
         // Pending without a waker is correct here: the task is polled again after it moved.

@@ -5,7 +5,7 @@ use super::{Compiler, Finding, LoadError, PROBLEMS_MAX, bounded};
 
 #[test]
 fn each_death_of_the_child_is_told_apart() {
-    let compiler = Compiler::uncached(&crate::config::Runtime::default()).unwrap();
+    let compiler = Compiler::uncached(&turntable_config::Runtime::default()).unwrap();
     let died = |status: i32, said: &str| compiler.died(ExitStatus::from_raw(status), said.as_bytes());
     let limit = |error: LoadError, key: &str| matches!(error, LoadError::Limit(why) if why.contains(key));
     assert!(limit(died(libc::SIGXCPU, ""), "compile-ms"));

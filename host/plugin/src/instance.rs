@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use turntable_config::Limits;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi_http::FieldMapError;
@@ -15,7 +16,6 @@ use super::guest::{GuestState, Stopped, Within};
 use super::imports::truncate;
 use super::output::last_words;
 use super::{Call, Code, Done, Entry, Event, Failure, Fault, Flow, Meta, Outcome, Plugin, Runtime, Step, TurnHost};
-use crate::config::Limits;
 use crate::threads::{go, pace};
 
 /// A store with one instance of one plugin in it.
@@ -30,7 +30,7 @@ const REPORT_BYTES_MAX: usize = 8 << 10;
 
 impl Instance {
     /// Instantiates a plugin for one turn. `cpu_used` is what earlier instances of it used in this turn.
-    pub(crate) async fn new(
+    pub async fn new(
         runtime: &Runtime,
         plugin: &Arc<Plugin>,
         turn_id: &Arc<str>,
@@ -66,7 +66,7 @@ impl Instance {
 
     /// Calls an exported handler. The guest reaches `turn` until the call ends; without one, every function that needs a turn
     /// is denied.
-    pub(crate) async fn call(&mut self, turn: Option<Arc<dyn TurnHost>>, meta: &Meta, entry: Entry<'_>) -> Call {
+    pub async fn call(&mut self, turn: Option<Arc<dyn TurnHost>>, meta: &Meta, entry: Entry<'_>) -> Call {
         let started = Instant::now();
         let data = self.store.data_mut();
         (data.turn, data.within) = (turn, Within::of(&entry));
@@ -317,11 +317,13 @@ impl Fault {
         Self { code: code.into(), message: message.into(), retry_after_ms: None, detail: None }
     }
 
-    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+    /// A fault for a mistake of the guest.
+    pub fn invalid(message: impl Into<String>) -> Self {
         Self::new("invalid", message)
     }
 
-    pub(crate) fn quota(key: &str, limit: impl std::fmt::Display) -> Self {
+    /// A fault for a bound that is reached; `key` names it.
+    pub fn quota(key: &str, limit: impl std::fmt::Display) -> Self {
         Self::new("quota", format!("the limit {key} ({limit}) is reached"))
     }
 }

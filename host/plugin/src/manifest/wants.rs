@@ -1,8 +1,7 @@
 //! `wants` of a manifest: the grants that a plugin asks for.
 
 use serde_json::{Map, Value};
-
-use crate::config::{Grants, Scope};
+use turntable_config::{Grants, Scope};
 
 /// Reads the `wants` of a manifest. Names that this release does not know are ignored; a known one of another shape
 /// is a problem.

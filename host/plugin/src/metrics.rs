@@ -1,0 +1,62 @@
+//! What is counted of plugins. Units follow the names, as Prometheus has it.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use ::metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use parking_lot::Mutex;
+
+/// Calls of plugins, by bot, plugin and outcome.
+pub const PLUGIN_CALLS: &str = "turntable_plugin_calls_total";
+/// Wall time of plugin calls, by bot, plugin and outcome.
+pub const PLUGIN_CALL_SECONDS: &str = "turntable_plugin_call_seconds";
+/// CPU time of plugin calls, by bot and plugin.
+pub const PLUGIN_CPU_SECONDS: &str = "turntable_plugin_cpu_seconds";
+/// HTTP requests that plugins asked for, by bot, plugin and outcome.
+pub const OUTBOUND_REQUESTS: &str = "turntable_outbound_requests_total";
+
+/// Says what the metrics of this module mean.
+pub fn describe() {
+    describe_counter!(PLUGIN_CALLS, "Calls of plugins, by outcome");
+    describe_histogram!(PLUGIN_CALL_SECONDS, Unit::Seconds, "Wall time of a plugin call, instantiation included");
+    describe_histogram!(PLUGIN_CPU_SECONDS, Unit::Seconds, "CPU time of a plugin call");
+    describe_counter!(OUTBOUND_REQUESTS, "HTTP requests that plugins asked for, by outcome");
+}
+
+/// The metrics of one plugin's calls, each looked up by its labels at the first call that needs it only: the look-ups
+/// would cost as much as all host calls of a small turn.
+#[derive(Default)]
+pub struct PluginMetrics {
+    cpu: OnceLock<Histogram>,
+    /// By outcome, of which there are few.
+    outcomes: Mutex<Vec<(&'static str, Counter, Histogram)>>,
+}
+
+impl PluginMetrics {
+    /// A call ended. `outcome` is the label of a `plugin::Outcome`.
+    pub fn called(&self, bot: &str, plugin: &str, outcome: &'static str, duration: Duration, cpu: Duration) {
+        let (calls, seconds) = self.of(bot, plugin, outcome);
+        calls.increment(1);
+        seconds.record(duration);
+        let cpu_seconds = || histogram!(PLUGIN_CPU_SECONDS, "bot" => bot.to_owned(), "plugin" => plugin.to_owned());
+        self.cpu.get_or_init(cpu_seconds).record(cpu);
+    }
+
+    fn of(&self, bot: &str, plugin: &str, outcome: &'static str) -> (Counter, Histogram) {
+        let mut outcomes = self.outcomes.lock();
+        if let Some((_, calls, seconds)) = outcomes.iter().find(|(known, ..)| *known == outcome) {
+            return (calls.clone(), seconds.clone());
+        }
+        let (bot, plugin) = (bot.to_owned(), plugin.to_owned());
+        let calls = counter!(PLUGIN_CALLS, "bot" => bot.clone(), "plugin" => plugin.clone(), "outcome" => outcome);
+        let seconds = histogram!(PLUGIN_CALL_SECONDS, "bot" => bot, "plugin" => plugin, "outcome" => outcome);
+        outcomes.push((outcome, calls.clone(), seconds.clone()));
+        (calls, seconds)
+    }
+}
+
+/// A plugin asked for an HTTP request. `outcome`: `denied`.
+pub fn outbound_request(bot: &str, plugin: &str, outcome: &'static str) {
+    let (bot, plugin) = (bot.to_owned(), plugin.to_owned());
+    counter!(OUTBOUND_REQUESTS, "bot" => bot, "plugin" => plugin, "outcome" => outcome).increment(1);
+}
