@@ -22,6 +22,7 @@ pub mod proactive;
 mod queue;
 mod record;
 mod rehearsal;
+mod run;
 mod scheduler;
 mod stack;
 mod staging;

@@ -2,6 +2,9 @@
 //!
 //! A notification is a row of the store until the commit of its turn ends it, so it happens once, across a crash too.
 
+mod delivery;
+mod request;
+
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -9,18 +12,11 @@ use serde_json::{Value, json};
 use ulid::Ulid;
 
 use super::cron::{next_of, shortened};
-use super::hooks::HOST;
 use super::outgoing::is_the_hosts;
-use super::{Frame, Turn, TurnContext, TurnError};
 use crate::activity::{Activity, ChannelInstance, ConversationKey, Inbound, Object};
 use crate::clock::now_ms;
 use crate::json;
-use crate::plugin::{Failure, Fault, Flow, NotificationRequest, Plugin};
-use crate::storage::notifications::{End, Mode, Notification, Reference, WAITING_MAX};
-
-/// How many internal turns may lead to one another (`cause-depth`). A timer that is due after [`NEW_CAUSE_MS`] begins anew.
-pub(crate) const DEPTH_MAX: u32 = 8;
-pub(crate) const NEW_CAUSE_MS: u64 = 60_000;
+use crate::storage::notifications::{End, Mode, Notification, Reference};
 
 /// What a notification brings.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,83 +107,6 @@ impl Content {
             _ => Ok(()),
         }
     }
-}
-
-/// The longest name of a timer, in bytes.
-const NAME_BYTES_MAX: usize = 256;
-
-impl TurnContext {
-    /// Reads what a plugin asks for.
-    pub(super) async fn notification_of(
-        &self,
-        plugin: &Plugin,
-        request: NotificationRequest<'_>,
-    ) -> Result<Notification, Fault> {
-        let bytes_max = plugin.limits.bytes_per_send;
-        if request.content.len() > bytes_max {
-            return Err(Fault::quota("bytes-per-send", bytes_max));
-        }
-        let key = key_of_handle(request.reference, &plugin.bot)
-            .ok_or_else(|| Fault::invalid("`reference` is none that `reference()` returned to a plugin of this bot"))?;
-        let mode = Mode::named(request.mode)
-            .ok_or_else(|| Fault::invalid("`mode` is one of now, when-idle, interrupt and cancel"))?;
-        let content = json::value(request.content).map_err(|error| error.to_string());
-        let content = content.and_then(|value| Content::read(&value));
-        let content = content.map_err(|why| Fault::invalid(format!("`content`: {why}")))?;
-        content.check(mode).map_err(Fault::invalid)?;
-        if let Content::Dialog { plugin: owner, dialog, .. } = &content {
-            let own = owner.is_empty() || **owner == *plugin.name;
-            if !own || plugin.dialog_version(dialog).is_none() {
-                return Err(Fault::invalid(format!("the manifest of this plugin has no dialog `{dialog}`")));
-            }
-        }
-        let mut notification = from_operator(key, mode, &content);
-        notification.sender = plugin.name.clone();
-        notification.content = content.to_text(&plugin.name);
-        if let Some((name, at)) = request.timer {
-            if name.is_empty() || name.len() > NAME_BYTES_MAX {
-                return Err(Fault::invalid(format!("the name of a timer has 1 to {NAME_BYTES_MAX} bytes")));
-            }
-            let schedule = Schedule::read(at).map_err(|why| Fault::invalid(format!("`at`: {why}")))?;
-            (notification.name, notification.due_ms, notification.cron) = (name.into(), schedule.due_ms, schedule.cron);
-        }
-        notification.depth = self.depth_of_next(notification.due_ms)?;
-        let found = self.services.storage.reference(&notification.conversation).await;
-        let found = found.map_err(|error| Fault::new("unavailable", error.to_string()))?;
-        // The turn's own conversation is met with its commit.
-        let known = found.is_some_and(|found| found.gone.is_none()) || notification.conversation == self.inbound.key;
-        if !known {
-            return Err(Fault::invalid("the bot has not met this conversation, or was removed from it"));
-        }
-        let waiting = self.services.storage.waiting(&notification.conversation).await;
-        if waiting.map_err(|error| Fault::new("unavailable", error.to_string()))? >= WAITING_MAX {
-            return Err(Fault::quota("notifications-waiting", WAITING_MAX));
-        }
-        Ok(notification)
-    }
-
-    /// Returns what stands for the conversation outside the host. It holds no address, and is checked when it comes back.
-    pub(super) fn reference(&self) -> String {
-        let key = &self.inbound.key;
-        json!({ "bot": &*key.bot, "channel": key.channel.to_string(), "conversation": &*key.conversation }).to_string()
-    }
-
-    /// How deep in a chain of causes something is that this turn asks for.
-    fn depth_of_next(&self, due_ms: u64) -> Result<u32, Fault> {
-        if due_ms > now_ms() + NEW_CAUSE_MS {
-            return Ok(1);
-        }
-        let depth = self.notification.as_ref().map_or(0, |notification| notification.depth) + 1;
-        if depth > DEPTH_MAX { Err(Fault::quota("cause-depth", DEPTH_MAX)) } else { Ok(depth) }
-    }
-}
-
-fn key_of_handle(text: &str, bot: &str) -> Option<ConversationKey> {
-    let value: Value = serde_json::from_str(text).ok()?;
-    let member = |name: &str| value[name].as_str().filter(|text| !text.is_empty());
-    let channel = ChannelInstance::named(member("channel")?);
-    let key = ConversationKey { bot: member("bot")?.into(), channel, conversation: member("conversation")?.into() };
-    (*key.bot == *bot).then_some(key)
 }
 
 /// When something is due, and when again.
@@ -329,121 +248,6 @@ pub(super) fn removes_the_bot(activity: &Activity) -> bool {
         // `remove-upgrade` makes room for a newer version of the same app.
         "installationUpdate" => activity.str("action") == "remove",
         _ => false,
-    }
-}
-
-impl Turn {
-    /// The innermost step of a turn that a notification began.
-    pub(super) async fn deliver(&mut self, notification: &Notification) -> Result<(), TurnError> {
-        let storage = self.context.services.storage.clone();
-        let current = storage.notification(&notification.conversation.bot, &notification.id).await;
-        match current.map_err(TurnError::Storage)? {
-            // It was read before another turn delivered it.
-            Some(current) if current.ended.is_none() && current.due_ms != notification.due_ms => {
-                return self.end(notification, End::Again(current.due_ms));
-            }
-            Some(current) if current.ended.is_none() => {}
-            // Cancelled, or its conversation forgotten, while it waited for its place in the queue.
-            _ => return self.end(notification, End::Done("cancelled")),
-        }
-        if self.context.gone {
-            // Nobody would hear it, and each try would be a dead letter. A timer goes on: the user may come back.
-            return self.end(notification, ending(notification, "failed"));
-        }
-        let generation = self.generation.clone();
-        if generation.has_dialogs {
-            self.effects.load_stack().await.map_err(TurnError::Storage)?;
-        }
-        let all = generation.plugins.len() + generation.layers.len();
-        self.instances.reserve(&notification.conversation.bot, all).await?;
-        if !generation.layers.is_empty() && !self.receive().await? {
-            return self.end(notification, ending(notification, "stopped"));
-        }
-        if notification.expires_ms.is_some_and(|expires| expires < now_ms()) {
-            return self.end(notification, ending(notification, "expired"));
-        }
-        let waits = !self.staging().stack.frames.is_empty();
-        match notification.mode {
-            Mode::WhenIdle if waits || self.is_behind(notification).await? => {
-                return self.end(notification, End::Held);
-            }
-            Mode::Cancel if waits => {
-                self.staging().stack.cancel_all();
-                self.settle().await?;
-            }
-            _ => {}
-        }
-        let content = content_of(notification).map_err(|why| self.unfit(notification, why))?;
-        let asks = !matches!(content, Content::Dialog { .. });
-        self.bring(notification, content).await?;
-        if notification.mode == Mode::Interrupt && asks && self.staging().stack.ask_again() {
-            self.settle().await?;
-        }
-        self.end(notification, ending(notification, "delivered"))
-    }
-
-    /// Whether another that was held before comes first.
-    async fn is_behind(&mut self, notification: &Notification) -> Result<bool, TurnError> {
-        let held = self.context.services.storage.next_held(&notification.conversation).await;
-        let first = held.map_err(TurnError::Storage)?;
-        Ok(first.is_some_and(|first| first.id != notification.id && first.due_ms <= notification.due_ms))
-    }
-
-    async fn bring(&mut self, notification: &Notification, content: Content) -> Result<(), TurnError> {
-        match content {
-            Content::Activity(activity) => {
-                let sender = if notification.sender.is_empty() { HOST } else { &*notification.sender };
-                self.effects.send(self.effects.hooks.layers(), sender, activity, false).await?;
-                Ok(())
-            }
-            Content::Event { .. } => self.hand_to_handlers(&trigger_of(notification)).await,
-            Content::Dialog { plugin, dialog, options } => {
-                let owner = self.generation.plugins.iter().find(|known| *known.name == *plugin);
-                let Some(owner) = owner.filter(|owner| owner.dialog_version(&dialog).is_some()) else {
-                    let why = format!("the plugin `{plugin}` has no dialog `{dialog}`");
-                    return Err(self.unfit(notification, why));
-                };
-                let frame = Frame::new(owner, &dialog, options);
-                self.staging().stack.push(frame).map_err(|fault| TurnError::Plugin {
-                    plugin: plugin.as_str().into(),
-                    failure: Failure::Fault(fault),
-                })?;
-                self.settle().await
-            }
-        }
-    }
-
-    async fn hand_to_handlers(&mut self, trigger: &str) -> Result<(), TurnError> {
-        let generation = self.generation.clone();
-        let text = self.activity.text().clone();
-        for (position, plugin) in generation.plugins.iter().enumerate() {
-            if plugin.manifest.handles("event")
-                && self.handle(position, trigger.to_owned(), &text).await? == Flow::Handled
-            {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes how the notification ends when the turn does.
-    pub(super) fn end(&mut self, notification: &Notification, end: End) -> Result<(), TurnError> {
-        self.staging().end_notification(notification.id.clone(), end);
-        Ok(())
-    }
-
-    /// The same for a turn that failed.
-    pub(super) fn end_failed(&mut self) -> Result<(), TurnError> {
-        match self.context.notification.clone() {
-            Some(notification) => self.end(&notification, ending(&notification, "failed")),
-            None => Ok(()),
-        }
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as what the turn makes of it")]
-    fn unfit(&self, notification: &Notification, why: String) -> TurnError {
-        let plugin = if notification.sender.is_empty() { HOST.into() } else { notification.sender.clone() };
-        TurnError::Plugin { plugin, failure: Failure::Fault(Fault::invalid(why)) }
     }
 }
 
