@@ -3,6 +3,7 @@
 pub mod connector;
 pub mod directline;
 pub mod recorder;
+pub(crate) mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::activity::{ConversationKey, Object};
+use crate::channel::stream::{is_stream_info, stream_info};
 use crate::storage::Storage;
 
 /// The relation of an activity to a stream.
@@ -64,14 +65,6 @@ async fn channel_id(storage: &dyn Storage, conversation: &ConversationKey, id: &
         }
     };
     found.filter(|id| !id.is_empty())
-}
-
-fn is_stream_info(entity: &Value) -> bool {
-    entity.get("type").and_then(Value::as_str).is_some_and(|kind| kind.eq_ignore_ascii_case("streaminfo"))
-}
-
-fn stream_info(activity: &Object) -> Option<&Value> {
-    activity.get("entities").and_then(Value::as_array)?.iter().find(|entity| is_stream_info(entity))
 }
 
 fn stream_id(info: &Value) -> Option<&str> {

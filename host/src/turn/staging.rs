@@ -10,7 +10,7 @@ mod sends;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub(super) use self::sends::{is_ephemeral, stream_info, stream_opens};
+pub(super) use self::sends::{is_ephemeral, stream_opens};
 use super::TurnContext;
 use super::contention::{Key, Seats};
 use super::stack::Stack;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::CHANNEL_ID;
 use crate::activity::Object;
+use crate::channel::stream::stream_info;
 
 /// A user, as named by the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,13 +147,6 @@ impl Identity {
 /// Members that mark an activity as part of a stream. Bots set them in an entity, Web Chat reads them from
 /// `channelData`.
 const STREAM_MEMBERS: [&str; 3] = ["streamId", "streamType", "streamSequence"];
-
-fn stream_info(activity: &Object) -> Option<&Object> {
-    let entities = activity.get("entities").and_then(Value::as_array)?;
-    entities.iter().filter_map(Value::as_object).find(|entity| {
-        entity.get("type").and_then(Value::as_str).is_some_and(|kind| kind.eq_ignore_ascii_case("streaminfo"))
-    })
-}
 
 fn stream_entity_to_data(activity: &mut Object) {
     let Some(info) = stream_info(activity).cloned() else { return };

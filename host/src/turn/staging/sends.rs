@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Staging;
 use crate::activity::Object;
+use crate::channel::stream::stream_info;
 use crate::config::Limits;
 use crate::plugin::Fault;
 use crate::storage::{Answer, OutboxAction};
@@ -107,14 +108,6 @@ impl Staging {
         let inbound = &self.turn.inbound.activity;
         self.said.answered(answer, |activity| address(activity, inbound, false));
     }
-}
-
-/// Returns the entity of an activity that makes it a piece of a stream.
-pub(in crate::turn) fn stream_info(activity: &Object) -> Option<&Value> {
-    let is_stream_info = |entity: &&Value| {
-        entity.get("type").and_then(Value::as_str).is_some_and(|kind| kind.eq_ignore_ascii_case("streaminfo"))
-    };
-    activity.get("entities").and_then(Value::as_array)?.iter().find(is_stream_info)
 }
 
 /// `typing` and the pieces of a stream leave at once and are no part of the transaction.
