@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use tempfile::TempDir;
 
+use super::middleware::{Outgoing, Verdict};
 use super::*;
 use crate::activity::{Activity, ChannelInstance, ConversationKey};
 use crate::channel::connector::Connector;
 use crate::channel::testing::settings;
 use crate::config::{self, Allocator, BotSpec, Config};
+use crate::plugin::Fault;
 use crate::registry::Registry;
 use crate::storage::sqlite::SqliteStorage;
 use crate::threads::Guests;
@@ -163,6 +166,96 @@ async fn a_kept_activity_that_was_flushed_does_not_run_again() {
         assert_eq!(next.answer.await.unwrap().status, 503);
         assert_eq!(runs.load(Ordering::Relaxed), 2, "one run for each activity, whose id is {id:?}");
     }
+}
+
+/// Panics in its first turn while it holds the lock of what is staged.
+struct PanicsUnderLock(Arc<AtomicU32>);
+
+#[async_trait]
+impl Middleware for PanicsUnderLock {
+    async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError> {
+        {
+            let _staging = turn.effects.staging();
+            assert!(self.0.fetch_add(1, Ordering::Relaxed) > 0, "on purpose");
+        }
+        next.run(turn).await
+    }
+}
+
+#[tokio::test]
+async fn a_panic_under_the_lock_of_a_turn_fails_that_turn_alone() {
+    let (folder, seen) = (tempfile::tempdir().unwrap(), Arc::new(AtomicU32::new(0)));
+    let turns = entry(&folder, vec![Box::new(PanicsUnderLock(seen.clone()))]).await;
+    let first = turns.accept(inbound("1")).await.unwrap();
+    let next = turns.accept(inbound("2")).await.unwrap();
+    assert_eq!(first.answer.await.unwrap().status, 503);
+    assert_eq!(next.answer.await.unwrap().status, 200, "the next turn of the conversation");
+    let again = turns.accept(inbound("1")).await.unwrap();
+    assert_eq!(again.answer.await.unwrap().status, 200, "the channel sends it again");
+}
+
+/// Suspends what the sender `suspended` sends, for ever.
+struct Suspends;
+
+#[async_trait]
+impl Middleware for Suspends {
+    /// Sends through itself: once so that the send is cut while it is suspended, and once while that is so.
+    async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError> {
+        let effects = turn.effects.clone();
+        let message = || json!({ "type": "message", "text": "hello" }).as_object().cloned().unwrap();
+        let mut suspended = Box::pin(effects.send(0, "suspended", message(), false));
+        assert!(suspended.as_mut().now_or_never().is_none());
+        effects.send(0, hooks::HOST, message(), false).await?;
+        drop(suspended);
+        assert_eq!(effects.staging().actions().len(), 1, "what was cut is not staged");
+        next.run(turn).await
+    }
+
+    async fn on_outgoing(&self, _turn: &TurnContext, sender: &str, _outgoing: &Outgoing) -> Result<Verdict, Fault> {
+        if sender == "suspended" {
+            std::future::pending::<()>().await;
+        }
+        Ok(Verdict::Pass)
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_is_cut_while_middleware_holds_its_send_leaves_nothing_and_no_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let turns = entry(&folder, vec![Box::new(Suspends)]).await;
+    for id in ["1", "2"] {
+        let ticket = turns.accept(inbound(id)).await.unwrap();
+        assert_eq!(ticket.answer.await.unwrap().status, 200);
+    }
+    assert!(turns.recent("bot").iter().all(|record| record.sent.len() == 1));
+}
+
+/// Begins a flush in its first turn, and lets go of it before it has ended.
+struct DropsItsFlush;
+
+#[async_trait]
+impl Middleware for DropsItsFlush {
+    async fn on_turn(&self, turn: &mut Turn, next: Next<'_>) -> Result<(), TurnError> {
+        let message = json!({ "type": "message", "text": "hello" }).as_object().cloned().unwrap();
+        turn.send(message, false).await?;
+        assert!(Box::pin(turn.effects.flush()).now_or_never().is_none(), "the flush is a task of its own");
+        turn.effects.end_flush().await.map_err(TurnError::Storage)?;
+        {
+            let staging = turn.effects.staging();
+            assert!(staging.has_flushed() && staging.actions().is_empty());
+        }
+        next.run(turn).await
+    }
+}
+
+/// What a flush stored is known to the turn, whatever became of the guest that asked for it.
+#[tokio::test]
+async fn a_flush_ends_although_who_asked_for_it_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let turns = entry(&folder, vec![Box::new(DropsItsFlush)]).await;
+    let ticket = turns.accept(inbound("1")).await.unwrap();
+    assert_eq!(ticket.answer.await.unwrap().status, 200);
+    assert_eq!(turns.recent("bot")[0].sent.len(), 1);
 }
 
 /// A stack that this host cannot read is emptied with the next turn, not stumbled over for ever.
