@@ -13,8 +13,9 @@ mod watched;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -151,8 +152,8 @@ impl Deliveries {
 
 impl Shared {
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        // No code panics while it changes the value, so the value is valid even if the lock is poisoned.
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        self.lanes.lock()
     }
 
     /// Runs a lane until it has no work.

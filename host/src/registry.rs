@@ -12,7 +12,7 @@ pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -35,8 +35,8 @@ pub struct Registry {
     components: Components,
     bots: BTreeMap<Arc<str>, Arc<Bot>>,
     default_bot: Option<String>,
-    /// Bots that were added to the configuration after the start and have been reported in the log.
-    told_of: std::sync::Mutex<BTreeSet<String>>,
+    /// Bots of the configuration that came after the start, as far as the log has said so.
+    told_of: parking_lot::Mutex<BTreeSet<String>>,
 }
 
 /// Why an operation on the registry failed.
@@ -84,7 +84,7 @@ impl Registry {
             overrides: config.overrides,
             components,
             default_bot: config.default_bot.clone(),
-            told_of: std::sync::Mutex::default(),
+            told_of: parking_lot::Mutex::default(),
         }
     }
 
@@ -215,7 +215,7 @@ impl Registry {
 
     /// Warns once about each bot that is in the configuration but not in this registry.
     fn tell_of_new_bots<'a>(&self, names: impl Iterator<Item = &'a String>) {
-        let mut told = self.told_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told_of.lock();
         for name in names.filter(|name| !self.bots.contains_key(name.as_str())) {
             if told.insert(name.clone()) {
                 tracing::warn!(bot = name, "the configuration has a new bot; restart the host to serve it");

@@ -6,7 +6,6 @@
 mod lines;
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub use self::lines::Flush;
@@ -15,6 +14,7 @@ use anyhow::Context;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::PrometheusBuilder;
 pub use metrics_exporter_prometheus::PrometheusHandle;
+use parking_lot::Mutex;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -121,7 +121,7 @@ static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 /// # Errors
 /// Another recorder is installed, or the upkeep thread cannot start.
 pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
-    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut installed = INSTALLED.lock();
     if let Some(handle) = &*installed {
         return Ok(handle.clone());
     }

@@ -2,10 +2,11 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -101,11 +102,11 @@ impl SlowLane {
         // Neither semaphore is ever closed; should it be, the guest goes on without a permit.
         let Ok(bot) = self.bot.clone().acquire_owned().await else { return };
         let Ok(host) = self.host.clone().acquire_owned().await else { return };
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((bot, host));
+        *self.held.lock() = Some((bot, host));
     }
 
     fn leave(&self) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.held.lock().take();
     }
 }
 

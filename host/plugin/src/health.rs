@@ -1,8 +1,9 @@
 //! When middleware that fails is left alone (`on-hook-failure = "disable"`).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// So many failures in a row disable it.
 const FAILURES_MAX: u32 = 3;
@@ -51,8 +52,8 @@ impl HookHealth {
         Some(pause)
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.0.lock()
     }
 }
 

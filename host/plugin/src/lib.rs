@@ -27,10 +27,11 @@ mod turn_host;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use turntable_config::{self as config, Grants, Limits};
 use wasmtime::Engine;
@@ -371,7 +372,7 @@ impl Runtime {
         let dialogs = bindings::dialogs::DialogsIndices::new(&pre).ok();
         let middleware = bindings::middleware::MiddlewareIndices::new(&pre).ok();
         let code = Arc::new(Code { digest: digest.clone(), bytes, preflight, pre, handler, dialogs, middleware });
-        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut codes = self.codes.lock();
         codes.retain(|_, code| code.strong_count() > 0);
         codes.insert(digest, Arc::downgrade(&code));
         Ok(code)
@@ -383,7 +384,7 @@ impl Runtime {
     }
 
     fn shared(&self, digest: &str) -> Option<Arc<Code>> {
-        self.codes.lock().unwrap_or_else(PoisonError::into_inner).get(digest)?.upgrade()
+        self.codes.lock().get(digest)?.upgrade()
     }
 
     /// Asks code for its manifest, in an instance of its own with fixed clock and random.

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -29,7 +30,7 @@ impl Tail {
     }
 
     fn push(&self, new: &[u8]) {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = self.bytes.lock();
         let new = &new[new.len().saturating_sub(self.capacity)..];
         let excess = (bytes.len() + new.len()).saturating_sub(self.capacity);
         bytes.drain(..excess);
@@ -38,7 +39,7 @@ impl Tail {
 
     /// Takes what was kept, as text, and empties the sink. Rust's advice to set a variable goes: guests have no environment.
     pub(super) fn take(&self) -> String {
-        let bytes = std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner));
+        let bytes = std::mem::take(&mut *self.bytes.lock());
         let text = String::from_utf8_lossy(&Vec::from(bytes)).into_owned();
         if !text.contains(ADVICE) {
             return text;

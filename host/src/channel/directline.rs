@@ -16,10 +16,11 @@ mod uploads;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 
 pub use self::conversation::{Conversation, Door, Introduction, Stamped, Start};
 pub use self::identity::Account;
@@ -125,8 +126,8 @@ impl DirectLine {
     }
 
     fn lock(&self) -> MutexGuard<'_, Conversations> {
-        // No code panics while it changes the value, so the value is valid even if the lock is poisoned.
-        self.conversations.lock().unwrap_or_else(PoisonError::into_inner)
+        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        self.conversations.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! A channel that delivers nothing and records the activities, in the form in which transcripts are stored.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use super::{Address, Channel, ChannelError};
@@ -38,8 +39,8 @@ impl Recorder {
     }
 
     fn lock(&self) -> MutexGuard<'_, Noted> {
-        // No code panics while it changes the value, so the value is valid even if the lock is poisoned.
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        self.noted.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Limits concurrent calls, so that one unresponsive peer cannot occupy all of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
@@ -40,7 +41,7 @@ impl Slots {
 
     fn origin(&self, service_url: &str) -> Arc<Semaphore> {
         let origin = Url::parse(service_url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-        let mut by_origin = self.by_origin.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_origin = self.by_origin.lock();
         if by_origin.len() >= ORIGINS_REMEMBERED {
             // Permits and waiting calls hold a reference to the semaphore too.
             by_origin.retain(|_, calls| Arc::strong_count(calls) > 1);

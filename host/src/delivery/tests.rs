@@ -30,10 +30,10 @@ impl Scripted {
         }
         self.calls.send(format!("{conversation} {what}")).unwrap();
         assert!(!what.contains("panic"), "on purpose");
-        if let Some(scripted) = self.script.lock().unwrap().pop_front() {
+        if let Some(scripted) = self.script.lock().pop_front() {
             return scripted;
         }
-        let mut taken = self.taken.lock().unwrap();
+        let mut taken = self.taken.lock();
         *taken += 1;
         Ok(format!("c{taken}").into())
     }

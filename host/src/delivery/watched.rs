@@ -1,8 +1,9 @@
 //! Outcomes of the rows of a turn, for the code that started the turn.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 /// How the delivery of a row ended.
@@ -41,7 +42,7 @@ impl Watched {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Sender<Vec<Outcome>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -6,8 +6,8 @@
 //! in the one stream.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
 /// Bytes of an unread body that are read and dropped so that its connection can go on.
@@ -111,11 +112,11 @@ enum Rest {
 
 impl Left {
     fn take(&self) -> Option<Rest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 
     fn put(&self, rest: Rest) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
+        *self.0.lock() = Some(rest);
     }
 }
 

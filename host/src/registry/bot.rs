@@ -1,12 +1,13 @@
 //! One bot: its serving generation, the previous one, and the outcome of its loads.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::components::Source;
@@ -132,11 +133,11 @@ impl Bot {
     }
 
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, Serving> {
-        self.serving.write().unwrap_or_else(PoisonError::into_inner)
+        self.serving.write()
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Serving> {
-        self.serving.read().unwrap_or_else(PoisonError::into_inner)
+        self.serving.read()
     }
 
     pub(super) fn generation_of(

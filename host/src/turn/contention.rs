@@ -19,10 +19,11 @@
 //! runs, which bounds how long one turn holds up others.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -114,7 +115,7 @@ impl Contention {
         if keys.is_empty() || keys.len() > SEATS_MAX {
             return Some(seats);
         }
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.lock();
         if keys.iter().any(|key| lines.contains_key(key)) {
             return None;
         }
@@ -131,17 +132,17 @@ impl Contention {
     /// Returns the keys that the next turn of a conversation takes its seats at before it runs: those that its last turns
     /// contended for, as far as there is a line.
     pub(super) fn expected(&self, conversation: &ConversationKey) -> BTreeSet<Key> {
-        let habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
+        let habits = self.habits.lock();
         let Some(habit) = habits.get(conversation).filter(|habit| habit.turns >= HABIT) else {
             return BTreeSet::new();
         };
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.lines.lock();
         habit.keys.iter().filter(|key| lines.contains_key(*key)).cloned().collect()
     }
 
     /// Notes what a turn relied on, and where it had its seats.
     pub(super) fn learn(&self, conversation: &ConversationKey, relied_on: &BTreeSet<Key>, seats: &BTreeSet<Key>) {
-        let mut habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut habits = self.habits.lock();
         if let Some(habit) = habits.get_mut(conversation).filter(|habit| habit.keys.is_subset(relied_on)) {
             if !seats.is_empty() {
                 habit.turns = habit.turns.saturating_add(1);
@@ -159,7 +160,7 @@ impl Contention {
     }
 
     fn line_up(&self, key: Key) -> Seat {
-        self.join(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner), key)
+        self.join(&mut self.lines.lock(), key)
     }
 
     fn join(&self, lines: &mut HashMap<Key, Line>, key: Key) -> Seat {
@@ -200,20 +201,20 @@ impl Chair {
 
     fn seated(&self) -> Arc<Sitting> {
         let sitting = Arc::new(Sitting::default());
-        *self.sitting.lock().unwrap_or_else(PoisonError::into_inner) = Some(sitting.clone());
+        *self.sitting.lock() = Some(sitting.clone());
         sitting
     }
 
     fn until(&self) -> Option<Instant> {
-        let sitting = self.sitting.lock().unwrap_or_else(PoisonError::into_inner);
-        *sitting.as_ref()?.until.lock().unwrap_or_else(PoisonError::into_inner)
+        let sitting = self.sitting.lock();
+        *sitting.as_ref()?.until.lock()
     }
 
     /// Frees the seat if its turn has had it for too long.
     fn pass_on(&self) {
-        let mut sitting = self.sitting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sitting = self.sitting.lock();
         let is_over = |sitting: &Arc<Sitting>| {
-            let until = *sitting.until.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = *sitting.until.lock();
             until.is_some_and(|until| until <= Instant::now())
         };
         if let Some(over) = sitting.take_if(|sitting| is_over(sitting)) {
@@ -223,7 +224,7 @@ impl Chair {
 
     /// Notes commits whose writes the next turn builds on.
     fn hand_over(&self, commits: &[Arc<Pending>]) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock();
         pending.retain(|commit| commit.is_open());
         for commit in commits {
             if commit.is_open() && !pending.iter().any(|known| Arc::ptr_eq(known, commit)) {
@@ -244,7 +245,7 @@ impl Seats {
     fn begin(&self, hold: Duration) {
         let until = Instant::now() + hold;
         for sitting in self.0.iter().filter_map(|seat| seat.sitting.as_ref()) {
-            *sitting.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+            *sitting.until.lock() = Some(until);
         }
     }
 
@@ -252,7 +253,7 @@ impl Seats {
     pub(super) fn pending(&self) -> Vec<Arc<Pending>> {
         let mut all: Vec<Arc<Pending>> = Vec::new();
         for seat in &self.0 {
-            let pending = seat.chair.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            let pending = seat.chair.pending.lock();
             for commit in pending.iter().filter(|commit| commit.is_open()) {
                 if !all.iter().any(|known| Arc::ptr_eq(known, commit)) {
                     all.push(commit.clone());
@@ -284,7 +285,7 @@ impl Seats {
 impl Seat {
     /// Whether another turn waits for the seat.
     fn is_awaited(&self) -> bool {
-        let lines = self.contention.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.contention.lines.lock();
         lines.get(&self.key).is_some_and(|line| line.turns > 1)
     }
 }
@@ -292,12 +293,12 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         if let Some(sitting) = &self.sitting {
-            let mut now = self.chair.sitting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut now = self.chair.sitting.lock();
             now.take_if(|now| Arc::ptr_eq(now, sitting));
             drop(now);
             self.chair.leave(sitting);
         }
-        let mut lines = self.contention.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.contention.lines.lock();
         if let Some(line) = lines.get_mut(&self.key) {
             line.turns -= 1;
             if line.turns == 0 {
@@ -361,7 +362,7 @@ mod tests {
         for turn in turns {
             turn.await.unwrap();
         }
-        assert!(contention.lines.lock().unwrap().is_empty(), "no line is left");
+        assert!(contention.lines.lock().is_empty(), "no line is left");
     }
 
     #[tokio::test]
@@ -374,7 +375,7 @@ mod tests {
         assert!(contention.sit(keys(&["a"]), LONG).now_or_never().is_none(), "the seat is taken");
         drop(next);
         drop(contention.sit(keys(&["a"]), LONG).await);
-        assert!(contention.lines.lock().unwrap().is_empty(), "a turn that was dropped in the line has left it");
+        assert!(contention.lines.lock().is_empty(), "a turn that was dropped in the line has left it");
     }
 
     #[tokio::test]
@@ -413,7 +414,7 @@ mod tests {
         let _line = contention.sit(keys(&["a"]), LONG).await;
         contention.learn(&conversation, &keys(&["b"]), &keys(&["a"]));
         assert_eq!(contention.expected(&conversation), none, "its last turn relied on another key");
-        assert!(contention.habits.lock().unwrap().is_empty());
+        assert!(contention.habits.lock().is_empty());
     }
 
     #[tokio::test]

@@ -1,9 +1,10 @@
 //! The instances of one turn, and the slots that bound how many there are in the host.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::record::microseconds;
@@ -40,7 +41,7 @@ impl Slots {
     }
 
     fn of_bot(&self, bot: &Arc<str>) -> Arc<Semaphore> {
-        let mut bots = self.bots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bots = self.bots.lock();
         bots.entry(bot.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.per_bot_max))).clone()
     }
 }

@@ -2,8 +2,9 @@
 //! `ConversationParameters`, and answers `{id, activityId?, serviceUrl?}`.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 use super::Turns;
@@ -50,7 +51,7 @@ impl Drop for KeyClaim {
 
 impl Keys {
     fn lock(&self) -> MutexGuard<'_, HashSet<BotKey>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -8,11 +8,12 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::activity::ConversationKey;
 use crate::threads::{Guests, Pace, go};
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 
 type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -89,7 +90,7 @@ impl Queues {
         job: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), &'static str> {
         let shared = &self.shared;
-        let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = shared.state.lock();
         if state.total >= shared.total_max {
             return Err("turns-queued-max");
         }
@@ -117,7 +118,7 @@ impl Queues {
 
     /// Jobs waiting or running.
     pub(super) fn depth(&self) -> usize {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).total
+        self.shared.state.lock().total
     }
 }
 
@@ -143,7 +144,7 @@ impl Runner {
     }
 
     fn next(&self) -> Option<Job> {
-        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.shared.state.lock();
         state.total -= 1;
         let job = state.waiting.get_mut(&self.key).and_then(Waiting::pop);
         if job.is_none() {

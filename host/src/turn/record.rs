@@ -1,9 +1,10 @@
 //! What turns did, kept for a while: for the chat page, the admin API and whoever looks for an error.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::feed::{FeedSource, RecordFeed};
@@ -136,7 +137,7 @@ impl Records {
 
     pub(crate) fn push(&self, record: TurnRecord) {
         let record = Arc::new(record);
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.recent.lock();
         let of_bot = recent.entry(record.bot.clone()).or_default();
         if of_bot.len() == RECENT_MAX {
             of_bot.pop_front();
@@ -156,7 +157,7 @@ impl Records {
     }
 
     pub(super) fn recent(&self, bot: &str) -> Vec<Arc<TurnRecord>> {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = self.recent.lock();
         recent.get(bot).into_iter().flatten().rev().cloned().collect()
     }
 }

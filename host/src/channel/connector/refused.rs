@@ -1,7 +1,9 @@
 //! Counts the origins that activities named in `serviceUrl` but that the operator did not configure.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::channel::RefusedOrigin;
 use crate::telemetry;
@@ -20,7 +22,7 @@ impl RefusedOrigins {
     pub(super) fn note(&self, bot: &Arc<str>, origin: String, why: &str) {
         telemetry::origin_refused(bot);
         let last = jiff::Timestamp::now().to_string();
-        let mut by_bot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_bot = self.0.lock();
         let origins = by_bot.entry(bot.clone()).or_default();
         if let Some(known) = origins.iter_mut().find(|known| known.origin == origin) {
             (known.count, known.last) = (known.count + 1, last);
@@ -37,7 +39,7 @@ impl RefusedOrigins {
 
     /// Returns the origins of a bot, the most frequent first.
     pub(super) fn of(&self, bot: &str) -> Vec<RefusedOrigin> {
-        let by_bot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_bot = self.0.lock();
         let mut origins = by_bot.get(bot).cloned().unwrap_or_default();
         origins.sort_by_key(|refused| std::cmp::Reverse(refused.count));
         origins

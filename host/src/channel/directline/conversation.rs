@@ -1,9 +1,10 @@
 //! One conversation of the local Direct Line.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use super::identity::{Account, Identity};
@@ -128,8 +129,8 @@ impl Conversation {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No code panics while it changes the value, so the value is valid even if the lock is poisoned.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        self.state.lock()
     }
 
     fn inbound(&self, activity: &Object, request_id: &Arc<str>) -> Result<Inbound, ActivityError> {

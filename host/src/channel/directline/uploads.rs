@@ -1,10 +1,11 @@
 //! Files that clients uploaded, kept in memory for up to a day.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::DirectLine;
 
@@ -90,8 +91,8 @@ impl Uploads {
     }
 
     fn lock(&self) -> MutexGuard<'_, Files> {
-        // No code panics while it changes the value, so the value is valid even if the lock is poisoned.
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
+        self.files.lock()
     }
 }
 
