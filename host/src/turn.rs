@@ -45,7 +45,7 @@ use self::middleware::{Middleware, Next};
 #[cfg(test)]
 pub(crate) use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
-pub(crate) use self::stack::{Frame, Stack};
+pub(crate) use self::stack::Frame;
 use self::staging::Staging;
 use crate::activity::{Activity, DeliveryMode, Inbound, Object};
 use crate::channel::Address;

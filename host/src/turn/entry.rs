@@ -21,7 +21,7 @@ use crate::activity::{Activity, Inbound};
 use crate::config;
 use crate::registry::{Bot, Registry};
 use crate::storage::notifications::Notification;
-use crate::storage::{Accepted, KeptActivity, Owner, RedeliveryKey};
+use crate::storage::{Accepted, DeduplicationKey, InboxEntry, Owner};
 use crate::threads::Guests;
 
 /// The one entry of every activity, whatever it came through.

@@ -150,7 +150,7 @@ impl Turns {
     async fn forget_kept(&self, context: &TurnContext) {
         let was = std::mem::replace(&mut *context.keeping.lock().await, Keeping::Ended);
         if was == Keeping::Kept
-            && let Err(error) = self.services.storage.forget_kept(&context.turn_id).await
+            && let Err(error) = self.services.storage.remove_from_inbox(&context.turn_id).await
         {
             tracing::error!(turn = %context.turn_id, %error, "an ended turn stays kept; the next start finds that it is done");
         }

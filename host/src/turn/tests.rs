@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use tempfile::TempDir;
 
 use super::middleware::{Outgoing, Verdict};
+use super::stack::Stack;
 use super::*;
 use crate::activity::{Activity, ChannelInstance, ConversationKey};
 use crate::channel::connector::Connector;

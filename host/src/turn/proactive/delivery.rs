@@ -1,6 +1,6 @@
 //! The turn that a notification or a timer begins.
 
-use super::Content;
+use super::{Content, content_of, ending, trigger_of};
 use crate::clock::now_ms;
 use crate::plugin::{Failure, Fault, Flow};
 use crate::storage::notifications::{End, Mode, Notification};
@@ -23,7 +23,7 @@ impl Turn {
         }
         if self.context.gone {
             // Nobody would hear it, and each try would be a dead letter. A timer goes on: the user may come back.
-            return self.end(notification, notification.after("failed"));
+            return self.end(notification, ending(notification, "failed"));
         }
         let generation = self.generation.clone();
         if generation.has_dialogs {
@@ -32,10 +32,10 @@ impl Turn {
         let all = generation.plugins.len() + generation.layers.len();
         self.instances.reserve(&notification.conversation.bot, all).await?;
         if !generation.layers.is_empty() && !self.receive().await? {
-            return self.end(notification, notification.after("stopped"));
+            return self.end(notification, ending(notification, "stopped"));
         }
         if notification.expires_ms.is_some_and(|expires| expires < now_ms()) {
-            return self.end(notification, notification.after("expired"));
+            return self.end(notification, ending(notification, "expired"));
         }
         let waits = !self.staging().stack.frames.is_empty();
         match notification.mode {
@@ -48,13 +48,13 @@ impl Turn {
             }
             _ => {}
         }
-        let content = notification.content().map_err(|why| self.unfit(notification, why))?;
+        let content = content_of(notification).map_err(|why| self.unfit(notification, why))?;
         let asks = !matches!(content, Content::Dialog { .. });
         self.bring(notification, content).await?;
         if notification.mode == Mode::Interrupt && asks && self.staging().stack.ask_again() {
             self.settle().await?;
         }
-        self.end(notification, notification.after("delivered"))
+        self.end(notification, ending(notification, "delivered"))
     }
 
     /// Whether another that was held before comes first.
@@ -71,7 +71,7 @@ impl Turn {
                 self.effects.send(self.effects.hooks.layers(), sender, activity, false).await?;
                 Ok(())
             }
-            Content::Event { .. } => self.hand_to_handlers(&notification.trigger()).await,
+            Content::Event { .. } => self.hand_to_handlers(&trigger_of(notification)).await,
             Content::Dialog { plugin, dialog, options } => {
                 let owner = self.generation.plugins.iter().find(|known| *known.name == *plugin);
                 let Some(owner) = owner.filter(|owner| owner.dialog_version(&dialog).is_some()) else {
@@ -110,7 +110,7 @@ impl Turn {
     /// The same for a turn that failed.
     pub(in crate::turn) fn end_failed(&mut self) -> Result<(), TurnError> {
         match self.context.notification.clone() {
-            Some(notification) => self.end(&notification, notification.after("failed")),
+            Some(notification) => self.end(&notification, ending(&notification, "failed")),
             None => Ok(()),
         }
     }

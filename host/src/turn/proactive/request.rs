@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Content, Schedule};
+use super::{Content, Schedule, from_operator};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::clock::now_ms;
 use crate::json;
@@ -42,7 +42,7 @@ impl TurnContext {
                 return Err(Fault::invalid(format!("the manifest of this plugin has no dialog `{dialog}`")));
             }
         }
-        let mut notification = Notification::new(key, mode, &content);
+        let mut notification = from_operator(key, mode, &content);
         notification.sender = plugin.name.clone();
         notification.content = content.to_text(&plugin.name);
         if let Some((name, at)) = request.timer {

@@ -4,11 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::Staging;
-use crate::storage::notifications::{ProactiveChanges, Reference};
+use crate::storage::notifications::ProactiveChanges;
 use crate::storage::{Answer, Made, OutboxAction, Pending, StorageError, TurnCommit};
 use crate::turn::address::address;
 use crate::turn::contention::{SEAT_HOLD_MIN, Seats};
-use crate::turn::proactive::removes_the_bot;
+use crate::turn::proactive::{ending, reference_of, removes_the_bot};
 use crate::turn::state::user_of;
 
 impl Staging {
@@ -36,7 +36,7 @@ impl Staging {
             outbox: actions,
             writes: self.state.writes(),
             stack: (self.unreadable || self.stack.frames != self.stored_stack.frames).then(|| self.stack.stored()),
-            mark: turn.mark.clone().map(|key| (key, answer)),
+            record: turn.mark.clone().map(|key| (key, answer)),
             proactive: self.proactive_changes(ends_turn),
             // What is staged, also where it leaves in the answer instead.
             transcript: self.said.with(&self.actions, |activity| address(activity, &turn.inbound.activity, false)),
@@ -65,14 +65,14 @@ impl Staging {
         let mut changes = self.proactive.clone();
         if let (Some(notification), false, None) = (&turn.notification, ends_turn, &changes.ended) {
             // From a flush on the turn is at most once.
-            changes.ended = Some((notification.id.clone(), notification.after("delivered")));
+            changes.ended = Some((notification.id.clone(), ending(notification, "delivered")));
         }
         if turn.notification.is_none() && ends_turn {
             changes.removed = removes_the_bot(&turn.inbound.activity);
             // Whoever speaks for a conversation must not lead what is said first elsewhere.
             let url = turn.inbound.activity.service_url();
             if turn.services.deliveries.admits(&turn.inbound.key, url) {
-                changes.met = Reference::of(&turn.inbound, user_of(&turn.inbound).ok());
+                changes.reference = reference_of(&turn.inbound, user_of(&turn.inbound).ok());
             }
         }
         changes
