@@ -15,7 +15,8 @@ pub use turntable_activity::json;
 
 pub mod turn;
 
-pub mod prompt;
+pub use turntable_dialog as dialog;
+
 pub mod registry;
 
 pub use turntable_plugin as plugin;

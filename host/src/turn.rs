@@ -45,11 +45,12 @@ use self::middleware::{Middleware, Next};
 #[cfg(test)]
 pub(crate) use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
-pub(crate) use self::stack::Frame;
+use self::stack::fault;
 use self::staging::Staging;
 use crate::activity::{Activity, DeliveryMode, Inbound, Object};
 use crate::channel::Address;
 use crate::delivery::Deliveries;
+use crate::dialog::Progress;
 use crate::json;
 use crate::plugin::{Failure, Meta, Runtime};
 use crate::registry::Generation;
@@ -106,14 +107,8 @@ pub struct Turn {
     layers_passed: usize,
     /// Whether the next one stopped it.
     stopped: bool,
-    /// The frame that the turn is about: the first that got an event.
-    entered: Option<Arc<str>>,
-    /// Events that dialogs got so far.
-    dialog_events: u32,
-    /// How often a question was repeated.
-    reprompts: u32,
-    /// Whether the user was told that a dialog was reset.
-    told_of_reset: bool,
+    /// What the dialog machine remembers of the turn.
+    dialogs: Progress,
     ended: Ended,
 }
 
@@ -261,7 +256,7 @@ impl Turn {
         tracing::warn!(bot = %self.context.inbound.key.bot, turn = %self.context.turn_id,
             "turn failed: other turns kept changing the state that it relied on");
         // No dialog is to blame for that.
-        self.entered = None;
+        self.dialogs.blame_nobody();
         let failed = self.fail().await;
         let answer = match failed {
             Ok(()) => self.commit().await,

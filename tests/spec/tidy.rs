@@ -54,6 +54,20 @@ fn libraries_stay_in_their_modules() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// What dialogs do follows from what the machine is given, so that hosts and test hosts of every language agree.
+#[test]
+fn the_dialog_machine_does_no_io_and_reads_no_clock() {
+    let forbidden = ["std::fs", "std::net", "std::time", "std::env", "std::thread", "now()", "async ", "rand", "ulid"];
+    let sources = sources(&root().join("host/dialog/src"));
+    for (path, source) in sources.iter().filter(|(path, _)| !path.contains("tests")) {
+        let code = shipped(source);
+        for name in forbidden.iter().filter(|name| code.contains(*name)) {
+            // The scene gives the time.
+            assert!(*name == "now()" && path == "machine/prompts.rs", "host/dialog/src/{path} names `{name}`");
+        }
+    }
+}
+
 #[test]
 fn every_item_of_the_contract_is_documented_and_gated() {
     let mut resolve = Resolve { all_features: true, ..Resolve::default() };

@@ -1,10 +1,9 @@
 //! Who gets the activity: routes of global handlers, the dialog that waits, activity handlers, in this order, until one
 //! has handled it.
 
-use super::dialogs::Offer;
-use super::stack::Status;
 use super::{Turn, TurnError};
 use crate::config::OnFailure;
+use crate::dialog::{Frame, Status};
 use crate::plugin::{Done, Entry, Failure, Flow, Meta, Outcome};
 use crate::registry::Match;
 use crate::storage::StorageError;
@@ -38,9 +37,9 @@ impl Turn {
         if !self.reserve(&routes, &handlers).await? {
             return Ok(());
         }
-        self.lapse_confirmation()?;
-        let is_confirmation = matches!(self.staging().stack.top().map(|top| &top.status), Some(Status::Confirm { .. }));
-        if is_confirmation && self.offer().await? == Offer::Taken {
+        self.with_machine(|machine| machine.lapse_confirmation());
+        let is_confirmation = self.staging().stack.top().is_some_and(Frame::is_confirmation);
+        if is_confirmation && self.offer().await? {
             return Ok(());
         }
         for route in routes {
@@ -48,7 +47,7 @@ impl Turn {
                 return Ok(());
             }
         }
-        if !is_confirmation && self.offer().await? == Offer::Taken {
+        if !is_confirmation && self.offer().await? {
             return Ok(());
         }
         for position in handlers {
@@ -98,9 +97,9 @@ impl Turn {
         let Some(plugin) = generation.plugins.get(found.plugin) else { return Ok(Flow::Next) };
         let question = plugin.manifest.routes.iter().find(|route| route.name == found.name);
         let question = question.and_then(|route| route.confirm.as_deref());
-        let interrupts = self.staging().stack.top().is_some_and(super::Frame::waits);
+        let interrupts = self.staging().stack.waits();
         if let (Some(question), true) = (question, interrupts) {
-            self.confirm_route(plugin.name.clone(), found.name.clone(), question).await?;
+            self.confirm_route(plugin.name.clone(), &found.name, question).await?;
             return Ok(Flow::Handled);
         }
         let activity = self.activity.text().clone();
@@ -109,18 +108,13 @@ impl Turn {
 
     /// Runs a route with an activity. A dialog that it interrupted and left alone repeats its question.
     pub(super) async fn take_route(&mut self, position: usize, name: &str, activity: &str) -> Result<Flow, TurnError> {
-        let (repeated, before) = (self.reprompts, self.staging().stack.frames.clone());
+        let before = self.with_machine(|machine| machine.interruption());
         let flow = self.handle(position, format!("route:{name}"), activity).await?;
         let reprompts = self.generation.plugins.get(position).is_none_or(|plugin| {
             plugin.manifest.routes.iter().find(|route| route.name == *name).is_none_or(|route| route.reprompts)
         });
-        let reprompts = reprompts && self.reprompts == repeated;
-        let asks_again = {
-            let stack = &mut self.staging().stack;
-            flow == Flow::Handled && reprompts && stack.frames == before && stack.ask_again()
-        };
-        if asks_again {
-            self.settle().await?;
+        if flow == Flow::Handled && reprompts && self.with_machine(|machine| machine.interrupted(&before)) {
+            self.run_until_waiting().await?;
         }
         Ok(flow)
     }
@@ -131,7 +125,7 @@ impl Turn {
         let savepoint = self.staging().savepoint();
         let meta = self.context.meta(trigger, Some(&self.activity)).await;
         let result = match self.enter(position, &meta, Entry::Activity(activity)).await {
-            Ok(Done::Flow(flow)) => self.settle().await.map(|()| flow),
+            Ok(Done::Flow(flow)) => self.run_until_waiting().await.map(|()| flow),
             Ok(Done::Step(_)) => Err(TurnError::Host("on-activity returned a step".to_owned())),
             Err(error) => Err(error),
         };

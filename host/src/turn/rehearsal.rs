@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::Turns;
-use super::dialogs::rehearsal::{Fate, Rehearsing};
+use super::dialogs::rehearsal::Rehearsing;
+use crate::dialog::Fate;
 use crate::registry::{RegistryError, Rehearsal, WaitingFrames};
 use crate::storage::{FrameTag, Storage, StorageError};
 

@@ -165,10 +165,7 @@ impl Turns {
             instances: Instances::new(self.slots.clone(), generation.plugins.len()),
             context: context.clone(),
             generation: generation.clone(),
-            entered: None,
-            dialog_events: 0,
-            reprompts: 0,
-            told_of_reset: false,
+            dialogs: Progress::default(),
             ended: Ended::Completed,
         }
     }

@@ -13,10 +13,11 @@ use std::sync::Arc;
 pub(super) use self::sends::{is_ephemeral, stream_opens};
 use super::TurnContext;
 use super::contention::{Key, Seats};
-use super::stack::Stack;
+use super::stack;
 use super::state::{StagedState, Written};
 use super::transcript::Said;
 use crate::activity::Activity;
+use crate::dialog::Stack;
 use crate::storage::notifications::ProactiveChanges;
 use crate::storage::{Answer, Fence, OutboxAction, StateScope};
 
@@ -86,7 +87,7 @@ impl Staging {
 
     /// Takes the dialog stack as it is stored.
     pub(super) fn set_stack(&mut self, text: Option<&str>) {
-        let read = text.map(Stack::read);
+        let read = text.map(stack::read);
         // A conversation must never fail for ever: what cannot be read is empty, and the commit stores that.
         self.unreadable = matches!(read, Some(None));
         self.stack = read.flatten().unwrap_or_default();

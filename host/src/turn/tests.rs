@@ -9,7 +9,6 @@ use futures_util::FutureExt;
 use tempfile::TempDir;
 
 use super::middleware::{Outgoing, Verdict};
-use super::stack::Stack;
 use super::*;
 use crate::activity::{Activity, ChannelInstance, ConversationKey};
 use crate::channel::connector::Connector;
@@ -262,8 +261,8 @@ async fn a_flush_ends_although_who_asked_for_it_is_cut() {
 /// A stack that this host cannot read is emptied with the next turn, not stumbled over for ever.
 #[test]
 fn an_unreadable_stack_is_none() {
-    assert!(Stack::read("[{\"id\": \"secret text of a user\"").is_none());
-    assert!(Stack::read("[]").is_some());
+    assert!(stack::read("[{\"id\": \"secret text of a user\"").is_none());
+    assert!(stack::read("[]").is_some());
 }
 
 /// Two who read it while it was due begin it one after the other; only the first of its times has come.

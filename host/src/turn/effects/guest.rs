@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::Effects;
 use crate::plugin::{DialogFrame, Fault, NotificationRequest, Plugin, StateEntry, TurnHost};
 use crate::turn::outgoing;
+use crate::turn::stack::{begin, fault};
 
 /// A turn, for one call of one plugin.
 struct GuestTurn {
@@ -71,11 +72,11 @@ impl TurnHost for GuestTurn {
     }
 
     fn begin_dialog(&self, dialog: &str, options: &str) -> Result<Arc<str>, Fault> {
-        self.effects.staging().stack.begin(&self.plugin, dialog, options)
+        self.effects.staging().stack.begin(begin(&self.plugin, dialog, options)).map_err(fault)
     }
 
     fn replace_dialog(&self, dialog: &str, options: &str) -> Result<Arc<str>, Fault> {
-        self.effects.staging().stack.replace(&self.plugin, dialog, options)
+        self.effects.staging().stack.replace(begin(&self.plugin, dialog, options)).map_err(fault)
     }
 
     fn cancel_dialogs(&self) -> usize {

@@ -2,10 +2,11 @@
 
 use super::{Content, content_of, ending, trigger_of};
 use crate::clock::now_ms;
+use crate::dialog::{Broken, Catalog, Frame};
 use crate::plugin::{Failure, Fault, Flow};
 use crate::storage::notifications::{End, Mode, Notification};
 use crate::turn::hooks::HOST;
-use crate::turn::{Frame, Turn, TurnError};
+use crate::turn::{Turn, TurnError};
 
 impl Turn {
     /// The innermost step of a turn that a notification began.
@@ -44,7 +45,7 @@ impl Turn {
             }
             Mode::Cancel if waits => {
                 self.staging().stack.cancel_all();
-                self.settle().await?;
+                self.run_until_waiting().await?;
             }
             _ => {}
         }
@@ -52,7 +53,7 @@ impl Turn {
         let asks = !matches!(content, Content::Dialog { .. });
         self.bring(notification, content).await?;
         if notification.mode == Mode::Interrupt && asks && self.staging().stack.ask_again() {
-            self.settle().await?;
+            self.run_until_waiting().await?;
         }
         self.end(notification, ending(notification, "delivered"))
     }
@@ -73,17 +74,14 @@ impl Turn {
             }
             Content::Event { .. } => self.hand_to_handlers(&trigger_of(notification)).await,
             Content::Dialog { plugin, dialog, options } => {
-                let owner = self.generation.plugins.iter().find(|known| *known.name == *plugin);
-                let Some(owner) = owner.filter(|owner| owner.dialog_version(&dialog).is_some()) else {
+                let Some(known) = self.generation.dialog(&plugin, &dialog) else {
                     let why = format!("the plugin `{plugin}` has no dialog `{dialog}`");
                     return Err(self.unfit(notification, why));
                 };
-                let frame = Frame::new(owner, &dialog, options);
-                self.staging().stack.push(frame).map_err(|fault| TurnError::Plugin {
-                    plugin: plugin.as_str().into(),
-                    failure: Failure::Fault(fault),
-                })?;
-                self.settle().await
+                let plugin = plugin.as_str().into();
+                let frame = Frame::new(self.generation.frame_id(), &plugin, &dialog, known, options);
+                self.staging().stack.push(frame).map_err(|refusal| Broken { plugin, refusal })?;
+                self.run_until_waiting().await
             }
         }
     }

@@ -35,7 +35,7 @@ fn definitions_that_break_a_rule_are_named() {
 /// What the schema calls a prompt, the parser takes; what breaks a rule that a schema can say, both refuse.
 #[test]
 fn the_published_schema_and_the_parser_agree() {
-    let schema: Value = serde_json::from_str(include_str!("../../../../wit/prompt.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../../../../../wit/prompt.schema.json")).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let long = "x".repeat(501);
     for (definition, fits) in [

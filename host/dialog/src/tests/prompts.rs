@@ -1,0 +1,101 @@
+//! Prompts of the host: asked, understood, validated, given up.
+
+use super::*;
+
+fn number() -> Value {
+    json!({ "kind": "number", "prompt": "How many?", "retry": "A number.", "attempts": 3 })
+}
+
+fn resumed(reason: &str, result: &str) -> String {
+    format!(r#"a1 resume {{"from":"prompt","reason":"{reason}"{result}}}"#)
+}
+
+#[test]
+fn a_prompt_is_asked_until_the_answer_fits() {
+    let mut talk = Talk::new();
+    talk.begin("a", &Value::Null);
+    assert_eq!(talk.goes_on([step("prompt", &number())]).unwrap(), ["a1 begin null", "count p", "send How many?"]);
+    assert_eq!(talk.top().waits_for(), "prompt:number");
+    let unfit = "report a: there is no number";
+    assert_eq!(talk.says("many", []), (vec![unfit.to_owned(), "send A number.".to_owned()], Offer::Taken));
+    assert_eq!(talk.says("seven", [wait()]).0, [resumed("completed", ",\"result\":7")]);
+}
+
+#[test]
+fn a_prompt_fails_when_its_attempts_are_used_up() {
+    let mut talk = Talk::with([step("prompt", &number())]);
+    for _ in 0..2 {
+        assert_eq!(talk.says("many", []).0.last().unwrap(), "send A number.");
+    }
+    assert_eq!(talk.says("many", [wait()]).0, ["report a: there is no number".to_owned(), resumed("failed", "")]);
+}
+
+#[test]
+fn a_validator_accepts_replaces_or_rejects() {
+    let mut definition = number();
+    definition["validator"] = "even".into();
+    let mut talk = Talk::with([step("prompt", &definition)]);
+    let asked =
+        |value: u32, attempt: u32| format!(r#"a1 validate {{"validator":"even","value":{value},"attempt":{attempt}}}"#);
+    let retry = step("reject", &json!({ "retry": "Odd." }));
+    assert_eq!(talk.says("3", [Step { state: Some("1".into()), ..retry }]).0, [asked(3, 1), "send Odd.".to_owned()]);
+    assert_eq!(talk.top().state.as_deref(), Some("1"));
+    let again = step("reject", &json!({ "retry": null }));
+    assert_eq!(talk.says("5", [again]).0, [asked(5, 2) + " in 1", "send A number.".to_owned()]);
+    let accepted = format!("{} in 1", resumed("completed", ",\"result\":8"));
+    assert_eq!(talk.says("7", [step("accept", &json!(8)), wait()]).0, [asked(7, 3) + " in 1", accepted]);
+    let mut talk = Talk::with([step("prompt", &definition)]);
+    let accept = step("accept", &Value::Null);
+    assert_eq!(talk.says("4", [accept, wait()]).0, [asked(4, 1), resumed("completed", ",\"result\":4")]);
+    for (verdict, why) in [
+        (wait(), "`a` answered `validate` with the step `wait`"),
+        (step("reject", &json!({ "retry": 7 })), "`a`: retry: `retry` must be"),
+    ] {
+        let mut talk = Talk::with([step("prompt", &definition)]);
+        let broken = talk.takes(&message("ann", "4", false), [verdict]).unwrap_err();
+        assert!(broken.refusal.message.starts_with(why), "{}", broken.refusal.message);
+    }
+}
+
+#[test]
+fn a_prompt_that_is_none_breaks_the_contract() {
+    let mut talk = Talk::new();
+    talk.begin("a", &Value::Null);
+    let broken = talk.goes_on([step("prompt", &json!({ "kind": "smell" }))]).unwrap_err();
+    assert!(broken.refusal.message.starts_with("`a`: prompt: `kind` is `smell`"), "{}", broken.refusal.message);
+}
+
+/// One that an older host took.
+#[test]
+fn a_stored_prompt_that_is_none_any_more_fails() {
+    let mut talk = Talk::with([step("prompt", &number())]);
+    talk.stack.frames[0].status = Status::Prompt { definition: json!({ "kind": "smell" }), attempt: 0 };
+    assert_eq!(talk.says("x", [wait()]), (vec![resumed("failed", "")], Offer::Taken));
+}
+
+#[test]
+fn an_interrupted_prompt_is_repeated_by_the_host() {
+    let mut talk = Talk::with([step("prompt", &number())]);
+    talk.says("many", []);
+    assert!(talk.stack.ask_again());
+    assert_eq!(talk.goes_on([]).unwrap(), ["send How many?"], "from the start");
+    assert!(matches!(talk.top().status, Status::Prompt { attempt: 1, .. }));
+}
+
+#[test]
+fn dates_count_from_the_time_of_the_user_or_of_the_host() {
+    let definition = json!({ "kind": "date-time", "prompt": "When?", "types": ["date"] });
+    for (timestamp, zone, day) in [
+        (Value::Null, Value::Null, "2026-06-02"),
+        ("2027-01-01T08:00:00".into(), Value::Null, "2027-01-02"),
+        (Value::Null, "Pacific/Kiritimati".into(), "2026-06-03"),
+        (Value::Null, "Nowhere/Land".into(), "2026-06-02"),
+    ] {
+        let mut talk = Talk::with([step("prompt", &definition)]);
+        let mut said = message("ann", "tomorrow", false);
+        (said["localTimestamp"], said["localTimezone"]) = (timestamp, zone);
+        let (done, _) = talk.takes(&said, [wait()]).unwrap();
+        let result = format!(r#","result":{{"type":"date","value":"{day}"}}"#);
+        assert_eq!(done, [resumed("completed", &result)], "{said}");
+    }
+}
