@@ -7,7 +7,7 @@ target_dir := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 turntable := $(target_dir)/$(profile_dir)/turntable
 
 plugins := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
-rust_guests := portable-rust surface-rust scripted builders interceptor edited hostile
+rust_guests := portable-rust surface-rust scripted builders interceptor edited parity hostile
 # Guests without native tests are excluded, because their dependencies would change the features of crates that `make run` has
 # compiled, and cargo would compile those again.
 tested := --workspace $(addprefix --exclude ,turntable-bench hostile scripted builders interceptor surface-rust edited unregistered)

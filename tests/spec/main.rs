@@ -32,6 +32,7 @@ mod messages;
 mod middleware;
 mod notify;
 mod opening;
+mod parity;
 mod portable;
 mod privacy;
 mod prompts;

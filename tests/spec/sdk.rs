@@ -5,6 +5,10 @@ use std::process::Command;
 
 use crate::support::{component, turntable};
 
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
 /// The README of the SDK.
 const README: &str = include_str!("../../guest-sdk/rust/README.md");
 
@@ -25,6 +29,19 @@ fn a_plugin_that_registers_no_bot_does_not_link() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "it was built: {said}");
     assert!(said.contains("turntable_sdk::register!(YourBot)"), "{said}");
+}
+
+/// The test host needs the dialogs and prompts of the host; components get them from the host that runs them.
+#[test]
+fn no_component_carries_the_dialog_machine() {
+    let tree = |target: &str| {
+        let arguments = ["tree", "--locked", "--offline", "-p", "echo", "-e", "normal", "--target", target];
+        let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!tree("wasm32-wasip2").contains("turntable-dialog"));
+    assert!(tree("x86_64-unknown-linux-gnu").contains("turntable-dialog"));
 }
 
 /// Both kinds of plugins use one build of the SDK. Only `register!(…, dialogs)` makes the difference.

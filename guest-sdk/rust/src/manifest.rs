@@ -162,7 +162,7 @@ impl Manifest {
     /// Returns the names of the routes that match a message, in the order in which the host tries them. Fault `invalid`: the
     /// pattern of a route is not a regular expression.
     #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn routes_for(&self, text: &str, locale: &str) -> crate::Result<Vec<String>> {
+    pub(crate) fn routes_for(&self, texts: &[String], locale: &str) -> crate::Result<Vec<String>> {
         let mut found: Vec<&Route> = Vec::new();
         for route in &self.routes {
             let pattern =
@@ -170,7 +170,8 @@ impl Manifest {
             let pattern = pattern.map_err(|error| {
                 crate::Fault::invalid(format!("the pattern of the route `{}` cannot be used: {error}", route.name))
             })?;
-            if route.speaks(locale) && pattern.is_match(text) && text.chars().nth(TEXT_CHARS_MAX).is_none() {
+            let fits = |text: &String| pattern.is_match(text) && text.chars().nth(TEXT_CHARS_MAX).is_none();
+            if route.speaks(locale) && texts.iter().any(fits) {
                 found.push(route);
             }
         }

@@ -5,8 +5,8 @@
 //! that the host would refuse are refused. State and the dialog stack last from turn to turn. Dialogs run as in the host, with
 //! prompts, validators, migrations and failures. Routes get the messages that their patterns match, in the order of the host.
 //!
-//! There are three differences. Prompts recognize only simple answers: digits, `yes` and `no`, the words or the number of a
-//! choice, ISO 8601, attachments. Nothing is delivered. CPU and memory are not limited.
+//! Dialogs and prompts are the host's own code (`turntable-dialog`), so answers in all four languages are recognized. There are two
+//! differences: nothing is delivered, and CPU and memory are not limited.
 //!
 //! ```
 //! use turntable_sdk::prelude::*;
@@ -32,7 +32,6 @@ mod arrange;
 mod engine;
 mod fake;
 mod memory;
-mod recognize;
 
 pub use answer::{Answer, Asked, LogLine, Sent, SentAs};
 
@@ -46,6 +45,8 @@ use crate::activity::{Activity, ChannelAccount, ConversationAccount};
 use crate::middleware::{self, HookEvent};
 use crate::turn::Meta;
 use crate::{Bot, DialogSet, Dialogs, Fault, Flow, Manifest, Middleware, Passage, Turn, dispatch};
+use turntable_dialog::Progress;
+
 use engine::Engine;
 use fake::{FakeHost, Script};
 use memory::Memory;
@@ -116,11 +117,11 @@ impl<B: Bot + Default> Default for TestHost<B> {
 }
 
 impl<B: Bot + Default> TestHost<B> {
-    /// Creates a host without settings. The channel is `test` and the user is `user`, named Ann.
+    /// Creates a host without settings. The channel is `directline` and the user is `user`, named Ann.
     pub fn new() -> Self {
         Self {
             script: Script::default(),
-            channel: "test".to_owned(),
+            channel: "directline".to_owned(),
             locale: None,
             user: ChannelAccount::new("user").named("Ann"),
             conversation: CONVERSATION_ID.to_owned(),
@@ -241,15 +242,23 @@ impl<B: Bot + Default> TestHost<B> {
 
     fn run(&self, trigger: &str, activity: Activity) -> Answer {
         // The contract passes activities as text, so the test does too.
-        let activity = Value::Object(self.filled_in(activity).into_object()).to_string();
-        let activity: Activity = match serde_json::from_str(&activity) {
+        let text = Value::Object(self.filled_in(activity).into_object()).to_string();
+        let incoming = match turntable_dialog::Activity::parse(&text) {
+            Ok(incoming) => incoming,
+            Err(error) => return Answer::failed(Fault::invalid(error.to_string())),
+        };
+        let activity: Activity = match serde_json::from_str(incoming.text()) {
             Ok(activity) => activity,
             Err(error) => return Answer::failed(error.into()),
         };
-        let meta = self.meta(&activity, trigger);
+        let mut meta = self.meta(&activity, trigger);
+        let spoken = incoming.spoken_text();
+        if incoming.kind() == "message" && spoken != incoming.str("text") {
+            meta.extra.push(("spoken-text".to_owned(), spoken));
+        }
         let mut last = Answer::new(Ok(Flow::Next));
         for _ in 0..=RERUNS_MAX {
-            let (answer, committed) = self.attempt(&meta, &activity);
+            let (answer, committed) = self.attempt(&meta, &activity, &incoming);
             if committed {
                 return answer;
             }
@@ -277,7 +286,7 @@ impl<B: Bot + Default> TestHost<B> {
     }
 
     /// Runs the turn once. Returns false if another turn changed a value that it relied on, so that it must run again.
-    fn attempt(&self, meta: &Meta, activity: &Activity) -> (Answer, bool) {
+    fn attempt(&self, meta: &Meta, activity: &Activity, incoming: &turntable_dialog::Activity) -> (Answer, bool) {
         let mut script = self.script.clone();
         script.dialogs = (self.dialogs)().ids().map(|(id, version)| (id.to_owned(), version)).collect();
         let host = Rc::new(FakeHost::new(script, activity.clone(), Rc::clone(&self.memory)));
@@ -285,15 +294,15 @@ impl<B: Bot + Default> TestHost<B> {
             host: Rc::clone(&host),
             meta: meta.clone(),
             activity: activity.clone(),
+            incoming: incoming.clone(),
             dialogs: (self.dialogs)(),
             manifest: self.described(),
             handler: |turn| dispatch::run(&mut B::default(), turn),
-            entered: None,
-            events: 0,
+            progress: Progress::default(),
         };
         let result = engine.run();
         let committed = host.commit() || host.has_flushed();
-        (host.end(result), committed)
+        (host.end(result, engine.progress.reprompts()), committed)
     }
 
     fn filled_in(&self, mut activity: Activity) -> Activity {

@@ -206,9 +206,10 @@ fn a_route_asks_before_it_interrupts() {
     host.says("yes").says(["cancelled 1", "no order: cancel-all"]).ends_dialogs();
     host.says("begin order").replies("What?");
     host.takes_route("leave", "leave").replies("Leave it?");
-    host.says("x").replies("Leave it?");
-    host.says("y?").replies("Leave it?");
-    host.says("z").replies("What?").waits_in("order");
+    for answer in ["hm", "well"] {
+        host.says(answer).replies("Leave it?");
+    }
+    host.says("hm").replies("What?").waits_in("order");
 }
 
 #[test]
@@ -223,8 +224,8 @@ fn a_parent_hears_how_its_child_ended() {
 fn a_step_without_a_result_to_go_on_with_ends_the_dialog() {
     let host = host();
     host.says("begin strict").replies("a number?");
-    host.says("one").replies("a number?");
-    host.says("two").silent().handled().ends_dialogs();
+    host.says("many").replies("a number?");
+    host.says("plenty").silent().handled().ends_dialogs();
 }
 
 #[test]
@@ -263,7 +264,7 @@ fn dialogs_that_never_end_meet_a_bound() {
 #[test]
 fn what_makes_no_sense_is_refused_with_a_reason() {
     let fault = host().says("begin nothing").silent().fails("invalid").result.unwrap_err();
-    assert_eq!(fault.message, "the manifest lists no dialog `nothing`");
+    assert_eq!(fault.message, "the manifest of this plugin has no dialog `nothing`");
     let fault = host().says("begin no-choices").silent().fails("invalid").result.unwrap_err();
     assert!(fault.message.contains("nothing to choose from"), "{fault}");
 }
@@ -273,6 +274,36 @@ fn a_waiting_dialog_leaves_other_types_to_the_handlers() {
     let host = host();
     host.says("begin aside").replies("aside?");
     host.event("x", 1).silent().passes().waits_in("aside");
+}
+
+#[test]
+fn in_a_group_only_who_was_asked_answers() {
+    let ann = host();
+    let bob = ann.clone().user(ChannelAccount::new("bob"));
+    let says = |host: &TestHost<Desk>, text: &str| {
+        let group = json!({ "id": "group", "isGroup": true });
+        let activity = json!({ "type": "message", "text": text, "conversation": group });
+        host.takes(serde_json::from_value(activity).unwrap())
+    };
+    says(&ann, "begin order").replies("What?").waits_in("order");
+    says(&bob, "coffee").replies("heard coffee").waits_in("order");
+    let again = says(&bob, "help").says(["help", "What?"]);
+    assert_eq!(again.sent[1].activity.recipient.as_ref().map(|user| user.id.as_str()), Some("user"));
+    says(&ann, "tea").replies("How many?");
+}
+
+/// Who sent an activity is not the host's to say.
+#[test]
+fn an_activity_that_says_who_sent_it_is_theirs() {
+    let host = host();
+    let group: Value = json!({ "id": "group", "isGroup": true });
+    let said = |user: &str, text: &str| -> Activity {
+        let from = json!({ "id": user });
+        serde_json::from_value(json!({ "type": "message", "text": text, "from": from, "conversation": group })).unwrap()
+    };
+    host.takes(said("ann", "begin aside")).replies("aside?");
+    host.takes(said("bob", "me")).replies("heard me").waits_in("aside");
+    host.takes(said("ann", "me")).silent().ends_dialogs();
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Functions of a test host that set up and inspect state and dialogs.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use turntable_dialog::{Frame, Known, Status};
 
 use super::TestHost;
-use super::memory::{Place, Status, TestFrame};
-use crate::{Frame, Scope};
+use super::memory::Place;
+use crate::Scope;
 
 impl<B> TestHost<B> {
     /// Stores a value for the user and conversation of this host.
@@ -27,14 +28,19 @@ impl<B> TestHost<B> {
     /// Puts a waiting dialog of another plugin on the stack. `waits_for` is `message` or `prompt:KIND`.
     pub fn interrupts(&self, plugin: &str, dialog: &str, waits_for: &str) {
         let mut memory = self.memory.borrow_mut();
-        let mut frame = TestFrame::new(memory.number(), dialog, 0, Value::Null);
-        plugin.clone_into(&mut frame.plugin);
-        frame.status = Status::Foreign(waits_for.to_owned());
+        let known = Known { state_version: 0, send_bytes_max: usize::MAX, state_bytes_max: usize::MAX };
+        let id = format!("frame-{}", memory.number());
+        let mut frame = Frame::new(id.into(), &plugin.into(), dialog, known, Value::Null);
+        frame.status = match waits_for.strip_prefix("prompt:") {
+            Some(kind) => Status::Prompt { definition: json!({ "kind": kind }), attempt: 0 },
+            None if waits_for == "child" => Status::Child,
+            None => Status::Waiting { activities: Vec::new() },
+        };
         memory.stacks.entry(self.conversation.clone()).or_default().push(frame);
     }
 
     /// Returns the dialog stack of the conversation, top first.
-    pub fn stack(&self) -> Vec<Frame> {
+    pub fn stack(&self) -> Vec<crate::Frame> {
         self.memory.borrow().stage(&self.conversation).frames()
     }
 

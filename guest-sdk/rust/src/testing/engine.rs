@@ -1,36 +1,33 @@
-//! The dialog engine of a test: takes what a dialog wants next and does it, until the top of the stack waits.
-
-mod asking;
+//! Leads a turn as the host does, and drives its dialog machine with native dialogs.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use serde_json::{Value, json};
+use turntable_dialog::{
+    Broken, Call, Catalog, Effect, FAILED_TEXT, Frame, Known, Machine, Offer, Progress, RESET_TEXT, Run, Scene,
+};
 
 use super::fake::FakeHost;
-use super::memory::{PLUGIN, Status, TestFrame, resumed};
-use super::recognize::problem;
+use super::memory::PLUGIN;
 use crate::turn::{Host, Meta};
-use crate::{Activity, DialogSet, Event, Fault, Flow, Manifest, Result, Step, Turn};
-
-/// So many failed turns in a row cancel a frame.
-const FAILURES_MAX: u32 = 3;
-/// Events that the dialogs of one turn may get.
-const EVENTS_MAX: u32 = 100;
-/// What the user reads where the host had to cancel a dialog.
-const FAILED: &str = "Sorry, I cannot go on with this. I have stopped it; you can start again.";
-const RESET: &str = "Sorry, I have been updated and lost my place. Please start again.";
+use crate::{Activity, DialogSet, Event, Fault, Flow, Manifest, Result, Turn};
 
 /// One turn, as the host leads it.
 pub(super) struct Engine {
     pub(super) host: Rc<FakeHost>,
     pub(super) meta: Meta,
+    /// What the handlers get.
     pub(super) activity: Activity,
+    /// The activity of the turn, as the host reads it.
+    pub(super) incoming: turntable_dialog::Activity,
     pub(super) dialogs: DialogSet,
     pub(super) manifest: Manifest,
     pub(super) handler: fn(&mut Turn) -> Result,
-    /// The frame that the turn was about.
-    pub(super) entered: Option<String>,
-    pub(super) events: u32,
+    /// What the machine remembers of the turn.
+    pub(super) progress: Progress,
 }
 
 impl Engine {
@@ -46,37 +43,50 @@ impl Engine {
     }
 
     fn lead(&mut self) -> Result {
-        let asked = self.host.staged().top().is_some_and(|top| matches!(top.status, Status::Confirm { .. }));
-        if asked && self.answer_confirmation()? {
+        self.machine(|machine| machine.lapse_confirmation());
+        let is_confirmation = self.host.staged().stack.top().is_some_and(Frame::is_confirmation);
+        if is_confirmation && self.offer()? {
             return Ok(Flow::Handled);
         }
         if let Some(route) = self.meta.trigger.strip_prefix("route:").map(str::to_owned) {
-            return self.offer_route(route);
+            return self.offer_route(&route);
         }
-        if self.activity.kind == "message" {
-            let (text, locale) = (self.activity.text_without_recipient(), self.activity.locale.clone());
-            for route in self.manifest.routes_for(&text, locale.as_deref().unwrap_or_default())? {
-                self.meta.trigger = format!("route:{route}");
-                if self.offer_route(route)? == Flow::Handled {
+        if self.incoming.kind() == "message" {
+            let texts = [self.incoming.heard_text(), self.incoming.spoken_text()];
+            for route in self.manifest.routes_for(&texts, self.incoming.str("locale"))? {
+                if self.offer_route(&route)? == Flow::Handled {
                     return Ok(Flow::Handled);
                 }
             }
             "activity".clone_into(&mut self.meta.trigger);
         }
-        match self.offer()? {
-            true => Ok(Flow::Handled),
-            false if self.manifest.handles(&self.activity.kind) => self.handle(),
-            false => Ok(Flow::Next),
+        if !is_confirmation && self.offer()? {
+            return Ok(Flow::Handled);
         }
+        if self.manifest.handles(&self.activity.kind) { self.handle() } else { Ok(Flow::Next) }
     }
 
     /// Runs a route, or first asks whether it may interrupt.
-    fn offer_route(&mut self, route: String) -> Result {
-        let question = self.manifest.confirms(&route).map(str::to_owned);
-        match question.filter(|_| self.host.staged().top().is_some_and(TestFrame::waits)) {
-            Some(question) => self.confirm(route, &question).map(|()| Flow::Handled),
-            None => self.take_route(&route),
+    fn offer_route(&mut self, route: &str) -> Result {
+        let question = self.manifest.confirms(route).map(str::to_owned);
+        match question.filter(|_| self.host.staged().stack.waits()) {
+            Some(question) => {
+                let run = self.machine(|machine| machine.confirm_route(PLUGIN.into(), route, &question));
+                self.perform(run).map(|_| Flow::Handled)
+            }
+            None => self.take_route(route),
         }
+    }
+
+    fn take_route(&mut self, route: &str) -> Result {
+        self.meta.trigger = format!("route:{route}");
+        let before = self.machine(|machine| machine.interruption());
+        let flow = self.handle()?;
+        let reprompts = flow == Flow::Handled && self.manifest.reprompts(route);
+        if reprompts && self.machine(|machine| machine.interrupted(&before)) {
+            self.run_until_waiting()?;
+        }
+        Ok(flow)
     }
 
     /// Calls the handlers, and runs the dialogs that they began or cancelled.
@@ -85,225 +95,139 @@ impl Engine {
         let flow = (self.handler)(&mut Turn::new(self.meta.clone(), self.activity.clone(), self.host.clone()));
         self.host.enter_handler(false);
         let flow = flow?;
-        self.settle()?;
+        self.run_until_waiting()?;
         Ok(flow)
-    }
-
-    fn take_route(&mut self, route: &str) -> Result {
-        let (before, repeated) = (self.ids(), self.host.staged().reprompts);
-        let flow = self.handle()?;
-        let unchanged = before == self.ids() && repeated == self.host.staged().reprompts;
-        if flow == Flow::Handled && unchanged && self.manifest.reprompts(route) {
-            let waits = self.host.staged().top().is_some_and(TestFrame::waits);
-            self.host.staged().reprompt = waits;
-            self.settle()?;
-        }
-        Ok(flow)
-    }
-
-    fn ids(&self) -> Vec<String> {
-        self.host.staged().stack.iter().map(|frame| frame.id.clone()).collect()
     }
 
     /// Offers the activity to the top of the stack; true if it took it.
     fn offer(&mut self) -> Result<bool> {
-        let Some(top) = self.host.staged().top().cloned() else { return Ok(false) };
-        if matches!(top.status, Status::Foreign(_) | Status::Confirm { .. }) {
+        let is_foreign = |top: &Frame| *top.plugin != *PLUGIN && !top.is_confirmation();
+        // What the dialog of another plugin would make of it, nobody knows here.
+        if self.host.staged().stack.top().is_some_and(is_foreign) {
             return Ok(false);
         }
-        let is_message = self.activity.kind == "message";
-        self.entered = Some(top.id.clone());
-        let taken = match &top.status {
-            Status::Waiting(types) if is_message || types.contains(&self.activity.kind) => {
-                let data = Value::Object(self.activity.clone().into_object());
-                match self.tell(&top, "continue", &data)? {
-                    Some(step) if step.kind == "ignored" => false,
-                    Some(step) => self.apply(&top.id, "continue", step).map(|()| true)?,
-                    None => true,
-                }
-            }
-            Status::Prompt { definition, attempt } if is_message => {
-                self.answer(&top, definition, *attempt)?;
-                true
-            }
-            status => is_message && !matches!(status, Status::Waiting(_)),
-        };
-        self.settle()?;
-        Ok(taken)
-    }
-
-    /// Runs what is staged on the stack until its top waits.
-    fn settle(&mut self) -> Result<()> {
-        loop {
-            let cancelled = {
-                let mut staged = self.host.staged();
-                if staged.cancelled.is_empty() { None } else { Some(staged.cancelled.remove(0)) }
-            };
-            if let Some((frame, reason)) = cancelled {
-                // Its failure changes nothing, and one that never began is not told.
-                if frame.plugin == PLUGIN && !matches!(frame.status, Status::Begin(_)) {
-                    drop(self.enter(&frame, "cancelled", &json!({ "reason": reason })));
-                }
-                continue;
-            }
-            let Some(top) = self.host.staged().top().cloned() else { return Ok(()) };
-            match &top.status {
-                Status::Begin(options) => self.tell_and_apply(&top, "begin", options)?,
-                Status::Resume(event) => self.tell_and_apply(&top, "resume", event)?,
-                Status::Child => self.set(&top.id, Status::Resume(resumed("dialog", "failed", None))),
-                Status::Waiting(_) | Status::Prompt { .. } | Status::Confirm { .. } | Status::Foreign(_) => {
-                    if !std::mem::take(&mut self.host.staged().reprompt) {
-                        return Ok(());
-                    }
-                    self.host.staged().reprompts += 1;
-                    match &top.status {
-                        Status::Prompt { definition, .. } | Status::Confirm { definition, .. } => {
-                            self.ask(definition, 0)?;
-                        }
-                        Status::Waiting(_) => self.tell_and_apply(&top, "reprompt", &Value::Null)?,
-                        _ => {}
-                    }
-                }
+        let run = self.machine(|machine| machine.offer()).map_err(refused)?;
+        match self.perform(run)? {
+            Offer::Left => Ok(false),
+            Offer::Taken => Ok(true),
+            Offer::Route { route, activity, .. } => {
+                self.activity = serde_json::from_str(&activity)?;
+                self.take_route(&route)?;
+                self.run_until_waiting().map(|()| true)
             }
         }
     }
 
-    fn tell_and_apply(&mut self, frame: &TestFrame, kind: &str, data: &Value) -> Result<()> {
-        self.entered.get_or_insert_with(|| frame.id.clone());
-        match self.tell(frame, kind, data)? {
-            Some(step) => self.apply(&frame.id, kind, step),
-            None => Ok(()),
-        }
+    fn run_until_waiting(&mut self) -> Result<()> {
+        self.perform(Run::default()).map(drop)
     }
 
-    /// Sends an event, after a migration where the dialog has another version now. None: the frame was reset.
-    fn tell(&mut self, frame: &TestFrame, kind: &str, data: &Value) -> Result<Option<Step>> {
-        let version = self.dialogs.ids().find(|(id, _)| *id == frame.dialog).map(|(_, version)| version);
-        let Some(version) = version else { return self.reset(frame) };
-        if version == frame.version || frame.state.is_none() {
-            if let Some(frame) = self.host.staged().frame(&frame.id) {
-                frame.version = version;
+    /// Does what the machine decides until the run ends.
+    fn perform(&mut self, mut run: Run) -> Result<Offer> {
+        while let Some(effect) = self.machine(|machine| machine.next(&mut run)).map_err(refused)? {
+            match effect {
+                Effect::Call(call) => match self.enter(&call) {
+                    Ok(step) => self.machine(|machine| machine.step(&mut run, step)).map_err(refused)?,
+                    Err(_) if call.is_farewell => {}
+                    Err(fault) => return Err(fault),
+                },
+                Effect::Send(question) => drop(self.host.reply(&Value::Object(question).to_string())?),
+                Effect::TellOfReset => self.say(RESET_TEXT)?,
+                Effect::Flush { .. } => self.host.flush_staged()?,
+                Effect::Count { .. } | Effect::Report(_) => {}
             }
-            return self.enter(frame, kind, data).map(Some);
         }
-        let step = self.enter(frame, "migrate", &json!({ "from": frame.version, "to": version }))?;
-        if step.kind != "accept" || version < frame.version {
-            return self.reset(frame);
-        }
-        let migrated = TestFrame {
-            version,
-            state: step.state.map(|state| state.to_string()).or_else(|| frame.state.clone()),
-            ..frame.clone()
-        };
-        if let Some(kept) = self.host.staged().frame(&frame.id) {
-            kept.clone_from(&migrated);
-        }
-        self.enter(&migrated, kind, data).map(Some)
+        Ok(run.end())
     }
 
-    fn reset(&mut self, frame: &TestFrame) -> Result<Option<Step>> {
-        self.host.staged().hand_back(&frame.id, "failed", None);
-        self.host.reply(&json!({ "type": "message", "text": RESET }).to_string())?;
-        Ok(None)
-    }
-
-    fn enter(&mut self, frame: &TestFrame, kind: &str, data: &Value) -> Result<Step> {
-        self.events += 1;
-        if self.events > EVENTS_MAX {
-            return Err(Fault::quota(format!("dialog-events-per-turn ({EVENTS_MAX})")));
+    /// Calls a dialog. A failure undoes what the call staged.
+    fn enter(&mut self, call: &Call) -> Result<turntable_dialog::Step> {
+        if *call.plugin != *PLUGIN {
+            let kind = if matches!(call.event, "begin" | "resume") { "wait" } else { "ignored" };
+            return Ok(turntable_dialog::Step { kind: kind.to_owned(), state: None, data: String::new() });
         }
         // Once through text, as an event crosses the contract.
-        let event = Event::read(kind, &frame.dialog, &data.to_string())?;
+        let event = Event::read(call.event, &call.dialog, &call.data)?;
         let mut meta = self.meta.clone();
-        meta.trigger = format!("dialog:{}", frame.dialog);
-        let depth = self.ids().iter().position(|id| *id == frame.id).map_or(0, |at| at + 1);
-        meta.extra.push(("frame".to_owned(), frame.id.clone()));
-        meta.extra.push(("depth".to_owned(), depth.to_string()));
+        meta.trigger = format!("dialog:{}", call.dialog);
+        meta.extra.push(("frame".to_owned(), call.frame.to_string()));
+        meta.extra.push(("depth".to_owned(), call.depth.to_string()));
+        let savepoint = self.host.savepoint();
         let mut turn = Turn::new(meta, event.activity(), self.host.clone());
-        self.dialogs.take(&mut turn, &event, frame.state.as_deref())
-    }
-
-    /// Does what a step says.
-    fn apply(&mut self, id: &str, event: &str, step: Step) -> Result<()> {
-        if let Some(frame) = self.host.staged().frame(id) {
-            frame.failures = 0;
-            frame.state = step.state.map(|state| state.to_string()).or_else(|| frame.state.take());
-        }
-        match step.kind {
-            "wait" => {
-                let types = step.data["activities"].as_array().into_iter().flatten();
-                let types = types.filter_map(Value::as_str).map(str::to_owned).collect();
-                self.set(id, Status::Waiting(types));
-                Ok(())
+        match self.dialogs.take(&mut turn, &event, call.state.as_deref()) {
+            Ok(step) => Ok(turntable_dialog::Step {
+                kind: step.kind.to_owned(),
+                state: step.state.map(|state| state.to_string()),
+                data: step.data.to_string(),
+            }),
+            Err(fault) => {
+                self.host.roll_back(&savepoint);
+                Err(fault)
             }
-            "prompt" => {
-                if let Some(why) = problem(&step.data) {
-                    return Err(Fault::invalid(format!("prompt: {why}")));
-                }
-                self.ask(&step.data, 0)?;
-                self.set(id, Status::Prompt { definition: step.data, attempt: 0 });
-                Ok(())
-            }
-            "call" => {
-                self.set(id, Status::Child);
-                self.push(&step.data)
-            }
-            "replace" => {
-                self.host.staged().stack.pop();
-                self.push(&step.data)
-            }
-            "done" => {
-                self.host.staged().hand_back(id, "completed", Some(step.data));
-                Ok(())
-            }
-            "cancelled" => {
-                self.host.staged().hand_back(id, "cancelled", None);
-                Ok(())
-            }
-            "flush" => {
-                self.set(id, Status::Resume(resumed("flush", "completed", None)));
-                self.host.flush_staged()
-            }
-            "ignored" if event == "reprompt" => Ok(()),
-            "reject" if matches!(event, "continue" | "resume" | "reprompt") => {
-                let frame = self.host.staged().frame(id).cloned();
-                frame.map_or(Ok(()), |frame| self.reset(&frame).map(drop))
-            }
-            other => Err(Fault::invalid(format!("a dialog answered `{event}` with the step `{other}`"))),
         }
     }
 
-    fn set(&mut self, id: &str, status: Status) {
-        if let Some(frame) = self.host.staged().frame(id) {
-            frame.status = status;
-        }
-    }
-
-    fn push(&mut self, data: &Value) -> Result<()> {
-        let dialog = data["dialog"].as_str().unwrap_or_default();
-        self.host.push(dialog, data.get("options").cloned().unwrap_or_default()).map(drop)
-    }
-
-    /// Counts a failed turn against its frame. After the third in a row the frame is cancelled, and the user told.
+    /// Counts a failed turn against its dialog. After the third in a row that is cancelled, and the user told.
     fn count_failure(&mut self) {
-        let Some(entered) = self.entered.take() else { return };
-        let failures = self.host.staged().frame(&entered).map(|frame| {
-            frame.failures += 1;
-            frame.failures
-        });
-        if failures.is_none_or(|failures| failures < FAILURES_MAX) {
+        if !self.machine(|machine| machine.count_failure()) {
             return;
         }
-        {
-            let mut staged = self.host.staged();
-            let above = staged.stack.iter().position(|frame| frame.id == entered).map_or(0, |at| at + 1);
-            staged.stack.truncate(above);
-            staged.hand_back(&entered, "failed", None);
-        }
-        drop(self.host.reply(&json!({ "type": "message", "text": FAILED }).to_string()));
+        drop(self.say(FAILED_TEXT));
         let left = self.host.savepoint();
-        if self.settle().is_err() {
+        if self.run_until_waiting().is_err() {
             self.host.roll_back(&left);
         }
     }
+
+    fn say(&self, text: &str) -> Result<()> {
+        let message = json!({ "type": "message", "text": text, "inputHint": "acceptingInput" });
+        self.host.reply(&message.to_string()).map(drop)
+    }
+
+    fn machine<T>(&mut self, transition: impl FnOnce(&mut Machine<'_>) -> T) -> T {
+        let now = self.host.since_epoch_ms();
+        let now = || utc(now);
+        let scene = Scene {
+            catalog: &Serving { host: &self.host, manifest: &self.manifest },
+            activity: &self.incoming,
+            notified: None,
+            now: &now,
+            holds_newer: false,
+        };
+        let mut staged = self.host.staged();
+        transition(&mut Machine { stack: &mut staged.stack, progress: &mut self.progress, scene })
+    }
+}
+
+/// What serves: the plugin under test, and whatever a test put on the stack.
+struct Serving<'e> {
+    host: &'e FakeHost,
+    manifest: &'e Manifest,
+}
+
+impl Catalog for Serving<'_> {
+    fn dialog(&self, plugin: &str, dialog: &str) -> Option<Known> {
+        match plugin == PLUGIN {
+            true => self.host.known(dialog),
+            false => Some(Known { state_version: 0, send_bytes_max: usize::MAX, state_bytes_max: usize::MAX }),
+        }
+    }
+
+    fn has_route(&self, _plugin: &str, route: &str) -> bool {
+        self.manifest.has_route(route)
+    }
+
+    fn frame_id(&self) -> Arc<str> {
+        self.host.frame_id()
+    }
+}
+
+fn refused(broken: Broken) -> Fault {
+    Fault::new(broken.refusal.code, broken.refusal.message)
+}
+
+/// A time in milliseconds since 1970.
+fn utc(milliseconds: u64) -> Zoned {
+    let timestamp = i64::try_from(milliseconds).ok().and_then(|it| Timestamp::from_millisecond(it).ok());
+    timestamp.unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC)
 }

@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use turntable_dialog::{Begin, Known, Refusal, Stack};
 
 use super::Call;
 use super::answer::{Answer, Asked, LogLine, Sent, SentAs};
-use super::memory::{Memory, Place, Staged, Status, TestFrame};
+use super::memory::{Memory, PLUGIN, Place, STATE_BYTES_MAX, Staged};
 use crate::activity::wire::Wire;
 use crate::invoke::{InvokeResponse, NOT_IMPLEMENTED};
 use crate::stack::Frame;
@@ -47,6 +49,8 @@ pub(crate) struct FakeHost {
     flushed: RefCell<usize>,
 }
 
+/// The most bytes of an activity or of a step's data.
+const SEND_BYTES_MAX: usize = 256 << 10;
 /// Types that only the host sends.
 const HOST_TYPES: &[&str] = &["invokeResponse", "delay"];
 
@@ -100,22 +104,32 @@ impl FakeHost {
         *self.flushed.borrow() > 0
     }
 
-    /// Pushes a dialog of the plugin.
-    pub(super) fn push(&self, dialog: &str, options: Value) -> Result<String> {
-        let known = self.script.dialogs.iter().find(|(id, _)| id == dialog);
-        let (id, version) = known.ok_or_else(|| Fault::invalid(format!("the manifest lists no dialog `{dialog}`")))?;
-        let frame = TestFrame::new(self.memory.borrow_mut().number(), id, *version, options);
-        let number = frame.id.clone();
-        self.staged.borrow_mut().push(frame)?;
-        Ok(number)
+    /// What is known of a dialog of the plugin.
+    pub(super) fn known(&self, dialog: &str) -> Option<Known> {
+        let (_, version) = self.script.dialogs.iter().find(|(id, _)| id == dialog)?;
+        Some(Known {
+            state_version: (*version).into(),
+            send_bytes_max: SEND_BYTES_MAX,
+            state_bytes_max: STATE_BYTES_MAX,
+        })
     }
 
-    /// Pushes the question before an interruption.
-    pub(super) fn push_confirmation(&self, status: Status) -> Result<()> {
-        let mut frame = TestFrame::new(self.memory.borrow_mut().number(), "confirm", 0, Value::Null);
-        "turntable".clone_into(&mut frame.plugin);
-        frame.status = status;
-        self.staged.borrow_mut().push(frame)
+    pub(super) fn frame_id(&self) -> Arc<str> {
+        format!("frame-{}", self.memory.borrow_mut().number()).into()
+    }
+
+    /// Changes the stack for a handler that begins a dialog.
+    fn begun(
+        &self,
+        dialog: &str,
+        options: &str,
+        change: fn(&mut Stack, Begin<'_>) -> std::result::Result<Arc<str>, Refusal>,
+    ) -> Result<String> {
+        self.check_stack()?;
+        let (id, plugin, known) = (self.frame_id(), PLUGIN.into(), self.known(dialog));
+        let begin = Begin { id, plugin: &plugin, dialog, known, options };
+        let id = change(&mut self.staged.borrow_mut().stack, begin);
+        id.map(|id| id.to_string()).map_err(|refusal| Fault::new(refusal.code, refusal.message))
     }
 
     fn place(&self, scope: &str, key: &str) -> Place {
@@ -156,11 +170,11 @@ impl FakeHost {
     }
 
     /// Ends the turn: a fault drops what was staged.
-    pub(crate) fn end(&self, result: Result) -> Answer {
+    pub(crate) fn end(&self, result: Result, reprompts: u32) -> Answer {
         let mut answer = self.seen.borrow().clone();
         self.memory.borrow_mut().asked.extend(answer.asked.iter().map(|asked| asked.id.clone()));
         answer.stack = self.staged.borrow().frames();
-        answer.reprompts = self.staged.borrow().reprompts;
+        answer.reprompts = usize::try_from(reprompts).unwrap_or(usize::MAX);
         if self.incoming.kind == "invoke" && answer.response.is_none() {
             let status = if result.is_err() { 500 } else { NOT_IMPLEMENTED };
             answer.response = Some(InvokeResponse::status(status));
@@ -308,32 +322,21 @@ impl Host for FakeHost {
     }
 
     fn begin(&self, dialog: &str, options: &str) -> Result<String> {
-        self.check_stack()?;
-        self.push(dialog, serde_json::from_str(options)?)
+        self.begun(dialog, options, Stack::begin)
     }
 
     fn replace(&self, dialog: &str, options: &str) -> Result<String> {
-        self.check_stack()?;
-        let options = serde_json::from_str(options)?;
-        self.staged.borrow_mut().cancel_top("replaced");
-        self.push(dialog, options)
+        self.begun(dialog, options, Stack::replace)
     }
 
     fn cancel_all(&self) -> Result<u32> {
         self.check_stack()?;
-        let mut staged = self.staged.borrow_mut();
-        let mut count = 0;
-        while staged.cancel_top("cancel-all") {
-            count += 1;
-        }
-        Ok(count)
+        Ok(u32::try_from(self.staged.borrow_mut().stack.cancel_all()).unwrap_or(u32::MAX))
     }
 
     fn reprompt(&self) -> Result<bool> {
         self.check_stack()?;
-        let mut staged = self.staged.borrow_mut();
-        staged.reprompt = staged.top().is_some_and(TestFrame::waits);
-        Ok(staged.reprompt)
+        Ok(self.staged.borrow_mut().stack.ask_again())
     }
 
     fn stack(&self) -> Result<Vec<Frame>> {
