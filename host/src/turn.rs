@@ -45,7 +45,6 @@ use self::middleware::{Middleware, Next};
 #[cfg(test)]
 pub(crate) use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
-use self::stack::fault;
 use self::staging::Staging;
 use crate::activity::{Activity, DeliveryMode, Inbound, Object};
 use crate::channel::Address;

@@ -14,6 +14,7 @@ use super::effects::Effects;
 use super::entry::Running;
 use super::instances::Instances;
 use super::{Answer, Ended, Keeping, Turn, TurnContext, TurnError, Turns};
+use crate::dialog::Progress;
 use crate::registry::{Bot, Generation};
 use crate::storage::{Accepted, Fence, Lease, StorageError};
 use crate::telemetry;

@@ -64,9 +64,7 @@ impl Rehearsing<'_> {
             frame: Some((call.frame.clone(), call.depth)),
         };
         let outcome = match Instance::new(self.runtime, self.plugin, &meta.turn_id, Duration::ZERO).await {
-            Ok(mut instance) => {
-                instance.call(&mut None, &meta, Entry::Dialog(&event, call.state.as_deref())).await.outcome
-            }
+            Ok(mut instance) => instance.call(None, &meta, Entry::Dialog(&event, call.state.as_deref())).await.outcome,
             Err(failure) => Outcome::Failed(failure),
         };
         let why = |failure: &Failure| failure.to_string().chars().take(WHY_CHARS_MAX).collect();

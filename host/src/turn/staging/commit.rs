@@ -7,9 +7,9 @@ use super::Staging;
 use crate::storage::notifications::ProactiveChanges;
 use crate::storage::{Answer, Made, OutboxAction, Pending, StorageError, TurnCommit};
 use crate::turn::address::address;
-use crate::turn::stack;
 use crate::turn::contention::{SEAT_HOLD_MIN, Seats};
 use crate::turn::proactive::{ending, reference_of, removes_the_bot};
+use crate::turn::stack;
 use crate::turn::state::user_of;
 
 impl Staging {
@@ -36,7 +36,8 @@ impl Staging {
             fence: self.fence,
             outbox: actions,
             writes: self.state.writes(),
-            stack: (self.unreadable || self.stack.frames != self.stored_stack.frames).then(|| stack::stored(&self.stack)),
+            stack: (self.unreadable || self.stack.frames != self.stored_stack.frames)
+                .then(|| stack::stored(&self.stack)),
             record: turn.mark.clone().map(|key| (key, answer)),
             proactive: self.proactive_changes(ends_turn),
             // What is staged, also where it leaves in the answer instead.
