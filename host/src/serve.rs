@@ -187,15 +187,16 @@ async fn stop_gracefully(
                 cut,
                 undelivered = report.left,
                 finished,
-                "stopped: the grace period ended first; what was cut or not delivered is lost, as `storage.kind` is `memory`"
+                "stopped: the grace period ended first; cut turns and undelivered messages are lost, because \
+                 `storage.kind` is `memory`"
             ),
-            // A caller that was not answered yet has no promise: the activity is kept before 202, or with the commit.
+            // An activity is stored before the answer 202 or with the commit. Without an answer, the channel must send it again.
             StorageKind::Sqlite => tracing::error!(
                 cut,
                 undelivered = report.left,
                 finished,
-                "stopped: the grace period ended first; the next start delivers what was not delivered, and runs the turns that \
-                 were answered 202 again; other turns run when the channel sends their activity again"
+                "stopped: the grace period ended first; the next start delivers the undelivered messages and runs the cut turns \
+                 that were answered 202 again; other cut turns run when the channel sends their activity again"
             ),
         }
     }

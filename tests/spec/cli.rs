@@ -178,7 +178,10 @@ fn a_component_is_inspected_before_any_bot_runs_it() {
     assert_eq!(with("text=Help!").code, Some(0));
     let wrong = with("txt=5");
     assert_eq!(wrong.code, Some(1), "{wrong:?}");
-    assert!(wrong.stdout.contains("not fit to serve") && wrong.stdout.contains("'txt' was unexpected"), "{wrong:?}");
+    assert!(
+        wrong.stdout.contains("not fit to serve") && wrong.stdout.contains("`txt`: the plugin has no such setting"),
+        "{wrong:?}"
+    );
 
     let ended = turntable(&["inspect", "--json", surface.to_str().unwrap()], "");
     assert_eq!(ended.code, Some(1), "{ended:?}");

@@ -36,8 +36,9 @@ async fn a_client_that_ends_its_side_reads_the_answer() {
         let answer = half_closed(&public, &request("POST", &path, &[HOST, JSON], &activity)).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(said), "{text}: {answer}");
     }
-    let generate = request("POST", "/v3/directline/tokens/generate", &[HOST, JSON], "{}");
-    let token = body(&half_closed(&public, &generate).await)["token"].as_str().unwrap().to_owned();
+    let generate = request("POST", "/v3/directline/tokens/generate", &[HOST, JSON], r#"{"bot":"bot"}"#);
+    let generated = half_closed(&public, &generate).await;
+    let token = body(&generated)["token"].as_str().unwrap_or_else(|| panic!("{generated}")).to_owned();
     let bearer = format!("Bearer {token}");
     let begin = request("POST", "/v3/directline/conversations", &[HOST, JSON, ("Authorization", &bearer)], "{}");
     let conversation = body(&half_closed(&public, &begin).await)["conversationId"].as_str().unwrap().to_owned();

@@ -35,8 +35,8 @@ async fn components_of_0_1_0_play_every_role() {
         .says("settings")
         .replies("I call you Ann. What shall I call you?")
         .says("cancel")
-        .replies("The settings stay as they were.")
         .replies("OK, I have cancelled that.")
+        .replies("The settings stay as they were.")
         .says("a \"quoted\" ünï")
         .replies("C heard a \"quoted\" ünï!")
         .await;

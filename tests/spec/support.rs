@@ -18,7 +18,7 @@ pub(crate) use conversation::{Answer, expecting_replies, message};
 pub(crate) use host::{Config, Host};
 
 /// How long a spec waits for something that must happen. Only a broken host exceeds it, so it measures nothing.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Reports that the current spec cannot run on this machine, and why. `.ci/run` fails if any spec was skipped.
 ///

@@ -13,7 +13,7 @@
 //! let mut run = machine.offer()?;                       // or Run::default(): go on until the top waits
 //! while let Some(effect) = machine.next(&mut run)? {
 //!     match effect {
-//!         Effect::Call(call) => machine.step(&mut run, /* on-dialog of the plugin */)?,
+//!         Effect::Call(call) => machine.step(&mut run, /* what on-dialog returned */)?,
 //!         …                                             // send, flush, log
 //!     }
 //! }

@@ -75,7 +75,7 @@ impl Machine<'_> {
     }
 
     /// Takes the step of the dialog that was called last.
-    pub fn step(&mut self, run: &mut Run, step: Step) -> Result<(), Broken> {
+    pub fn step(&mut self, run: &mut Run, step: &Step) -> Result<(), Broken> {
         let Some(awaits) = run.awaits.take() else { return Ok(()) };
         let (Awaits::Step { frame, .. } | Awaits::Verdict { frame, .. } | Awaits::Migration { frame, .. }) = &awaits;
         let Some(frame) = self.stack.frame(frame).cloned() else { return Ok(()) };
@@ -90,9 +90,9 @@ impl Machine<'_> {
                 self.progress.entered = None;
                 Ok(())
             }
-            Awaits::Step { event, .. } => self.apply(run, &frame, event, &step),
-            Awaits::Verdict { value, .. } => self.validated(run, &frame, value, &step),
-            Awaits::Migration { then, .. } => self.migrated(run, &frame, then, &step),
+            Awaits::Step { event, .. } => self.apply(run, &frame, event, step),
+            Awaits::Verdict { value, .. } => self.validated(run, &frame, value, step),
+            Awaits::Migration { then, .. } => self.migrated(run, &frame, then, step),
         }
     }
 

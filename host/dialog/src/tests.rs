@@ -155,7 +155,7 @@ impl Talk {
                 && !call.is_farewell
             {
                 let step = self.steps.pop_front().unwrap_or_else(|| panic!("no step is left for {call:?}"));
-                self.machine(activity, |machine| machine.step(&mut run, step))?;
+                self.machine(activity, |machine| machine.step(&mut run, &step))?;
             }
         }
         assert_eq!(self.steps, [], "steps that nobody asked for, after {done:?}");

@@ -204,6 +204,6 @@ mod tests {
         let told = address("[server]\nlisten = 7").unwrap_err();
         assert!(told.starts_with("t.toml:2:10: ") && told.ends_with("or its address with --url"), "{told}");
         let told = configured(Some(Path::new("/nowhere/t.toml"))).unwrap_err().to_string();
-        assert!(told.contains("/nowhere/t.toml: cannot read"), "{told}");
+        assert!(told.contains("/nowhere/t.toml: the configuration cannot be read"), "{told}");
     }
 }

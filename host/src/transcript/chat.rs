@@ -301,7 +301,7 @@ impl<'a> Chat<'a> {
         match value.parse() {
             Ok(delay @ 0..=DELAY_MS_MAX) => self.delay = Some(delay),
             _ => {
-                self.problem(line, format!("`[Delay={value}]`: give a number of milliseconds, at most {DELAY_MS_MAX}"))
+                self.problem(line, format!("`[Delay={value}]`: give a number of milliseconds, at most {DELAY_MS_MAX}"));
             }
         }
     }

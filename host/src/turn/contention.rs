@@ -37,6 +37,8 @@ pub(super) type Key = (StateScope, Arc<str>);
 const SEATS_MAX: usize = 64;
 /// How long a turn may hold up others, if no plugin of its bot may compute for longer.
 pub(super) const SEAT_HOLD_MIN: Duration = Duration::from_secs(1);
+/// How often a turn in line looks whether the seat may be passed on.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Turns in a row that needed seats, after which a conversation takes them before it runs.
 const HABIT: u32 = 2;
 /// Conversations of which is known what they contended for. Beyond that all are forgotten, which costs each a run or two.
@@ -105,7 +107,7 @@ impl Contention {
             let Some(seat) = seats.0.last_mut() else { continue };
             seat.sitting = Some(seat.chair.sit(hold).await);
         }
-        seats.begin(hold);
+        seats.hold(hold);
         seats
     }
 
@@ -125,7 +127,7 @@ impl Contention {
             seats.0.push(seat);
         }
         drop(lines);
-        seats.begin(hold);
+        seats.hold(hold);
         Some(seats)
     }
 
@@ -179,7 +181,9 @@ impl Chair {
     async fn sit(&self, hold: Duration) -> Arc<Sitting> {
         let mut free = std::pin::pin!(self.free.acquire());
         loop {
-            let look = self.until().unwrap_or_else(|| Instant::now() + hold);
+            let now = Instant::now();
+            // The turn that has the seat may shorten its time meanwhile.
+            let look = self.until().unwrap_or(now + hold).min(now + LOOK_AGAIN);
             match timeout_at(look, free.as_mut()).await {
                 Ok(permit) => {
                     // The permit comes back when the turn leaves, or when the seat is passed on. Nothing closes the
@@ -241,8 +245,8 @@ impl Chair {
 }
 
 impl Seats {
-    /// From now on the turn has its seats, for `hold` if others wait.
-    fn begin(&self, hold: Duration) {
+    /// From now on the turn has its seats for `hold` if others wait.
+    pub(super) fn hold(&self, hold: Duration) {
         let until = Instant::now() + hold;
         for sitting in self.0.iter().filter_map(|seat| seat.sitting.as_ref()) {
             *sitting.until.lock() = Some(until);
@@ -385,7 +389,7 @@ mod tests {
         let mut second = std::pin::pin!(contention.sit(keys(&["a"]), LONG));
         assert!(second.as_mut().now_or_never().is_none() && first.pending().is_empty());
         let (one, two) = (Arc::new(Pending::default()), Arc::new(Pending::default()));
-        assert!(first.hand_over(&[one.clone()]), "the second turn waits");
+        assert!(first.hand_over(std::slice::from_ref(&one)), "the second turn waits");
         let second = second.await;
         assert!(second.pending().iter().all(|commit| Arc::ptr_eq(commit, &one)) && second.pending().len() == 1);
         let other = contention.sit(keys(&["b"]), LONG).await;

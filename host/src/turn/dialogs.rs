@@ -93,7 +93,7 @@ impl Turn {
             let Some(effect) = next else { return Ok(run.end()) };
             match effect {
                 Effect::Call(call) => match self.enter_dialog(&call).await {
-                    Ok(step) => self.with_machine(|machine| machine.step(&mut run, step))?,
+                    Ok(step) => self.with_machine(|machine| machine.step(&mut run, &step))?,
                     Err(TurnError::Plugin { .. }) if call.is_farewell => {}
                     Err(error) => return Err(error),
                 },

@@ -9,6 +9,7 @@ mod sends;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) use self::sends::{is_ephemeral, stream_opens};
 use super::TurnContext;
@@ -150,6 +151,11 @@ impl Staging {
     pub(super) fn wants_seat(&self, scope: &StateScope, key: &str) -> Option<Key> {
         let key = (scope.clone(), key.into());
         (self.flushes > 0 && scope.is_shared() && !self.seats.0.contains(&key)).then_some(key)
+    }
+
+    /// From now on the turn may hold up others at its seats for this long.
+    pub(super) fn hold_seats(&self, hold: Duration) {
+        self.seats.1.iter().for_each(|seats| seats.hold(hold));
     }
 
     /// Takes a seat that the turn waited for. From now on the turn builds on the commits that come with the seat.

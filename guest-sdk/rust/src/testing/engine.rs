@@ -127,7 +127,7 @@ impl Engine {
         while let Some(effect) = self.machine(|machine| machine.next(&mut run)).map_err(refused)? {
             match effect {
                 Effect::Call(call) => match self.enter(&call) {
-                    Ok(step) => self.machine(|machine| machine.step(&mut run, step)).map_err(refused)?,
+                    Ok(step) => self.machine(|machine| machine.step(&mut run, &step)).map_err(refused)?,
                     Err(_) if call.is_farewell => {}
                     Err(fault) => return Err(fault),
                 },

@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::Effects;
 use crate::plugin::{Fault, Plugin};
 use crate::storage::{StateScope, StateValue, StorageError};
+use crate::turn::contention::SEAT_HOLD_MIN;
 use crate::turn::state::checked_scope;
 
-/// How long a turn that flushed may hold up others. It is short, because such turns take their seats in the order in which
-/// they read, so two of them may wait for each other.
+/// How long a turn that flushed may hold up others while it waits for a further seat itself. It is short, because such
+/// turns take their seats in the order in which they read, so two of them may wait for each other.
 const LATE_SEAT_HOLD: Duration = Duration::from_millis(250);
 
 impl Effects {
@@ -38,8 +39,11 @@ impl Effects {
         let scope = checked_scope(&self.context.inbound, plugin, scope, key)?;
         let wanted = self.staging().wants_seat(&scope, key);
         if let Some(key) = wanted {
-            let seats = self.context.contention.sit(BTreeSet::from([key.clone()]), LATE_SEAT_HOLD).await;
+            self.staging().hold_seats(LATE_SEAT_HOLD);
+            let hold = plugin.limits.cpu.max(SEAT_HOLD_MIN);
+            let seats = self.context.contention.sit(BTreeSet::from([key.clone()]), hold).await;
             self.staging().sit(key, seats);
+            self.staging().hold_seats(hold);
             self.load(&scope).await?;
         } else if !self.staging().state.is_loaded(&scope) {
             self.load(&scope).await?;

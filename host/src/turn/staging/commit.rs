@@ -121,6 +121,8 @@ fn made(seats: Vec<Seats>, commit: &TurnCommit) -> Option<Made> {
     let pending = Arc::new(Pending::new(commit.writes.clone()));
     let commits = [commit.builds_on.clone(), vec![pending.clone()]].concat();
     Some(Made::new(pending, move || {
-        seats.into_iter().fold(false, |awaited, seats| seats.hand_over(&commits) || awaited)
+        // All are handed over, also after one that others wait for.
+        let awaited: Vec<bool> = seats.into_iter().map(|seats| seats.hand_over(&commits)).collect();
+        awaited.contains(&true)
     }))
 }

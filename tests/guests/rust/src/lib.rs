@@ -199,8 +199,8 @@ mod tests {
         host().says("hi").replies("Hello, Ann: hi").handled();
         host().user(ChannelAccount::new("u1")).says("hi").replies("Hello, u1: hi").handled();
         host().says("fault").silent().fails("invalid");
-        host().says("meta").replies("message activity test none conversation-1");
-        host().locale("de").says("meta").replies("message activity test de conversation-1");
+        host().says("meta").replies("message activity directline none conversation-1");
+        host().locale("de").says("meta").replies("message activity directline de conversation-1");
         host().setting("a", 1).says("config").replies("greeting=Hello missing=none keys=a,greeting");
         host().says("next").silent().passes();
         assert_eq!(host().says("twice").handled().texts(), ["one", "two", "tt-,tt-"]);
