@@ -20,7 +20,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -67,6 +67,8 @@ struct Line {
 struct Chair {
     /// One permit: the turn that has it sits here. Waiting turns get it in order of arrival.
     free: Semaphore,
+    /// Turns that wait for it.
+    waiting: AtomicUsize,
     sitting: Mutex<Option<Arc<Sitting>>>,
     /// Commits of turns that had the seat and are not durable yet, in order, with those that they build on.
     pending: Mutex<Vec<Arc<Pending>>>,
@@ -174,11 +176,17 @@ impl Contention {
 
 impl Chair {
     fn new() -> Self {
-        Self { free: Semaphore::new(1), sitting: Mutex::default(), pending: Mutex::default() }
+        Self {
+            free: Semaphore::new(1),
+            waiting: AtomicUsize::new(0),
+            sitting: Mutex::default(),
+            pending: Mutex::default(),
+        }
     }
 
     /// Waits until the seat is free, or until the turn that has it has had it for `hold`.
     async fn sit(&self, hold: Duration) -> Arc<Sitting> {
+        let _waiting = Waiting::at(self);
         let mut free = std::pin::pin!(self.free.acquire());
         loop {
             let now = Instant::now();
@@ -244,6 +252,22 @@ impl Chair {
     }
 }
 
+/// Counts a turn that waits, also where it is dropped meanwhile.
+struct Waiting<'a>(&'a Chair);
+
+impl<'a> Waiting<'a> {
+    fn at(chair: &'a Chair) -> Self {
+        chair.waiting.fetch_add(1, Ordering::AcqRel);
+        Self(chair)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Seats {
     /// From now on the turn has its seats for `hold` if others wait.
     pub(super) fn hold(&self, hold: Duration) {
@@ -268,12 +292,16 @@ impl Seats {
     }
 
     /// Leaves the seats to turns that build on these commits, which are made and not durable yet. Returns whether such a
-    /// turn waits.
-    pub(super) fn hand_over(self, commits: &[Arc<Pending>]) -> bool {
+    /// turn waits. The turn stays in the lines until the value is dropped, which must be after the commits are durable: a
+    /// turn that finds no line builds on nothing.
+    pub(super) fn hand_over(&self, commits: &[Arc<Pending>]) -> bool {
+        let mut is_awaited = false;
         for seat in &self.0 {
             seat.chair.hand_over(commits);
+            is_awaited |= seat.chair.waiting.load(Ordering::Acquire) > 0;
+            seat.leave();
         }
-        self.0.iter().any(Seat::is_awaited)
+        is_awaited
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -287,21 +315,20 @@ impl Seats {
 }
 
 impl Seat {
-    /// Whether another turn waits for the seat.
-    fn is_awaited(&self) -> bool {
-        let lines = self.contention.lines.lock();
-        lines.get(&self.key).is_some_and(|line| line.turns > 1)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
+    /// Frees the chair, if the turn has it still.
+    fn leave(&self) {
         if let Some(sitting) = &self.sitting {
             let mut now = self.chair.sitting.lock();
             now.take_if(|now| Arc::ptr_eq(now, sitting));
             drop(now);
             self.chair.leave(sitting);
         }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
         let mut lines = self.contention.lines.lock();
         if let Some(line) = lines.get_mut(&self.key) {
             line.turns -= 1;
@@ -393,9 +420,11 @@ mod tests {
         let second = second.await;
         assert!(second.pending().iter().all(|commit| Arc::ptr_eq(commit, &one)) && second.pending().len() == 1);
         let other = contention.sit(keys(&["b"]), LONG).await;
-        assert!(other.pending().is_empty(), "nobody waited at b, so its line is gone: the turn reads what is durable");
+        assert_eq!(other.pending().len(), 1, "nobody waited at b, and the commit is not durable yet");
+        drop((first, other));
+        assert!(contention.sit(keys(&["b"]), LONG).await.pending().is_empty(), "the line at b has ended");
         let third = contention.line_up((keys(&["a"]).pop_first().unwrap().0, "a".into()));
-        assert!(second.hand_over(&[one.clone(), two.clone()]));
+        assert!(!second.hand_over(&[one.clone(), two.clone()]), "the third turn is in line, and does not wait");
         assert_eq!(Seats(vec![third]).pending().len(), 2);
     }
 

@@ -49,7 +49,8 @@ impl Staging {
         let notifies = !commit.proactive.added.is_empty();
         let seated = seats.map(|seats| self.seats.1.drain(..).chain(seats).collect());
         async move {
-            commit.made = made(seated?, &commit);
+            let seats = Arc::new(seated?);
+            commit.made = made(&seats, &commit);
             turn.services.storage.commit(commit).await?;
             if sends > 0 {
                 turn.services.deliveries.wake(&turn.inbound.key, sends);
@@ -114,15 +115,16 @@ impl Staging {
 }
 
 /// Leaves the seats once the commit is made. None: the turn has no seats.
-fn made(seats: Vec<Seats>, commit: &TurnCommit) -> Option<Made> {
-    if seats.iter().all(|seats| seats.is_empty()) {
+fn made(seats: &Arc<Vec<Seats>>, commit: &TurnCommit) -> Option<Made> {
+    if seats.iter().all(Seats::is_empty) {
         return None;
     }
     let pending = Arc::new(Pending::new(commit.writes.clone()));
     let commits = [commit.builds_on.clone(), vec![pending.clone()]].concat();
+    let seats = seats.clone();
     Some(Made::new(pending, move || {
         // All are handed over, also after one that others wait for.
-        let awaited: Vec<bool> = seats.into_iter().map(|seats| seats.hand_over(&commits)).collect();
+        let awaited: Vec<bool> = seats.iter().map(|seats| seats.hand_over(&commits)).collect();
         awaited.contains(&true)
     }))
 }
