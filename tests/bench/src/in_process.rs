@@ -77,7 +77,7 @@ pub(crate) fn run(path: &Path, rounds: usize, turns: usize) -> anyhow::Result<Me
 async fn measure_rounds(config: &Config, guests: &Tokio, rounds: usize, turns: usize) -> anyhow::Result<Medians> {
     let parts = Parts::new(config, guests)?;
     parts.registry.load_all().await;
-    let (plain, native) = (parts.turns(Vec::new()), parts.turns(vec![Box::new(NativeEcho)]));
+    let (plain, native) = (parts.turns(Vec::new())?, parts.turns(vec![Box::new(NativeEcho)])?);
     let js = config.bots.contains_key("js");
     let mut medians = Medians::default();
     for round in 0..=rounds {
@@ -123,7 +123,7 @@ impl<'a> Parts<'a> {
         Ok(Self { config, guests, registry, deliveries, plugins })
     }
 
-    fn turns(&self, middleware: Vec<Box<dyn Middleware>>) -> Arc<Turns> {
+    fn turns(&self, middleware: Vec<Box<dyn Middleware>>) -> anyhow::Result<Arc<Turns>> {
         let services = Services {
             // Each has its own store, because two `Turns` with one store would both own a conversation.
             storage: Arc::new(SqliteStorage::temporary(&self.config.channel)?),
@@ -133,7 +133,7 @@ impl<'a> Parts<'a> {
         };
         let (server, runtime) = (&self.config.server, &self.config.runtime);
         let guests = Guests::on(self.guests.handle().clone());
-        Arc::new(Turns::new(server, runtime, services, self.registry.clone(), middleware, guests))
+        Ok(Arc::new(Turns::new(server, runtime, services, self.registry.clone(), middleware, guests)))
     }
 }
 
