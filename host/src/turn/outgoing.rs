@@ -12,7 +12,7 @@ use crate::json;
 use crate::plugin::Fault;
 use crate::storage::Answer;
 
-/// Types that only the host puts into an outbox (`protocol/activity.md` §3).
+/// Types that only the host puts into an outbox.
 const HOST_TYPES: &[&str] = &["invokeResponse", "delay"];
 
 /// Whether an activity is of a type that only the host puts into an outbox.
