@@ -1,7 +1,7 @@
 //! The turn: one incoming activity handled, with all that it caused.
 //!
 //! [`Turns::accept`] takes an activity from any origin, `Turns::run_turn` owns its flow from the generation that
-//! serves it to the answer, and what it does is staged ([`Effects`]) until it ends.
+//! serves it to the answer, and what it does is staged (`Effects`) until it ends.
 
 mod address;
 pub mod broadcaster;

@@ -29,7 +29,7 @@ pub enum Offer {
 /// What whoever drives the machine does next, in this order. One that fails ends the run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Call `on-dialog`, and give the step to [`Machine::step`].
+    /// Call `on-dialog`, and give the step to [`Machine::step`](super::Machine::step).
     Call(Call),
     /// Count a question of the host as one that this plugin sends. It fails where the plugin may send no more.
     Count {
@@ -66,7 +66,7 @@ pub struct Call {
     pub data: Arc<str>,
     /// The state of the frame, as JSON text.
     pub state: Option<Arc<str>>,
-    /// Whether the frame is gone: its step and its failure change nothing, go on with [`Machine::next`].
+    /// Whether the frame is gone: its step and its failure change nothing, go on with [`Machine::next`](super::Machine::next).
     pub is_farewell: bool,
 }
 
