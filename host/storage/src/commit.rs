@@ -1,8 +1,7 @@
 //! The commit of a turn: what becomes real with it, and who may build on it before it is durable.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use turntable_activity::ConversationKey;
 
@@ -79,8 +78,8 @@ impl TurnCommit {
 pub struct Pending {
     /// What the commit writes.
     pub writes: Vec<StateWrite>,
-    durable: AtomicBool,
-    lost: AtomicBool,
+    /// Whether the commit is durable or lost; none while it is open.
+    is_durable: OnceLock<bool>,
 }
 
 impl Pending {
@@ -91,12 +90,12 @@ impl Pending {
 
     /// Whether the commit is neither durable, so that everyone reads its writes, nor lost.
     pub fn is_open(&self) -> bool {
-        !self.durable.load(Ordering::Acquire) && !self.is_lost()
+        self.is_durable.get().is_none()
     }
 
     /// Whether the commit was undone.
     pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
+        self.is_durable.get() == Some(&false)
     }
 }
 
@@ -120,15 +119,14 @@ impl Made {
 
     /// The writes are durable. A commit of which nobody says so is lost.
     pub fn durable(&self) {
-        self.pending.durable.store(true, Ordering::Release);
+        let _ = self.pending.is_durable.set(true);
     }
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
-        if self.pending.is_open() {
-            self.pending.lost.store(true, Ordering::Release);
-        }
+        // Where the commit is durable, this changes nothing.
+        let _ = self.pending.is_durable.set(false);
     }
 }
 

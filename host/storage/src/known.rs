@@ -1,9 +1,10 @@
 //! Conversations whose stored reference is up to date: most turns change nothing of how their conversation is reached.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::notifications::{ProactiveChanges, Reference};
+use parking_lot::{Mutex, MutexGuard};
 use turntable_activity::{ChannelInstance, ConversationKey};
 
 /// Users of conversations in memory. When there are more, all are dropped, and the next turn of each stores its reference
@@ -61,7 +62,7 @@ impl KnownConversations {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -25,9 +25,10 @@ mod writer;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -133,8 +134,7 @@ impl SqliteStorage {
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
-        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock()
     }
 
     fn claim(&self, key: &DeduplicationKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {

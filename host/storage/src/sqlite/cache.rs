@@ -8,8 +8,9 @@ mod outbox;
 mod recent;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 pub(super) use self::outbox::{Oldest, Outbox};
@@ -126,16 +127,16 @@ pub(super) struct Inbox(Mutex<HashSet<Arc<str>>>);
 impl Inbox {
     /// Notes a turn before its activity is written.
     pub(super) fn add(&self, turn_id: &Arc<str>) {
-        lock(&self.0).insert(turn_id.clone());
+        self.0.lock().insert(turn_id.clone());
     }
 
     pub(super) fn has(&self, turn_id: &Arc<str>) -> bool {
-        lock(&self.0).contains(turn_id)
+        self.0.lock().contains(turn_id)
     }
 
     /// Its activity has left the file.
     pub(super) fn forget(&self, turn_id: &Arc<str>) {
-        lock(&self.0).remove(turn_id);
+        self.0.lock().remove(turn_id);
     }
 }
 
@@ -167,9 +168,4 @@ impl Cache {
         self.records.load(connection)?;
         self.ids.load(connection)
     }
-}
-
-/// Nothing in here panics half-way through a change, so a poisoned state is a whole one.
-pub(super) fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,10 +5,11 @@
 //! brings it into the file itself, so that the log begins again at its start.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::writer::Joined;
@@ -66,7 +67,7 @@ impl Checkpoints {
         if PAGES.get() < self.max.get() {
             return;
         }
-        let mut stage = lock(&self.stage);
+        let mut stage = self.stage.lock();
         match *stage {
             Progress::Short => {
                 // Nothing waits in the channel at this stage, and the thread ends after the writer.
@@ -90,7 +91,7 @@ impl Checkpoints {
 fn work(connection: &Connection, woken: &Receiver<()>, stage: &Mutex<Progress>) {
     while let Ok(()) = woken.recv() {
         write_back(connection, "PRAGMA wal_checkpoint(PASSIVE)");
-        *lock(stage) = Progress::WrittenBack;
+        *stage.lock() = Progress::WrittenBack;
     }
 }
 
@@ -103,8 +104,4 @@ fn write_back(connection: &Connection, sql: &str) -> bool {
             false
         }
     }
-}
-
-fn lock(stage: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
-    stage.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,9 @@
 //! The commit of a turn: what is written in its transaction, and what this process knows afterwards.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, ToSql, params};
 
 use super::cache::{Records, UNDELIVERED};
@@ -70,7 +71,7 @@ impl SqliteStorage {
                 made.durable();
             }
         };
-        self.database.write_then(undo, work, follow).await?;
+        self.database.write_then(undo, false, work, follow).await?;
         self.outbox_rows.fetch_add(rows, Ordering::Relaxed);
         if let Some(conversation) = removed {
             self.known.forget(&conversation);
@@ -93,7 +94,7 @@ impl SqliteStorage {
 
 /// Fails where another owner has taken over the conversation.
 fn fenced(leases: &Mutex<Leases>, commit: &TurnCommit) -> Result<(), StorageError> {
-    let leases = leases.lock().unwrap_or_else(PoisonError::into_inner);
+    let leases = leases.lock();
     if leases.taken_over(&commit.conversation, commit.fence) { Err(StorageError::Fenced) } else { Ok(()) }
 }
 

@@ -1,7 +1,8 @@
 //! How work reaches the database.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 
 use super::failed;
@@ -42,32 +43,20 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.write_then(Undo::Itself, work, |_| ()).await
+        self.write_then(Undo::Itself, false, work, |_| ()).await
     }
 
-    /// Runs work in a transaction, then `follow` with its result, in the order of transactions.
+    /// Runs work in a transaction, then `follow` with its result, in the order of transactions. Work that only its caller
+    /// waits for `can_wait`: in a file it shares the transaction of work that arrives soon.
     pub(super) async fn write_then<T: Send + 'static>(
         &self,
         undo: Undo,
+        can_wait: bool,
         work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
         follow: impl FnOnce(&mut T) + Send + 'static,
     ) -> Result<T, StorageError> {
         match self {
-            Self::File { writer, .. } => writer.write_then(undo, work, follow).await,
-            Self::Temporary(temporary) => temporary.write(work, follow),
-        }
-    }
-
-    /// Like [`write_then`](Self::write_then), for work that only its caller waits for: in a file it shares the transaction of
-    /// work that arrives soon.
-    pub(super) async fn write_along<T: Send + 'static>(
-        &self,
-        undo: Undo,
-        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
-        follow: impl FnOnce(&mut T) + Send + 'static,
-    ) -> Result<T, StorageError> {
-        match self {
-            Self::File { writer, .. } => writer.write_along(undo, work, follow).await,
+            Self::File { writer, .. } => writer.write(undo, can_wait, work, follow).await,
             Self::Temporary(temporary) => temporary.write(work, follow),
         }
     }
@@ -106,6 +95,6 @@ impl Readers {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 }

@@ -7,9 +7,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
-use std::sync::Mutex;
 
-use super::cache::lock;
+use parking_lot::Mutex;
 use turntable_activity::ConversationKey;
 
 /// Rows of one table by conversation and another key.
@@ -64,7 +63,7 @@ impl Index {
 
     pub(super) fn find(&self, conversation: &ConversationKey, key: &(impl Hash + ?Sized)) -> Lookup {
         let (hash, _) = self.hash(conversation, key);
-        let entries = lock(&self.entries);
+        let entries = self.entries.lock();
         match entries.new.get(&hash).or_else(|| entries.old.get(&hash)) {
             Some(entry) => Lookup::At(entry.number),
             None if entries.complete => Lookup::Absent,
@@ -75,7 +74,7 @@ impl Index {
     /// Notes where a row is. Called by the writer after the transaction: a row that is in here can be read.
     pub(super) fn insert(&self, conversation: &ConversationKey, key: &(impl Hash + ?Sized), number: i64) {
         let (hash, conversation) = self.hash(conversation, key);
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         if entries.complete && entries.new.len() >= self.max {
             entries.old = std::mem::take(&mut entries.new);
         }
@@ -91,7 +90,7 @@ impl Index {
     /// The rows of a conversation; none where not all are known yet.
     pub(super) fn of(&self, conversation: &ConversationKey) -> Option<Numbers> {
         let conversation = self.hasher.hash_one(conversation);
-        let entries = lock(&self.entries);
+        let entries = self.entries.lock();
         let all = entries.old.values().chain(entries.new.values());
         let numbers = all.filter(|entry| entry.conversation == conversation).map(|entry| entry.number);
         entries.complete.then(|| Numbers { numbers: numbers.collect(), newest: entries.newest })
@@ -100,7 +99,7 @@ impl Index {
     /// A conversation has no rows any more.
     pub(super) fn forget(&self, conversation: &ConversationKey) {
         let conversation = self.hasher.hash_one(conversation);
-        let mut entries = lock(&self.entries);
+        let mut entries = self.entries.lock();
         entries.new.retain(|_, entry| entry.conversation != conversation);
         entries.old.retain(|_, entry| entry.conversation != conversation);
         // SQLite gives the numbers of the last rows again.
@@ -130,7 +129,7 @@ impl Rebuild<'_> {
 
     /// That was all.
     pub(super) fn end(self) {
-        let mut entries = lock(&self.index.entries);
+        let mut entries = self.index.entries.lock();
         (entries.old, entries.complete) = (self.old, true);
         entries.newest = entries.newest.max(self.newest);
     }

@@ -55,7 +55,7 @@ impl SqliteStorage {
             }
             cache.outbox.ended(&noted.conversation, noted.sequence, ended.was_in_file);
         };
-        if self.database.write_along(undo, work, follow).await?.was_in_file {
+        if self.database.write_then(undo, true, work, follow).await?.was_in_file {
             self.outbox_rows.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())

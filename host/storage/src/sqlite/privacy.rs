@@ -43,7 +43,7 @@ impl Privacy for SqliteStorage {
         };
         let known = self.cache.clone();
         let forget = move |connection: &Connection| forget_conversation(connection, &known, &key);
-        let forgotten = self.database.write_then(Undo::Itself, forget, follow).await;
+        let forgotten = self.database.write_then(Undo::Itself, false, forget, follow).await;
         self.known.forget(conversation);
         if let Ok(forgotten) = &forgotten {
             self.outbox_rows.fetch_sub(forgotten.0.get("undelivered").copied().unwrap_or(0), Ordering::Relaxed);
@@ -55,7 +55,7 @@ impl Privacy for SqliteStorage {
         let (key, user) = (conversation.clone(), user.to_owned());
         let (cache, known) = (self.cache.clone(), self.cache.clone());
         let forget = move |connection: &Connection| forget_member(connection, &known, &key, &user);
-        let forgotten = self.database.write_then(Undo::Itself, forget, move |_| cache.values.clear()).await;
+        let forgotten = self.database.write_then(Undo::Itself, false, forget, move |_| cache.values.clear()).await;
         self.known.forget(conversation);
         forgotten
     }
@@ -75,7 +75,7 @@ impl Privacy for SqliteStorage {
             forgotten.add("broadcasts", broadcasts::forget_user(connection, &bot, &channel, &user)?);
             Ok(forgotten)
         };
-        self.database.write_then(Undo::Itself, forget, move |_| cache.values.clear()).await
+        self.database.write_then(Undo::Itself, false, forget, move |_| cache.values.clear()).await
     }
 
     async fn conversations_of(

@@ -1,8 +1,8 @@
 //! The trait [`Storage`] over the database.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -74,7 +74,7 @@ impl Storage for SqliteStorage {
     }
 
     async fn lease(&self, conversation: &ConversationKey, owner: &Owner, ttl: Duration) -> Result<Lease, StorageError> {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leases = self.leases.lock();
         Ok(leases.lease(conversation, owner, ttl, Instant::now()))
     }
 
@@ -175,7 +175,7 @@ impl Storage for SqliteStorage {
             Ok(number)
         };
         let follow = move |number: &mut i64| cache.ids.insert(&key, &host, &to, *number);
-        self.database.write_then(Undo::Itself, work, follow).await.map(drop)
+        self.database.write_then(Undo::Itself, false, work, follow).await.map(drop)
     }
 
     async fn channel_id(
@@ -228,7 +228,7 @@ impl Storage for SqliteStorage {
             }
         };
         let retry = move |connection: &Connection| outbox::retry(connection, &bot, integer(sequence), &bounds);
-        let retried = self.database.write_then(Undo::Itself, retry, follow).await?;
+        let retried = self.database.write_then(Undo::Itself, false, retry, follow).await?;
         if retried.is_some() {
             self.outbox_rows.fetch_add(1, Ordering::Relaxed);
         }

@@ -7,12 +7,11 @@
 //! in a file with a write-ahead log that is never flushed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard};
 
 use anyhow::Context;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, OpenFlags};
 
-use super::cache::lock;
 use super::writer::execute;
 use super::{failed, schema};
 use crate::StorageError;
@@ -39,7 +38,7 @@ impl Temporary {
     }
 
     pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
-        lock(&self.0)
+        self.0.lock()
     }
 
     pub(super) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StorageError>) -> Result<T, StorageError> {

@@ -132,32 +132,14 @@ impl Writer {
     }
 
     /// Runs work in a transaction and returns its result once the transaction is on the disk. `follow` gets the result first,
-    /// on the writer's thread and so in the order of transactions.
-    pub(super) async fn write_then<T: Send + 'static>(
+    /// on the writer's thread and so in the order of transactions. Work that only its caller waits for `can_wait`: it shares the
+    /// transaction of work that arrives soon.
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         undo: Undo,
-        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
-        follow: impl FnOnce(&mut T) + Send + 'static,
-    ) -> Result<T, StorageError> {
-        self.push(undo, work, follow, false).await
-    }
-
-    /// The same for work that nobody but its caller waits for: it rides with the next transaction, if one comes soon.
-    pub(super) async fn write_along<T: Send + 'static>(
-        &self,
-        undo: Undo,
-        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
-        follow: impl FnOnce(&mut T) + Send + 'static,
-    ) -> Result<T, StorageError> {
-        self.push(undo, work, follow, true).await
-    }
-
-    async fn push<T: Send + 'static>(
-        &self,
-        undo: Undo,
-        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
-        follow: impl FnOnce(&mut T) + Send + 'static,
         can_wait: bool,
+        work: impl FnOnce(&Connection) -> Result<T, StorageError> + Send + 'static,
+        follow: impl FnOnce(&mut T) + Send + 'static,
     ) -> Result<T, StorageError> {
         let (sender, receiver) = oneshot::channel();
         let run: Run = Box::new(move |connection| {

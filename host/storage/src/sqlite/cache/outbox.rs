@@ -1,10 +1,9 @@
 //! The oldest rows of the outbox.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Mutex;
 
-use super::lock;
 use crate::OutboxRow;
+use parking_lot::Mutex;
 use turntable_activity::ConversationKey;
 
 /// The oldest rows of each conversation. All rows of the file are counted in here.
@@ -41,12 +40,12 @@ pub(in crate::sqlite) enum Oldest {
 impl Outbox {
     /// Counts rows that are in the file and not in here.
     pub(in crate::sqlite) fn count(&self, conversation: &ConversationKey, rows: usize) {
-        lock(&self.0).lanes.entry(conversation.clone()).or_default().more += rows;
+        self.0.lock().lanes.entry(conversation.clone()).or_default().more += rows;
     }
 
     /// Follows a transaction that wrote these rows of a conversation, each with the bytes of its text.
     pub(in crate::sqlite) fn push(&self, rows: Vec<(OutboxRow, usize)>) {
-        let mut all = lock(&self.0);
+        let mut all = self.0.lock();
         let Rows { lanes, bytes } = &mut *all;
         for (row, row_bytes) in rows {
             let lane = lanes.entry(row.conversation.clone()).or_default();
@@ -60,7 +59,7 @@ impl Outbox {
     }
 
     pub(in crate::sqlite) fn oldest(&self, conversation: &ConversationKey) -> Oldest {
-        match lock(&self.0).lanes.get(conversation) {
+        match self.0.lock().lanes.get(conversation) {
             Some(Lane { rows, .. }) if !rows.is_empty() => {
                 rows.front().map_or(Oldest::None, |(row, _)| Oldest::Row(Box::new(row.clone())))
             }
@@ -71,7 +70,7 @@ impl Outbox {
 
     /// A row is done with; `was_in_file` where it left the file now, and had not been forgotten.
     pub(in crate::sqlite) fn ended(&self, conversation: &ConversationKey, sequence: u64, was_in_file: bool) {
-        let mut all = lock(&self.0);
+        let mut all = self.0.lock();
         let Rows { lanes, bytes } = &mut *all;
         let Some(lane) = lanes.get_mut(conversation) else { return };
         match lane.rows.front() {
@@ -88,7 +87,7 @@ impl Outbox {
 
     /// The conversation has no rows any more.
     pub(in crate::sqlite) fn forget(&self, conversation: &ConversationKey) {
-        let mut all = lock(&self.0);
+        let mut all = self.0.lock();
         let lane = all.lanes.remove(conversation);
         all.bytes -= lane.map_or(0, |lane| lane.rows.iter().map(|(_, bytes)| bytes).sum());
     }

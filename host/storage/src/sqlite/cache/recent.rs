@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::lock;
 use crate::{StateScope, StateValue, StateWrite};
+use parking_lot::Mutex;
 use turntable_activity::ConversationKey;
 
 /// What scopes hold whose turns were last.
@@ -61,7 +61,7 @@ impl<K, V> Default for Recent<K, V> {
 impl<K: Clone + Eq + Hash, V: Clone + Weigh> Recent<K, V> {
     /// Returns an entry. None: the caller reads it, and says so to [`Recent::loaded`].
     pub(in crate::sqlite) fn get(&self, key: &K) -> Option<V> {
-        let mut entries = lock(&self.0);
+        let mut entries = self.0.lock();
         if let Some(found) = entries.find(key) {
             return Some(found.clone());
         }
@@ -71,7 +71,7 @@ impl<K: Clone + Eq + Hash, V: Clone + Weigh> Recent<K, V> {
 
     /// Notes what was read; none where that failed.
     pub(in crate::sqlite) fn loaded(&self, key: &K, read: Option<&V>) {
-        let mut entries = lock(&self.0);
+        let mut entries = self.0.lock();
         let Some((readers, changed)) = entries.loading.get_mut(key) else { return };
         let changed = *changed;
         *readers -= 1;
@@ -86,7 +86,7 @@ impl<K: Clone + Eq + Hash, V: Clone + Weigh> Recent<K, V> {
 
     /// Follows a transaction that changed an entry.
     pub(in crate::sqlite) fn change(&self, key: &K, change: impl FnOnce(&mut V)) {
-        let mut entries = lock(&self.0);
+        let mut entries = self.0.lock();
         if let Some((_, changed)) = entries.loading.get_mut(key) {
             *changed = true;
         }
@@ -101,7 +101,7 @@ impl<K: Clone + Eq + Hash, V: Clone + Weigh> Recent<K, V> {
 
     /// Forgets all.
     pub(in crate::sqlite) fn clear(&self) {
-        let mut entries = lock(&self.0);
+        let mut entries = self.0.lock();
         (entries.new, entries.old, entries.bytes) = (HashMap::new(), HashMap::new(), 0);
         entries.loading.values_mut().for_each(|(_, changed)| *changed = true);
     }

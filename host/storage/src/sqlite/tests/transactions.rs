@@ -86,7 +86,7 @@ async fn fails_half_way(storage: &SqliteStorage) {
             run(connection, "INSERT INTO stacks VALUES ('bot', 'local', 'c', '[]')", [])?;
             Err(StorageError::Unavailable(anyhow::anyhow!("half-way")))
         };
-        let failure = storage.database.write_then(undo, work, |_| ()).await.unwrap_err();
+        let failure = storage.database.write_then(undo, false, work, |_| ()).await.unwrap_err();
         assert!(failure.to_string().contains("half-way"), "{undo:?}: {failure}");
         let left: u64 = storage
             .read("count", |connection| connection.query_row("SELECT count(*) FROM stacks", [], |row| row.get(0)))
