@@ -53,12 +53,16 @@ pub fn value(text: &str) -> Result<Value> {
 /// # Errors
 /// The text is not a JSON object or contains a reserved member name.
 pub fn object(text: &str) -> Result<Object> {
-    let text = checked(text)?;
-    let mut object: Object = serde_json::from_str(&text)?;
-    if may_have_exponents(&text) {
+    checked_object(&checked(text)?)
+}
+
+/// The same for a text that [`checked`] returned.
+pub(crate) fn checked_object(text: &str) -> Result<Object> {
+    let mut object: Object = serde_json::from_str(text)?;
+    if may_have_exponents(text) {
         let mut found = Vec::new();
         object.values_mut().for_each(|value| numbers_of(value, &mut found));
-        keep_exponents(&text, found);
+        keep_exponents(text, found);
     }
     Ok(object)
 }

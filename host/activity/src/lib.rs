@@ -95,7 +95,7 @@ impl Activity {
     pub fn parse(text: &str) -> Result<Self, ActivityError> {
         let syntax = |error: serde_json::Error| ActivityError::Syntax(error.to_string());
         let text = json::checked(text).map_err(syntax)?;
-        let mut object = json::object(&text).map_err(syntax)?;
+        let mut object = json::checked_object(&text).map_err(syntax)?;
         let is_renamed = members::canonical(&mut object, members::ACTIVITY);
         Self::check_types(&object)?;
         let text = if is_renamed { serde_json::to_string(&object).map_err(syntax)?.into() } else { text.into() };

@@ -49,8 +49,8 @@ impl Staging {
         let notifies = !commit.proactive.added.is_empty();
         let seated = seats.map(|seats| self.seats.1.drain(..).chain(seats).collect());
         async move {
-            let seats = Arc::new(seated?);
-            commit.made = made(&seats, &commit);
+            // The turn stays in line until the commit is durable.
+            let _seats = hand_over_when_made(seated?, &mut commit);
             turn.services.storage.commit(commit).await?;
             if sends > 0 {
                 turn.services.deliveries.wake(&turn.inbound.key, sends);
@@ -114,17 +114,19 @@ impl Staging {
     }
 }
 
-/// Leaves the seats once the commit is made. None: the turn has no seats.
-fn made(seats: &Arc<Vec<Seats>>, commit: &TurnCommit) -> Option<Made> {
+/// Leaves the seats once the commit is made. Returns them, because the turn stays in line until the commit is durable.
+fn hand_over_when_made(seats: Vec<Seats>, commit: &mut TurnCommit) -> Option<Arc<Vec<Seats>>> {
     if seats.iter().all(Seats::is_empty) {
         return None;
     }
+    let seats = Arc::new(seats);
     let pending = Arc::new(Pending::new(commit.writes.clone()));
     let commits = [commit.builds_on.clone(), vec![pending.clone()]].concat();
-    let seats = seats.clone();
-    Some(Made::new(pending, move || {
+    let leaving = seats.clone();
+    commit.made = Some(Made::new(pending, move || {
         // All are handed over, also after one that others wait for.
-        let awaited: Vec<bool> = seats.iter().map(|seats| seats.hand_over(&commits)).collect();
+        let awaited: Vec<bool> = leaving.iter().map(|seats| seats.hand_over(&commits)).collect();
         awaited.contains(&true)
-    }))
+    }));
+    Some(seats)
 }
