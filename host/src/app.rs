@@ -1,4 +1,4 @@
-//! The only constructor: a [`Config`] becomes the parts of a host.
+//! Builds the parts of a host from a [`Config`]. No other module constructs them.
 
 pub mod replay;
 mod retention;
@@ -44,14 +44,14 @@ pub struct App {
 }
 
 impl App {
-    /// Makes the parts of a host that listens at these addresses. Nothing is loaded and nothing runs yet.
+    /// Builds the parts of a host that listens at these addresses. Nothing is loaded and nothing runs yet.
     pub(crate) fn build(
         config: Arc<Config>,
         (public, admin): (SocketAddr, Option<SocketAddr>),
         middleware: Vec<Box<dyn Middleware>>,
         guests: Guests,
     ) -> anyhow::Result<Arc<Self>> {
-        let plugins = plugin::Runtime::new(&config.runtime).context("the plugin runtime does not start")?;
+        let plugins = plugin::Runtime::new(&config.runtime).context("cannot start the plugin runtime")?;
         let registry = Arc::new(Registry::new(&config, plugins.clone())?);
         let storage = open_storage(&config)?;
         let directline = Arc::new(DirectLine::new(&config, public));
@@ -75,15 +75,19 @@ impl App {
         Ok(Arc::new(Self { config, public, admin, registry, turns, storage, deliveries, directline, plugins }))
     }
 
-    /// Runs what an earlier process accepted and did not end, and delivers what it left.
+    /// Resumes the activities and deliveries that an earlier process accepted and did not finish.
     pub(crate) async fn take_over(&self) -> anyhow::Result<()> {
-        let left = self.storage.leftovers().await.context("the store cannot be read")?;
+        let left = self.storage.leftovers().await.context("cannot read unfinished work from the store")?;
         if !left.activities.is_empty() || !left.outbox.is_empty() {
             let sends: usize = left.outbox.iter().map(|(_, rows)| rows).sum();
-            tracing::info!(activities = left.activities.len(), sends, "going on with what the last process left");
+            tracing::info!(
+                activities = left.activities.len(),
+                sends,
+                "resuming the work that the last process did not finish"
+            );
         }
         for turn in left.given_up {
-            tracing::error!(%turn, starts = STARTS_MAX, "an accepted activity was not run: no start came to its end");
+            tracing::error!(%turn, starts = STARTS_MAX, "an accepted activity is given up: no start completed it");
         }
         for (conversation, rows) in left.outbox {
             self.deliveries.wake(&conversation, rows);
@@ -91,20 +95,20 @@ impl App {
         for kept in left.activities {
             let turn_id = kept.turn_id.clone();
             if let Err(refusal) = self.turns.resume(kept).await {
-                tracing::error!(turn = %turn_id, ?refusal, "an accepted activity could not be run; it is tried again at the next start");
+                tracing::error!(turn = %turn_id, ?refusal, "an activity cannot be resumed; the next start retries it");
             }
         }
         Ok(())
     }
 
-    /// Starts what goes on beside turns for as long as the host runs: timers, broadcasts, and the trimming of transcripts.
+    /// Starts the tasks that run beside turns until the host ends: timers, broadcasts, and the trimming of transcripts.
     pub(crate) fn start_background(self: &Arc<Self>, guests: &Guests) {
         guests.spawn(self.turns.clone().run_scheduler());
         guests.spawn(retention::run(self.clone()));
         guests.spawn(self.turns.clone().run_broadcaster());
     }
 
-    /// Status of a bot, as the admin API and the page show it.
+    /// Returns the status of a bot, with the origins that its channel refused.
     pub fn status(&self, bot: &Bot) -> BotStatus {
         BotStatus { refused_origins: self.deliveries.refused_origins(bot.name()), ..bot.status() }
     }

@@ -152,7 +152,6 @@ impl Deliveries {
 
 impl Shared {
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
         self.lanes.lock()
     }
 

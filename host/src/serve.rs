@@ -1,4 +1,4 @@
-//! A host that serves: its listeners, its signals, and its graceful stop.
+//! Serves a host: its listeners, its signals, and its graceful stop.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -24,12 +24,12 @@ use crate::telemetry;
 use crate::threads::{self, GuestThreads, Guests};
 use crate::turn::middleware::Middleware;
 
-/// How `serve` behaves besides the configuration.
+/// Options of [`serve`] that are not part of the configuration.
 #[derive(Default)]
 pub struct ServeOptions {
-    /// Native middleware of a program that embeds the host, outermost first; it runs inside the host's own layers.
+    /// Native middleware of a program that embeds the host, outermost first. It runs inside the host's own middleware.
     pub middleware: Vec<Box<dyn Middleware>>,
-    /// Where to write the bound addresses as JSON once the host is ready: `{"public":"…","admin":"…"}`.
+    /// File that gets the bound addresses as JSON when the host is ready: `{"public":"…","admin":"…"}`.
     pub ports_file: Option<PathBuf>,
 }
 
@@ -39,10 +39,13 @@ struct Ports {
     admin: Option<SocketAddr>,
 }
 
-/// Serves until SIGINT or SIGTERM, then finishes accepted turns within the grace period. A second signal ends it at once.
+/// Serves until SIGINT or SIGTERM, then finishes accepted turns within the grace period. A second signal ends the wait.
+///
+/// # Errors
+/// The host cannot start: a thread, a listener, the store or the plugin runtime fails.
 pub fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
     let guests = GuestThreads::start(config.runtime.workers)?;
-    // Transport has its own threads: no guest, however busy, keeps a request from being read or answered.
+    // Transport has its own threads, so that no guest keeps a request from being read or answered.
     let transport = threads::start("turntable-io", config.runtime.workers.clamp(1, 4))?;
     let result = transport.block_on(run(config, options, guests.guests()));
     guests.stop();
@@ -60,7 +63,7 @@ async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyho
     };
     let addresses = (public.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
     let app = App::build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests.clone())?;
-    // Before the bots are loaded, so that no change falls between.
+    // Start to watch before the bots are loaded, so that no change is missed.
     let _watch = config.runtime.watch.then(|| file_watch::start(app.registry.clone(), &Handle::current()));
     app.registry.load_all().await;
     app.take_over().await?;
@@ -75,7 +78,7 @@ async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyho
         let router = http::admin_router(app.clone(), token, metrics);
         servers.push(tokio::spawn(http::serve(listener, router, keep_alive, stopping(&stopped))));
     }
-    // Listened to before the host says that it is there, and never let go: a signal must not fall into a gap.
+    // Install the signal handlers before the host reports that it is ready, and keep them, so that no signal is missed.
     let mut signals = Signals::new()?;
     announce(&app, &options)?;
 
@@ -91,12 +94,12 @@ async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 fn stopping(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
     let mut stopped = stopped.clone();
     async move {
-        // A dropped sender means that the host is being torn down, which stops the server too.
+        // A dropped sender means that the host is being torn down, which must stop the server too.
         let _ = stopped.wait_for(|stop| *stop).await;
     }
 }
 
-/// Says what serves and where to look.
+/// Logs the status of the bots, writes the ports file, and prints where to find the chat page in development mode.
 fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
     for bot in app.registry.bots() {
         let status = bot.status();
@@ -107,7 +110,11 @@ fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
                 tracing::info!(bot = status.name, generation, plugins = plugins.join(", "), "bot ready");
             }
             (None, failure) => {
-                tracing::error!(bot = status.name, problems = failure.unwrap_or_default(), "bot not loaded");
+                tracing::error!(
+                    bot = status.name,
+                    problems = failure.unwrap_or_default(),
+                    "bot could not be loaded; fix the problems and reload it"
+                );
             }
         }
     }
@@ -121,13 +128,13 @@ fn announce(app: &App, options: &ServeOptions) -> anyhow::Result<()> {
     tracing::info!(public = %app.public, admin = app.admin.map(tracing::field::display), pooling = app.plugins.pooling, "listening");
     if app.config.server.development {
         let text = format!("\n  Talk to your bots:  {}\n", app.directline.service_url());
-        // In a thread of its own: a stdout that nobody reads must not keep the host from serving and stopping.
+        // Print from a separate thread, because writing to a stdout that nobody reads may block.
         std::thread::Builder::new().name("turntable-banner".into()).spawn(move || say(&text))?;
     }
     Ok(())
 }
 
-/// Prints a line to stdout for a person. A closed stdout is no reason to stop.
+/// Prints a line to stdout. Ignores errors, because a closed stdout must not stop the host.
 fn say(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
@@ -152,7 +159,7 @@ impl Signals {
     }
 }
 
-/// Finishes what was accepted within the grace period, or until a second signal, and says what became of it.
+/// Finishes accepted turns until the grace period ends or a second signal arrives, and logs the result.
 async fn stop_gracefully(
     app: &App,
     signal: &'static str,
@@ -173,7 +180,7 @@ async fn stop_gracefully(
     let report = tokio::select! {
         report = finish(app, turns, stop, servers, deadline) => report,
         signal = signals.next() => {
-            tracing::warn!(signal, "second signal, waiting for nothing more");
+            tracing::warn!(signal, "second signal: stopping without waiting for turns and deliveries");
             app.deliveries.drain(Instant::now()).await
         }
     };
@@ -202,7 +209,7 @@ async fn stop_gracefully(
     }
 }
 
-/// Finishes turns first, then deliveries, then the answers that are being written, and tidies the store up.
+/// Finishes turns, then deliveries, then responses that are being written. Then closes the store.
 async fn finish(
     app: &App,
     turns: impl Future<Output = ()>,
@@ -217,7 +224,7 @@ async fn finish(
         let _ = timeout_at(deadline, server).await;
     }
     if let Err(error) = app.storage.close().await {
-        tracing::warn!(%error, "the store was not tidied up; the next start does it");
+        tracing::warn!(%error, "the store was not closed cleanly; the next start cleans it up");
     }
     report
 }

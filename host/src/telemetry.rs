@@ -69,7 +69,7 @@ pub mod name {
     pub const TURNS: &str = "turntable_turns_total";
     /// Duration of turns, by bot and outcome.
     pub const TURN_SECONDS: &str = "turntable_turn_seconds";
-    /// Deliveries ended, by bot and outcome.
+    /// Number of ended deliveries, by bot and outcome.
     pub const DELIVERIES: &str = "turntable_deliveries_total";
     /// Number of deliveries that waited for the rate limit of their channel or were dropped for it, by bot.
     pub const DELIVERIES_THROTTLED: &str = "turntable_deliveries_throttled_total";
@@ -141,10 +141,10 @@ pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
 }
 
 fn describe() {
-    describe_counter!(name::TURNS, "Turns ended, by bot and outcome");
-    describe_histogram!(name::TURN_SECONDS, Unit::Seconds, "From a turn's start to its commit");
+    describe_counter!(name::TURNS, "Number of ended turns, by bot and outcome");
+    describe_histogram!(name::TURN_SECONDS, Unit::Seconds, "Time from the start of a turn to its commit");
     plugin::metrics::describe();
-    describe_counter!(name::DELIVERIES, "Deliveries to channels ended, by outcome");
+    describe_counter!(name::DELIVERIES, "Number of ended deliveries to channels, by outcome");
     describe_counter!(
         name::DELIVERIES_THROTTLED,
         "Number of deliveries that waited for the rate limit of their channel or were dropped"
@@ -179,7 +179,7 @@ pub fn turn_ended(bot: &str, outcome: &'static str, duration: Duration) {
     histogram!(name::TURN_SECONDS, "bot" => bot.to_owned(), "outcome" => outcome).record(duration);
 }
 
-/// A delivery ended. `outcome`: `delivered`, `refused`, `unreachable` or `ambiguous`.
+/// Records the end of a delivery. `outcome`: `delivered`, `refused`, `unreachable` or `ambiguous`.
 pub fn delivery_ended(bot: &str, outcome: &'static str) {
     counter!(name::DELIVERIES, "bot" => bot.to_owned(), "outcome" => outcome).increment(1);
 }

@@ -197,7 +197,7 @@ pub struct Storage {
 pub enum StorageKind {
     /// One SQLite file.
     Sqlite,
-    /// Memory of the process.
+    /// A temporary database that ends with the process.
     Memory,
 }
 

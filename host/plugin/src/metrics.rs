@@ -1,4 +1,4 @@
-//! What is counted of plugins. Units follow the names, as Prometheus has it.
+//! Metrics of plugins. A name ends with its unit, as is the custom of Prometheus.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -6,34 +6,34 @@ use std::time::Duration;
 use ::metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 use parking_lot::Mutex;
 
-/// Calls of plugins, by bot, plugin and outcome.
+/// Number of plugin calls, by bot, plugin and outcome.
 pub const PLUGIN_CALLS: &str = "turntable_plugin_calls_total";
 /// Wall time of plugin calls, by bot, plugin and outcome.
 pub const PLUGIN_CALL_SECONDS: &str = "turntable_plugin_call_seconds";
 /// CPU time of plugin calls, by bot and plugin.
 pub const PLUGIN_CPU_SECONDS: &str = "turntable_plugin_cpu_seconds";
-/// HTTP requests that plugins asked for, by bot, plugin and outcome.
+/// Number of HTTP requests that plugins asked for, by bot, plugin and outcome.
 pub const OUTBOUND_REQUESTS: &str = "turntable_outbound_requests_total";
 
-/// Says what the metrics of this module mean.
+/// Registers the descriptions of the metrics of this module.
 pub fn describe() {
-    describe_counter!(PLUGIN_CALLS, "Calls of plugins, by outcome");
-    describe_histogram!(PLUGIN_CALL_SECONDS, Unit::Seconds, "Wall time of a plugin call, instantiation included");
+    describe_counter!(PLUGIN_CALLS, "Number of plugin calls, by outcome");
+    describe_histogram!(PLUGIN_CALL_SECONDS, Unit::Seconds, "Wall time of a plugin call, including instantiation");
     describe_histogram!(PLUGIN_CPU_SECONDS, Unit::Seconds, "CPU time of a plugin call");
-    describe_counter!(OUTBOUND_REQUESTS, "HTTP requests that plugins asked for, by outcome");
+    describe_counter!(OUTBOUND_REQUESTS, "Number of HTTP requests of plugins, by outcome");
 }
 
-/// The metrics of one plugin's calls, each looked up by its labels at the first call that needs it only: the look-ups
-/// would cost as much as all host calls of a small turn.
+/// Metrics of one plugin's calls. Each is looked up by its labels once and then cached, because a lookup per call would
+/// cost as much as all host calls of a small turn.
 #[derive(Default)]
 pub struct PluginMetrics {
     cpu: OnceLock<Histogram>,
-    /// By outcome, of which there are few.
+    /// Metrics by outcome. There are only a few outcomes.
     outcomes: Mutex<Vec<(&'static str, Counter, Histogram)>>,
 }
 
 impl PluginMetrics {
-    /// A call ended. `outcome` is the label of a `plugin::Outcome`.
+    /// Records the end of a call. `outcome` is the label of a `plugin::Outcome`.
     pub fn called(&self, bot: &str, plugin: &str, outcome: &'static str, duration: Duration, cpu: Duration) {
         let (calls, seconds) = self.of(bot, plugin, outcome);
         calls.increment(1);

@@ -126,7 +126,6 @@ impl DirectLine {
     }
 
     fn lock(&self) -> MutexGuard<'_, Conversations> {
-        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
         self.conversations.lock()
     }
 }

@@ -39,7 +39,6 @@ impl Recorder {
     }
 
     fn lock(&self) -> MutexGuard<'_, Noted> {
-        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
         self.noted.lock()
     }
 }

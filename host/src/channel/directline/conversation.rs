@@ -129,7 +129,6 @@ impl Conversation {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
         self.state.lock()
     }
 

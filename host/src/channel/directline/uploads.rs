@@ -91,7 +91,6 @@ impl Uploads {
     }
 
     fn lock(&self) -> MutexGuard<'_, Files> {
-        // Nothing under this lock panics half-way through a change, so a poisoned state is a whole one.
         self.files.lock()
     }
 }
