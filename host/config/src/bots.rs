@@ -73,10 +73,8 @@ struct Files<'a> {
 
 fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime) -> BotSpec {
     let mut bot = BotSpec::new(name);
-    text(&mut table, "title", &mut bot.title);
-    let mut app_id = String::new();
-    text(&mut table, "app-id", &mut app_id);
-    bot.app_id = Some(app_id).filter(|id| !id.is_empty());
+    bot.title = text(&mut table, "title").unwrap_or(bot.title);
+    bot.app_id = text(&mut table, "app-id");
     if let Some((path, span)) = table.string("notify-key-file") {
         match path.is_empty() {
             true => table.problem(span, format!("`{}` is empty; give a path", table.path("notify-key-file"))),
@@ -85,9 +83,9 @@ fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime) -
     }
     table.bool("enabled", &mut bot.enabled);
     table.bool("typing-indicator", &mut bot.typing_indicator);
-    text(&mut table, "error-text", &mut bot.error_text);
-    text(&mut table, "dialog-failed-text", &mut bot.dialog_failed_text);
-    text(&mut table, "dialog-reset-text", &mut bot.dialog_reset_text);
+    bot.error_text = text(&mut table, "error-text").unwrap_or(bot.error_text);
+    bot.dialog_failed_text = text(&mut table, "dialog-failed-text");
+    bot.dialog_reset_text = text(&mut table, "dialog-reset-text");
     table.choice("on-newer", &mut bot.on_newer, &[("reset", OnNewer::Reset), ("hold", OnNewer::Hold)]);
     bot.transcripts = transcripts(&mut table);
     let bot_limits = limits(table.table("limits"), &Limits::default());
@@ -358,16 +356,17 @@ fn check_relations(table: &Table<'_>, limits: &Limits) {
 }
 
 /// Reads a text that must not be empty.
-fn text(table: &mut Table<'_>, key: &'static str, slot: &mut String) {
-    let Some((text, span)) = table.string(key) else { return };
+fn text(table: &mut Table<'_>, key: &'static str) -> Option<String> {
+    let (text, span) = table.string(key)?;
     let path = table.path(key);
     if text.trim().is_empty() {
         table.problem(span, format!("`{path}` is empty; leave it out for the default"));
     } else if text.len() > TEXT_BYTES_MAX {
         table.problem(span, format!("`{path}` is longer than {TEXT_BYTES_MAX} bytes"));
     } else {
-        *slot = text.to_owned();
+        return Some(text.to_owned());
     }
+    None
 }
 
 fn bad_name(what: &str, name: &str) -> String {

@@ -55,10 +55,6 @@ pub struct Config {
 
 /// Default of `error-text`: the reply to the user when a message turn fails.
 pub const ERROR_TEXT: &str = "Sorry, something went wrong on my side. Please try again.";
-/// The default of `dialog-failed-text`.
-pub const DIALOG_FAILED_TEXT: &str = "Sorry, I cannot go on with this. I have stopped it; you can start again.";
-/// The default of `dialog-reset-text`.
-pub const DIALOG_RESET_TEXT: &str = "Sorry, I have been updated and lost my place. Please start again.";
 
 /// The public listener and what it accepts.
 #[derive(Debug, Clone, PartialEq)]
@@ -233,10 +229,12 @@ pub struct BotSpec {
     pub typing_indicator: bool,
     /// `error-text`: reply to the user when a message turn fails. The default is English and reveals nothing internal.
     pub error_text: String,
-    /// `dialog-failed-text`: message to the user when a dialog was cancelled after three consecutive failures.
-    pub dialog_failed_text: String,
-    /// `dialog-reset-text`: message to the user when a dialog cannot continue after an update of the bot.
-    pub dialog_reset_text: String,
+    /// `dialog-failed-text`: message to the user when a dialog was cancelled after three consecutive failures. Default: the
+    /// dialog machine's.
+    pub dialog_failed_text: Option<String>,
+    /// `dialog-reset-text`: message to the user when a dialog cannot continue after an update of the bot. Default: the
+    /// dialog machine's.
+    pub dialog_reset_text: Option<String>,
     /// `notify-key-file`: file with the key of services that may send proactive messages through the bot. Default:
     /// none, so that only the admin API may.
     pub notify_key_file: Option<PathBuf>,
@@ -446,8 +444,8 @@ impl BotSpec {
             enabled: true,
             typing_indicator: false,
             error_text: ERROR_TEXT.to_owned(),
-            dialog_failed_text: DIALOG_FAILED_TEXT.to_owned(),
-            dialog_reset_text: DIALOG_RESET_TEXT.to_owned(),
+            dialog_failed_text: None,
+            dialog_reset_text: None,
             on_newer: OnNewer::Reset,
             plugins: Vec::new(),
         }

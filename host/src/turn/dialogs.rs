@@ -10,7 +10,7 @@ use serde_json::json;
 use super::stack::fault;
 use super::{Turn, TurnError};
 use crate::config::OnNewer;
-use crate::dialog::{Broken, Call, Effect, Machine, Offer, Report, Run, Scene, Step};
+use crate::dialog::{Broken, Call, Effect, FAILED_TEXT, Machine, Offer, RESET_TEXT, Report, Run, Scene, Step};
 use crate::plugin::{Done, Entry, Event, Failure, Fault};
 use crate::storage::StorageError;
 
@@ -60,7 +60,8 @@ impl Turn {
             return Ok(());
         }
         let text = self.generation.spec.dialog_failed_text.clone();
-        self.say_anyway(&text).await?;
+        let text = text.as_deref().unwrap_or(FAILED_TEXT);
+        self.say_anyway(text).await?;
         // What is left goes on, unless that fails too: then it waits for the next message.
         let savepoint = self.staging().savepoint();
         match self.run_until_waiting().await {
@@ -150,7 +151,8 @@ impl Turn {
 
     async fn tell_of_reset(&mut self) -> Result<(), TurnError> {
         let text = self.generation.spec.dialog_reset_text.clone();
-        self.say(&text).await
+        let text = text.as_deref().unwrap_or(RESET_TEXT);
+        self.say(text).await
     }
 
     /// Stages a text of the host itself.
