@@ -11,6 +11,7 @@ import sys
 LICENCES = {
     "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib",
     "Unicode-3.0", "CC0-1.0", "0BSD", "Unlicense", "BSL-1.0", "MPL-2.0",
+    "CDLA-Permissive-2.0",
 }
 # Crates that must not become dependencies, with the reason.
 BANNED = {
