@@ -24,13 +24,13 @@ mod unread;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
-use axum::middleware::{from_fn, from_fn_with_state};
-use tower::{Layer, ServiceBuilder};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tower::Layer;
 use tower_http::normalize_path::NormalizePathLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use self::error::HttpError;
 pub use self::guard::Guard;
@@ -63,31 +63,52 @@ pub fn admin_router(app: Arc<App>, token: Token, metrics: PrometheusHandle) -> R
 
 /// Puts around routes what every request of a listener passes.
 fn edge(listener: &'static str, guard: Arc<Guard>, routes: Router) -> Router {
-    let layers = ServiceBuilder::new()
-        // Around every refusal: none may leave a body unread without saying so.
-        .layer(from_fn(unread::settle))
-        // The request id, its span, its metrics: before the rest, so that refusals by the layers below have them too.
-        .layer(from_fn_with_state(listener, request::observe))
-        // No browser may take an answer for something else than its content type says.
-        .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        // Host: what is meant for another server is not looked at further.
-        .layer(from_fn_with_state(guard, guard::check_host))
-        // Body limits differ by route; `body::read` applies them, and names the bound that was exceeded.
-        .layer(DefaultBodyLimit::disable());
+    let edge = Edge { listener, guard };
     let routes = routes
         .fallback(async || HttpError::not_found("there is no such route"))
         .method_not_allowed_fallback(async || HttpError::method_not_allowed())
-        .layer(layers);
+        // Body limits differ by route; `body::read` applies them, and names the bound that was exceeded.
+        .layer(DefaultBodyLimit::disable())
+        // One layer: each costs an allocation and a copy of the router.
+        .layer(from_fn_with_state(edge, Edge::pass));
     // Many tools configure a URL with a slash at its end. A redirect would turn their POST into a GET. Put around the
     // router, because inside of it the route has been chosen already.
     Router::new().fallback_service(NormalizePathLayer::trim_trailing_slash().layer(routes))
 }
 
+/// What every request of a listener passes.
+#[derive(Clone)]
+struct Edge {
+    listener: &'static str,
+    guard: Arc<Guard>,
+}
+
+impl Edge {
+    async fn pass(State(edge): State<Self>, request: Request, next: Next) -> Response {
+        // Around every refusal: none may leave a body unread without saying so.
+        unread::settle(request, |request| {
+            // The request id, its span, its metrics: before the rest, so that refusals below have them too.
+            request::observe(edge.listener, request, |request| edge.admit(request, next))
+        })
+        .await
+    }
+
+    async fn admit(&self, request: Request, next: Next) -> Response {
+        // What is meant for another server is not looked at further.
+        let mut response = match self.guard.host(&request) {
+            Ok(()) => next.run(request).await,
+            Err(refusal) => refusal.into_response(),
+        };
+        // No browser may take an answer for something else than its content type says.
+        let nosniff = HeaderValue::from_static("nosniff");
+        response.headers_mut().entry(X_CONTENT_TYPE_OPTIONS).or_insert(nosniff);
+        response
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::extract::Request;
-    use axum::response::Response;
     use axum::routing::post;
     use tower::ServiceExt;
 

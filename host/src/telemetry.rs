@@ -3,15 +3,19 @@
 //! Labels have low cardinality: names from the configuration and the words listed here, never ids or texts from
 //! outside.
 
+mod known;
 mod lines;
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use self::known::Known;
 pub use self::lines::Flush;
 use self::lines::Lines;
 use anyhow::Context;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use metrics_exporter_prometheus::PrometheusBuilder;
 pub use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
@@ -116,6 +120,10 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 
+static TURNS: Known<(Counter, Histogram)> = Known::new();
+static DELIVERIES: Known<Counter> = Known::new();
+static REQUESTS: Known<(Counter, Histogram)> = Known::new();
+
 /// Installs the metrics recorder and returns the handle that renders it. Later calls return the same handle.
 ///
 /// # Errors
@@ -134,6 +142,9 @@ pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
             upkeep.run_upkeep();
         }
     })?;
+    TURNS.forget();
+    DELIVERIES.forget();
+    REQUESTS.forget();
     describe();
     gauge!(name::INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     *installed = Some(handle.clone());
@@ -175,13 +186,20 @@ fn describe() {
 
 /// Records the end of a turn. `outcome`: `completed`, `failed` or `host-failure`.
 pub fn turn_ended(bot: &str, outcome: &'static str, duration: Duration) {
-    counter!(name::TURNS, "bot" => bot.to_owned(), "outcome" => outcome).increment(1);
-    histogram!(name::TURN_SECONDS, "bot" => bot.to_owned(), "outcome" => outcome).record(duration);
+    let look_up = || {
+        let turns = counter!(name::TURNS, "bot" => bot.to_owned(), "outcome" => outcome);
+        (turns, histogram!(name::TURN_SECONDS, "bot" => bot.to_owned(), "outcome" => outcome))
+    };
+    TURNS.record(bot, (outcome, "", 0), look_up, |(turns, seconds)| {
+        turns.increment(1);
+        seconds.record(duration);
+    });
 }
 
 /// Records the end of a delivery. `outcome`: `delivered`, `refused`, `unreachable` or `ambiguous`.
 pub fn delivery_ended(bot: &str, outcome: &'static str) {
-    counter!(name::DELIVERIES, "bot" => bot.to_owned(), "outcome" => outcome).increment(1);
+    let look_up = || counter!(name::DELIVERIES, "bot" => bot.to_owned(), "outcome" => outcome);
+    DELIVERIES.record(bot, (outcome, "", 0), look_up, |deliveries| deliveries.increment(1));
 }
 
 /// Records that a delivery waits for the rate limit of its channel (`channel.rates`), or was dropped for it.
@@ -212,13 +230,18 @@ pub fn load_failed(bot: &str, cause: &'static str) {
 
 /// Records an answered HTTP request. `route` is the matched template, not the path.
 pub fn request_ended(listener: &'static str, method: &'static str, route: &str, status: u16, duration: Duration) {
-    let (route, status) = (route.to_owned(), status.to_string());
-    counter!(
-        name::HTTP_REQUESTS,
-        "listener" => listener, "method" => method, "route" => route.clone(), "status" => status
-    )
-    .increment(1);
-    histogram!(name::HTTP_REQUEST_SECONDS, "listener" => listener, "route" => route).record(duration);
+    let look_up = || {
+        let (route, status) = (route.to_owned(), status.to_string());
+        let requests = counter!(
+            name::HTTP_REQUESTS,
+            "listener" => listener, "method" => method, "route" => route.clone(), "status" => status
+        );
+        (requests, histogram!(name::HTTP_REQUEST_SECONDS, "listener" => listener, "route" => route))
+    };
+    REQUESTS.record(route, (listener, method, status), look_up, |(requests, seconds)| {
+        requests.increment(1);
+        seconds.record(duration);
+    });
 }
 
 /// Values that are read when metrics are rendered, instead of being counted.

@@ -1,7 +1,7 @@
 //! Who may ask: the rules that keep web pages of strangers out.
 //!
 //! Loopback is not a boundary: every page in a browser on this machine can post to it. So each listener answers only
-//! under its own names ([`check_host`], against DNS rebinding), routes without credentials refuse pages of other origins
+//! under its own names ([`Guard::host`], against DNS rebinding), routes without credentials refuse pages of other origins
 //! ([`check_origin`]), and their bodies must have a media type that a plain form cannot send ([`require_json`]).
 //!
 //! The middleware functions are for `axum::middleware::from_fn_with_state(guard, …)`; the methods of [`Guard`] and
@@ -64,9 +64,9 @@ impl Guard {
     ///
     /// # Errors
     /// 400 where the request has no host or several, 421 where it names another server.
-    pub fn host(&self, parts: &Parts) -> Result<(), HttpError> {
-        let authorities = authorities(&parts.headers, &parts.uri)?;
-        let local = parts.extensions.get::<LocalAddress>().map_or(self.listen, |address| address.0).ip();
+    pub fn host<B>(&self, request: &Request<B>) -> Result<(), HttpError> {
+        let authorities = authorities(request.headers(), request.uri())?;
+        let local = request.extensions().get::<LocalAddress>().map_or(self.listen, |address| address.0).ip();
         if authorities.iter().all(|authority| self.is_name(authority.host(), local)) {
             return Ok(());
         }
@@ -119,7 +119,6 @@ impl Guard {
     }
 
     fn is_name(&self, host: &str, local: IpAddr) -> bool {
-        let host = host.to_ascii_lowercase();
         let local = local.to_canonical();
         let address = IpAddr::from_str(host.trim_start_matches('[').trim_end_matches(']'));
         let is_own = match address {
@@ -127,17 +126,12 @@ impl Guard {
                 let address = address.to_canonical();
                 !address.is_unspecified() && (address == local || (address.is_loopback() && local.is_loopback()))
             }
-            Err(_) => local.is_loopback() && (host == "localhost" || host == "localhost."),
+            Err(_) => {
+                local.is_loopback() && ["localhost", "localhost."].iter().any(|name| host.eq_ignore_ascii_case(name))
+            }
         };
-        is_own || self.host_names.contains(&host)
+        is_own || self.host_names.iter().any(|name| host.eq_ignore_ascii_case(name))
     }
-}
-
-/// Middleware: [`Guard::host`].
-pub async fn check_host(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Result<Response, HttpError> {
-    let (parts, body) = request.into_parts();
-    guard.host(&parts)?;
-    Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 /// Middleware: [`Guard::origin`], for routes that need no credentials.
@@ -216,6 +210,11 @@ mod tests {
 
     use super::*;
 
+    async fn check_host(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Result<Response, HttpError> {
+        guard.host(&request)?;
+        Ok(next.run(request).await)
+    }
+
     async fn status(listen: &str, target: &str, headers: &[(&str, &str)]) -> u16 {
         let guard = Guard::new(
             listen.parse().unwrap(),
@@ -286,8 +285,7 @@ mod tests {
         ] {
             let request = HttpRequest::builder().uri("/").header("host", host);
             let request = request.extension(LocalAddress(local.parse().unwrap())).body(()).unwrap();
-            let (parts, ()) = request.into_parts();
-            assert_eq!(guard.host(&parts).is_ok(), wanted, "{host} at {local}");
+            assert_eq!(guard.host(&request).is_ok(), wanted, "{host} at {local}");
         }
     }
 

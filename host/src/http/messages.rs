@@ -24,6 +24,7 @@
 //! operator can do something about it: the status of the bot names it.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -34,6 +35,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
+use futures_util::poll;
 use tokio::time::timeout;
 
 use super::error::HttpError;
@@ -141,10 +143,14 @@ fn is_answered_in_place(activity: &Activity) -> bool {
 /// Hands the activity over. What happens then is no longer this request's.
 async fn accept(app: &Arc<App>, inbound: Inbound) -> Result<Ticket, HttpError> {
     let turns = app.turns.clone();
-    // In a task of its own: a caller who hangs up between the claim of the activity and its place in the queue would
-    // leave a claim without a turn, and every redelivery would wait for that.
-    let accepted = tokio::spawn(async move { turns.accept(inbound).await }).await;
-    Ok(accepted.map_err(HttpError::internal)??)
+    let mut accepted = Box::pin(async move { turns.accept(inbound).await });
+    // Most stores take it without a wait.
+    if let Poll::Ready(accepted) = poll!(&mut accepted) {
+        return Ok(accepted?);
+    }
+    // Else in a task of its own: a caller who hangs up between the claim of the activity and its place in the queue
+    // would leave a claim without a turn, and every redelivery would wait for that.
+    Ok(tokio::spawn(accepted).await.map_err(HttpError::internal)??)
 }
 
 /// How long the caller waits for the turn, and what it is told after that.

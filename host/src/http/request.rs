@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{self, FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{self, FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use axum::middleware::Next;
 use axum::response::Response;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
@@ -39,8 +38,12 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Middleware: gives the request its id and span, echoes the id, counts the answer.
-pub async fn observe(State(listener): State<&'static str>, mut request: Request, next: Next) -> Response {
+/// Gives the request its id and span, echoes the id, counts the answer.
+pub(super) async fn observe<F: Future<Output = Response>>(
+    listener: &'static str,
+    mut request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let started = Instant::now();
     let id = accepted_id(request.headers()).unwrap_or_else(|| Ulid::new().to_string().into());
     let method = method_label(request.method());
@@ -49,7 +52,7 @@ pub async fn observe(State(listener): State<&'static str>, mut request: Request,
     let span = tracing::info_span!("request", id = %id, listener, method, route);
     request.extensions_mut().insert(RequestId(id.clone()));
 
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = next(request).instrument(span.clone()).await;
 
     let (status, elapsed) = (response.status(), started.elapsed());
     telemetry::request_ended(listener, method, route, status.as_u16(), elapsed);
@@ -86,17 +89,21 @@ fn method_label(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::middleware::from_fn_with_state;
+    use axum::middleware::{Next, from_fn};
     use axum::routing::get;
     use axum::{Extension, Router};
     use tower::ServiceExt;
 
     use super::*;
 
+    async fn observed(request: Request, next: Next) -> Response {
+        observe("test", request, |request| next.run(request)).await
+    }
+
     /// Returns the id that the handler saw and the one that the caller got.
     async fn ids(sent: Option<&str>) -> (String, String) {
         let handler = async |Extension(id): Extension<RequestId>| id.0.to_string();
-        let router = Router::new().route("/", get(handler)).layer(from_fn_with_state("test", observe));
+        let router = Router::new().route("/", get(handler)).layer(from_fn(observed));
         let mut request = Request::builder().uri("/");
         if let Some(sent) = sent {
             request = request.header(X_REQUEST_ID, sent);

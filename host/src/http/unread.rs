@@ -15,7 +15,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::{CONNECTION, EXPECT};
 use axum::http::{HeaderValue, StatusCode, Version};
-use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
@@ -42,17 +41,20 @@ impl Abandoned {
     }
 }
 
-/// Middleware, around everything that may answer: settles what becomes of the body that the answer leaves unread.
-pub(super) async fn settle(request: Request, next: Next) -> Response {
+/// Around everything that may answer: settles what becomes of the body that the answer leaves unread.
+pub(super) async fn settle<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     if request.body().is_end_stream() {
-        return next.run(request).await;
+        return next(request).await;
     }
     let is_http_1 = request.version() < Version::HTTP_2;
     let waits_for_word = request.headers().contains_key(EXPECT);
     let abandoned = request.extensions().get::<Abandoned>().cloned();
     let left = Left::default();
     let request = request.map(|body| Body::new(Lent { body: Some(body), was_polled: false, left: left.clone() }));
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     let is_settled = match left.take() {
         None => true,
         Some(Rest::Broken) => false,
@@ -170,16 +172,20 @@ mod tests {
     use std::io;
 
     use axum::Router;
-    use axum::middleware::from_fn;
+    use axum::middleware::{Next, from_fn};
     use axum::routing::any;
     use futures_util::stream;
     use tower::ServiceExt;
 
     use super::*;
 
+    async fn settled(request: Request, next: Next) -> Response {
+        settle(request, |request| next.run(request)).await
+    }
+
     /// The `Connection` header of an answer that leaves a body unread.
     async fn connection(request: Request) -> Option<String> {
-        let router = Router::new().fallback(any(async || StatusCode::NOT_FOUND)).layer(from_fn(settle));
+        let router = Router::new().fallback(any(async || StatusCode::NOT_FOUND)).layer(from_fn(settled));
         let response = router.oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         response.headers().get(CONNECTION).map(|value| value.to_str().unwrap().to_owned())
@@ -218,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn a_route_gets_the_whole_body_and_its_end() {
         let echo = async |request: Request| request.into_body().collect().await.unwrap().to_bytes();
-        let router = Router::new().fallback(any(echo)).layer(from_fn(settle));
+        let router = Router::new().fallback(any(echo)).layer(from_fn(settled));
         let response = router.oneshot(Request::new(Body::from("abc"))).await.unwrap();
         assert!(!response.headers().contains_key(CONNECTION));
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "abc");
