@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::{ConversationKey, Object};
+use crate::json;
 
 /// The address of a conversation.
 #[derive(Debug, Clone)]
@@ -66,11 +67,11 @@ pub trait Channel: Send + Sync {
     }
 
     /// Sends a new activity and returns the channel's id of it, or `""` if the channel returns none. All ids within
-    /// `activity` must be ids of the channel.
-    async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError>;
+    /// `activity`, a JSON object as text, must be ids of the channel.
+    async fn send(&self, to: &Address, activity: &Arc<str>) -> Result<Arc<str>, ChannelError>;
 
     /// Replaces the activity with this channel id.
-    async fn update(&self, to: &Address, id: &str, activity: &Object) -> Result<(), ChannelError>;
+    async fn update(&self, to: &Address, id: &str, activity: &Arc<str>) -> Result<(), ChannelError>;
 
     /// Deletes the activity with this channel id.
     async fn delete(&self, to: &Address, id: &str) -> Result<(), ChannelError>;
@@ -133,6 +134,25 @@ impl ChannelError {
         why.push_str(what);
         self
     }
+}
+
+/// Returns the id of the activity that an activity answers, without reading the rest of it. None: it answers none.
+pub(crate) fn replied_to(activity: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Reply {
+        reply_to_id: Option<String>,
+    }
+    let reply: Reply = serde_json::from_str(activity).ok()?;
+    reply.reply_to_id.filter(|id| !id.is_empty())
+}
+
+/// Reads an activity that the host wrote, for a channel that adds something to it.
+fn read(activity: &str) -> Result<Object, ChannelError> {
+    json::object(activity).map_err(|error| ChannelError::Refused {
+        status: None,
+        why: format!("the activity is not a JSON object: {error}"),
+    })
 }
 
 #[cfg(test)]

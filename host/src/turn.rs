@@ -45,12 +45,11 @@ use self::middleware::{Middleware, Next};
 #[cfg(test)]
 pub(crate) use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
-use self::staging::Staging;
+use self::staging::{Leaving, Staging};
 use crate::activity::{Activity, DeliveryMode, Inbound, Object};
 use crate::channel::Address;
 use crate::delivery::Deliveries;
 use crate::dialog::Progress;
-use crate::json;
 use crate::plugin::{Failure, Meta, Runtime};
 use crate::registry::Generation;
 pub use crate::storage::Answer;
@@ -266,29 +265,31 @@ impl Turn {
 
     /// Makes the turn real and returns its answer.
     async fn commit(&mut self) -> Result<Answer, TurnError> {
-        let (actions, answer) = self.outcome();
-        self.effects.commit(actions, answer.clone()).await.map_err(TurnError::Storage)?;
+        let (leaving, answer) = self.outcome().map_err(TurnError::Storage)?;
+        self.effects.commit(leaving, answer.clone()).await.map_err(TurnError::Storage)?;
         Ok(answer)
     }
 
-    /// What the turn sends, and its answer.
-    fn outcome(&self) -> (Vec<OutboxAction>, Answer) {
+    /// What leaves with the turn, and its answer.
+    fn outcome(&self) -> Result<(Leaving, Answer), StorageError> {
         let mut staging = self.effects.staging();
-        let mut actions = staging.actions().to_vec();
         let activity = &self.context.inbound.activity;
         let mut answer = match (activity.kind(), self.ended) {
             ("invoke", Ended::Completed) => staging.response().cloned().unwrap_or(Answer { status: 501, body: None }),
             ("invoke", _) => error_answer(),
-            _ if self.context.notification.is_some() => outcome_answer(staging.notification_end(), actions.len()),
+            _ if self.context.notification.is_some() => {
+                outcome_answer(staging.notification_end(), staging.actions().len())
+            }
             _ => Answer { status: 200, body: None },
         };
         if activity.kind() == "invoke" && staging.response().is_some() {
             staging.note_answer(&answer);
         }
+        let mut leaving = staging.leaving()?;
         if activity.delivery_mode() == DeliveryMode::ExpectReplies {
-            answer = with_replies(&answer, &mut actions);
+            answer = with_replies(&answer, &mut leaving.actions);
         }
-        (actions, answer)
+        Ok((leaving, answer))
     }
 }
 
@@ -310,21 +311,23 @@ fn error_answer() -> Answer {
 /// Moves the sends into the HTTP answer, as `expectReplies` demands. Updates and deletes still go through the channel,
 /// because the answer has no form for them.
 fn with_replies(answer: &Answer, actions: &mut Vec<OutboxAction>) -> Answer {
-    let mut activities = Vec::new();
-    actions.retain_mut(|action| match action {
-        OutboxAction::Send { activity, .. } => {
-            activities.push(std::mem::take(activity));
-            false
+    let mut body = String::from(r#"{"activities":["#);
+    actions.retain(|action| {
+        let OutboxAction::Send { activity, .. } = action else { return true };
+        if !body.ends_with('[') {
+            body.push(',');
         }
-        _ => true,
+        body.push_str(activity);
+        false
     });
-    let mut body = json!({});
-    body["activities"] = activities.into();
+    body.push(']');
     // A body that an invoke answered with was checked to be JSON when it was set.
-    if let Some(invoke) = answer.body.as_deref().and_then(|text| json::value(text).ok()) {
-        body["body"] = invoke;
+    if let Some(invoke) = &answer.body {
+        body.push_str(r#","body":"#);
+        body.push_str(invoke);
     }
-    Answer { status: answer.status, body: Some(body.to_string().into()) }
+    body.push('}');
+    Answer { status: answer.status, body: Some(body.into()) }
 }
 
 impl Ended {

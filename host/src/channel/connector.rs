@@ -25,7 +25,6 @@ use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, redirect, retry};
-use serde_json::Value;
 use url::Url;
 
 use super::{Address, Channel, ChannelError, Opened, RefusedOrigin};
@@ -90,7 +89,7 @@ impl Connector {
         method: Method,
         to: &Address,
         activity_id: &str,
-        activity: Option<&Object>,
+        activity: Option<&Arc<str>>,
     ) -> Result<Arc<str>, ChannelError> {
         let conversation: &str = &to.conversation.conversation;
         let url = self.url(to, &["v3", "conversations", conversation, "activities", activity_id])?;
@@ -101,7 +100,7 @@ impl Connector {
             request = request.header("x-ms-conversation-id", conversation);
         }
         if let Some(activity) = activity {
-            request = with_body(request, activity)?;
+            request = with_body(request, activity.to_string());
         }
         match request.send().await {
             Ok(response) => reply::read(response).await,
@@ -144,18 +143,20 @@ impl Channel for Connector {
 
     async fn open(&self, at: &Address, parameters: &Object) -> Result<Opened, ChannelError> {
         let request = self.client.post(self.url(at, &["v3", "conversations"])?);
-        match with_body(request, parameters)?.send().await {
+        let parameters = serde_json::to_string(parameters)
+            .map_err(|error| refused(format!("the parameters cannot be serialized: {error}")))?;
+        match with_body(request, parameters).send().await {
             Ok(response) => reply::read_opened(response).await,
             Err(error) => Err(reply::failure(&error)),
         }
     }
 
-    async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError> {
-        let reply_to = activity.get("replyToId").and_then(Value::as_str).unwrap_or_default();
-        self.call(Method::POST, to, reply_to, Some(activity)).await
+    async fn send(&self, to: &Address, activity: &Arc<str>) -> Result<Arc<str>, ChannelError> {
+        let reply_to = super::replied_to(activity).unwrap_or_default();
+        self.call(Method::POST, to, &reply_to, Some(activity)).await
     }
 
-    async fn update(&self, to: &Address, id: &str, activity: &Object) -> Result<(), ChannelError> {
+    async fn update(&self, to: &Address, id: &str, activity: &Arc<str>) -> Result<(), ChannelError> {
         self.call(Method::PUT, to, named(id)?, Some(activity)).await.map(drop)
     }
 
@@ -164,10 +165,8 @@ impl Channel for Connector {
     }
 }
 
-fn with_body(request: RequestBuilder, body: &Object) -> Result<RequestBuilder, ChannelError> {
-    let body =
-        serde_json::to_vec(body).map_err(|error| refused(format!("the activity cannot be serialized: {error}")))?;
-    Ok(request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body))
+fn with_body(request: RequestBuilder, body: String) -> RequestBuilder {
+    request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body)
 }
 
 /// Checks the id of an update or delete. With an empty id the call would apply to the whole conversation.

@@ -27,7 +27,6 @@ pub use self::identity::Account;
 pub use self::log::{StreamUsed, Subscription};
 pub use self::uploads::{Upload, Uploads};
 use super::{Address, Channel, ChannelError};
-use crate::activity::Object;
 use crate::config::Config;
 
 /// `channelId` of every activity of this channel.
@@ -154,17 +153,17 @@ impl Conversations {
 
 #[async_trait]
 impl Channel for DirectLine {
-    async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError> {
-        let conversation = self.find(to)?;
+    async fn send(&self, to: &Address, activity: &Arc<str>) -> Result<Arc<str>, ChannelError> {
+        let (conversation, activity) = (self.find(to)?, super::read(activity)?);
         // Wait for an activity that is arriving, so that its echo precedes the bot's answer.
         let door = conversation.enter().await;
-        Ok(door.send(activity))
+        Ok(door.send(&activity))
     }
 
-    async fn update(&self, to: &Address, id: &str, activity: &Object) -> Result<(), ChannelError> {
-        let conversation = self.find(to)?;
+    async fn update(&self, to: &Address, id: &str, activity: &Arc<str>) -> Result<(), ChannelError> {
+        let (conversation, activity) = (self.find(to)?, super::read(activity)?);
         let door = conversation.enter().await;
-        door.update(id, activity).ok_or_else(unknown_activity)
+        door.update(id, &activity).ok_or_else(unknown_activity)
     }
 
     async fn delete(&self, to: &Address, id: &str) -> Result<(), ChannelError> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
-use super::{Address, Channel, ChannelError};
+use super::{Address, Channel, ChannelError, read};
 use crate::activity::Object;
 
 /// Accepts every activity and keeps it until [`Recorder::take`].
@@ -29,8 +29,7 @@ impl Recorder {
         std::mem::take(&mut self.lock().activities)
     }
 
-    fn note(&self, activity: &Object, kind: Option<&str>, id: &str) {
-        let mut activity = activity.clone();
+    fn note(&self, mut activity: Object, kind: Option<&str>, id: &str) {
         activity.insert("id".to_owned(), id.into());
         if let Some(kind) = kind {
             activity.insert("type".to_owned(), Value::from(kind));
@@ -45,23 +44,23 @@ impl Recorder {
 
 #[async_trait]
 impl Channel for Recorder {
-    async fn send(&self, _to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError> {
+    async fn send(&self, _to: &Address, activity: &Arc<str>) -> Result<Arc<str>, ChannelError> {
         let id = {
             let mut noted = self.lock();
             noted.ids += 1;
             format!("replay-{}", noted.ids)
         };
-        self.note(activity, None, &id);
+        self.note(read(activity)?, None, &id);
         Ok(id.into())
     }
 
-    async fn update(&self, _to: &Address, id: &str, activity: &Object) -> Result<(), ChannelError> {
-        self.note(activity, Some("messageUpdate"), id);
+    async fn update(&self, _to: &Address, id: &str, activity: &Arc<str>) -> Result<(), ChannelError> {
+        self.note(read(activity)?, Some("messageUpdate"), id);
         Ok(())
     }
 
     async fn delete(&self, _to: &Address, id: &str) -> Result<(), ChannelError> {
-        self.note(&Object::new(), Some("messageDelete"), id);
+        self.note(Object::new(), Some("messageDelete"), id);
         Ok(())
     }
 }

@@ -16,8 +16,9 @@ use super::rates::{Rates, Taken};
 use super::slots::Slots;
 use super::watched::{Outcome, Watched};
 use crate::activity::{ChannelInstance, ConversationKey, Object};
-use crate::channel::{Address, Channel, ChannelError, Opened, RefusedOrigin};
+use crate::channel::{self, Address, Channel, ChannelError, Opened, RefusedOrigin};
 use crate::config::{self, Ambiguous};
+use crate::json;
 use crate::storage::{Delivery, OutboxAction, OutboxRow, Storage, StorageError};
 use crate::telemetry;
 
@@ -46,8 +47,8 @@ pub(super) type Wait = fn(Duration) -> BoxFuture<'static, ()>;
 
 /// A call to the channel, with all ids converted to ids of the channel.
 enum Call {
-    Send(Object),
-    Update(Arc<str>, Object),
+    Send(Arc<str>),
+    Update(Arc<str>, Arc<str>),
     Delete(Arc<str>),
 }
 
@@ -143,7 +144,7 @@ impl Courier {
             return;
         }
         let can_wait = is_message || ids::opens_stream(&activity);
-        let call = Call::Send(activity);
+        let call = Call::Send(written(&activity));
         if !can_wait && self.rates.take(conversation, &mut Taken::default()).is_err() {
             telemetry::delivery_throttled(&conversation.bot);
             tracing::debug!(bot = %conversation.bot, "an ephemeral activity is dropped: the rate limit is reached");
@@ -183,17 +184,20 @@ impl Courier {
     async fn call_of(&self, row: &OutboxRow) -> Result<Call, String> {
         let conversation = &row.conversation;
         match &row.action {
+            OutboxAction::Send { activity, .. } if !ids::may_name_host_ids(activity) => {
+                Ok(Call::Send(activity.clone()))
+            }
             OutboxAction::Send { activity, .. } => {
-                let mut activity = activity.clone();
+                let mut activity = read(activity)?;
                 ids::resolve(&*self.storage, conversation, &mut activity).await;
-                Ok(Call::Send(activity))
+                Ok(Call::Send(written(&activity)))
             }
             OutboxAction::Update { target, activity } => {
-                let mut activity = activity.clone();
+                let mut activity = read(activity)?;
                 ids::resolve(&*self.storage, conversation, &mut activity).await;
                 let id = ids::target(&*self.storage, conversation, target).await?;
                 activity.insert("id".to_owned(), Value::from(&*id));
-                Ok(Call::Update(id, activity))
+                Ok(Call::Update(id, written(&activity)))
             }
             OutboxAction::Delete { target } => {
                 Ok(Call::Delete(ids::target(&*self.storage, conversation, target).await?))
@@ -312,6 +316,15 @@ impl Ephemeral {
     }
 }
 
+fn read(activity: &str) -> Result<Object, String> {
+    json::object(activity).map_err(|error| format!("the stored activity is not a JSON object: {error}"))
+}
+
+fn written(activity: &Object) -> Arc<str> {
+    // An object whose names are strings can always be written.
+    serde_json::to_string(activity).unwrap_or_default().into()
+}
+
 fn kind(activity: &Object) -> &str {
     activity.get("type").and_then(Value::as_str).unwrap_or_default()
 }
@@ -320,8 +333,7 @@ fn kind(activity: &Object) -> &str {
 /// the conversation count: a reply names an activity, so its 404 may mean that activity.
 fn is_gone(row: &OutboxRow, error: &ChannelError) -> bool {
     let OutboxAction::Send { activity, .. } = &row.action else { return false };
-    let is_reply = activity.get("replyToId").and_then(Value::as_str).is_some_and(|id| !id.is_empty());
-    !is_reply && matches!(error, ChannelError::Refused { status: Some(403 | 404), .. })
+    matches!(error, ChannelError::Refused { status: Some(403 | 404), .. }) && channel::replied_to(activity).is_none()
 }
 
 /// Returns the metric label of a failed delivery.

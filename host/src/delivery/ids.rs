@@ -47,6 +47,14 @@ pub(super) async fn target(
     channel_id(storage, conversation, id).await.ok_or_else(why)
 }
 
+/// The beginning of every host id.
+const HOST_ID: &str = "tt-";
+
+/// Returns whether a JSON text of the host may name a host id. Most answers name none and leave as they were written.
+pub(super) fn may_name_host_ids(activity: &str) -> bool {
+    activity.contains(HOST_ID)
+}
+
 /// Returns whether the activity is the first piece of a stream.
 pub(super) fn opens_stream(activity: &Object) -> bool {
     stream_info(activity).is_some_and(|info| stream_id(info).is_none())
@@ -54,7 +62,7 @@ pub(super) fn opens_stream(activity: &Object) -> bool {
 
 /// Returns the channel id of a host id, or none if it has none. A channel id is returned unchanged.
 async fn channel_id(storage: &dyn Storage, conversation: &ConversationKey, id: &str) -> Option<Arc<str>> {
-    if !id.starts_with("tt-") {
+    if !id.starts_with(HOST_ID) {
         return Some(id.into());
     }
     let found = match storage.channel_id(conversation, id).await {

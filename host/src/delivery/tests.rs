@@ -41,12 +41,12 @@ impl Scripted {
 
 #[async_trait]
 impl Channel for Scripted {
-    async fn send(&self, to: &Address, activity: &Object) -> Result<Arc<str>, ChannelError> {
-        self.call(to, format!("POST {}", serde_json::to_string(activity).unwrap())).await
+    async fn send(&self, to: &Address, activity: &Arc<str>) -> Result<Arc<str>, ChannelError> {
+        self.call(to, format!("POST {activity}")).await
     }
 
-    async fn update(&self, to: &Address, id: &str, activity: &Object) -> Result<(), ChannelError> {
-        self.call(to, format!("PUT {id} {}", serde_json::to_string(activity).unwrap())).await.map(drop)
+    async fn update(&self, to: &Address, id: &str, activity: &Arc<str>) -> Result<(), ChannelError> {
+        self.call(to, format!("PUT {id} {activity}")).await.map(drop)
     }
 
     async fn delete(&self, to: &Address, id: &str) -> Result<(), ChannelError> {
@@ -133,7 +133,7 @@ impl Fixture {
 }
 
 fn send(host_id: &str, activity: &str) -> OutboxAction {
-    OutboxAction::Send { host_id: host_id.into(), activity: object(activity) }
+    OutboxAction::Send { host_id: host_id.into(), activity: activity.into() }
 }
 
 fn text(host_id: &str, text: &str) -> OutboxAction {
@@ -245,7 +245,7 @@ async fn an_update_or_deletion_that_may_have_arrived_is_asked_again() {
         Err(ChannelError::Ambiguous { why: "busy".to_owned(), retry_after: after.map(Duration::from_secs) })
     };
     let gone = || Err(ChannelError::Refused { status: Some(404), why: "no such activity".to_owned() });
-    let update = OutboxAction::Update { target: "theirs".into(), activity: object(r#"{"text":"new"}"#) };
+    let update = OutboxAction::Update { target: "theirs".into(), activity: r#"{"text":"new"}"#.into() };
     let delete = |id: &str| OutboxAction::Delete { target: id.into() };
     let mut fixture =
         Fixture::new(vec![ambiguous(Some(7)), Ok("".into()), ambiguous(None), gone(), gone(), ambiguous(None)]);
@@ -298,7 +298,7 @@ async fn a_silent_channel_holds_up_its_own_conversation_only() {
 #[tokio::test]
 async fn host_ids_become_the_channels() {
     let mut fixture = Fixture::new(Vec::new());
-    let update = |target: &str| OutboxAction::Update { target: target.into(), activity: object(r#"{"text":"new"}"#) };
+    let update = |target: &str| OutboxAction::Update { target: target.into(), activity: r#"{"text":"new"}"#.into() };
     fixture
         .commit(
             "a",

@@ -57,6 +57,7 @@ pub use super::token::{Setting, Token, load as load_token, load_or_create as loa
 use super::{notifications, privacy, transcripts};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
+use crate::json;
 use crate::registry::{Bot, BotStatus, Swap};
 use crate::storage::notifications::ReferenceFilter;
 use crate::storage::{DeadLetter, OutboxAction};
@@ -378,7 +379,7 @@ struct Letter<'a> {
     /// Host id of a send; target of an update or delete.
     id: &'a str,
     /// `type` of the activity; absent for a delete.
-    kind: Option<&'a str>,
+    kind: Option<String>,
     why: &'a str,
     /// Milliseconds since 1970.
     at_ms: u64,
@@ -401,11 +402,17 @@ impl<'a> Letter<'a> {
             sequence: row.sequence,
             action,
             id,
-            kind: activity.and_then(|activity| activity.get("type")).and_then(Value::as_str),
+            kind: activity.and_then(|activity| kind_of(activity)),
             why: &letter.why,
             at_ms: letter.at_ms,
         }
     }
+}
+
+/// Returns the `type` of a stored activity.
+fn kind_of(activity: &str) -> Option<String> {
+    let activity = json::object(activity).ok()?;
+    activity.get("type").and_then(Value::as_str).map(ToOwned::to_owned)
 }
 
 #[cfg(test)]

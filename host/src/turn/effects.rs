@@ -17,12 +17,12 @@ use super::TurnContext;
 use super::contention::Seats;
 use super::hooks::Hooks;
 use super::middleware::Middleware;
-use super::staging::{Staging, is_ephemeral, stream_opens};
+use super::staging::{Leaving, Staged, Staging, is_ephemeral, stream_opens};
 use crate::activity::{DeliveryMode, Object};
 use crate::channel::stream::stream_info;
 use crate::plugin::{Fault, NotificationRequest, Plugin};
 use crate::registry::Generation;
-use crate::storage::{Answer, Fence, OutboxAction, StorageError};
+use crate::storage::{Answer, Fence, StorageError};
 
 /// What a turn has done so far, and the layers of middleware that it passes on its way out.
 pub(crate) struct Effects {
@@ -61,9 +61,9 @@ impl Effects {
         Ok(())
     }
 
-    /// Makes real what is staged and ends the turn, except that these actions leave instead of the staged ones.
-    pub(super) async fn commit(&self, actions: Vec<OutboxAction>, answer: Answer) -> Result<(), StorageError> {
-        let stored = self.staging().store(actions, answer, true);
+    /// Makes real what is staged, and ends the turn.
+    pub(super) async fn commit(&self, leaving: Leaving, answer: Answer) -> Result<(), StorageError> {
+        let stored = self.staging().store(leaving, answer, true);
         stored.await?;
         self.staging().committed();
         Ok(())
@@ -79,9 +79,9 @@ impl Effects {
         {
             let mut flushing = self.flushing.lock().await;
             let mut staging = self.staging();
-            let actions = staging.actions().to_vec();
+            let leaving = staging.leaving().map_err(|error| Fault::new("internal", error.to_string()))?;
             // In a task of its own: a store that is slow may outlast the guest's time, and what it took must be known.
-            *flushing = Some(tokio::spawn(staging.store(actions, answer, false)));
+            *flushing = Some(tokio::spawn(staging.store(leaving, answer, false)));
         }
         self.end_flush().await.map_err(|error| match error {
             StorageError::Conflict => Fault::new("conflict", format!("nothing was flushed: {error}")),
@@ -119,7 +119,7 @@ impl Effects {
         if is_normal && is_ephemeral(&activity) {
             self.send_now(&host_id, activity).await?;
         } else {
-            self.staging().push(OutboxAction::Send { host_id: host_id.clone(), activity });
+            self.staging().push(Staged::Send { host_id: host_id.clone(), activity: Arc::new(activity) });
         }
         Ok(host_id)
     }
@@ -145,7 +145,7 @@ impl Effects {
         self.context.address(&mut activity, false);
         let Err(activity) = self.staging().replace(id, activity) else { return Ok(()) };
         let target = self.context.known(id).await?;
-        self.staging().push(OutboxAction::Update { target, activity });
+        self.staging().push(Staged::Update { target, activity: Arc::new(activity) });
         Ok(())
     }
 
@@ -155,7 +155,7 @@ impl Effects {
             return Ok(());
         }
         let target = self.context.known(id).await?;
-        self.staging().push(OutboxAction::Delete { target });
+        self.staging().push(Staged::Delete { target });
         Ok(())
     }
 

@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) use self::sends::{is_ephemeral, stream_opens};
+pub(super) use self::commit::Leaving;
+pub(super) use self::sends::{Staged, is_ephemeral, stream_opens};
 use super::TurnContext;
 use super::contention::{Key, Seats};
 use super::stack;
@@ -20,7 +21,7 @@ use super::transcript::Said;
 use crate::activity::Activity;
 use crate::dialog::Stack;
 use crate::storage::notifications::ProactiveChanges;
-use crate::storage::{Answer, Fence, OutboxAction, StateScope};
+use crate::storage::{Answer, Fence, StateScope};
 
 /// Staged effects of one turn.
 pub(crate) struct Staging {
@@ -39,7 +40,7 @@ pub(crate) struct Staging {
     stored_stack: Stack,
     /// Whether what is stored cannot be read.
     unreadable: bool,
-    actions: Vec<OutboxAction>,
+    actions: Vec<Staged>,
     response: Option<Answer>,
     sends: u32,
     /// How often the turn flushed: what was staged before a flush cannot be undone.
@@ -57,7 +58,7 @@ pub(crate) struct Staging {
 pub(super) struct Savepoint {
     written: Written,
     stack: Stack,
-    actions: Vec<OutboxAction>,
+    actions: Vec<Staged>,
     proactive: ProactiveChanges,
     response: Option<Answer>,
     flushes: u32,

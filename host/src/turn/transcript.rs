@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::staging::Staged;
 use crate::activity::{Activity, Object};
 use crate::clock::now_ms;
 use crate::json;
+use crate::storage::Answer;
 use crate::storage::transcripts::TranscriptItem;
-use crate::storage::{Answer, OutboxAction};
 
 /// What was said in a turn and is not stored yet.
 #[derive(Default)]
@@ -73,20 +74,20 @@ impl Said {
     }
 
     /// All that is to be stored with a commit that does these things. `address` fills in the reference of the conversation.
-    pub(super) fn with(&self, actions: &[OutboxAction], address: impl Fn(&mut Object)) -> Vec<TranscriptItem> {
+    pub(super) fn with(&self, actions: &[Staged], address: impl Fn(&mut Object)) -> Vec<TranscriptItem> {
         if !self.kept {
             return Vec::new();
         }
         let now = now_ms();
         let left = actions.iter().map(|action| match action {
-            OutboxAction::Send { host_id, activity } => sent(host_id, activity.clone(), now),
-            OutboxAction::Update { target, activity } => {
-                let mut activity = activity.clone();
+            Staged::Send { host_id, activity } => sent(host_id, Object::clone(activity), now),
+            Staged::Update { target, activity } => {
+                let mut activity = Object::clone(activity);
                 activity.insert("type".into(), "messageUpdate".into());
                 activity.insert("id".into(), (&**target).into());
                 own(activity, now, "".into())
             }
-            OutboxAction::Delete { target } => {
+            Staged::Delete { target } => {
                 let mut activity = object(json!({ "type": "messageDelete" }));
                 address(&mut activity);
                 activity.insert("id".into(), (&**target).into());

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::notifications::{Mode, Notification, ProactiveChanges, Reference};
-use crate::testing::{conversation, object};
+use crate::testing::conversation;
 use crate::transcripts::TranscriptItem;
 
 pub(crate) async fn conforms(storage: &dyn Storage) {
@@ -41,7 +41,7 @@ pub(crate) fn answer(status: u16) -> Answer {
 }
 
 pub(crate) fn send(host_id: &str) -> OutboxAction {
-    OutboxAction::Send { host_id: host_id.into(), activity: object(r#"{"type":"message"}"#) }
+    OutboxAction::Send { host_id: host_id.into(), activity: r#"{"type":"message"}"#.into() }
 }
 
 pub(crate) fn commit(conversation: &ConversationKey, outbox: Vec<OutboxAction>) -> TurnCommit {

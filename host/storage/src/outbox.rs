@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use turntable_activity::{ConversationKey, Object};
+use turntable_activity::ConversationKey;
 
 /// One thing that a turn sends.
 #[derive(Debug, Clone)]
@@ -26,15 +26,15 @@ pub enum OutboxAction {
     Send {
         /// The host id that the guest got.
         host_id: Arc<str>,
-        /// The activity, complete but for the channel's ids.
-        activity: Object,
+        /// The activity as JSON text, complete but for the channel's ids.
+        activity: Arc<str>,
     },
     /// Replace an activity that was sent before.
     Update {
         /// A host id or the channel's id.
         target: Arc<str>,
-        /// The new content.
-        activity: Object,
+        /// The new content as JSON text.
+        activity: Arc<str>,
     },
     /// Delete an activity that was sent before.
     Delete {

@@ -1,14 +1,10 @@
 //! Keys and settings that the tests share.
 
-use turntable_activity::{ChannelInstance, ConversationKey, Object};
+use turntable_activity::{ChannelInstance, ConversationKey};
 use turntable_config::Channel;
 
 pub(crate) fn conversation(id: &str) -> ConversationKey {
     ConversationKey { bot: "bot".into(), channel: ChannelInstance::Wire("test".into()), conversation: id.into() }
-}
-
-pub(crate) fn object(text: &str) -> Object {
-    serde_json::from_str(text).unwrap()
 }
 
 /// Settings with small bounds.

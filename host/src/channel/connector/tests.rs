@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::*;
-use crate::channel::testing::{Peer, address, answer, object, settings};
+use crate::channel::testing::{Peer, address, answer, settings};
 
 fn connector() -> Connector {
     Connector::new(&settings(), Vec::new()).unwrap()
@@ -12,7 +12,7 @@ fn connector() -> Connector {
 /// Sends one activity to a peer that answers with `bytes`.
 async fn sent(bytes: &str) -> Result<Arc<str>, ChannelError> {
     let peer = Peer::answering(bytes).await;
-    connector().send(&address("c", &peer.url), &object(r#"{"type":"message","text":"hi"}"#)).await
+    connector().send(&address("c", &peer.url), &Arc::from(r#"{"type":"message","text":"hi"}"#)).await
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_body_without_end_is_bounded_in_time_and_bytes() {
     let connector = Connector::new(&settings, Vec::new()).unwrap();
     let send = async |answer: String| {
         let peer = Peer::holding(&answer).await;
-        connector.send(&address("c", &peer.url), &object("{}")).await
+        connector.send(&address("c", &peer.url), &Arc::from("{}")).await
     };
     let taken = "HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n";
     let (named, huge, failed) = tokio::join!(
@@ -141,7 +141,8 @@ async fn silence_ends_with_the_timeout_and_is_ambiguous() {
     let mut settings = settings();
     settings.send_timeout = Duration::from_millis(200);
     let connector = Connector::new(&settings, Vec::new()).unwrap();
-    let Err(ChannelError::Ambiguous { why, .. }) = connector.send(&address("c", &peer.url), &object("{}")).await else {
+    let Err(ChannelError::Ambiguous { why, .. }) = connector.send(&address("c", &peer.url), &Arc::from("{}")).await
+    else {
         panic!("silence is ambiguous");
     };
     assert!(why.contains("channel.send-timeout-ms"), "{why}");
@@ -151,7 +152,7 @@ async fn silence_ends_with_the_timeout_and_is_ambiguous() {
 #[tokio::test]
 async fn a_peer_that_is_not_there_certainly_took_nothing() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let refused = connector().send(&address("c", &format!("http://{closed}")), &object("{}")).await;
+    let refused = connector().send(&address("c", &format!("http://{closed}")), &Arc::from("{}")).await;
     assert!(matches!(refused, Err(ChannelError::NotDelivered { retry_after: None, .. })), "{refused:?}");
 }
 
@@ -162,7 +163,7 @@ async fn verbs_paths_and_headers_are_the_protocols() {
     let to = address("19:a@b/c?d#e %|é", &format!("{}/base/", peer.url));
     let encoded = "/base/v3/conversations/19%3Aa%40b%2Fc%3Fd%23e%20%25%7C%C3%A9/activities";
 
-    connector.send(&to, &object(r#"{"type":"message","text":"hi"}"#)).await.unwrap();
+    connector.send(&to, &Arc::from(r#"{"type":"message","text":"hi"}"#)).await.unwrap();
     let request = peer.request().await;
     assert!(request.starts_with(&format!("POST {encoded} HTTP/1.1\r\n")), "{request}");
     let head = request.to_ascii_lowercase();
@@ -171,16 +172,16 @@ async fn verbs_paths_and_headers_are_the_protocols() {
     assert!(!head.contains("authorization"), "{request}");
     assert!(request.ends_with(r#"{"type":"message","text":"hi"}"#), "{request}");
 
-    connector.send(&to, &object(r#"{"type":"message","replyToId":"1/2"}"#)).await.unwrap();
+    connector.send(&to, &Arc::from(r#"{"type":"message","replyToId":"1/2"}"#)).await.unwrap();
     assert!(peer.request().await.starts_with(&format!("POST {encoded}/1%2F2 HTTP/1.1\r\n")));
-    connector.update(&to, "1|2", &object(r#"{"type":"message"}"#)).await.unwrap();
+    connector.update(&to, "1|2", &Arc::from(r#"{"type":"message"}"#)).await.unwrap();
     assert!(peer.request().await.starts_with(&format!("PUT {encoded}/1%7C2 HTTP/1.1\r\n")));
     connector.delete(&to, "12").await.unwrap();
     assert!(peer.request().await.starts_with(&format!("DELETE {encoded}/12 HTTP/1.1\r\n")));
 
-    connector.send(&address("plain", &peer.url), &object("{}")).await.unwrap();
+    connector.send(&address("plain", &peer.url), &Arc::from("{}")).await.unwrap();
     assert!(peer.request().await.contains("x-ms-conversation-id: plain\r\n"));
-    connector.send(&address("line\r\nx-injected: 1", &peer.url), &object("{}")).await.unwrap();
+    connector.send(&address("line\r\nx-injected: 1", &peer.url), &Arc::from("{}")).await.unwrap();
     let request = peer.request().await;
     assert!(!request.contains("x-injected: 1") && !request.contains("x-ms-conversation-id"), "{request}");
 }
@@ -190,7 +191,7 @@ async fn ids_that_would_walk_up_the_path_are_refused() {
     let mut peer = Peer::answering(&answer("200 OK", "", "")).await;
     let (connector, to) = (connector(), address("c", &peer.url));
     for dots in [".", ".."] {
-        let sent = connector.send(&address(dots, &peer.url), &object("{}")).await;
+        let sent = connector.send(&address(dots, &peer.url), &Arc::from("{}")).await;
         assert!(matches!(sent, Err(ChannelError::Refused { .. })), "{sent:?}");
         assert!(matches!(connector.delete(&to, dots).await, Err(ChannelError::Refused { .. })));
     }
@@ -201,9 +202,9 @@ async fn ids_that_would_walk_up_the_path_are_refused() {
         let url = Url::parse(&format!("http://localhost/v3/conversations/{dots}/activities")).unwrap();
         assert_eq!(url.path(), path);
     }
-    connector.send(&address("...", &peer.url), &object("{}")).await.unwrap();
+    connector.send(&address("...", &peer.url), &Arc::from("{}")).await.unwrap();
     assert!(peer.request().await.starts_with("POST /v3/conversations/.../activities "));
-    connector.send(&address("%2e%2e", &peer.url), &object("{}")).await.unwrap();
+    connector.send(&address("%2e%2e", &peer.url), &Arc::from("{}")).await.unwrap();
     assert!(peer.request().await.starts_with("POST /v3/conversations/%252e%252e/activities "));
 }
 
@@ -261,7 +262,7 @@ async fn the_hosts_own_listeners_are_never_called() {
     let connector = Connector::new(&settings(), vec![own]).unwrap();
     for name in ["127.0.0.1", "localhost", "[::1]"] {
         let url = format!("http://{name}:{}/", own.port());
-        let Err(ChannelError::Refused { why, .. }) = connector.send(&address("c", &url), &object("{}")).await else {
+        let Err(ChannelError::Refused { why, .. }) = connector.send(&address("c", &url), &Arc::from("{}")).await else {
             panic!("{url} is the host itself");
         };
         assert!(why.contains("is a listener of this host"), "{why}");
@@ -273,7 +274,7 @@ async fn the_hosts_own_listeners_are_never_called() {
 async fn a_name_is_resolved_to_loopback() {
     let mut peer = Peer::answering(&answer("200 OK", "", "")).await;
     let url = peer.url.replace("127.0.0.1", "localhost");
-    connector().send(&address("c", &url), &object("{}")).await.unwrap();
+    connector().send(&address("c", &url), &Arc::from("{}")).await.unwrap();
     assert!(peer.request().await.starts_with("POST "));
 }
 

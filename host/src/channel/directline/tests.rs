@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::activity::{ChannelInstance, ConversationKey};
+use crate::activity::{ChannelInstance, ConversationKey, Object};
 use crate::config::{self, Server};
 
 fn hub() -> DirectLine {
@@ -36,6 +36,10 @@ fn object(value: &Value) -> Object {
     value.as_object().unwrap().clone()
 }
 
+fn text(activity: &Object) -> Arc<str> {
+    Value::Object(activity.clone()).to_string().into()
+}
+
 fn message(text: &str) -> Object {
     object(&json!({"type": "message", "text": text}))
 }
@@ -60,7 +64,7 @@ async fn ids_watermarks_and_timestamps_grow() {
     let (conversation, is_new) = hub.start(start("C1"));
     assert!(is_new && !hub.start(start("C1")).1);
     for number in 0..3 {
-        let id = hub.send(&to("C1"), &message("hi")).await.unwrap();
+        let id = hub.send(&to("C1"), &text(&message("hi"))).await.unwrap();
         assert_eq!(*id, format!("C1|000000{number}"));
     }
     let all = set(&conversation.since(None));
@@ -152,10 +156,10 @@ async fn a_second_user_makes_a_conversation_a_group() {
 async fn updates_and_deletions_keep_place_id_and_time() {
     let hub = hub();
     let (conversation, _) = hub.start(start("C1"));
-    let first = hub.send(&to("C1"), &message("one")).await.unwrap();
-    hub.send(&to("C1"), &message("two")).await.unwrap();
+    let first = hub.send(&to("C1"), &text(&message("one"))).await.unwrap();
+    hub.send(&to("C1"), &text(&message("two"))).await.unwrap();
     let before = set(&conversation.since(None));
-    hub.update(&to("C1"), &first, &message("new")).await.unwrap();
+    hub.update(&to("C1"), &first, &text(&message("new"))).await.unwrap();
     let after = set(&conversation.since(None));
     assert_eq!(after["activities"][0]["text"], "new");
     assert_eq!(after["activities"][0]["timestamp"], before["activities"][0]["timestamp"]);
@@ -172,18 +176,21 @@ async fn updates_and_deletions_keep_place_id_and_time() {
     for id in ["C1|0000099", "C2|0000000", "nonsense"] {
         assert!(matches!(hub.delete(&to("C1"), id).await, Err(ChannelError::Refused { status: Some(404), .. })));
     }
-    assert!(matches!(hub.send(&to("C9"), &message("x")).await, Err(ChannelError::Refused { status: Some(404), .. })));
+    assert!(matches!(
+        hub.send(&to("C9"), &text(&message("x"))).await,
+        Err(ChannelError::Refused { status: Some(404), .. })
+    ));
 }
 
 #[tokio::test]
 async fn typing_reaches_the_subscriber_only() {
     let hub = hub();
     let (conversation, _) = hub.start(start("C1"));
-    hub.send(&to("C1"), &message("one")).await.unwrap();
+    hub.send(&to("C1"), &text(&message("one"))).await.unwrap();
     let ticket = conversation.issue_stream();
     let mut stream = conversation.subscribe(ticket, None).unwrap();
-    hub.send(&to("C1"), &object(&json!({"type": "typing"}))).await.unwrap();
-    hub.send(&to("C1"), &message("two")).await.unwrap();
+    hub.send(&to("C1"), &text(&object(&json!({"type": "typing"})))).await.unwrap();
+    hub.send(&to("C1"), &text(&message("two"))).await.unwrap();
     let kinds: Vec<Value> = [stream.next().await, stream.next().await, stream.next().await]
         .iter()
         .map(|frame| set(frame.as_deref().unwrap()))
@@ -215,7 +222,7 @@ async fn a_subscriber_that_does_not_read_is_closed_and_loses_nothing() {
     let (conversation, _) = hub.start(start("C1"));
     let mut stream = conversation.subscribe(conversation.issue_stream(), None).unwrap();
     for _ in 0..300 {
-        hub.send(&to("C1"), &message("x")).await.unwrap();
+        hub.send(&to("C1"), &text(&message("x"))).await.unwrap();
     }
     let mut seen = None;
     while let Some(frame) = stream.next().await {
@@ -231,11 +238,11 @@ async fn the_history_is_bounded() {
     let hub = hub();
     let (conversation, _) = hub.start(start("C1"));
     for _ in 0..1_005 {
-        hub.send(&to("C1"), &message("x")).await.unwrap();
+        hub.send(&to("C1"), &text(&message("x"))).await.unwrap();
     }
     assert_eq!(set(&conversation.since(None))["activities"].as_array().unwrap().len(), 1_000);
     for _ in 0..4 {
-        hub.send(&to("C1"), &message(&"x".repeat(200 * 1024))).await.unwrap();
+        hub.send(&to("C1"), &text(&message(&"x".repeat(200 * 1024)))).await.unwrap();
     }
     let kept = conversation.since(None);
     assert_eq!(set(&kept)["activities"].as_array().unwrap().len(), 2);
@@ -263,7 +270,7 @@ async fn pieces_of_a_stream_say_so_in_both_ways() {
     let (conversation, _) = hub.start(start("C1"));
     let info = json!([{"type": "streaminfo", "streamId": "C1|0000000", "streamType": "final"}]);
     let last = object(&json!({"type": "message", "text": "Paris.", "entities": info, "channelData": {"a": 1}}));
-    hub.send(&to("C1"), &last).await.unwrap();
+    hub.send(&to("C1"), &text(&last)).await.unwrap();
     let data = set(&conversation.since(None))["activities"][0]["channelData"].clone();
     assert_eq!(data, json!({"a": 1, "streamId": "C1|0000000", "streamType": "final"}));
     let door = conversation.enter().await;

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::Staging;
+use super::{Staged, Staging};
 use crate::storage::notifications::ProactiveChanges;
+use crate::storage::transcripts::TranscriptItem;
 use crate::storage::{Answer, Made, OutboxAction, Pending, StorageError, TurnCommit};
 use crate::turn::address::address;
 use crate::turn::contention::{SEAT_HOLD_MIN, Seats};
@@ -12,15 +13,32 @@ use crate::turn::proactive::{ending, reference_of, removes_the_bot};
 use crate::turn::stack;
 use crate::turn::state::user_of;
 
+/// What leaves with a commit.
+pub(in crate::turn) struct Leaving {
+    /// What goes through the channel.
+    pub(in crate::turn) actions: Vec<OutboxAction>,
+    /// All that was said, also where it leaves in the answer instead.
+    transcript: Vec<TranscriptItem>,
+}
+
 impl Staging {
-    /// Stores what is staged, except that these actions leave instead of the staged ones, and wakes the lane. `ends_turn` is
-    /// false for a flush. The future owns all it needs.
+    /// What leaves with a commit of all that is staged. It stays staged, because the commit may fail.
+    pub(in crate::turn) fn leaving(&self) -> Result<Leaving, StorageError> {
+        let inbound = &self.turn.inbound.activity;
+        let transcript = self.said.with(&self.actions, |activity| address(activity, inbound, false));
+        let actions = self.actions.iter().map(Staged::written).collect::<Result<_, _>>()?;
+        Ok(Leaving { actions, transcript })
+    }
+
+    /// Stores what is staged and what leaves, and wakes the lane. `ends_turn` is false for a flush. The future owns all it
+    /// needs.
     pub(in crate::turn) fn store(
         &mut self,
-        actions: Vec<OutboxAction>,
+        leaving: Leaving,
         answer: Answer,
         ends_turn: bool,
     ) -> impl Future<Output = Result<(), StorageError>> + Send + use<> {
+        let Leaving { actions, transcript } = leaving;
         self.relied_on = self.state.relied_on();
         let (turn, sends) = (self.turn.clone(), actions.len());
         let unseated = self.relied_on.difference(&self.seats.0).cloned().collect();
@@ -40,8 +58,7 @@ impl Staging {
                 .then(|| stack::stored(&self.stack)),
             record: turn.mark.clone().map(|key| (key, answer)),
             proactive: self.proactive_changes(ends_turn),
-            // What is staged, also where it leaves in the answer instead.
-            transcript: self.said.with(&self.actions, |activity| address(activity, &turn.inbound.activity, false)),
+            transcript,
             ends_turn,
             builds_on: self.state.builds_on().to_vec(),
             made: None,

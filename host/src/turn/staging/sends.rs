@@ -9,9 +9,36 @@ use crate::activity::Object;
 use crate::channel::stream::stream_info;
 use crate::config::Limits;
 use crate::plugin::Fault;
-use crate::storage::{Answer, OutboxAction};
+use crate::storage::{Answer, OutboxAction, StorageError};
 use crate::turn::address::address;
 use crate::turn::outgoing::{self, string};
+
+/// Something that leaves when the turn is committed. Savepoints share the activities.
+#[derive(Debug, Clone)]
+pub(in crate::turn) enum Staged {
+    Send { host_id: Arc<str>, activity: Arc<Object> },
+    Update { target: Arc<str>, activity: Arc<Object> },
+    Delete { target: Arc<str> },
+}
+
+impl Staged {
+    /// Writes the activity out as JSON, once for the store and the channel.
+    pub(super) fn written(&self) -> Result<OutboxAction, StorageError> {
+        let text = |activity: &Arc<Object>| match serde_json::to_string(&**activity) {
+            Ok(text) => Ok(text.into()),
+            Err(error) => Err(StorageError::Unavailable(error.into())),
+        };
+        Ok(match self {
+            Self::Send { host_id, activity } => {
+                OutboxAction::Send { host_id: host_id.clone(), activity: text(activity)? }
+            }
+            Self::Update { target, activity } => {
+                OutboxAction::Update { target: target.clone(), activity: text(activity)? }
+            }
+            Self::Delete { target } => OutboxAction::Delete { target: target.clone() },
+        })
+    }
+}
 
 impl Staging {
     /// Reads a guest's activity and counts it.
@@ -30,7 +57,7 @@ impl Staging {
     }
 
     /// The staged actions.
-    pub(in crate::turn) fn actions(&self) -> &[OutboxAction] {
+    pub(in crate::turn) fn actions(&self) -> &[Staged] {
         &self.actions
     }
 
@@ -40,8 +67,8 @@ impl Staging {
     }
 
     /// Stages something to be sent.
-    pub(in crate::turn) fn push(&mut self, action: OutboxAction) {
-        if let OutboxAction::Send { host_id, .. } = &action {
+    pub(in crate::turn) fn push(&mut self, action: Staged) {
+        if let Staged::Send { host_id, .. } = &action {
             self.sent.push(host_id.clone());
         }
         self.actions.push(action);
@@ -60,7 +87,7 @@ impl Staging {
         if let (false, Some(reply_to)) = (activity.contains_key("replyToId"), staged.get("replyToId")) {
             activity.insert("replyToId".into(), reply_to.clone());
         }
-        *staged = activity;
+        *staged = Arc::new(activity);
         Ok(())
     }
 
@@ -69,16 +96,16 @@ impl Staging {
         if self.staged_mut(id).is_none() {
             return false;
         }
-        self.actions.retain(|action| !matches!(action, OutboxAction::Send { host_id, .. } if **host_id == *id));
+        self.actions.retain(|action| !matches!(action, Staged::Send { host_id, .. } if **host_id == *id));
         self.sent.retain(|sent| **sent != *id);
         true
     }
 
     /// What is dropped was never sent, so the record of the turn does not name it.
-    pub(super) fn drop_actions_but(&mut self, kept: Vec<OutboxAction>) {
+    pub(super) fn drop_actions_but(&mut self, kept: Vec<Staged>) {
         let dropped = std::mem::replace(&mut self.actions, kept);
         for action in dropped {
-            if let OutboxAction::Send { host_id, .. } = action
+            if let Staged::Send { host_id, .. } = action
                 && self.staged_mut(&host_id).is_none()
             {
                 self.sent.retain(|sent| *sent != host_id);
@@ -87,9 +114,9 @@ impl Staging {
     }
 
     /// The staged activity with that host id.
-    fn staged_mut(&mut self, id: &str) -> Option<&mut Object> {
+    fn staged_mut(&mut self, id: &str) -> Option<&mut Arc<Object>> {
         self.actions.iter_mut().find_map(|action| match action {
-            OutboxAction::Send { host_id, activity } if **host_id == *id => Some(activity),
+            Staged::Send { host_id, activity } if **host_id == *id => Some(activity),
             _ => None,
         })
     }

@@ -5,22 +5,16 @@ use std::sync::Arc;
 use rusqlite::Row;
 
 use crate::{OutboxAction, OutboxRow, ScopeOwner};
-use turntable_activity::json;
-use turntable_activity::{ChannelInstance, ConversationKey, Object};
+use turntable_activity::{ChannelInstance, ConversationKey};
 
 /// The columns that `row_of` reads, first in a query.
 pub(super) const ROW: &str = "sequence, service_url, turn_id, action, id, activity";
 
 pub(super) fn row_of(row: &Row<'_>, conversation: ConversationKey) -> rusqlite::Result<OutboxRow> {
     let (action, id): (String, Arc<str>) = (row.get(3)?, row.get(4)?);
-    let activity = || -> rusqlite::Result<Object> {
-        let text: String = row.get(5)?;
-        json::object(&text)
-            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(error)))
-    };
     let action = match action.as_str() {
-        "send" => OutboxAction::Send { host_id: id, activity: activity()? },
-        "update" => OutboxAction::Update { target: id, activity: activity()? },
+        "send" => OutboxAction::Send { host_id: id, activity: row.get(5)? },
+        "update" => OutboxAction::Update { target: id, activity: row.get(5)? },
         _ => OutboxAction::Delete { target: id },
     };
     Ok(OutboxRow { sequence: row.get(0)?, conversation, service_url: row.get(1)?, turn_id: row.get(2)?, action })

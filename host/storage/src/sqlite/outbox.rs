@@ -10,7 +10,7 @@ use super::notifications::now_ms;
 use super::writer::Undo;
 use super::{Bounds, SqliteStorage, broadcasts, failed, ids, run, transcripts};
 use crate::{Delivery, OutboxAction, OutboxRow, StorageError, TurnCommit};
-use turntable_activity::{ConversationKey, Object};
+use turntable_activity::ConversationKey;
 
 impl SqliteStorage {
     pub(super) fn oldest_row(&self, conversation: &ConversationKey) -> Result<Option<OutboxRow>, StorageError> {
@@ -31,7 +31,7 @@ impl SqliteStorage {
     }
 
     pub(super) async fn end_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
-        let (row, bounds) = (for_note(row, &delivery), self.bounds.clone());
+        let (row, bounds) = (row.clone(), self.bounds.clone());
         let (cache, known) = (self.cache.clone(), self.cache.clone());
         let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
         let has_broadcasts = self.has_broadcasts.load(Ordering::Relaxed);
@@ -62,22 +62,6 @@ impl SqliteStorage {
     }
 }
 
-/// A row without what only a dead letter keeps of it.
-fn for_note(row: &OutboxRow, delivery: &Delivery) -> OutboxRow {
-    let action = match (&row.action, delivery) {
-        (action, Delivery::Dead { .. }) => action.clone(),
-        (OutboxAction::Send { host_id, .. }, _) => {
-            OutboxAction::Send { host_id: host_id.clone(), activity: Object::new() }
-        }
-        (OutboxAction::Update { target, .. } | OutboxAction::Delete { target }, _) => {
-            OutboxAction::Delete { target: target.clone() }
-        }
-    };
-    let OutboxRow { sequence, conversation, service_url, turn_id, .. } = row;
-    let (conversation, service_url, turn_id) = (conversation.clone(), service_url.clone(), turn_id.clone());
-    OutboxRow { sequence: *sequence, conversation, service_url, turn_id, action }
-}
-
 /// What noting a delivery left in the file.
 pub(super) struct Ended {
     /// Whether the row was there.
@@ -94,24 +78,23 @@ pub(super) fn push(
     bounds: &Bounds,
 ) -> Result<(u64, usize), StorageError> {
     let (bot, channel, conversation) = columns(&commit.conversation);
-    let (action, id, activity) = parts(action)?;
+    let (action, id, activity) = parts(action);
     let sql = "INSERT INTO outbox (sequence, bot, channel, conversation, service_url, turn_id, action, id, activity) \
                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    let bytes = activity.as_ref().map_or(0, String::len);
+    let bytes = activity.map_or(0, str::len);
     let sequence = bounds.next_sequence();
     let row = params![sequence, bot, channel, conversation, commit.service_url, commit.turn_id, action, id, activity];
     run(connection, sql, row)?;
     Ok((u64::try_from(sequence).unwrap_or_default(), bytes))
 }
 
-fn parts(action: &OutboxAction) -> Result<(&'static str, &str, Option<String>), StorageError> {
-    let text =
-        |activity| serde_json::to_string(activity).map(Some).map_err(|error| StorageError::Unavailable(error.into()));
-    Ok(match action {
-        OutboxAction::Send { host_id, activity } => ("send", host_id, text(activity)?),
-        OutboxAction::Update { target, activity } => ("update", target, text(activity)?),
+/// What is done, the id that it is about, and the activity.
+fn parts(action: &OutboxAction) -> (&'static str, &str, Option<&str>) {
+    match action {
+        OutboxAction::Send { host_id, activity } => ("send", host_id, Some(activity)),
+        OutboxAction::Update { target, activity } => ("update", target, Some(activity)),
         OutboxAction::Delete { target } => ("delete", target, None),
-    })
+    }
 }
 
 /// Ends a claimed row, unless it was ended before.
@@ -139,7 +122,7 @@ pub(super) fn end_row(
 
 fn bury(connection: &Connection, row: &OutboxRow, why: &str, max: usize) -> Result<(), StorageError> {
     let (bot, channel, conversation) = columns(&row.conversation);
-    let (action, id, activity) = parts(&row.action)?;
+    let (action, id, activity) = parts(&row.action);
     let sql = "INSERT INTO dead_letters (sequence, bot, channel, conversation, service_url, turn_id, action, id, activity, \
                why, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let letter = params![

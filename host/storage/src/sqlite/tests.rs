@@ -15,7 +15,7 @@ use super::super::conformance::{answer, bounds, commit, conforms, mark, send, tu
 use super::writer::Undo;
 use super::*;
 use crate::privacy::Privacy;
-use crate::testing::{conversation, object, settings};
+use crate::testing::{conversation, settings};
 use crate::{
     Delivery, Expected, FrameTag, InboxEntry, Lease, Made, OutboxAction, Pending, STARTS_MAX, ScopeOwner, StateScope,
     StateValue, StateWrite, Storage, StoredStack, TurnCommit,

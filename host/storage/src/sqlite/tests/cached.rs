@@ -136,8 +136,8 @@ async fn rows_keep_their_order_in_memory_and_beyond() {
     let folder = Folder::new();
     let one = conversation("c");
     let long = |id: &str| {
-        let activity = object(&serde_json::json!({ "text": "x".repeat(7 << 20) }).to_string());
-        OutboxAction::Send { host_id: id.into(), activity }
+        let activity = serde_json::json!({ "text": "x".repeat(7 << 20) }).to_string();
+        OutboxAction::Send { host_id: id.into(), activity: activity.into() }
     };
     let storage = folder.open();
     storage.commit(commit(&one, vec![long("1"), long("2"), long("3")])).await.unwrap();

@@ -49,7 +49,7 @@ async fn a_full_disk_loses_nothing(storage: &SqliteStorage) {
     let long = "x".repeat(1 << 20);
     let big = OutboxAction::Send {
         host_id: "tt-2".into(),
-        activity: serde_json::from_str(&format!("{{\"type\":\"message\",\"text\":\"{long}\"}}")).unwrap(),
+        activity: format!("{{\"type\":\"message\",\"text\":\"{long}\"}}").into(),
     };
     let refused = storage.commit(commit(&one, vec![big.clone()])).await.unwrap_err().to_string();
     assert!(refused.contains("disk is full"), "{refused}");
