@@ -78,6 +78,19 @@ async fn a_temporary_folder_that_is_removed_while_the_host_runs_does_no_harm() {
     assert_eq!(say(&host, "c", "add conversation count").await, "2");
 }
 
+/// The host opens its file when it first needs it, and then SQLite takes the next folder. Root may write to the folder
+/// nevertheless.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temporary_folder_that_becomes_read_only_while_the_host_runs_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(host) = Host::start(config(folder.path(), "")).await else { return };
+    assert_eq!(say(&host, "c", "add conversation count").await, "1");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    fill(&host).await;
+    assert_eq!(say(&host, "c", "add conversation count").await, "2");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 /// SQLite takes the next folder for temporary files.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_temporary_folder_that_cannot_be_used_is_passed_over() {
