@@ -5,14 +5,18 @@
 //! other casing; unknown members must be accepted and kept; a known member with a wrong JSON type is an error. Channels
 //! send `null`, `""` and empty arrays where a member is absent, so absent, `null` and `""` count as the same.
 
+mod index;
 pub mod json;
 pub mod members;
 mod spoken;
 
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
+
+use self::index::Index;
 
 pub use self::spoken::{composed, is_mark, trimmed, without_marks};
 
@@ -24,7 +28,10 @@ pub type Object = Map<String, Value>;
 #[derive(Debug, Clone)]
 pub struct Activity {
     text: Arc<str>,
-    object: Object,
+    /// Where the members are in the text. None: the activity is unusual and has a tree.
+    index: Option<Index>,
+    /// The tree of all values, built when it is first needed.
+    object: OnceLock<Object>,
 }
 
 /// Why a body is not an activity. The messages may be shown to the sender.
@@ -95,11 +102,17 @@ impl Activity {
     pub fn parse(text: &str) -> Result<Self, ActivityError> {
         let syntax = |error: serde_json::Error| ActivityError::Syntax(error.to_string());
         let text = json::checked(text).map_err(syntax)?;
-        let mut object = json::checked_object(&text).map_err(syntax)?;
-        let is_renamed = members::canonical(&mut object, members::ACTIVITY);
-        Self::check_types(&object)?;
-        let text = if is_renamed { serde_json::to_string(&object).map_err(syntax)?.into() } else { text.into() };
-        let activity = Self { text, object };
+        let activity = match Index::of(&text) {
+            Some(index) => Self { text: text.into(), index: Some(index), object: OnceLock::new() },
+            None => {
+                let mut object = json::checked_object(&text).map_err(syntax)?;
+                let is_renamed = members::canonical(&mut object, members::ACTIVITY);
+                Self::check_types(&object)?;
+                let text =
+                    if is_renamed { serde_json::to_string(&object).map_err(syntax)?.into() } else { text.into() };
+                Self { text, index: None, object: OnceLock::from(object) }
+            }
+        };
         if activity.kind().is_empty() {
             return Err(ActivityError::Missing("type"));
         }
@@ -137,12 +150,32 @@ impl Activity {
 
     /// The whole object.
     pub fn object(&self) -> &Object {
-        &self.object
+        // The text was checked when it was parsed.
+        self.object.get_or_init(|| json::checked_object(&self.text).unwrap_or_default())
     }
 
     /// Returns a string member, or `""` if it is absent or null.
     pub fn str(&self, member: &str) -> &str {
-        self.object.get(member).and_then(Value::as_str).unwrap_or_default()
+        match &self.index {
+            Some(index) if STRINGS.contains(&member) => index.string(&self.text, member),
+            _ => self.object().get(member).and_then(Value::as_str).unwrap_or_default(),
+        }
+    }
+
+    /// Returns a member without building the whole object, or none if it is absent.
+    pub fn member(&self, name: &str) -> Option<Value> {
+        match &self.index {
+            Some(index) => json::value(index.raw(&self.text, name)?).ok(),
+            None => self.object().get(name).cloned(),
+        }
+    }
+
+    /// Returns the JSON text of a member, `null` if it is absent.
+    pub fn raw(&self, name: &str) -> Cow<'_, str> {
+        match &self.index {
+            Some(index) => index.raw(&self.text, name).unwrap_or("null").into(),
+            None => self.object().get(name).map_or("null".into(), |value| value.to_string().into()),
+        }
     }
 
     /// `type`.
@@ -172,7 +205,8 @@ impl Activity {
 
     /// Returns whether the channel marks the conversation as one with more than one user.
     pub fn is_group(&self) -> bool {
-        let member = |name: &str| self.object.get("conversation").and_then(|conversation| conversation.get(name));
+        let conversation = self.member("conversation").unwrap_or_default();
+        let member = |name: &str| conversation.get(name);
         let kind = member("conversationType").and_then(Value::as_str).unwrap_or_default();
         // Teams has two kinds of conversation with several users.
         let is_shared = ["groupChat", "channel"].iter().any(|shared| kind.eq_ignore_ascii_case(shared));
@@ -181,7 +215,13 @@ impl Activity {
 
     /// The `id` inside an account member such as `from`, or `""`.
     pub fn account(&self, member: &str) -> &str {
-        self.object.get(member).and_then(|account| account.get("id")).and_then(Value::as_str).unwrap_or_default()
+        match &self.index {
+            Some(index) if index::ACCOUNTS.contains(&member) => index.string(&self.text, member),
+            _ => {
+                let account = self.object().get(member);
+                account.and_then(|account| account.get("id")).and_then(Value::as_str).unwrap_or_default()
+            }
+        }
     }
 
     /// Returns how the replies leave. Every value except `expectReplies` counts as normal; the protocol demands this
@@ -314,5 +354,58 @@ mod tests {
         );
         let verbatim = r#"{"type":"message", "conversation":{"id":"c"}}"#;
         assert_eq!(&**Activity::parse(verbatim).unwrap().text(), verbatim);
+    }
+
+    /// Whether there is an index is seen from nowhere but the time that it takes.
+    #[test]
+    fn an_activity_says_the_same_with_and_without_an_index() {
+        let deep = format!("{}{}", "[".repeat(110), "]".repeat(110));
+        for members in [
+            r#""text":"hi","from":{"id":"u","name":"U"},"recipient":null,"channelData":{"Type":1}"#,
+            r#""text":"a\nb \ud83d \u00e4","locale":"","from":{"id":"a\tb"},"value":"x""#,
+            r#""text":null,"text":"second","own":1,"Text":"other","entities":[{"type":"mention","mentioned":{"id":"x"}}]"#,
+            r#""text":"first","text":"second","conversation":{"id":"d"}"#,
+            r#""te\u0078t":"escaped name","attachments":[],"from":{}"#,
+            r#" "from" : { "id" : "u" , "id" : "v" } , "replyToId":"r""#,
+            r#""from":{"Id":"u"},"attachments":[{"ContentType":"a/b"}]"#,
+            &format!(r#""value":{deep},"text":"deep""#),
+        ] {
+            let text = format!(r#"{{"type":"message","conversation":{{"id":"c"}},{members}}}"#);
+            let activity = Activity::parse(&text).unwrap();
+            let tree = Activity { index: None, ..activity.clone() };
+            for member in STRINGS {
+                assert_eq!(activity.str(member), tree.str(member), "{member} of {text}");
+            }
+            for member in ["from", "recipient", "conversation"] {
+                assert_eq!(activity.account(member), tree.account(member), "{member} of {text}");
+            }
+            for member in ["from", "text", "channelData", "value", "entities", "own", "none"] {
+                assert_eq!(activity.member(member), tree.member(member), "{member} of {text}");
+                assert_eq!(json::value(&activity.raw(member)).unwrap(), json::value(&tree.raw(member)).unwrap());
+            }
+            assert_eq!(activity.object(), &json::object(activity.text()).unwrap(), "{text}");
+        }
+    }
+
+    #[test]
+    fn most_activities_have_an_index_and_what_is_wrong_has_none() {
+        let usual =
+            r#"{"type":"message","conversation":{"id":"c"},"entities":[{"type":"x","Own":1}],"value":{"a":[1]}}"#;
+        assert!(Activity::parse(usual).unwrap().index.is_some());
+        for unusual in [
+            r#"{"type":7}"#,
+            r#"{"type":"message","from":[]}"#,
+            r#"{"type":"message","from":{"id":7}}"#,
+            r#"{"type":"message","attachments":{}}"#,
+            r#"{"Type":"message"}"#,
+            r#"{"type":"message","from":{"ID":"u"}}"#,
+            r#"{"type":"message","suggestedActions":{"Actions":[]}}"#,
+            r#"{"type":"message"} x"#,
+            r#"{"type":"mess"#,
+            "[]",
+            "",
+        ] {
+            assert!(Index::of(unusual).is_none(), "{unusual}");
+        }
     }
 }

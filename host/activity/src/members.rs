@@ -15,6 +15,18 @@ pub struct Member {
     inner: &'static [Member],
 }
 
+impl Member {
+    /// The name, in the casing of the protocol.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The members of its value.
+    pub(crate) fn inner(&self) -> &'static [Self] {
+        self.inner
+    }
+}
+
 /// Returns a member with a plain value, or with content that the protocol leaves open.
 pub const fn plain(name: &'static str) -> Member {
     Member { name, inner: &[] }

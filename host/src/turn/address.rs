@@ -27,16 +27,16 @@ pub(super) fn address(activity: &mut Object, inbound: &Activity, threaded: bool)
         ("conversation", "conversation"),
         ("from", "recipient"),
     ] {
-        match inbound.object().get(source).and_then(given) {
+        match inbound.member(source).and_then(given) {
             Some(value) => activity.insert(member.into(), value),
             None => activity.shift_remove(member),
         };
     }
     for (member, source) in [("recipient", "from"), ("locale", "locale")] {
-        if activity.get(member).and_then(given).is_some() {
+        if activity.get(member).is_some_and(says) {
             continue;
         }
-        match inbound.object().get(source).and_then(given) {
+        match inbound.member(source).and_then(given) {
             Some(value) => activity.insert(member.into(), value),
             None => activity.shift_remove(member),
         };
@@ -70,13 +70,15 @@ fn is_empty(activity: &Object, member: &str) -> bool {
     activity.get(member).and_then(Value::as_str).unwrap_or_default().is_empty()
 }
 
+fn says(value: &Value) -> bool {
+    !value.is_null() && value.as_str() != Some("")
+}
+
 /// What a channel gave, without members that say nothing: absent, null and empty mean the same. None: it gave nothing.
-fn given(value: &Value) -> Option<Value> {
-    let says = |value: &Value| !value.is_null() && value.as_str() != Some("");
-    if !says(value) {
+fn given(mut value: Value) -> Option<Value> {
+    if !says(&value) {
         return None;
     }
-    let mut value = value.clone();
     if let Some(account) = value.as_object_mut() {
         account.retain(|member, value| says(value) || !ACCOUNT_MEMBERS.contains(&member.as_str()));
     }

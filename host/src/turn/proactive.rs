@@ -7,7 +7,6 @@ mod request;
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
@@ -205,18 +204,20 @@ pub(super) fn reference_of(inbound: &Inbound, user: Option<Arc<str>>) -> Option<
     }
     let bot = activity.account("recipient");
     let is_user = user.as_deref().is_some_and(|user| user == activity.account("from") && user != bot);
-    let member = |name: &str| activity.object().get(name).unwrap_or(&Value::Null);
-    let unnamed = json!({ "id": user.as_deref().unwrap_or_default() });
-    // Made for each activity of a channel, so nothing is copied but the text.
-    let text = ReferenceText {
-        channel_id: activity.channel_id(),
-        service_url: activity.service_url(),
-        conversation: member("conversation"),
-        bot: member("recipient"),
-        user: if is_user { member("from") } else { &unnamed },
-        locale: member("locale"),
+    let text = |text: &str| Value::from(text).to_string();
+    let user_text = match is_user {
+        true => activity.raw("from"),
+        false => json!({ "id": user.as_deref().unwrap_or_default() }).to_string().into(),
     };
-    let text = serde_json::to_string(&text).ok()?;
+    // Made for each activity of a channel, so it is put together from parts of the activity's text.
+    let text = format!(
+        r#"{{"channelId":{},"serviceUrl":{},"conversation":{},"bot":{},"user":{user_text},"locale":{}}}"#,
+        text(activity.channel_id()),
+        text(activity.service_url()),
+        activity.raw("conversation"),
+        activity.raw("recipient"),
+        activity.raw("locale"),
+    );
     Some(Reference {
         conversation: inbound.key.clone(),
         user: user.unwrap_or_default(),
@@ -226,25 +227,16 @@ pub(super) fn reference_of(inbound: &Inbound, user: Option<Arc<str>>) -> Option<
     })
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ReferenceText<'a> {
-    channel_id: &'a str,
-    service_url: &'a str,
-    conversation: &'a Value,
-    bot: &'a Value,
-    user: &'a Value,
-    locale: &'a Value,
-}
-
 /// Whether an activity says that the bot was removed from its conversation: channels send a `conversationUpdate` with the
 /// bot among `membersRemoved`, or an `installationUpdate` with the action `remove`.
 pub(super) fn removes_the_bot(activity: &Activity) -> bool {
     let bot = activity.account("recipient");
-    let members = activity.object().get("membersRemoved").and_then(Value::as_array);
-    let is_removed = members.into_iter().flatten().any(|member| !bot.is_empty() && member["id"] == bot);
+    let is_removed = || {
+        let members = activity.member("membersRemoved").unwrap_or_default();
+        members.as_array().into_iter().flatten().any(|member| !bot.is_empty() && member["id"] == bot)
+    };
     match activity.kind() {
-        "conversationUpdate" => is_removed,
+        "conversationUpdate" => is_removed(),
         // `remove-upgrade` makes room for a newer version of the same app.
         "installationUpdate" => activity.str("action") == "remove",
         _ => false,

@@ -98,10 +98,12 @@ fn without_blanks(mut text: &str) -> &str {
 /// Returns the expression that matches the mentions of the bot, or none if the bot is not mentioned.
 fn expression(activity: &Activity) -> Option<Regex> {
     let bot = Some(activity.account("recipient")).filter(|bot| !bot.is_empty())?;
-    let of_recipient = activity.object().get("recipient")?.get("name").and_then(Value::as_str).unwrap_or_default();
+    let entities = activity.member("entities")?;
+    let recipient = activity.member("recipient")?;
+    let of_recipient = recipient.get("name").and_then(Value::as_str).unwrap_or_default();
     let mut forms = Forms::default();
     let mut known = HashSet::new();
-    for entity in activity.object().get("entities")?.as_array()? {
+    for entity in entities.as_array()? {
         let string = |pointer: &str| entity.pointer(pointer).and_then(Value::as_str).unwrap_or_default().trim();
         if !string("/type").eq_ignore_ascii_case("mention") || string("/mentioned/id") != bot {
             continue;
