@@ -321,6 +321,7 @@ fn limits(mut table: Table<'_>, base: &Limits) -> Limits {
     table.number("http-requests-per-turn", &mut limits.http_requests_per_turn, 0..=10_000);
     table.number("http-requests-at-once", &mut limits.http_requests_at_once, 1..=10_000);
     table.bytes("http-request-bytes", &mut limits.http_request_bytes, 0..=1_024 * MIB);
+    table.bytes("http-response-fields-bytes", &mut limits.http_response_fields_bytes, KIB..=256 * KIB);
     table.bytes("http-response-bytes", &mut limits.http_response_bytes, KIB..=1_024 * MIB);
     table.millis("http-connect-ms", &mut limits.http_connect, 1..=600_000);
     table.millis("http-first-byte-ms", &mut limits.http_first_byte, 1..=600_000);

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-pub use parse::Methods;
+pub use parse::{Methods, wanted};
 
 /// Requests to one host, or to all hosts below a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct HttpRule {
     pub tls: bool,
     /// The host as a URL spells it.
     pub host: HostPattern,
-    /// The port.
+    /// The port; 0 is every port, which only `*` without a port means.
     pub port: u16,
     /// The prefix of the path; `/` is every path.
     pub path: String,
@@ -87,21 +87,25 @@ impl HttpRule {
     pub fn covers_origin(&self, url: &Url) -> bool {
         let scheme = if self.tls { "https" } else { "http" };
         url.scheme() == scheme
-            && url.port_or_known_default() == Some(self.port)
+            && (self.port == 0 || url.port_or_known_default() == Some(self.port))
             && url.host_str().is_some_and(|host| self.host.covers(host))
     }
 
     /// Returns the requests that both rules cover, if there are any.
     #[must_use]
     pub fn and(&self, other: &Self) -> Option<Self> {
-        let same = self.tls == other.tls && self.port == other.port;
+        let port = match (self.port, other.port) {
+            (0, port) | (port, 0) => Some(port),
+            (one, two) => (one == two).then_some(one),
+        };
+        let port = port.filter(|_| self.tls == other.tls);
         let path = [(self, other), (other, self)]
             .into_iter()
             .find(|(wide, narrow)| path_is_below(&wide.path, &narrow.path))
             .map(|(_, narrow)| narrow.path.clone());
-        match (same, self.host.and(&other.host), path, self.methods.and(&other.methods)) {
-            (true, Some(host), Some(path), Some(methods)) => {
-                Some(Self { tls: self.tls, host, port: self.port, path, methods })
+        match (port, self.host.and(&other.host), path, self.methods.and(&other.methods)) {
+            (Some(port), Some(host), Some(path), Some(methods)) => {
+                Some(Self { tls: self.tls, host, port, path, methods })
             }
             _ => None,
         }
@@ -128,7 +132,7 @@ impl HttpRule {
             HostPattern::Exactly(host) => host.clone(),
             HostPattern::Below(suffix) => format!("*.{suffix}"),
         };
-        let port = if self.port == default { String::new() } else { format!(":{}", self.port) };
+        let port = if [0, default].contains(&self.port) { String::new() } else { format!(":{}", self.port) };
         format!("{scheme}://{host}{port}{}", self.path)
     }
 }

@@ -33,8 +33,8 @@ pub struct Limits {
     pub resources: usize,
     /// `random-bytes`, default 64 KiB: random bytes that one call may request.
     pub random_bytes: u64,
-    /// `http-fields-bytes`, default 8 KiB: headers of one HTTP request or response, which the host stores until the guest
-    /// drops it.
+    /// `http-fields-bytes`, default 8 KiB: headers of one HTTP request, which the host stores until the request is
+    /// dropped.
     pub http_fields_bytes: usize,
     /// `http-body-bytes`, default 4 KiB: size of a body buffer of an unsent HTTP request. The host stores at most two.
     pub http_body_bytes: usize,
@@ -45,6 +45,8 @@ pub struct Limits {
     pub http_requests_at_once: usize,
     /// `http-request-bytes`, default 1 MiB: body of one HTTP request.
     pub http_request_bytes: u64,
+    /// `http-response-fields-bytes`, default 32 KiB: headers of one HTTP response.
+    pub http_response_fields_bytes: usize,
     /// `http-response-bytes`, default 4 MiB: body of one HTTP response.
     pub http_response_bytes: u64,
     /// `http-connect-ms`, default 5,000: looking up the name, connecting, and TLS.
@@ -79,6 +81,7 @@ impl Default for Limits {
             http_requests_per_turn: 16,
             http_requests_at_once: 32,
             http_request_bytes: 1 << 20,
+            http_response_fields_bytes: 32 << 10,
             http_response_bytes: 4 << 20,
             http_connect: Duration::from_millis(5_000),
             http_first_byte: Duration::from_millis(30_000),

@@ -54,7 +54,11 @@ fn reference_with_defaults() -> String {
 fn the_reference_is_valid_and_its_commented_defaults_are_the_defaults() {
     let folder = Folder::new();
     let terse = folder.load(REFERENCE).unwrap();
-    let explicit = folder.load(&reference_with_defaults()).unwrap();
+    let mut explicit = folder.load(&reference_with_defaults()).unwrap();
+    for bot in explicit.bots.values_mut() {
+        // The dialog machine has their defaults.
+        (bot.dialog_failed_text, bot.dialog_reset_text) = (None, None);
+    }
     assert_eq!(format!("{terse:#?}"), format!("{explicit:#?}"));
     assert!(terse.server.development);
     assert_eq!(terse.default_bot.as_deref(), Some("demo"));

@@ -30,6 +30,9 @@ const NO_CREDENTIAL: [&str; 9] = [
     "upgrade",
 ];
 
+/// Methods that no rule covers: the first makes a proxy of the server, the second shows headers to the client.
+const NEVER: [&str; 2] = ["CONNECT", "TRACE"];
+
 /// The methods of a rule: `GET` and `HEAD` unless the rule lists others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Methods(Option<Vec<String>>);
@@ -51,10 +54,11 @@ impl Methods {
         Self(Some(vec![method.to_owned()]))
     }
 
-    /// Returns whether the method is one of them.
+    /// Returns whether the method is one of them. `CONNECT` and `TRACE` never are.
     #[must_use]
     pub fn contain(&self, method: &str) -> bool {
-        self.0.as_ref().is_none_or(|methods| methods.iter().any(|known| known == method))
+        let listed = self.0.as_ref().is_none_or(|methods| methods.iter().any(|known| known == method));
+        listed && !NEVER.contains(&method)
     }
 
     pub(super) fn and(&self, other: &Self) -> Option<Self> {
@@ -71,7 +75,7 @@ impl Methods {
         for name in names {
             match name {
                 "*" => return Ok(Self::all()),
-                "CONNECT" | "TRACE" => return Err(format!("the method {name} is never allowed")),
+                _ if NEVER.contains(&name) => return Err(format!("the method {name} is never allowed")),
                 _ if name.is_empty() || name.len() > 32 || !name.bytes().all(|byte| byte.is_ascii_uppercase()) => {
                     return Err(format!(
                         "\"{name}\" is not a method; write it in capitals, such as \"POST\", or \"*\""
@@ -119,6 +123,7 @@ impl HttpRule {
                 Ok(port) if port != 0 => (host, port),
                 _ => return wrong("has an unusable port"),
             },
+            _ if authority == "*" => (authority, 0),
             _ => (authority, if tls { 443 } else { 80 }),
         };
         match host_pattern(host) {

@@ -3,7 +3,6 @@
 use serde_json::json;
 use url::Url;
 
-use super::parse::wanted;
 use super::*;
 
 fn rule(url: &str) -> HttpRule {
@@ -70,6 +69,8 @@ fn a_path_prefix_ends_at_a_segment_and_takes_no_tricks() {
 fn methods_are_get_and_head_unless_others_are_listed() {
     let url = Url::parse("https://a.example/").unwrap();
     let rule = HttpRule::parse("https://a.example").unwrap();
+    let all = HttpRule { methods: Methods::all(), ..rule.clone() };
+    assert!(all.covers(&url, "DELETE") && !all.covers(&url, "CONNECT") && !all.covers(&url, "TRACE"));
     assert!(rule.covers(&url, "GET") && rule.covers(&url, "HEAD") && !rule.covers(&url, "POST"));
 }
 
@@ -99,6 +100,8 @@ fn unusable_rules_are_told() {
 fn two_rules_allow_what_both_cover() {
     let both = |one: &str, two: &str| rule(one).and(&rule(two)).map(|rule| rule.url());
     assert_eq!(both("https://*/", "https://a.example/v1/"), Some("https://a.example/v1/".to_owned()));
+    assert_eq!(both("https://*/", "https://a.example:8443"), Some("https://a.example:8443/".to_owned()));
+    assert_eq!(both("https://*:1/", "https://a.example:8443"), None);
     assert_eq!(both("https://*.b.example", "https://*.example.org"), None);
     assert_eq!(both("https://*.x.example.org", "https://*.example.org"), Some("https://*.x.example.org/".to_owned()));
     assert_eq!(
