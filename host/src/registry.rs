@@ -74,7 +74,7 @@ impl Registry {
 
     fn with(config: &Config, runtime: Arc<Runtime>, components: Components) -> Self {
         let bots = config.bots.values().map(|spec| {
-            let bot = Bot::new(spec, runtime.slow_share());
+            let bot = Bot::new(spec, runtime.share());
             (spec.name.clone(), Arc::new(bot))
         });
         Self {
@@ -326,7 +326,7 @@ impl Registry {
 
     async fn plugin(&self, bot: &Bot, spec: &PluginSpec, component: Bytes) -> Result<Plugin, LoadError> {
         let code = self.runtime.load(component).await?;
-        self.runtime.probe(&bot.name, code, spec, bot.slow_share.clone()).await
+        self.runtime.probe(&bot.name, code, spec, bot.share.clone()).await
     }
 }
 

@@ -155,7 +155,7 @@ async fn outbound_http_is_refused_and_counted() {
     let counted = "turntable_outbound_requests_total{bot=\"hostile\",plugin=\"hostile\",outcome=\"denied\"} 2";
     let metrics = host.admin("GET", "/metrics", Vec::new()).await.text;
     assert!(metrics.contains(counted), "{metrics}");
-    let line = host.logged("outbound HTTP denied").await;
+    let line = host.logged("outbound HTTP").await;
     assert!(line.contains("\"bot\":\"hostile\"") && line.contains(&address), "{line}");
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod components;
 pub(crate) mod conversation;
 pub(crate) mod host;
 pub(crate) mod raw;
+pub(crate) mod server;
 
 use std::fs::OpenOptions;
 use std::io::Write;

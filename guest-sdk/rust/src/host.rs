@@ -1,7 +1,10 @@
 //! Implements `Host` with the imports of the component. It only converts types.
 
+mod http;
+
 use crate::bindings::exports::turntable::bot::bot_handler as exported;
 use crate::bindings::turntable::bot::{config, conversations, dialogs, log, state, turn, types};
+use crate::http::{Reply, Request};
 use crate::stack::Frame;
 use crate::state::Entry;
 use crate::turn::{Host, Meta};
@@ -95,6 +98,10 @@ impl Host for Imports {
 
     fn cancel(&self, id: &str) -> Result<bool> {
         conversations::cancel(id).map_err(fault_in)
+    }
+
+    fn http(&self, request: Request) -> Result<Reply> {
+        http::send(&request)
     }
 
     fn since_epoch_ms(&self) -> u64 {

@@ -10,6 +10,7 @@ mod dispatch;
 mod fault;
 #[cfg(target_family = "wasm")]
 mod host;
+pub mod http;
 mod invoke;
 mod manifest;
 mod middleware;

@@ -127,6 +127,25 @@ impl Manifest {
         self.want("conversations", true)
     }
 
+    /// Asks for the grant `http`, to send requests with these methods to a URL: scheme, host (or `*.` and a name, or `*` for
+    /// every host that the operator grants), port and a prefix of the path. Can be called several times.
+    ///
+    /// ```
+    /// use turntable_sdk::prelude::*;
+    ///
+    /// let manifest = Manifest::new().wants_http(["GET", "POST"], "https://api.example.com/v1/");
+    /// # let _ = manifest;
+    /// ```
+    #[must_use]
+    pub fn wants_http<const N: usize>(mut self, methods: [&str; N], url: impl Into<String>) -> Self {
+        let wanted = json!({ "url": url.into(), "methods": methods.as_slice() });
+        match self.wants.get_mut("http") {
+            Some(Value::Array(rules)) => rules.push(wanted),
+            _ => drop(self.wants.insert("http".to_owned(), json!([wanted]))),
+        }
+        self
+    }
+
     /// Adds a dialog with the version of its state. Dialogs of [`Dialogs`](crate::Dialogs) are added automatically.
     #[must_use]
     pub fn dialog(mut self, id: impl Into<String>, state_version: u32) -> Self {
@@ -366,6 +385,14 @@ mod tests {
         for key in manifest["routes"][0].as_object().unwrap().keys() {
             assert!(schema["properties"]["routes"]["items"]["properties"][key].is_object(), "{key}");
         }
+    }
+
+    #[test]
+    fn requests_are_asked_for_one_after_the_other() {
+        let manifest = Manifest::new().wants_http(["GET"], "https://a.example").wants_http(["*"], "https://*/");
+        let wanted =
+            json!([{ "url": "https://a.example", "methods": ["GET"] }, { "url": "https://*/", "methods": ["*"] }]);
+        assert_eq!(manifest.into_value()["wants"]["http"], wanted);
     }
 
     #[test]

@@ -32,8 +32,10 @@ mod arrange;
 mod engine;
 mod fake;
 mod memory;
+mod server;
 
 pub use answer::{Answer, Asked, LogLine, Sent, SentAs};
+pub use server::HttpReply;
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -42,6 +44,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use crate::activity::{Activity, ChannelAccount, ConversationAccount};
+use crate::http::Request;
 use crate::middleware::{self, HookEvent};
 use crate::turn::Meta;
 use crate::{Bot, DialogSet, Dialogs, Fault, Flow, Manifest, Middleware, Passage, Turn, dispatch};
@@ -50,6 +53,7 @@ use turntable_dialog::Progress;
 use engine::Engine;
 use fake::{FakeHost, Script};
 use memory::Memory;
+use server::Server;
 
 /// A function of the host; see [`TestHost::refuses`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,8 @@ pub enum Call {
     Stack,
     /// `Turn::conversations`.
     Conversations,
+    /// `Turn::http`.
+    Http,
 }
 
 /// A host with one bot, one user and one conversation. Each activity is a turn with a new bot.
@@ -177,6 +183,33 @@ impl<B: Bot + Default> TestHost<B> {
     #[must_use]
     pub fn refuses(mut self, call: Call, fault: Fault) -> Self {
         self.script.refusals.push((call, fault));
+        self
+    }
+
+    /// Answers the HTTP requests of the bot. Without it every request is denied. It does not check grants.
+    ///
+    /// ```
+    /// use turntable_sdk::http::Request;
+    /// use turntable_sdk::prelude::*;
+    /// use turntable_sdk::testing::{HttpReply, TestHost};
+    ///
+    /// #[derive(Default)]
+    /// struct Weather;
+    ///
+    /// impl Bot for Weather {
+    ///     fn on_message(&mut self, turn: &mut Turn) -> Result {
+    ///         let answer = turn.http().send(Request::get("https://weather.example/now"))?;
+    ///         turn.reply(answer.text()?)?;
+    ///         Ok(Handled)
+    ///     }
+    /// }
+    ///
+    /// let host = TestHost::<Weather>::new().serves(|request| HttpReply::new(200, format!("fine at {}", request.url)));
+    /// host.says("how is it?").replies("fine at https://weather.example/now");
+    /// ```
+    #[must_use]
+    pub fn serves(mut self, server: impl Fn(&Request) -> HttpReply + 'static) -> Self {
+        self.script.server = Some(Server(Rc::new(server)));
         self
     }
 

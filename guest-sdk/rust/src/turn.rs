@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::conversations::Conversations;
+use crate::http::{Http, Reply, Request};
 use crate::stack::{Frame, Stack};
 use crate::state::{Entry, State};
 use crate::{Activity, Fault, InvokeResponse, Result, read};
@@ -35,6 +36,7 @@ pub(crate) trait Host {
     fn notify(&self, reference: &str, mode: &str, content: &str) -> Result<String>;
     fn schedule(&self, name: &str, at: &str, reference: &str, mode: &str, content: &str) -> Result<String>;
     fn cancel(&self, id: &str) -> Result<bool>;
+    fn http(&self, request: Request) -> Result<Reply>;
     fn since_epoch_ms(&self) -> u64;
 }
 
@@ -210,6 +212,12 @@ impl Turn {
     /// [`Manifest::wants_conversations`](crate::Manifest::wants_conversations).
     pub fn conversations(&self) -> Conversations<'_> {
         Conversations::new(&*self.host)
+    }
+
+    /// Returns the functions to send HTTP requests. They need the grant `http`: see
+    /// [`Manifest::wants_http`](crate::Manifest::wants_http).
+    pub fn http(&self) -> Http<'_> {
+        Http::new(&*self.host)
     }
 
     /// Returns a setting, or none if the operator did not set it. Fault `invalid`: it has another type.

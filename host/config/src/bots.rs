@@ -12,7 +12,9 @@ use super::read::beside;
 use super::sections::first_set;
 use super::table::{Found, Node, Table, described};
 use super::text::{is_name, shown_bytes};
-use super::{BotSpec, Grants, KeptTranscripts, Limits, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime, Scope};
+use super::{
+    BotSpec, Grants, HttpGrant, KeptTranscripts, Limits, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime, Scope,
+};
 
 /// Prefix of the section names of bots.
 pub(super) const BOT_SECTION: &str = "bots.";
@@ -176,13 +178,13 @@ fn plugin(
         [("closed", OnHookFailure::Closed), ("open", OnHookFailure::Open), ("disable", OnHookFailure::Disable)];
     table.choice("on-hook-failure", &mut on_hook_failure, &choices);
     let limits = limits(table.table("limits"), bot_limits);
-    let grants = grants(table.table("grants"));
+    let grants = grants(table.table("grants"), files);
     table.finish();
     let (name, component) = (name?.into(), path?);
     Some(PluginSpec { name, position, component, settings, on_failure, on_hook_failure, grants, limits })
 }
 
-fn grants(mut table: Table<'_>) -> Grants {
+fn grants(mut table: Table<'_>, files: &Files<'_>) -> Grants {
     let mut grants = Grants::default();
     for (name, span) in table.strings("state").unwrap_or_default() {
         match Scope::named(name) {
@@ -204,6 +206,7 @@ fn grants(mut table: Table<'_>) -> Grants {
     table.bool("dialogs", &mut grants.dialogs);
     table.bool("middleware", &mut grants.middleware);
     table.bool("conversations", &mut grants.conversations);
+    grants.http = HttpGrant::read(&mut table, files.folder, files.bytes_max.is_some());
     table.finish();
     grants
 }
@@ -315,6 +318,15 @@ fn limits(mut table: Table<'_>, base: &Limits) -> Limits {
     table.bytes("random-bytes", &mut limits.random_bytes, 0..=16 * MIB);
     table.bytes("http-fields-bytes", &mut limits.http_fields_bytes, KIB..=MIB);
     table.bytes("http-body-bytes", &mut limits.http_body_bytes, KIB..=MIB);
+    table.number("http-requests-per-turn", &mut limits.http_requests_per_turn, 0..=10_000);
+    table.number("http-requests-at-once", &mut limits.http_requests_at_once, 1..=10_000);
+    table.bytes("http-request-bytes", &mut limits.http_request_bytes, 0..=1_024 * MIB);
+    table.bytes("http-response-fields-bytes", &mut limits.http_response_fields_bytes, KIB..=256 * KIB);
+    table.bytes("http-response-bytes", &mut limits.http_response_bytes, KIB..=1_024 * MIB);
+    table.millis("http-connect-ms", &mut limits.http_connect, 1..=600_000);
+    table.millis("http-first-byte-ms", &mut limits.http_first_byte, 1..=600_000);
+    table.millis("http-ms", &mut limits.http_whole, 1..=600_000);
+    table.number("http-connections-idle", &mut limits.http_connections_idle, 0..=1_000);
     if table.found().count() == problems_before {
         check_relations(&table, &limits);
     }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::{HttpGrant, HttpRule};
+
 /// Capabilities of one plugin. The default grants nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
@@ -17,6 +19,8 @@ pub struct Grants {
     pub middleware: bool,
     /// `conversations`: the plugin may send into conversations of the bot later, and into others than the turn's.
     pub conversations: bool,
+    /// `http`: the requests that the plugin may send to servers. The first entry that covers a request counts.
+    pub http: Vec<HttpGrant>,
 }
 
 /// The scope of a state value, as `state.wit` defines it.
@@ -57,6 +61,7 @@ impl Grants {
             dialogs: wanted.dialogs && granted.dialogs,
             middleware: wanted.middleware && granted.middleware,
             conversations: wanted.conversations && granted.conversations,
+            http: both_http(&wanted.http, &granted.http),
         }
     }
 
@@ -71,13 +76,26 @@ impl Grants {
         ];
         let flags = flags.iter().filter(|(_, wanted, granted)| *wanted && !granted);
         lacking.extend(flags.map(|(name, ..)| format!("{name} = true")));
+        let given = |rule: &HttpRule| granted.http.iter().any(|grant| grant.rule.and(rule).is_some());
+        let rules = wanted.http.iter().map(|grant| &grant.rule).filter(|rule| !given(rule));
+        lacking.extend(rules.map(|rule| format!("http = [{rule}]")));
         lacking
     }
+}
+
+/// Returns the requests that both sides cover, in the order of the operator's grants, with their addresses and credentials.
+fn both_http(wanted: &[HttpGrant], granted: &[HttpGrant]) -> Vec<HttpGrant> {
+    let both = |grant: &HttpGrant| {
+        let rules = wanted.iter().filter_map(|wanted| grant.rule.and(&wanted.rule));
+        rules.map(|rule| HttpGrant { rule, ..grant.clone() }).collect::<Vec<_>>()
+    };
+    granted.iter().flat_map(both).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Grants, Scope};
+    use crate::{HttpGrant, HttpRule};
 
     #[test]
     fn both_must_allow() {
@@ -86,5 +104,18 @@ mod tests {
         let grants = Grants::both(&wanted, &granted);
         assert_eq!((grants.state, grants.dialogs), (vec![Scope::User], false));
         assert_eq!(Grants::lacking(&wanted, &granted), ["state = [\"bot\"]", "dialogs = true"]);
+    }
+
+    #[test]
+    fn a_plugin_may_send_the_requests_that_both_cover() {
+        let http = |urls: &[&str]| {
+            let grants = urls.iter().map(|url| HttpGrant::of(HttpRule::parse(url).unwrap()));
+            Grants { http: grants.collect(), ..Grants::default() }
+        };
+        let wanted = http(&["https://*.example.org", "https://other.example"]);
+        let granted = http(&["https://a.example.org/v1/", "https://b.example"]);
+        let urls: Vec<String> = Grants::both(&wanted, &granted).http.iter().map(|grant| grant.rule.url()).collect();
+        assert_eq!(urls, ["https://a.example.org/v1/"]);
+        assert_eq!(Grants::lacking(&wanted, &granted), ["http = [{ url = \"https://other.example/\" }]"]);
     }
 }

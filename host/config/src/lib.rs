@@ -4,6 +4,7 @@
 
 mod bots;
 mod grants;
+pub mod http;
 mod limits;
 mod problem;
 mod read;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use grants::{Grants, Scope};
+pub use http::{Credential, CredentialPlace, HostPattern, HttpGrant, HttpRule, Methods};
 pub use limits::Limits;
 pub use problem::{Problem, Problems};
 pub use read::{Keys, Overrides, Places, Reading, load, load_for_bot, load_sections, load_with, read};
@@ -116,6 +118,8 @@ pub struct Runtime {
     /// `instances-wait-ms`, default 4,000: how long a turn waits for its instances before the activity gets 503. Less
     /// than `server.acknowledge-ms`, because after a 202 the channel would not learn that the activity was rejected.
     pub instances_wait: Duration,
+    /// `http-requests-per-bot-max`, default 64: maximum number of HTTP requests that the plugins of one bot have in progress.
+    pub http_requests_per_bot_max: usize,
     /// `workers`, default one per core: number of threads that run guests. The host adds one thread fewer than that,
     /// but at least one, of lower priority for guests that compute for longer than 10 ms.
     pub workers: usize,
@@ -353,6 +357,7 @@ impl Default for Runtime {
             instances_max: 256,
             instances_per_bot_max: 128,
             instances_wait: Duration::from_millis(4_000),
+            http_requests_per_bot_max: 64,
             workers: available_parallelism().map_or(1, std::num::NonZero::get),
             component_bytes_max: 64 << 20,
             compile_memory_bytes_max: 2 << 30,

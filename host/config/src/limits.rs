@@ -38,6 +38,25 @@ pub struct Limits {
     pub http_fields_bytes: usize,
     /// `http-body-bytes`, default 4 KiB: size of a body buffer of an unsent HTTP request. The host stores at most two.
     pub http_body_bytes: usize,
+    /// `http-requests-per-turn`, default 16: HTTP requests of the plugin in one turn, refused ones included.
+    pub http_requests_per_turn: u32,
+    /// `http-requests-at-once`, default 32: HTTP requests of the plugin in progress, over all turns. Further ones wait for
+    /// `http-connect-ms`.
+    pub http_requests_at_once: usize,
+    /// `http-request-bytes`, default 1 MiB: body of one HTTP request.
+    pub http_request_bytes: u64,
+    /// `http-response-fields-bytes`, default 32 KiB: headers of one HTTP response.
+    pub http_response_fields_bytes: usize,
+    /// `http-response-bytes`, default 4 MiB: body of one HTTP response.
+    pub http_response_bytes: u64,
+    /// `http-connect-ms`, default 5,000: looking up the name, connecting, and TLS.
+    pub http_connect: Duration,
+    /// `http-first-byte-ms`, default 30,000: from the connection to the headers of the response.
+    pub http_first_byte: Duration,
+    /// `http-ms`, default 60,000: the whole exchange. It also ends with the turn.
+    pub http_whole: Duration,
+    /// `http-connections-idle`, default 4: open connections of a grant to one origin that are kept for the next request.
+    pub http_connections_idle: usize,
 }
 
 impl Default for Limits {
@@ -59,6 +78,15 @@ impl Default for Limits {
             random_bytes: 64 << 10,
             http_fields_bytes: 8 << 10,
             http_body_bytes: 4 << 10,
+            http_requests_per_turn: 16,
+            http_requests_at_once: 32,
+            http_request_bytes: 1 << 20,
+            http_response_fields_bytes: 32 << 10,
+            http_response_bytes: 4 << 20,
+            http_connect: Duration::from_millis(5_000),
+            http_first_byte: Duration::from_millis(30_000),
+            http_whole: Duration::from_millis(60_000),
+            http_connections_idle: 4,
         }
     }
 }

@@ -13,6 +13,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -52,6 +53,25 @@ pub fn read(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     ensure!(bytes.len() as u64 <= bytes_max, "it is larger than {bytes_max} bytes");
     Ok(bytes)
+}
+
+/// The shortest and the longest credential, in bytes. A shorter one would be found by chance in harmless answers, from which
+/// the host removes credentials.
+const CREDENTIAL_BYTES: RangeInclusive<usize> = 8..=4_096;
+
+/// Reads a credential that the host sends to servers: one line of printable ASCII. A line break at its end is removed.
+///
+/// # Errors
+/// Those of [`read`]; the text is too short, too long or not one line of printable ASCII. No error contains the text.
+pub fn read_credential(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut secret = read(path, *CREDENTIAL_BYTES.end() as u64 + 2)?;
+    while secret.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        secret.pop();
+    }
+    let (min, max) = (CREDENTIAL_BYTES.start(), CREDENTIAL_BYTES.end());
+    ensure!(CREDENTIAL_BYTES.contains(&secret.len()), "it has {} bytes, not {min} to {max}", secret.len());
+    ensure!(secret.iter().all(u8::is_ascii_graphic), "it is not one line of printable ASCII without spaces");
+    Ok(secret)
 }
 
 /// Returns the error for a symbolic link whose target does not exist.
@@ -204,6 +224,22 @@ mod tests {
         let circle = folder.path().join("circle");
         symlink(&circle, &circle).unwrap();
         read_or_create(&circle, BYTES_MAX, || Ok(vec![1])).unwrap_err();
+    }
+
+    #[test]
+    fn a_credential_is_one_line_of_printable_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            let path = folder.path().join("credential");
+            let _ = fs::remove_file(&path);
+            write_private(&path, text.as_bytes()).unwrap();
+            read_credential(&path).map_err(|error| format!("{error:#}"))
+        };
+        assert_eq!(read("sk-12345678\r\n").unwrap(), b"sk-12345678");
+        for bad in ["", "short", "two\nlines of it", "with a space", "ünïcode-secret"] {
+            let told = read(bad).unwrap_err();
+            assert!(bad.is_empty() || !told.contains(bad), "{told}");
+        }
     }
 
     #[test]

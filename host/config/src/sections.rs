@@ -121,6 +121,7 @@ pub(super) fn runtime(mut table: Table<'_>, folder: &Path) -> Runtime {
         table.problem(table.span_of("instances-per-bot-max"), message);
     }
     table.millis("instances-wait-ms", &mut runtime.instances_wait, WAIT_MS);
+    table.number("http-requests-per-bot-max", &mut runtime.http_requests_per_bot_max, 1..=100_000);
     table.number("workers", &mut runtime.workers, 1..=1_024);
     table.bytes("component-bytes-max", &mut runtime.component_bytes_max, KIB..=GIB);
     table.bytes("compile-memory-bytes-max", &mut runtime.compile_memory_bytes_max, 128 * MIB..=64 * GIB);

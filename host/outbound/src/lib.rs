@@ -6,6 +6,9 @@
 //! its address between two lookups gains nothing, because there is one lookup.
 
 mod address;
+mod credential;
+mod lane;
+mod scrub;
 
 use std::io;
 use std::net::IpAddr;
@@ -17,6 +20,9 @@ use reqwest::{Client, ClientBuilder, redirect, retry};
 use url::{Host, Url};
 
 pub use address::inner;
+pub use credential::{CredentialSource, Secret};
+pub use lane::{Body, Failure, Lane, LaneOptions, is_encoded};
+pub use scrub::{Scrub, Scrubber};
 
 /// The addresses that a client may connect to: all of the public internet, and inner ones that the operator named.
 #[derive(Debug, Clone, Default)]
@@ -117,7 +123,10 @@ struct Resolver(Reach);
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let reach = self.0.clone();
-        Box::pin(async move { Ok(Box::new(reach.look_up(name.as_str(), 0).await?.into_iter()) as Addrs) })
+        Box::pin(async move {
+            let found = reach.look_up(name.as_str(), 0).await.map_err(lane::LookupError::of)?;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
     }
 }
 

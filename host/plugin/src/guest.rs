@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::cpu::{Meter, SlowLane};
-use super::imports::wasi::{FixedClock, RefuseHttp};
+use super::http::HttpHooks;
+use super::imports::wasi::FixedClock;
 use super::memory::MemoryLimiter;
 use super::output::Tail;
 use super::{Entry, Fault, Plugin, TurnHost};
@@ -16,7 +18,7 @@ use super::{Entry, Fault, Plugin, TurnHost};
 pub(super) struct GuestState {
     pub(super) wasi: WasiCtx,
     pub(super) http: WasiHttpCtx,
-    pub(super) http_hooks: RefuseHttp,
+    pub(super) http_hooks: HttpHooks,
     pub(super) table: ResourceTable,
     pub(super) limiter: MemoryLimiter,
     pub(super) meter: Arc<Meter>,
@@ -62,8 +64,14 @@ impl std::fmt::Display for Stopped {
 impl std::error::Error for Stopped {}
 
 impl GuestState {
-    /// Makes the state of a store for one plugin. `deterministic` fixes clock and random, for `describe`.
-    pub(super) fn new(plugin: Arc<Plugin>, turn_id: Arc<str>, meter: Arc<Meter>, slow: Arc<SlowLane>) -> Self {
+    /// Makes the state of a store for one plugin. Without a turn id, for `describe`, clock and random are fixed.
+    pub(super) fn new(
+        plugin: Arc<Plugin>,
+        turn_id: Arc<str>,
+        meter: Arc<Meter>,
+        slow: Arc<SlowLane>,
+        transport: Option<Handle>,
+    ) -> Self {
         let deterministic = turn_id.is_empty();
         let limits = &plugin.limits;
         let (stdout, stderr) = (Tail::new(limits.output_bytes), Tail::new(limits.output_bytes));
@@ -81,7 +89,7 @@ impl GuestState {
         Self {
             wasi: wasi.build(),
             http,
-            http_hooks: RefuseHttp::new(plugin.clone(), turn_id.clone()),
+            http_hooks: HttpHooks::new(plugin.clone(), turn_id.clone(), transport),
             table,
             limiter: MemoryLimiter::new(limits.memory_bytes, limits.table_elements),
             meter,

@@ -69,6 +69,7 @@ impl Instance {
     pub async fn call(&mut self, turn: Option<Arc<dyn TurnHost>>, meta: &Meta, entry: Entry<'_>) -> Call {
         let started = Instant::now();
         let data = self.store.data_mut();
+        data.http_hooks.open(turn.is_some());
         (data.turn, data.within) = (turn, Within::of(&entry));
         let (meter, wall) = (data.meter.clone(), data.plugin.limits.wall);
         let cpu_before = meter.used();
@@ -81,6 +82,7 @@ impl Instance {
         let data = self.store.data_mut();
         data.turn = None;
         let logs = std::mem::take(&mut data.logs);
+        let http = data.http_hooks.take_calls();
         log_output(data, "stdout", &data.stdout.take());
         let stderr = data.stderr.take();
         log_output(data, "stderr", &stderr);
@@ -98,6 +100,7 @@ impl Instance {
             cpu_in_turn: meter.used(),
             stderr: tail(&stderr, REPORT_BYTES_MAX).to_owned(),
             logs,
+            http,
         }
     }
 }
@@ -143,8 +146,8 @@ async fn enter(
 
 fn store(runtime: &Runtime, plugin: &Arc<Plugin>, turn_id: &Arc<str>, cpu_used: Duration) -> Store<GuestState> {
     let meter = Arc::new(Meter::starting_at(cpu_used));
-    let slow = Arc::new(SlowLane::new(runtime.slow_permits.clone(), plugin.slow_share.clone()));
-    let state = GuestState::new(plugin.clone(), turn_id.clone(), meter, slow);
+    let slow = Arc::new(SlowLane::new(runtime.slow_permits.clone(), plugin.share.slow.clone()));
+    let state = GuestState::new(plugin.clone(), turn_id.clone(), meter, slow, runtime.transport.clone());
     let mut store = Store::new(&runtime.engine, state);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(plugin.limits.host_call_bytes);

@@ -14,6 +14,7 @@ mod cpu;
 pub mod engine;
 mod guest;
 mod health;
+mod http;
 mod imports;
 mod instance;
 pub mod manifest;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use turntable_config::{self as config, Grants, Limits};
 use wasmtime::Engine;
@@ -41,6 +43,8 @@ use self::compile::Compiler;
 pub use self::compile::LoadError;
 use self::guest::GuestState;
 pub use self::health::HookHealth;
+pub use self::http::HttpCall;
+use self::http::Outbound;
 pub use self::instance::Instance;
 pub use self::manifest::Manifest;
 use self::metrics::PluginMetrics;
@@ -58,9 +62,22 @@ pub struct Runtime {
     /// One for every worker but one (`host/docs/fair-cpu.md`).
     slow_permits: Arc<Semaphore>,
     slow_share: usize,
+    http_share: usize,
+    /// The threads that send the requests of guests: those in which the runtime was started.
+    transport: Option<Handle>,
     /// Loaded code by digest, for as long as a plugin uses it.
     codes: Mutex<HashMap<Arc<str>, Weak<Code>>>,
     _ticker: engine::Ticker,
+}
+
+/// What the plugins of one bot share. Cheap to clone.
+#[derive(Clone)]
+pub struct BotShare {
+    /// Permits of slow guests.
+    slow: Arc<Semaphore>,
+    /// HTTP requests in progress.
+    http: Arc<Semaphore>,
+    http_max: usize,
 }
 
 /// One component, checked, compiled and pre-linked.
@@ -101,7 +118,9 @@ pub struct Plugin {
     pub metrics: PluginMetrics,
     /// As middleware, whether it works.
     pub hook_health: HookHealth,
-    slow_share: Arc<Semaphore>,
+    share: BotShare,
+    /// Its connections to servers, one lane for each entry of `grants.http`.
+    outbound: Outbound,
     /// Whether its last call took more than a tick: then the next one needs a permit from its start, so that many such
     /// guests at once do not each take a tick first.
     was_slow: AtomicBool,
@@ -260,6 +279,8 @@ pub struct Call {
     pub stderr: String,
     /// Its first log lines.
     pub logs: Vec<String>,
+    /// The HTTP requests that it asked for.
+    pub http: Vec<HttpCall>,
 }
 
 impl Plugin {
@@ -349,13 +370,16 @@ impl Runtime {
             engine: built.engine,
             slow_permits: Arc::new(Semaphore::new(slow)),
             slow_share: slow.div_ceil(2),
+            http_share: settings.http_requests_per_bot_max,
+            transport: Handle::try_current().ok(),
             codes: Mutex::default(),
         }))
     }
 
-    /// A bot's share of the permits for slow guests.
-    pub fn slow_share(&self) -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(self.slow_share))
+    /// Returns what a new bot's plugins share.
+    pub fn share(&self) -> BotShare {
+        let (slow, http) = (Arc::new(Semaphore::new(self.slow_share)), Arc::new(Semaphore::new(self.http_share)));
+        BotShare { slow, http, http_max: self.http_share }
     }
 
     /// Turns the bytes of a component into code. Code of a digest that is in use is shared, not loaded again.
@@ -393,7 +417,7 @@ impl Runtime {
         bot: &Arc<str>,
         code: Arc<Code>,
         spec: &config::PluginSpec,
-        slow_share: Arc<Semaphore>,
+        share: BotShare,
     ) -> Result<Plugin, LoadError> {
         let plugin = Arc::new(Plugin {
             bot: bot.clone(),
@@ -407,7 +431,8 @@ impl Runtime {
             limits: spec.limits.clone(),
             metrics: PluginMetrics::default(),
             hook_health: HookHealth::default(),
-            slow_share,
+            share,
+            outbound: Outbound::default(),
             was_slow: AtomicBool::new(false),
         });
         let described = match Instance::new(self, &plugin, &"".into(), Duration::ZERO).await {
@@ -419,7 +444,8 @@ impl Runtime {
         let plugin = Arc::into_inner(plugin)
             .ok_or_else(|| LoadError::Host(anyhow::anyhow!("the instance of `describe` outlived its call")))?;
         let grants = Grants::both(&manifest.wanted, &spec.grants);
-        Ok(Plugin { manifest, grants, ..plugin })
+        let outbound = Outbound::new(&grants.http, &spec.limits);
+        Ok(Plugin { manifest, grants, outbound, ..plugin })
     }
 
     /// Makes a plugin of code: asks for its manifest and checks the settings against it.
@@ -428,9 +454,9 @@ impl Runtime {
         bot: &Arc<str>,
         code: Arc<Code>,
         spec: &config::PluginSpec,
-        slow_share: Arc<Semaphore>,
+        share: BotShare,
     ) -> Result<Plugin, LoadError> {
-        let plugin = self.describe(bot, code, spec, slow_share).await?;
+        let plugin = self.describe(bot, code, spec, share).await?;
         let lacking = Grants::lacking(&plugin.manifest.wanted, &spec.grants);
         if !lacking.is_empty() {
             tracing::warn!(%bot, plugin = %spec.name, grants = lacking.join(", "),

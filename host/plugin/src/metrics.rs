@@ -55,7 +55,7 @@ impl PluginMetrics {
     }
 }
 
-/// A plugin asked for an HTTP request. `outcome`: `denied`.
+/// Counts an HTTP request that a plugin asked for. `outcome`: `answered`, `denied`, `failed` or `dropped`.
 pub fn outbound_request(bot: &str, plugin: &str, outcome: &'static str) {
     let (bot, plugin) = (bot.to_owned(), plugin.to_owned());
     counter!(OUTBOUND_REQUESTS, "bot" => bot, "plugin" => plugin, "outcome" => outcome).increment(1);

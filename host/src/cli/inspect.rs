@@ -98,7 +98,7 @@ async fn describe(
         grants: Grants::default(),
         limits: Limits::default(),
     };
-    let plugin = runtime.describe(&"inspect".into(), code, &spec, runtime.slow_share()).await?;
+    let plugin = runtime.describe(&"inspect".into(), code, &spec, runtime.share()).await?;
     Ok(plugin.manifest)
 }
 
@@ -156,6 +156,9 @@ fn as_text(findings: &Findings, terminal: Terminal) -> String {
         if !manifest.wants.is_empty() {
             let wants: Vec<&str> = manifest.wants.keys().map(String::as_str).collect();
             lines.push(format!("  wants       {}", printable(&wants.join(", "))));
+        }
+        for grant in &manifest.wanted.http {
+            lines.push(format!("  requests    {}", printable(&grant.rule.to_string())));
         }
         let settings = settings_of(manifest);
         if !settings.is_empty() {

@@ -8,13 +8,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use super::components::Source;
 use super::routes::Routes;
 use super::{LoadFailure, RegistryError, Swap};
 use crate::config::{BotSpec, KeptTranscripts};
-use crate::plugin::Plugin;
+use crate::plugin::{BotShare, Plugin};
 use crate::telemetry;
 
 /// A loaded plugin of a generation that is being built.
@@ -32,8 +32,8 @@ pub struct Bot {
     serving: RwLock<Serving>,
     /// Held from reading the configuration until the swap, so that loads of one bot run in order.
     pub(super) loading: Mutex<()>,
-    /// The bot's share of the permits for slow guests, shared by all its generations.
-    pub(super) slow_share: Arc<Semaphore>,
+    /// What the plugins of all generations of the bot share.
+    pub(super) share: BotShare,
 }
 
 /// The generations of a bot. Replaced under the lock, and read by cloning an `Arc`.
@@ -70,7 +70,7 @@ pub struct Generation {
 
 impl Bot {
     /// Returns a bot without a generation.
-    pub(super) fn new(spec: &BotSpec, slow_share: Arc<Semaphore>) -> Self {
+    pub(super) fn new(spec: &BotSpec, share: BotShare) -> Self {
         let configured = Arc::new(spec.clone());
         let serving =
             Serving { spec: configured.clone(), configured, current: None, previous: None, last_failure: None };
@@ -80,7 +80,7 @@ impl Bot {
             generations: AtomicU64::new(0),
             serving: RwLock::new(serving),
             loading: Mutex::default(),
-            slow_share,
+            share,
         }
     }
 

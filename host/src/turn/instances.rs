@@ -78,6 +78,7 @@ impl Slot {
                 self.cpu_used = call.cpu_in_turn;
                 record.cpu_us = microseconds(call.cpu);
                 record.logs = call.logs;
+                record.http = call.http;
                 if matches!(call.outcome, Outcome::Failed(_)) && !call.stderr.is_empty() {
                     record.stderr = Some(call.stderr);
                 }

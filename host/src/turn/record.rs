@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::feed::{FeedSource, RecordFeed};
 use super::{Answer, Turn};
-use crate::plugin::{Meta, Plugin};
+use crate::plugin::{HttpCall, Meta, Plugin};
 
 /// What a turn did. No activity text.
 #[derive(Debug, Clone, Serialize)]
@@ -67,6 +67,8 @@ pub struct CallRecord {
     pub stderr: Option<String>,
     /// Log lines that the guest wrote, as `level message name=value`, at most 50.
     pub logs: Vec<String>,
+    /// HTTP requests that the guest asked for, without headers, queries and bodies.
+    pub http: Vec<HttpCall>,
 }
 
 impl CallRecord {
@@ -83,6 +85,7 @@ impl CallRecord {
             backtrace: None,
             stderr: None,
             logs: Vec::new(),
+            http: Vec::new(),
         }
     }
 

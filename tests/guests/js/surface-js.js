@@ -39,7 +39,7 @@ export const botHandler = {
     textStream.append(stream, "text");
     textStream.close(stream, activity);
     if (!users.get("graph", undefined)) users.signIn("graph");
-    users.exchange("graph", "token");
+    users.exchange("graph");
     users.signOut("graph");
     return "handled";
   },

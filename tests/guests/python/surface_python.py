@@ -41,7 +41,7 @@ class BotHandler(exports.BotHandler):
         text_stream.close(stream, activity)
         if users.get("graph", None) is None:
             users.sign_in("graph")
-        users.exchange("graph", "token")
+        users.exchange("graph")
         users.sign_out("graph")
         return Flow.HANDLED
 

@@ -54,6 +54,11 @@ impl Config {
         self
     }
 
+    /// Writes a file beside the configuration that only its owner can read.
+    pub(crate) fn write_secret(&self, name: &str, text: &str) {
+        write_secret(&self.folder.path().join(name), text);
+    }
+
     /// Limits the address space of the host's process.
     pub(crate) fn address_space_gib(self, gib: u64) -> Self {
         self.launcher(command::after(&format!("ulimit -v {}", gib << 20)))
@@ -143,6 +148,14 @@ impl Config {
         command.args(&self.options);
         Some(command)
     }
+}
+
+/// Writes a secret as a program does it that a host reads at any time: whole, under its name at once.
+fn write_secret(path: &Path, text: &str) {
+    let beside = path.with_extension("new");
+    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    fs::rename(beside, path).unwrap();
 }
 
 /// Returns the command that serves a configuration.
@@ -409,9 +422,7 @@ impl Host {
 
     /// Writes a file beside the configuration that only its owner can read.
     pub(crate) fn write_secret(&self, name: &str, text: &str) {
-        let path = self.folder.path().join(name);
-        let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
+        write_secret(&self.folder.path().join(name), text);
     }
 
     /// Stops reading the log. It stays unread, or the reading end is closed.

@@ -11,7 +11,9 @@ use turntable_dialog::{Begin, Known, Refusal, Stack};
 use super::Call;
 use super::answer::{Answer, Asked, LogLine, Sent, SentAs};
 use super::memory::{Memory, PLUGIN, Place, STATE_BYTES_MAX, Staged};
+use super::server::Server;
 use crate::activity::wire::Wire;
+use crate::http::{Reply, Request};
 use crate::invoke::{InvokeResponse, NOT_IMPLEMENTED};
 use crate::stack::Frame;
 use crate::state::Entry;
@@ -27,6 +29,8 @@ pub(crate) struct Script {
     pub(super) dialogs: Vec<(String, u32)>,
     /// Milliseconds since 1970.
     pub(super) now: u64,
+    /// What answers HTTP requests.
+    pub(super) server: Option<Server>,
 }
 
 /// A point that a turn can be rolled back to.
@@ -342,6 +346,14 @@ impl Host for FakeHost {
     fn stack(&self) -> Result<Vec<Frame>> {
         self.check(Call::Stack)?;
         Ok(self.staged.borrow().frames())
+    }
+
+    fn http(&self, request: Request) -> Result<Reply> {
+        self.check(Call::Http)?;
+        match &self.script.server {
+            Some(server) => server.answer(&request),
+            None => Err(Fault::denied("this test serves no HTTP requests; see `TestHost::serves`")),
+        }
     }
 
     fn since_epoch_ms(&self) -> u64 {

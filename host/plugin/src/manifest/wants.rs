@@ -1,7 +1,7 @@
 //! `wants` of a manifest: the grants that a plugin asks for.
 
 use serde_json::{Map, Value};
-use turntable_config::{Grants, Scope};
+use turntable_config::{Grants, Scope, http};
 
 /// Reads the `wants` of a manifest. Names that this release does not know are ignored; a known one of another shape
 /// is a problem.
@@ -30,6 +30,11 @@ pub(super) fn read(wants: &Map<String, Value>, problems: &mut Vec<String>) -> Gr
     flag("dialogs", &mut grants.dialogs);
     flag("middleware", &mut grants.middleware);
     flag("conversations", &mut grants.conversations);
+    match wants.get("http").map(http::wanted) {
+        None => {}
+        Some(Ok(rules)) => grants.http = rules,
+        Some(Err(why)) => problems.push(format!("manifest: `wants.http` {why}")),
+    }
     grants
 }
 
@@ -54,8 +59,8 @@ mod tests {
 
     #[test]
     fn a_wish_of_another_shape_is_a_problem() {
-        let problems = wanted(&json!({"state": ["users"], "dialogs": "yes"})).unwrap_err();
-        assert_eq!(problems.len(), 2, "{problems:?}");
+        let problems = wanted(&json!({"state": ["users"], "dialogs": "yes", "http": ["ftp://a"]})).unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
         assert!(problems[0].contains("\"users\"; the scopes are conversation, user, private, bot"));
     }
 }

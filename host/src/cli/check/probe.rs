@@ -113,7 +113,7 @@ impl Found {
             config.bots.values().flat_map(|bot| bot.plugins.iter().map(|plugin| Place { bot: &bot.name, plugin }));
         for place in plugins.filter(|place| reading.is_sound_plugin(place.bot, place.plugin.position)) {
             let described = match load(&runtime, place.plugin, &mut codes).await {
-                Ok(code) => runtime.describe(place.bot, code, place.plugin, runtime.slow_share()).await,
+                Ok(code) => runtime.describe(place.bot, code, place.plugin, runtime.share()).await,
                 Err(error) => Err(error),
             };
             match described {

@@ -73,6 +73,7 @@ function callBlock(call) {
     call.error && block("Error", call.error, "error"),
     call.stderr && block("End of stderr", call.stderr),
     call.backtrace && block("Backtrace", call.backtrace),
+    call.http.length > 0 && el("ul", { class: "logs", "aria-label": "HTTP requests of the plugin" }, call.http.map(requestLine)),
     call.logs.length > 0 && el("ul", { class: "logs", "aria-label": "Log of the plugin" }, call.logs.map(logLine)),
   );
 }
@@ -89,6 +90,12 @@ function block(title, text, className = "") {
 function logLine(line) {
   const [, level, rest] = /^(\w+) ?(.*)$/s.exec(line) ?? [null, "", line];
   return el("li", { "data-level": level.toLowerCase() }, el("span", { class: "level", text: level }), rest);
+}
+
+function requestLine({ outcome, method, origin, path, status, why, duration_us }) {
+  const end = why ?? [status, duration(duration_us)].filter(Boolean).join(", ");
+  const level = why ? "warn" : "info";
+  return el("li", { "data-level": level }, el("span", { class: "level", text: outcome }), `${method} ${origin}${path}: ${end}`);
 }
 
 function facts(record) {

@@ -1,6 +1,7 @@
 //! Sends the result of every builder of the SDK. A message gets all activities at once. The response to an invoke is the builder
 //! that its name selects. A spec checks that no builder is missing here.
 
+use turntable_sdk::http::Request;
 use turntable_sdk::prelude::*;
 use turntable_sdk::{
     AdaptiveCardAction, ConversationAccount, ConversationReference, Entity, Mention, MessageReaction, Search,
@@ -12,7 +13,7 @@ struct Builders;
 
 impl Bot for Builders {
     fn manifest(&self) -> Manifest {
-        Manifest::new().name("builders").version("0.1.0")
+        Manifest::new().name("builders").version("0.1.0").wants_http(["*"], "http://*/")
     }
 
     fn on_message(&mut self, turn: &mut Turn) -> Result {
@@ -34,6 +35,7 @@ impl Bot for Builders {
             "ok" => Some(InvokeResponse::ok(json!({ "fine": true }))),
             "body" => Some(InvokeResponse::status(409).body(json!({ "code": "Conflict" }))),
             "error" => Some(InvokeResponse::error(400, "BadRequest", "the value is no colour")),
+            "http" => Some(answered(turn)?),
             _ => None,
         })
     }
@@ -52,6 +54,25 @@ impl Bot for Builders {
     fn on_search(&mut self, _turn: &mut Turn, _search: &Search) -> Result<Option<InvokeResponse>> {
         Ok(Some(InvokeResponse::results([("rome", "Rome"), ("oslo", "Oslo")])))
     }
+}
+
+/// Sends the request in the value of the invoke, and responds with what came back.
+fn answered(turn: &Turn) -> Result<InvokeResponse> {
+    let asked = turn.activity().value.clone().unwrap_or_default();
+    let mut request =
+        Request::new(asked["method"].as_str().unwrap_or("GET"), asked["url"].as_str().unwrap_or_default());
+    if !asked["json"].is_null() {
+        request = request.json(&asked["json"])?;
+    }
+    Ok(match turn.http().send(request) {
+        Ok(answer) => {
+            let (status, kind) = (answer.status(), answer.header("Content-Type").map(str::to_owned));
+            let text = answer.text();
+            let text = text.unwrap_or_else(|fault| format!("{}: {}", fault.code, fault.message));
+            InvokeResponse::ok(json!({ "status": status, "type": kind, "text": text }))
+        }
+        Err(fault) => InvokeResponse::error(424, &fault.code, &fault.message),
+    })
 }
 
 fn activities() -> Vec<Activity> {

@@ -30,6 +30,7 @@
 //! | `trace` | sends a trace, replies `sent`, or `dropped` if its id is empty | `handled` |
 //! | `stream N` | opens a stream, sleeps N ms, ends it with the marker as its text | `handled` |
 //! | `fetch HOST:PORT` | tries an HTTP request, replies with the error | `handled`, refused |
+//! | `http REQUESTS` | sends HTTP requests, described in JSON, and replies with the results in JSON (`http.rs`) | `handled` |
 //! | `edit-sent` | replies, flushes, updates the reply | `handled`; the channel gets an update |
 //! | `unsend-sent` | replies, flushes, deletes the reply | `handled`; the channel gets a delete |
 //! | `say-id` | replies `said`, then replies with the id of that reply | `handled` |
@@ -51,13 +52,16 @@
 //!
 //! The response to an invoke is status 200 with the invoke's value. An invoke named `silent` gets no response, and one named
 //! `trap` traps. `describe` follows the setting `describe`: `trap`, `spin`, `sleep`, `huge`, `not-json`, `no-name`, `bad-route`,
-//! `calls-turn`, and `chance`, whose version depends on the clock and on random numbers.
+//! `calls-turn`, `fetch`, and `chance`, whose version depends on the clock and on random numbers. The manifest asks for the HTTP
+//! requests that the setting `http` lists.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+
+mod http;
 
 #[allow(missing_docs, clippy::all, reason = "generated")]
 mod bindings {
@@ -79,7 +83,10 @@ struct Hostile;
 impl Guest for Hostile {
     fn describe() -> String {
         let wanted = config::get("describe").unwrap_or_default();
-        let manifest = json!({"name": "hostile", "version": "0.1.0"});
+        let mut manifest = json!({"name": "hostile", "version": "0.1.0"});
+        if let Some(http) = config::get("http").and_then(|text| serde_json::from_str::<Value>(&text).ok()) {
+            manifest["wants"] = json!({ "http": http });
+        }
         match wanted.trim_matches('"') {
             "trap" => panic!("describe was told to trap"),
             "spin" => spin(None),
@@ -94,6 +101,7 @@ impl Guest for Hostile {
                 let seconds = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
                 json!({"name": "hostile", "version": format!("{seconds}-{}", random())}).to_string()
             }
+            "fetch" => json!({"name": "hostile", "version": fetch("127.0.0.1:1")}).to_string(),
             "calls-turn" => {
                 let code = turn::reply(r#"{"type":"message"}"#).map_or_else(|fault| fault.code, |_| "allowed".into());
                 json!({"name": "hostile", "version": code}).to_string()
@@ -158,6 +166,7 @@ fn on_message(text: &str) -> Result<Flow, Fault> {
         "generation" => say(&marker()),
         "env" => say(&escape_attempts().join(", ")),
         "fetch" => say(&fetch(argument)),
+        "http" => say(&http::requests(argument).to_string()),
         "stream" => stream(milliseconds),
         "next" => Ok(Flow::Next),
         "edit" => {

@@ -48,7 +48,7 @@ impl bot_handler::Guest for Surface {
         if users::get("graph", None)?.is_none() {
             users::sign_in("graph")?;
         }
-        users::exchange("graph", "token")?;
+        users::exchange("graph")?;
         users::sign_out("graph")?;
         Ok(Flow::Handled)
     }
