@@ -7,6 +7,8 @@ target_dir := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 turntable := $(target_dir)/$(profile_dir)/turntable
 
 plugins := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
+typescript_guests := parity-typescript parity-typescript-2 parity-typescript-3 portable-typescript travel-typescript
+python_guests := parity-python parity-python-2 parity-python-3 portable-python-sdk travel-python
 rust_guests := portable-rust surface-rust scripted builders interceptor edited parity hostile
 # Guests without native tests are excluded, because their dependencies would change the features of crates that `make run` has
 # compiled, and cargo would compile those again.
@@ -17,7 +19,7 @@ together := --no-print-directory -j3
 export TURNTABLE_COMPONENTS ?= $(CURDIR)/target/components
 export TURNTABLE_SKIPPED ?= $(CURDIR)/target/skipped.txt
 
-.PHONY: help run build release dist plugins guests clients tests test check bench clean
+.PHONY: help run build release dist plugins guests packages clients tests test check bench clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,8 +45,12 @@ plugins: ## Build the example plugins into target/components; a running host swa
 # skipped too.
 guests: ## Build every guest that the tests use
 	guest-sdk/toolchain.sh rust $(plugins) $(rust_guests)
+	guest-sdk/toolchain.sh typescript $(typescript_guests) || [ $$? = 3 ]
 	guest-sdk/toolchain.sh js portable-js surface-js || [ $$? = 3 ]
-	guest-sdk/toolchain.sh python portable-python surface-python || [ $$? = 3 ]
+	guest-sdk/toolchain.sh python portable-python surface-python $(python_guests) || [ $$? = 3 ]
+
+packages: ## Pack the SDKs for npm and pip into target/packages, and try them in empty projects
+	guest-sdk/packages.sh
 
 # The unmodified npm clients that the specs run against the host.
 clients:

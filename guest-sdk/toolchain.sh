@@ -2,8 +2,9 @@
 # Finds or installs the tools for guests and builds guests into target/components/NAME.wasm.
 #
 #   guest-sdk/toolchain.sh rust PACKAGE...     Rust packages of this workspace
-#   guest-sdk/toolchain.sh js NAME...          tests/guests/js/NAME.js
-#   guest-sdk/toolchain.sh python NAME...      tests/guests/python/NAME.py
+#   guest-sdk/toolchain.sh typescript NAME...  bots with the SDK in tests/guests/typescript; see typescript_project
+#   guest-sdk/toolchain.sh js NAME...          tests/guests/js/NAME.js, without an SDK
+#   guest-sdk/toolchain.sh python NAME...      bots with the SDK in tests/guests/python, and without it NAME.py there
 #
 # Rust guests need only Rust. The script uses the target wasm32-wasip2 if it is installed or if rustup can add it. Otherwise, on
 # Debian, it uses the distribution's Rust and builds the standard library from source. It installs those packages with apt if it
@@ -162,11 +163,11 @@ absent() { say "toolchain: SKIPPED $1: $2"; exit 3; }
 node_tools() {
     command -v npm >/dev/null || absent "JavaScript guests" "node and npm are not installed"
     local key
-    key=$(sha256sum "$root/tests/guests/js/package-lock.json" | cut -c1-16)
+    key=$(sha256sum "$root/guest-sdk/typescript/tools/package-lock.json" | cut -c1-16)
     tools=$cache/node-$key
     [ -e "$tools/done" ] && return
     rm -rf "$tools" && mkdir -p "$tools"
-    cp "$root"/tests/guests/js/package.json "$root"/tests/guests/js/package-lock.json "$root"/tests/guests/js/.npmrc "$tools/"
+    cp "$root"/guest-sdk/typescript/tools/{package.json,package-lock.json,.npmrc} "$tools/"
     (cd "$tools" && npm install --no-save --no-audit --no-fund) >"$cache/npm.log" 2>&1 ||
         { tail -n 20 "$cache/npm.log" >&2; fail "npm failed; the whole log is $cache/npm.log"; }
     touch "$tools/done"
@@ -197,6 +198,29 @@ build_js() {
     done
 }
 
+# Prints the project of a bot in tests/guests/typescript and its entry.
+typescript_project() {
+    local name=${1/-typescript/}
+    case $name in
+    parity) echo "parity release-1.ts" ;;
+    parity-[23]) echo "parity release-${name#parity-}.ts" ;;
+    *) echo "$name bot.ts" ;;
+    esac
+}
+
+build_typescript() {
+    node_tools
+    local name project entry out=$root/target/guests/typescript sources=$root/tests/guests/typescript
+    mkdir -p "$out"
+    "$tools/node_modules/.bin/tsc" --project "$sources" --pretty false
+    for name in "$@"; do
+        read -r project entry <<<"$(typescript_project "$name")"
+        node "$root/guest-sdk/typescript/build.mjs" --project "$sources/$project" --entry "$entry" --wit "$root/wit" \
+            --tools "$tools" --out "$out/$name.wasm"
+        publish "$out/$name.wasm" "$name"
+    done
+}
+
 # --- Python -------------------------------------------------------------------------------------------------------
 
 python_tools() {
@@ -204,34 +228,48 @@ python_tools() {
     python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
         absent "Python guests" "Python 3.10 or newer with venv is needed"
     local key
-    key=$(sha256sum "$root/tests/guests/python/requirements.txt" | cut -c1-16)
+    key=$(sha256sum "$root/guest-sdk/python/tools/requirements.txt" | cut -c1-16)
     tools=$cache/python-$key
     [ -e "$tools/done" ] && return
     rm -rf "$tools"
-    (python3 -m venv "$tools" && "$tools/bin/pip" install --quiet -r "$root/tests/guests/python/requirements.txt") \
+    (python3 -m venv "$tools" && "$tools/bin/pip" install --quiet -r "$root/guest-sdk/python/tools/requirements.txt") \
         >"$cache/pip.log" 2>&1 || { tail -n 20 "$cache/pip.log" >&2; fail "pip failed; the whole log is $cache/pip.log"; }
     touch "$tools/done"
 }
 
+# Builds a bot with the SDK: `parity-python-2` is release 2 of the bot in the folder parity.
+python_bot() {
+    local project=${1%%-python*} module=bot release=${1#parity-python}
+    [ "$project" != parity ] || { release=${release#-} && module=release_${release:-1}; }
+    "$tools/bin/python" "$root/guest-sdk/python/build.py" --project "$root/tests/guests/python/$project" --module "$module" \
+        --wit "$root/wit" --out "$2"
+}
+
+python_module() {
+    local name=$1 output=$2
+    shift 2
+    "$tools/bin/componentize-py" --quiet --wit-path "$root/wit" "$@" --world full-plugin componentize \
+        --python-path "$root/tests/guests/python" --output "$output" "${name//-/_}" >&2
+}
+
 build_python() {
     python_tools
-    local name out=$root/target/guests/python options
+    local name out=$root/target/guests/python
     mkdir -p "$out"
     for name in "$@"; do
         case $name in
-        surface-*) options=(--all-features --world full-plugin) ;;
-        *) options=(--world full-plugin) ;;
+        parity-python* | travel-python | *-python-sdk) python_bot "$name" "$out/$name.wasm" ;;
+        surface-*) python_module "$name" "$out/$name.wasm" --all-features ;;
+        *) python_module "$name" "$out/$name.wasm" ;;
         esac
-        "$tools/bin/componentize-py" --quiet --wit-path "$root/wit" "${options[@]}" componentize \
-            --python-path "$root/tests/guests/python" --output "$out/$name.wasm" "${name//-/_}" >&2
         publish "$out/$name.wasm" "$name"
     done
 }
 
 command=${1:-}
-[ $# -ge 2 ] || fail "usage: toolchain.sh rust|js|python NAME..."
+[ $# -ge 2 ] || fail "usage: toolchain.sh rust|typescript|js|python NAME..."
 shift
 case $command in
-rust | js | python) lock && "build_$command" "$@" ;;
-*) fail "unknown command $command; usage: toolchain.sh rust|js|python NAME..." ;;
+rust | typescript | js | python) lock && "build_$command" "$@" ;;
+*) fail "unknown command $command; usage: toolchain.sh rust|typescript|js|python NAME..." ;;
 esac

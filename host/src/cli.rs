@@ -4,17 +4,21 @@ mod admin;
 mod arguments;
 mod bots;
 mod broadcast;
+mod build;
 mod chat;
 mod check;
 mod dead_letters;
 mod deploy;
 mod forget;
 mod inspect;
+mod new;
 mod notifications;
 mod replay;
 mod serve;
 mod store;
 mod terminal;
+mod test;
+mod testbed;
 mod transcripts;
 
 use std::io::{self, ErrorKind};
@@ -41,6 +45,10 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage. Colours a
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::Args),
+    Build(build::Args),
+    Test(test::Args),
+    Testbed(testbed::Args),
     Serve(serve::Args),
     Check(check::Args),
     Inspect(inspect::Args),
@@ -98,6 +106,10 @@ fn command() -> Command {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::New(args) => new::run(&args),
+        Command::Build(args) => build::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Testbed(args) => testbed::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => wait_for(check::run(args)),
         Command::Inspect(args) => wait_for(inspect::run(args)),

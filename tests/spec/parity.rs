@@ -1,6 +1,7 @@
-//! The SDK's test host is true to the host: `tests/guests/parity` holds the same conversations natively, in its unit tests.
+//! Every SDK and the Rust SDK's test host are true to the host: the same conversations are held with a component of each language
+//! here, and natively in the unit tests of `tests/guests/parity`.
 
-use crate::support::{Config, Host, expecting_replies, message};
+use crate::support::{Config, Host, component, expecting_replies, message};
 
 #[path = "../guests/parity/src/conversations.rs"]
 mod conversations;
@@ -8,23 +9,32 @@ mod conversations;
 use conversations::{Conversation, FAILED, Item};
 
 /// Lets another release of the plugin serve.
-async fn release(host: &Host, number: u8) {
-    const MARKER: &[u8] = b"RELEASE-1";
-    let mut component = std::fs::read(host.component("parity")).unwrap();
-    let at = component.windows(MARKER.len()).position(|bytes| bytes == MARKER).unwrap();
-    component[at + MARKER.len() - 1] = b'0' + number;
+async fn release(host: &Host, language: &str, number: u8) {
+    let component = match (language, number) {
+        ("rust", _) => patched(std::fs::read(host.component("parity")).unwrap(), number),
+        (language, 1) => std::fs::read(component(&format!("parity-{language}")).unwrap()).unwrap(),
+        (language, number) => std::fs::read(component(&format!("parity-{language}-{number}")).unwrap()).unwrap(),
+    };
     let swap = host.deploy("bot", "parity", component).await;
     assert_eq!(swap.status, 200, "{}", swap.text);
 }
 
+/// Changes the release in a component of the Rust SDK.
+fn patched(mut component: Vec<u8>, number: u8) -> Vec<u8> {
+    const MARKER: &[u8] = b"RELEASE-1";
+    let at = component.windows(MARKER.len()).position(|bytes| bytes == MARKER).unwrap();
+    component[at + MARKER.len() - 1] = b'0' + number;
+    component
+}
+
 /// Holds a conversation, and returns where the answers were others.
-async fn hold(host: &Host, conversation: Conversation) -> Vec<String> {
+async fn hold(host: &Host, language: &str, conversation: Conversation) -> Vec<String> {
     let mut drifts = Vec::new();
     let mut serving = 1;
     for item in conversation.items {
         let (said, expected) = match item {
             Item::Release(number) => {
-                release(host, number).await;
+                release(host, language, number).await;
                 serving = number;
                 continue;
             }
@@ -43,18 +53,59 @@ async fn hold(host: &Host, conversation: Conversation) -> Vec<String> {
         }
     }
     if serving != 1 {
-        release(host, 1).await;
+        release(host, language, 1).await;
     }
     drifts
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_host_answers_as_the_test_host_of_the_sdk_does() {
-    let config = Config::new().bot("bot", &[]).plugin("bot", "parity", "grants = { dialogs = true }");
-    let Some(host) = Host::start(config).await else { return };
+async fn start(language: &str) -> Option<Host> {
+    let name = if language == "rust" { "parity".to_owned() } else { format!("parity-{language}") };
+    let more = "name = 'parity'\nlimits.cpu-ms = 5000\ngrants = { dialogs = true }";
+    Host::start(Config::new().bot("bot", &[]).plugin("bot", &name, more)).await
+}
+
+async fn answers_as_the_test_host_does(language: &str) {
+    let Some(host) = start(language).await else { return };
     let mut drifts = Vec::new();
     for conversation in conversations::all() {
-        drifts.extend(hold(&host, conversation).await);
+        drifts.extend(hold(&host, language, conversation).await);
     }
     assert!(drifts.is_empty(), "{}", drifts.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_answers_as_the_test_host_of_the_rust_sdk_does() {
+    answers_as_the_test_host_does("rust").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_answers_as_the_rust_sdk_does() {
+    answers_as_the_test_host_does("typescript").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_sdk_answers_as_the_rust_sdk_does() {
+    answers_as_the_test_host_does("python").await;
+}
+
+/// The SDKs store the same state, so a dialog that waits survives a swap to another language.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialog_goes_on_in_another_language() {
+    let Some(host) = start("rust").await else { return };
+    for language in ["typescript", "python"] {
+        if component(&format!("parity-{language}")).is_none() {
+            continue;
+        }
+        let bot = host.bot("bot");
+        let bot = bot.says("begin trip").replies("Welcome.").replies("Where to?");
+        bot.says("Rome").replies("How many seats?").await;
+        release(&host, language, 1).await;
+        let bot = host.bot("bot").says("2").replies("What is your code?");
+        bot.says("begin order").replies("Some(2) to Rome, begin order").replies("Sure? (1) Yes or (2) No").await;
+        release(&host, "rust", 1).await;
+        host.bot("bot").says("yes").says("begin order").replies("What?").says("tea").replies("How many?").await;
+        release(&host, language, 1).await;
+        host.bot("bot").says("two").replies("2 tea by \"message\"").says("over").replies("heard over").await;
+        release(&host, "rust", 1).await;
+    }
 }

@@ -1,4 +1,4 @@
-//! The portable handler in Rust, JavaScript and Python holds the same conversation.
+//! The portable handler in every guest language holds the same conversation.
 
 use serde_json::{Value, json};
 
@@ -130,6 +130,16 @@ async fn speaks_first(language: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn python_sdk_speaks_first() {
+    speaks_first("python-sdk").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typescript_speaks_first() {
+    speaks_first("typescript").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rust_speaks_first() {
     speaks_first("rust").await;
 }
@@ -142,6 +152,16 @@ async fn javascript_speaks_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn python_speaks_first() {
     speaks_first("python").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_sdk_intercepts() {
+    intercepts("python-sdk").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typescript_intercepts() {
+    intercepts("typescript").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,6 +180,16 @@ async fn python_intercepts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn python_sdk_remembers_and_asks() {
+    remembers_and_asks("python-sdk").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typescript_remembers_and_asks() {
+    remembers_and_asks("typescript").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rust_remembers_and_asks() {
     remembers_and_asks("rust").await;
 }
@@ -172,6 +202,16 @@ async fn javascript_remembers_and_asks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn python_remembers_and_asks() {
     remembers_and_asks("python").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_sdk() {
+    holds_the_conversation("python-sdk").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typescript() {
+    holds_the_conversation("typescript").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,12 +232,15 @@ async fn python() {
 /// QuickJS snapshots its random generator when the component is built, so the guest reseeds it from the seed in the meta.
 #[tokio::test(flavor = "multi_thread")]
 async fn javascript_gets_fresh_random_numbers() {
-    let Some(host) = start("js").await else { return };
-    let mut numbers = Vec::new();
-    for _ in 0..3 {
-        numbers.push(host.post("portable", &expecting_replies(message("random"))).await.replies()[0]["text"].clone());
+    for language in ["js", "typescript"] {
+        let Some(host) = start(language).await else { return };
+        let mut numbers = Vec::new();
+        for _ in 0..3 {
+            numbers
+                .push(host.post("portable", &expecting_replies(message("random"))).await.replies()[0]["text"].clone());
+        }
+        assert!(numbers[0] != numbers[1] && numbers[1] != numbers[2], "{language}: {numbers:?}");
     }
-    assert!(numbers[0] != numbers[1] && numbers[1] != numbers[2], "{numbers:?}");
 }
 
 /// The drafts of the contract compile in every language. A host of this release does not link them, and the error names them.

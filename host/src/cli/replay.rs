@@ -1,6 +1,6 @@
 //! `turntable replay`: compares what a bot says now with what it said in a transcript.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
@@ -76,7 +76,8 @@ struct Replayed {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    match replay(args) {
+    let logged = telemetry::init(LogFormat::Text, &args.log);
+    match logged.and_then(|_flush| replay(args)) {
         Ok(replayed) => {
             let terminal = Terminal::stdout();
             let equal = replayed.steps.iter().all(Compared::is_equal);
@@ -91,7 +92,22 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Exit code for failures. It differs from the code for differences, so that scripts can tell them apart.
-const COULD_NOT_RUN: u8 = 2;
+pub(super) const COULD_NOT_RUN: u8 = 2;
+
+/// Replays a file with the defaults of the command. Returns whether the bot says the same, and the comparison as text.
+pub(super) fn held(file: &Path, config: &Path, bot: Option<&str>) -> anyhow::Result<(bool, String)> {
+    let args = Args {
+        file: file.to_owned(),
+        bot: bot.map(str::to_owned),
+        config: config.to_owned(),
+        locale: None,
+        channel: None,
+        json: false,
+        log: "off".to_owned(),
+    };
+    let replayed = replay(&args)?;
+    Ok((replayed.steps.iter().all(Compared::is_equal), as_text(&replayed, Terminal::stdout())))
+}
 
 fn replay(args: &Args) -> anyhow::Result<Replayed> {
     let Transcript { activities, warnings, channel_assumed } = transcript::read(&args.file)?;
@@ -107,7 +123,6 @@ fn replay(args: &Args) -> anyhow::Result<Replayed> {
     }
     let config = config::load(&args.config)?;
     let bot = bot(args, &config)?;
-    let _flush = telemetry::init(LogFormat::Text, &args.log)?;
     let again = Again::with(args.locale.clone(), args.channel.clone());
     let mut channels: Vec<Channel> = Vec::new();
     for activity in steps.iter().flat_map(|step| &step.user) {

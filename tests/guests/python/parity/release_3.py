@@ -1,0 +1,5 @@
+from parity_bot import bot
+
+
+class Desk(bot(3)):
+    pass
