@@ -13,7 +13,7 @@ mod stop;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use turntable_config::HttpRule;
+use turntable_config::{HttpGrant, HttpRule};
 use url::Url;
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -77,22 +77,10 @@ impl HttpHooks {
     fn missing(&self, url: &Url, method: &str) -> String {
         let rule = HttpRule::for_request(url, method);
         let is_wanted = self.plugin.manifest.wanted.http.iter().any(|wanted| wanted.rule.covers(url, method));
-        let lacks = if is_wanted {
-            "the operator's `grants.http` does not"
-        } else {
-            "the manifest's `wants.http` does not ask"
-        };
+        let lacks = if is_wanted { "the operator's `grants.http`" } else { "the manifest's `wants.http`" };
         let of_origin = self.plugin.grants.http.iter().find(|grant| grant.rule.covers_origin(url));
-        match of_origin {
-            Some(grant) => {
-                let paths = &grant.rule.path;
-                format!(
-                    "needs the grant http = [{rule}] for this path and method; {lacks} cover it (it has {} below {paths})",
-                    grant.rule.methods
-                )
-            }
-            None => format!("needs the grant http = [{rule}]; {lacks} cover it"),
-        }
+        let has = of_origin.map(|HttpGrant { rule, .. }| format!(" of this path and method; it has {rule}"));
+        format!("needs the grant http = [{rule}]; {lacks} does not cover the request{}", has.unwrap_or_default())
     }
 
     /// Begins the report of a request. Requests far over the limit get none, so that a guest cannot fill log and record.

@@ -126,12 +126,18 @@ impl Body for Incoming {
                 Ok(chunk) if chunk.is_empty() => {}
                 Ok(chunk) => return Ok(Some(chunk)),
                 Err(StreamError::Closed) => return Ok(None),
-                Err(StreamError::LastOperationFailed(error)) => {
-                    let code = wasip2::http::types::http_error_code(&error);
-                    return Err(code.map_or_else(|| Fault::unavailable("the answer broke off"), |code| of(&code)));
-                }
+                Err(StreamError::LastOperationFailed(error)) => return Err(broken(&error.to_debug_string())),
             }
         }
+    }
+}
+
+/// Returns the fault of a body that broke off. The host says why in the first line.
+fn broken(text: &str) -> Fault {
+    let why = text.lines().next().unwrap_or_default();
+    match why.split_once("the limit ") {
+        Some((_, limit)) => Fault::quota(format!("the limit {limit}")),
+        None => Fault::unavailable(format!("the answer broke off: {why}")),
     }
 }
 

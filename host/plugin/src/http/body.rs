@@ -108,9 +108,10 @@ impl ResponseBody {
         }
     }
 
+    /// Ends the body with an error. A guest gets the error of a stream as text only, so the text names the limit.
     fn fails(&mut self, stop: Stop) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
         self.stop(Some(&stop));
-        Poll::Ready(Some(Err(stop.error)))
+        Poll::Ready(Some(Err(HttpError::InternalError(Some(stop.why)))))
     }
 
     fn trailers(&mut self, mut trailers: HeaderMap) -> HeaderMap {

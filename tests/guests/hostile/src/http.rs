@@ -104,8 +104,7 @@ fn read(response: &IncomingResponse, reads: bool) -> Value {
                 Ok(chunk) => bytes.extend_from_slice(&chunk),
                 Err(StreamError::Closed) => break,
                 Err(StreamError::LastOperationFailed(error)) => {
-                    let code = wasip2::http::types::http_error_code(&error);
-                    result["broke"] = code.map_or_else(|| error.to_debug_string(), |code| name(&code)).into();
+                    result["broke"] = error.to_debug_string().lines().next().unwrap_or_default().into();
                     break;
                 }
             }
