@@ -22,7 +22,7 @@ const EMBEDDED: &[&str] = &[
 ];
 
 /// Names of files and folders that no project needs.
-const LEFT_OUT: &[&str] = &["tests", "tests.rs", "node_modules", "__pycache__", "build", "dist", ".pytest_cache"];
+const LEFT_OUT: &[&str] = &["tests", "tests.rs", "node_modules", "__pycache__", "build", "dist"];
 
 fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -55,7 +55,11 @@ fn collect(root: &Path, path: PathBuf, files: &mut Vec<PathBuf>) -> io::Result<(
     let in_template = path.starts_with("host/scaffold/templates");
     for entry in fs::read_dir(&full)? {
         let name = entry?.file_name();
-        let is_left_out = name.to_str().is_some_and(|name| LEFT_OUT.contains(&name) || name.ends_with(".egg-info"));
+        // Tools leave caches behind, and npm reads the one file whose name begins with a dot.
+        let is_hidden = |name: &str| name.starts_with('.') && name != ".npmrc";
+        let is_left_out = name
+            .to_str()
+            .is_some_and(|name| LEFT_OUT.contains(&name) || name.ends_with(".egg-info") || is_hidden(name));
         if in_template || !is_left_out {
             collect(root, path.join(name), files)?;
         }

@@ -35,7 +35,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if !is_name(&args.name) {
         bail!("`{}` cannot be the name of a bot: {NAME_RULE}", args.name);
     }
-    let folder = args.within.join(&args.name);
+    let within = if args.within == Path::new(".") { Path::new("") } else { &args.within };
+    let folder = within.join(&args.name);
     check_empty(&folder)?;
     let language = language(args.lang.as_deref())?;
     let template = template(args.template.as_deref(), args.lang.is_none())?;

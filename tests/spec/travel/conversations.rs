@@ -21,6 +21,8 @@ async fn start() -> Option<Host> {
     );
     let keeps = "grants = { state = ['user'], dialogs = true }";
     let config = Config::new()
+        // A component with an interpreter takes long to compile on a busy machine.
+        .set("runtime.compile-ms", "600000")
         .bot("travel", &[])
         .plugin("travel", "help", &help)
         .plugin("travel", "cancel", "grants = { dialogs = true }")
