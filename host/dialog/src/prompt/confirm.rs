@@ -9,7 +9,7 @@ use crate::activity::Activity;
 
 /// Returns what an answer says: a button's value, one of the two choices by its words or its place, or the language's
 /// words. Words for both, and words for neither, are no answer.
-pub(super) fn find(answer: &Activity, choices: &[Choice], language: &Language, locale: &str) -> Option<bool> {
+pub(super) fn find(answer: &Activity, choices: &[Choice], language: &'static Language, locale: &str) -> Option<bool> {
     match answer::submitted(answer, "confirm") {
         Some(Value::Bool(pressed)) => return Some(*pressed),
         Some(Value::String(pressed)) if pressed == "true" || pressed == "false" => return Some(pressed == "true"),
@@ -19,7 +19,7 @@ pub(super) fn find(answer: &Activity, choices: &[Choice], language: &Language, l
     let own_words = !choices.is_empty();
     let shown = if own_words { choices.to_vec() } else { titles(language) };
     let by_choice =
-        || choice::find(answer, &text, &shown, language, locale, &Rules { ordinals: true, fuzzy: own_words });
+        || choice::find(answer, &text, &shown, language, locale, &Rules { ordinals: true, fuzzy: own_words }).ok();
     // The words come first where they are not the prompt's own: «no problem» is no «no».
     let found = if own_words { None } else { spoken(&text, language) };
     match found {
