@@ -230,12 +230,19 @@ impl Answer<'_> {
                 let stems: Vec<Vec<String>> = known.iter().map(|phrase| self.language.stems(&phrase.words)).collect();
                 let stems: Vec<&[String]> = stems.iter().map(Vec::as_slice).collect();
                 match within(&self.language.stems(&self.words), known, &stems) {
-                    Named::None => alike(&self.words, choices.len(), known).map_or(Named::None, Named::One),
+                    Named::None => alike(&self.plain(), choices.len(), known).map_or(Named::None, Named::One),
                     found => found,
                 }
             }
             _ => Named::None,
         }
+    }
+
+    /// The words without polite ones and emoji.
+    fn plain(&self) -> Vec<String> {
+        let is_polite = |word: &String| phrases(self.language.polite).any(|polite| polite == word);
+        let is_word = |word: &String| word.starts_with(char::is_alphanumeric);
+        self.words.iter().filter(|word| is_word(word) && !is_polite(word)).cloned().collect()
     }
 
     fn has_digits(&self) -> bool {

@@ -60,13 +60,18 @@ fn spoken(text: &str, language: &Language) -> Option<Spoken> {
         // A letter is an answer alone: the «n» of «n'importe» is none.
         .filter(|(phrase, _)| said.len() == 1 || !is_letter(phrase))
         .collect();
+    // «please» is a yes alone, and none beside a no.
+    let polite: Vec<Vec<String>> = phrases(language.polite).map(words).collect();
+    let mut agrees_politely = false;
     let mut result = None;
     let mut rest = said.as_slice();
     while !rest.is_empty() {
         let longest =
             known.iter().filter(|(phrase, _)| rest.starts_with(phrase)).max_by_key(|(phrase, _)| phrase.len());
         let step = longest.map_or(1, |(phrase, _)| phrase.len().max(1));
-        if let Some((_, meaning)) = longest {
+        let is_polite = longest.is_some_and(|(phrase, meaning)| *meaning == Spoken::Yes && polite.contains(phrase));
+        agrees_politely |= is_polite;
+        if let Some((_, meaning)) = longest.filter(|_| !is_polite) {
             result = match result {
                 None => Some(*meaning),
                 Some(before) if before == *meaning => result,
@@ -75,7 +80,7 @@ fn spoken(text: &str, language: &Language) -> Option<Spoken> {
         }
         rest = rest.get(step..).unwrap_or_default();
     }
-    result
+    result.or(agrees_politely.then_some(Spoken::Yes))
 }
 
 fn is_letter(phrase: &[String]) -> bool {

@@ -21,6 +21,8 @@ pub(super) enum Mean {
     HalfMore,
     /// «anderthalb».
     OneAndHalf,
+    /// one «over» three.
+    Over,
     /// «drei Komma fünf».
     Point,
     /// «minus five».
@@ -186,6 +188,7 @@ impl Mean {
             | Self::On
             | Self::At
             | Self::And
+            | Self::Over
             | Self::In
             | Self::For
             | Self::More
@@ -194,7 +197,7 @@ impl Mean {
             | Self::Zone(_)
             | Self::Point => Weight::None,
             Self::Turn(_)
-            | Self::Unit(_)
+            | Self::Unit(Unit::Day)
             | Self::Bound
             | Self::Since
             | Self::Later

@@ -36,14 +36,18 @@ pub(super) fn find(text: &str, language: &Language, locale: &str) -> Result<f64,
         let readings = if is_choice { values } else { Vec::new() };
         return Err(NotRecognized { why: "there is more than one number", readings });
     }
-    let counts = |mean| matches!(mean, Mean::Unit(_)) && !matches!(mean, Mean::Unit(Unit::Second));
+    let counts = |mean| match mean {
+        Mean::Unit(unit) => unit != Unit::Second,
+        // «il y a 12 mots»
+        mean => mean == Mean::Since,
+    };
     // «tres veintiunavos»
     let is_share = found.iter().any(|(_, number)| {
         let after = text.word(number.end);
         let is_known = !text.senses(number.end).is_empty();
         !is_known
             && super::language::phrases(language.share_endings)
-                .any(|ending| after.len() > ending.len() && after.ends_with(ending))
+                .any(|ending| after.len() >= ending.len() && after.ends_with(ending))
     });
     match is_share || remains::unread(&text, &spots, &counts) {
         true => Err(NotRecognized::because("something beside the number was not understood")),
@@ -65,14 +69,40 @@ pub(super) fn all(text: &Text<'_>, decimal: char) -> Vec<(usize, Number)> {
             None => start += phrase(text, start),
         }
     }
-    // «a twenty-first» is a share of one, not a place.
-    let is_share = found
-        .windows(2)
-        .any(|pair| matches!(pair, [(_, one), (at, other)] if one.is_article && other.is_ordinal && one.end == *at));
-    if found.iter().any(|(_, number)| !number.is_article) && !is_share {
+    shares(text, &mut found);
+    if found.iter().any(|(_, number)| !number.is_article) {
         found.retain(|(_, number)| !number.is_article);
     }
     found
+}
+
+/// Makes one number of two that are a fraction: «one over three», «un octavo», «a fifth».
+fn shares(text: &Text<'_>, found: &mut Vec<(usize, Number)>) {
+    let mut at = 0;
+    while let Some((start, number)) = found.get(at).copied() {
+        let next = found.get(at + 1).copied();
+        let is_counted = |end: usize| text.read(end, |mean| matches!(mean, Mean::Unit(_)).then_some(())).is_some();
+        let is_over = |(start, under): &(usize, Number)| {
+            text.is(number.end, Mean::Over) == Some(*start) && under.value > number.value && !is_counted(under.end)
+        };
+        let is_part = |(start, under): &(usize, Number)| *start == number.end && under.is_ordinal && under.value > 2.0;
+        if let Some((_, under)) =
+            next.filter(|next| is_over(next) || is_part(next) && number.value < 20.0 && !number.is_ordinal)
+        {
+            let value = number.value / under.value;
+            let share = Number { value, end: under.end, is_ordinal: false, is_article: false, ..number };
+            found.splice(at..at + 2, [(start, share)]);
+        } else if number.is_ordinal
+            && !number.is_digits
+            && start > 0
+            && number.value > 2.0
+            && text.is(start - 1, Mean::Article) == Some(start)
+        {
+            let share = Number { value: 1.0 / number.value, is_ordinal: false, ..number };
+            found.splice(at..=at, [(start - 1, share)]);
+        }
+        at += 1;
+    }
 }
 
 fn phrase(text: &Text<'_>, at: usize) -> usize {
@@ -201,7 +231,7 @@ pub(super) fn whole(text: &Text<'_>, at: usize) -> Option<Whole> {
     let mut end = at;
     while let Some(next) = sum.step_in_words(text, end) {
         end = next;
-        if sum.is_ordinal {
+        if sum.is_ordinal && !sum.goes_on(text, end) {
             break;
         }
     }
@@ -231,7 +261,7 @@ fn amount(text: &Text<'_>, start: usize, decimal: char) -> Option<Number> {
     let mut end = start;
     while let Some(next) = sum.step(text, end, decimal) {
         end = next;
-        if sum.is_ordinal {
+        if sum.is_ordinal && !sum.goes_on(text, end) {
             break;
         }
     }
@@ -258,6 +288,11 @@ impl Sum {
             is_digits: false,
             is_ordinal: false,
         }
+    }
+
+    /// Whether a second ordinal belongs to the first: «vigésimo quinto».
+    fn goes_on(&self, text: &Text<'_>, at: usize) -> bool {
+        self.room >= 10.0 && text.read(at, ordinal).is_some_and(|(place, _)| place < self.room)
     }
 
     /// Reads on from a token. None: the number ends before it.
@@ -452,7 +487,8 @@ fn with_part(text: &Text<'_>, number: Number) -> Number {
     if text.is(number.end, Mean::HalfMore).is_some() {
         return with(number.value + 0.5, number.end + 1);
     }
-    if let Some((part, end)) = text.read(number.end, share) {
+    // «one hundred thirty fifths» may be two fractions.
+    if let Some((part, end)) = text.read(number.end, share).filter(|_| number.value <= 20.0) {
         return with(number.value * part, end);
     }
     let Some(and) = text.is(number.end, Mean::And).or_else(|| text.is(number.end, Mean::More)) else { return number };
@@ -462,10 +498,18 @@ fn with_part(text: &Text<'_>, number: Number) -> Number {
     let part = count.and_then(|(count, at)| text.read(at, share).map(|(part, end)| (count * part, end)));
     let part = part.or_else(|| text.read(article.unwrap_or(and), share));
     let Some((part, end)) = part.filter(|(part, _)| *part < 1.0) else { return number };
+    // «ciento treinta y dos quintos» may be a part of 132.
+    if counted.is_some() && text.language.tens_and && number.value >= 20.0 && number.value % 10.0 == 0.0 {
+        return number;
+    }
     // Half more than millions is half a million more.
     let ends_in_scale = number.end > 0 && text.read(number.end - 1, scale).is_some();
     let is_of_scale = |unit: &f64| number.value != 0.0 && number.value % unit == 0.0 && ends_in_scale;
-    let unit = [1e9, 1e6].into_iter().find(is_of_scale).unwrap_or(1.0);
+    let unit = [1e18, 1e12, 1e9, 1e6].into_iter().find(is_of_scale).unwrap_or(1.0);
+    // «one billion and a half million» is a sum.
+    if number.value >= 1e3 && text.read(end, scale).is_some() {
+        return number;
+    }
     with(number.value + part * unit, end)
 }
 

@@ -61,7 +61,13 @@ pub(super) fn alternatives(text: &Text<'_>, pieces: &[Piece], question: &Questio
 /// One side of «or» with what it shares with the other: «5 or 15 March», «Monday or Tuesday at 8», «at 8 or 9».
 fn completed(side: &[Piece], other: &[Piece]) -> Vec<Piece> {
     let mut pieces = side.to_vec();
-    if let [Piece { says: Says::Bare { hour: number, minute: None }, spot }] = *side {
+    let has_day = other.iter().any(|piece| matches!(piece.says, Says::Day(_)));
+    let bare = match *side {
+        [Piece { says: Says::Bare { hour: number, minute: None }, spot }] => Some((number, spot)),
+        [Piece { says: Says::Number(number), spot }] if has_day => Some((number, spot)),
+        _ => None,
+    };
+    if let Some((number, spot)) = bare {
         for shared in other {
             let says = match shared.says {
                 Says::Day(day) => Says::Day(Day { day: number, ..day }),

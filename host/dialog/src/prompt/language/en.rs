@@ -3,8 +3,8 @@
 use super::Language;
 use crate::prompt::lexicon::Mean::{
     After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Filler, For, In, Later, Less, Midnight, Minus,
-    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, PastHour, Point, Scale, Share, The, ToHour, Turn,
-    Unit, Weekday,
+    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share, The, ToHour,
+    Turn, Unit, Weekday,
 };
 use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
 
@@ -74,7 +74,7 @@ const WORDS: &[(Mean, &str)] = &[
     (Num(70), "seventy"),
     (Num(80), "eighty"),
     (Num(90), "ninety"),
-    (Scale(12.0), "dozen|dozens"),
+    (Scale(12.0), "dozen|dozens|doz|dozs|dz|dzs"),
     (Scale(100.0), "hundred|hundreds"),
     (Scale(1e3), "thousand|thousands|grand"),
     (Scale(1e5), "lakh|lakhs|lac|lacs"),
@@ -115,6 +115,7 @@ const WORDS: &[(Mean, &str)] = &[
     (Share(10), "tenths"),
     (Point, "point"),
     (Minus, "minus|negative"),
+    (Over, "over|out of"),
     (Article, "a|an"),
     (Month(1), "January|jan"),
     (Month(2), "February|feb|febr"),

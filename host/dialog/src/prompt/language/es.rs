@@ -3,8 +3,8 @@
 use super::Language;
 use crate::prompt::lexicon::Mean::{
     After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Filler, For, In, Later, Less, Midnight, Minus,
-    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, PastHour, Point, Scale, Share, Since, The, ToHour,
-    Turn, Unit, Weekday,
+    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share, Since, The,
+    ToHour, Turn, Unit, Weekday,
 };
 use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
 
@@ -90,7 +90,7 @@ const WORDS: &[(Mean, &str)] = &[
     (Num(700), "setecientos|setecientas"),
     (Num(800), "ochocientos|ochocientas"),
     (Num(900), "novecientos|novecientas"),
-    (Scale(12.0), "docena|docenas"),
+    (Scale(12.0), "docena|docenas|doz|dozs|dz|dzs"),
     (Scale(1e3), "mil|miles"),
     (Scale(1e6), "millón|millones"),
     (Scale(1e12), "billón|billones"),
@@ -123,12 +123,13 @@ const WORDS: &[(Mean, &str)] = &[
     (Share(2), "medio|media|medios|medias|mitad"),
     (Share(3), "tercio|tercios"),
     (Share(4), "cuarto|cuartos"),
-    (Share(5), "quintos"),
+    (Share(5), "quintos|quintas"),
     (Share(6), "sextos"),
     (Share(7), "séptimos"),
     (Share(8), "octavos"),
     (Share(9), "novenos"),
     (Share(10), "décimos|décimas"),
+    (Over, "sobre"),
     (Point, "coma|punto"),
     (Minus, "menos|negativo"),
     (Article, "un|una"),
@@ -213,7 +214,7 @@ const WORDS: &[(Mean, &str)] = &[
     (Bound, "hasta|desde|a partir de|antes de|antes del|después de|después del|entre|hacia"),
     (
         Open,
-        "semestre|igual a|es igual|equivale|superiores a|inferiores a|mayores|menores|cuatrimestre|al finalizar|y más tarde|y después|en adelante|cada|todos los|todas las|entre|hasta|desde|al menos|a lo menos|por lo menos|como mucho|como máximo|como mínimo|más de|menos de|mayor que|menor que|mayor a|menor a|más que|menos que|o más|o menos|o después|o antes|fin de semana|fines de semana|semanal|mensual|anual|diario|diariamente|semanalmente|mensualmente|anualmente|día laboral|días laborales|día hábil|días hábiles|principio de|principios de|fin de|final de|finales de|fines de|mediados de|inicio de|comienzos de|todo el|toda la|resto de|resto del|primavera|verano|otoño|invierno|trimestre|década|siglo|navidad|pascua|nochebuena|nochevieja|año nuevo|durante|cualquier|antes o|a más tardar|a partir|veces|vez por|una vez|por debajo|por encima|superior a|inferior a|igual o|o superior|o inferior|quincenal|fin del|final del|inicio del|principio del|mitad de",
+        "a primeros de|a inicios de|comenzando|empezando|empienzando|mayor de|menor de|semestre|igual a|es igual|equivale|superiores a|inferiores a|mayores|menores|cuatrimestre|al finalizar|y más tarde|y después|en adelante|cada|todos los|todas las|entre|hasta|desde|al menos|a lo menos|por lo menos|como mucho|como máximo|como mínimo|más de|menos de|mayor que|menor que|mayor a|menor a|más que|menos que|o más|o menos|o después|o antes|fin de semana|fines de semana|semanal|mensual|anual|diario|diariamente|semanalmente|mensualmente|anualmente|día laboral|días laborales|día hábil|días hábiles|principio de|principios de|fin de|final de|finales de|fines de|mediados de|inicio de|comienzos de|todo el|toda la|resto de|resto del|primavera|verano|otoño|invierno|trimestre|década|siglo|navidad|pascua|nochebuena|nochevieja|año nuevo|durante|cualquier|antes o|a más tardar|a partir|veces|vez por|una vez|por debajo|por encima|superior a|inferior a|igual o|o superior|o inferior|quincenal|fin del|final del|inicio del|principio del|mitad de",
     ),
     (
         Filler,

@@ -3,8 +3,8 @@
 use super::Language;
 use crate::prompt::lexicon::Mean::{
     After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Filler, For, In, Later, Less, Midnight, Minus,
-    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, PastHour, Point, Scale, Share, Since, The, Turn, Unit,
-    Weekday,
+    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share, Since, The, Turn,
+    Unit, Weekday,
 };
 use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
 
@@ -73,7 +73,7 @@ const WORDS: &[(Mean, &str)] = &[
     (Num(80), "quatre vingt|quatre vingts|huitante|octante"),
     (Num(90), "nonante"),
     (Scale(10.0), "dizaine|dizaines"),
-    (Scale(12.0), "douzaine|douzaines"),
+    (Scale(12.0), "douzaine|douzaines|dz"),
     (Scale(15.0), "quinzaine"),
     (Scale(20.0), "vingtaine"),
     (Scale(30.0), "trentaine"),
@@ -117,6 +117,7 @@ const WORDS: &[(Mean, &str)] = &[
     (Share(8), "huitièmes"),
     (Share(9), "neuvièmes"),
     (Share(10), "dixièmes"),
+    (Over, "sur"),
     (Point, "virgule|point"),
     (Minus, "moins|négatif|négative"),
     (Article, "un|une"),
@@ -204,7 +205,7 @@ const WORDS: &[(Mean, &str)] = &[
     (Bound, "jusque|depuis|avant|après|entre|moins de|plus de|dès|pendant|sous|avant le"),
     (
         Open,
-        "lundis|mardis|mercredis|jeudis|vendredis|samedis|dimanches|matins|soirs|après midis|d après midis|moins d|plus d|plus âgé que|chaque|tous les|toutes les|entre|jusqu'à|jusqu'au|jusqu'en|jusque|depuis|au moins|au plus|moins de|plus de|minimum|maximum|supérieur à|inférieur à|plus que|moins que|ou plus|ou moins|ou après|ou avant|week end|weekend|fin de semaine|début|fin|milieu|quotidien|quotidiennement|hebdomadaire|mensuel|annuel|mensuellement|annuellement|jour ouvrable|jours ouvrables|jours ouvrés|printemps|été|automne|hiver|trimestre|décennie|siècle|noël|pâques|nouvel an|pendant|durant|au plus tard|au plus tôt|toute la|tout le|le reste|à n'importe|n'importe|n'importe quel|fois par|une fois|deux fois|supérieure à|inférieure à|plus grand que|plus petit que|égal ou|ou égal|plus tôt que|plus tard que|la plupart|dès",
+        "durée de|une durée|trillion|trillions|égal à|égale à|en dessous|au dessous|au dessus|lakh|crore|lundis|mardis|mercredis|jeudis|vendredis|samedis|dimanches|matins|soirs|après midis|d après midis|moins d|plus d|plus âgé que|chaque|tous les|toutes les|entre|jusqu'à|jusqu'au|jusqu'en|jusque|depuis|au moins|au plus|moins de|plus de|minimum|maximum|supérieur à|inférieur à|plus que|moins que|ou plus|ou moins|ou après|ou avant|week end|weekend|fin de semaine|début|fin|milieu|quotidien|quotidiennement|hebdomadaire|mensuel|annuel|mensuellement|annuellement|jour ouvrable|jours ouvrables|jours ouvrés|printemps|été|automne|hiver|trimestre|décennie|siècle|noël|pâques|nouvel an|pendant|durant|au plus tard|au plus tôt|toute la|tout le|le reste|à n'importe|n'importe|n'importe quel|fois par|une fois|deux fois|supérieure à|inférieure à|plus grand que|plus petit que|égal ou|ou égal|plus tôt que|plus tard que|la plupart|dès",
     ),
     (
         Filler,

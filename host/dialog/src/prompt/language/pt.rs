@@ -3,8 +3,8 @@
 use super::Language;
 use crate::prompt::lexicon::Mean::{
     After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Filler, For, In, Later, Less, Midnight, Minus,
-    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, PastHour, Point, Scale, Share, Since, The, ToHour,
-    Turn, Unit, Weekday,
+    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share, Since, The,
+    ToHour, Turn, Unit, Weekday,
 };
 use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
 
@@ -77,7 +77,7 @@ const WORDS: &[(Mean, &str)] = &[
     (Num(700), "setecentos|setecentas"),
     (Num(800), "oitocentos|oitocentas"),
     (Num(900), "novecentos|novecentas"),
-    (Scale(12.0), "dúzia|dúzias"),
+    (Scale(12.0), "dúzia|dúzias|dz"),
     (Scale(10.0), "dezena|dezenas"),
     (Scale(100.0), "centena|centenas"),
     (Scale(1e3), "mil|milhar|milhares"),
@@ -111,6 +111,7 @@ const WORDS: &[(Mean, &str)] = &[
     (Share(8), "oitavos"),
     (Share(9), "nonos"),
     (Share(10), "décimos"),
+    (Over, "sobre"),
     (Point, "vírgula|ponto"),
     (Minus, "menos|negativo"),
     (Article, "um|uma"),
