@@ -50,6 +50,11 @@ fn main() {
         "'",
         "a.m. ",
     ];
+    let mut slowest = (Duration::ZERO, "");
+    for piece in pieces {
+        slowest = slowest.max((heard(&piece.repeat(65_536 / piece.len())), piece));
+    }
+    println!("64 KB, the text alone: at most {:?}, of «{}»", slowest.0, slowest.1);
     for kind in ["number", "confirm", "choice", "date-time"] {
         let mut slowest = (Duration::ZERO, "");
         for piece in pieces {
@@ -58,6 +63,15 @@ fn main() {
         }
         println!("64 KB, {kind}: at most {:?}, of «{}»", slowest.0, slowest.1);
     }
+}
+
+/// What the text of an activity costs before any prompt looks at it.
+fn heard(text: &str) -> Duration {
+    let answer = json!({ "type": "message", "conversation": { "id": "c" }, "text": text }).to_string();
+    let Ok(answer) = Activity::parse(&answer) else { return Duration::ZERO };
+    let start = Instant::now();
+    std::hint::black_box(answer.heard_text());
+    start.elapsed()
 }
 
 fn definition(kind: &str) -> Value {

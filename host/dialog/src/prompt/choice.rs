@@ -1,5 +1,6 @@
 //! Choices: which one an answer means.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use serde_json::{Map, Value, json};
@@ -117,6 +118,8 @@ struct Phrase<'c> {
     index: usize,
     text: &'c str,
     words: Vec<String>,
+    /// Its words with numbers in digits, made where they are looked at.
+    numbered: OnceCell<Vec<String>>,
 }
 
 /// The choices that an answer may mean.
@@ -168,7 +171,7 @@ pub(super) fn find(
 
 impl Choice {
     fn named(&self, index: usize) -> impl Iterator<Item = Phrase<'_>> {
-        self.phrases().map(move |text| Phrase { index, text, words: words(text) })
+        self.phrases().map(move |text| Phrase { index, text, words: words(text), numbered: OnceCell::new() })
     }
 }
 
@@ -207,8 +210,7 @@ impl Answer<'_> {
         let plain: Vec<&[String]> = known.iter().map(|phrase| phrase.words.as_slice()).collect();
         match within(&self.words, known, &plain) {
             Named::None if self.has_digits() => {
-                let numbered: Vec<Vec<String>> = known.iter().map(|phrase| self.numbered_phrase(phrase)).collect();
-                let numbered: Vec<&[String]> = numbered.iter().map(Vec::as_slice).collect();
+                let numbered: Vec<&[String]> = known.iter().map(|phrase| self.numbered_phrase(phrase)).collect();
                 within(&self.numbered, known, &numbered)
             }
             found => found,
@@ -227,6 +229,9 @@ impl Answer<'_> {
                 Named::One(Found { index: *index, score: score / 2.0, synonym: self.numbered.join(" ") })
             }
             (Named::None, _) if rules.fuzzy => {
+                if !self.language.has_endings() {
+                    return alike(&self.plain(), choices.len(), known).map_or(Named::None, Named::One);
+                }
                 let stems: Vec<Vec<String>> = known.iter().map(|phrase| self.language.stems(&phrase.words)).collect();
                 let stems: Vec<&[String]> = stems.iter().map(Vec::as_slice).collect();
                 match within(&self.language.stems(&self.words), known, &stems) {
@@ -249,12 +254,16 @@ impl Answer<'_> {
         self.numbered.iter().any(|word| word.starts_with(|c: char| c.is_ascii_digit()))
     }
 
-    fn numbered_phrase(&self, phrase: &Phrase<'_>) -> Vec<String> {
-        let may_count =
-            |word: &String| word.starts_with(|c: char| c.is_ascii_digit()) || self.language.lexicon().may_count(word);
-        match phrase.words.iter().any(may_count) {
-            true => Text::new(phrase.text, self.language).numbered(),
-            false => phrase.words.clone(),
+    fn numbered_phrase<'p>(&self, phrase: &'p Phrase<'_>) -> &'p [String] {
+        let is_plain = |word: &String| {
+            word.bytes().all(|byte| byte.is_ascii_digit()) || !word.starts_with(|c: char| c.is_ascii_digit())
+        };
+        let may_count = |word: &String| !is_plain(word) || self.language.may_count(word);
+        // «1. Klasse» is a place.
+        let has_place = self.language.compounds && phrase.text.contains('.');
+        match has_place || phrase.words.iter().any(may_count) {
+            true => phrase.numbered.get_or_init(|| Text::new(phrase.text, self.language).numbered()),
+            false => &phrase.words,
         }
     }
 
@@ -292,6 +301,9 @@ impl Answer<'_> {
             places.extend(count.checked_sub(1));
         }
         let numbers = number::all(&self.read, self.language.decimal(self.locale));
+        if numbers.len() > NAMED_MAX {
+            return Named::None;
+        }
         // «one» stands for a thing beside a place: «the second one».
         let is_thing = |start: usize| phrases(self.language.ones).any(|one| one == self.read.word(start));
         let places_only =

@@ -1,5 +1,8 @@
 //! Yes and no.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use super::answer;
@@ -50,35 +53,53 @@ enum Spoken {
     Neither,
 }
 
+/// The phrases of a language with their meaning, by their first word, the longest first; polite ones are a yes only alone.
+type Known = HashMap<String, Vec<(Vec<String>, Spoken, bool)>>;
+
+/// Made once for the process.
+static KNOWN: LazyLock<HashMap<&'static str, Known>> =
+    LazyLock::new(|| Language::all().map(|language| (language.code(), known(language))).collect());
+
+fn known(language: &'static Language) -> Known {
+    let polite: Vec<Vec<String>> = phrases(language.polite).map(words).collect();
+    let tables = [(language.yes, Spoken::Yes), (language.no, Spoken::No), (language.unsure, Spoken::Neither)];
+    let mut known = Known::new();
+    for (table, meaning) in tables {
+        for phrase in phrases(table).map(words) {
+            let is_polite = meaning == Spoken::Yes && polite.contains(&phrase);
+            let Some(first) = phrase.first().cloned() else { continue };
+            known.entry(first).or_default().push((phrase, meaning, is_polite));
+        }
+    }
+    for phrases in known.values_mut() {
+        phrases.sort_by_key(|(phrase, ..)| std::cmp::Reverse(phrase.len()));
+    }
+    known
+}
+
 /// Reads word by word, each time the longest phrase of the language that is there. None if there is none at all.
 fn spoken(text: &str, language: &Language) -> Option<Spoken> {
     let said = words(text);
-    let tables = [(language.yes, Spoken::Yes), (language.no, Spoken::No), (language.unsure, Spoken::Neither)];
-    let known: Vec<(Vec<String>, Spoken)> = tables
-        .into_iter()
-        .flat_map(|(table, meaning)| phrases(table).map(move |phrase| (words(phrase), meaning)))
-        // A letter is an answer alone: the «n» of «n'importe» is none.
-        .filter(|(phrase, _)| said.len() == 1 || !is_letter(phrase))
-        .collect();
-    // «please» is a yes alone, and none beside a no.
-    let polite: Vec<Vec<String>> = phrases(language.polite).map(words).collect();
+    let known = KNOWN.get(language.code())?;
     let mut agrees_politely = false;
     let mut result = None;
     let mut rest = said.as_slice();
-    while !rest.is_empty() {
-        let longest =
-            known.iter().filter(|(phrase, _)| rest.starts_with(phrase)).max_by_key(|(phrase, _)| phrase.len());
-        let step = longest.map_or(1, |(phrase, _)| phrase.len().max(1));
-        let is_polite = longest.is_some_and(|(phrase, meaning)| *meaning == Spoken::Yes && polite.contains(phrase));
-        agrees_politely |= is_polite;
-        if let Some((_, meaning)) = longest.filter(|_| !is_polite) {
-            result = match result {
-                None => Some(*meaning),
-                Some(before) if before == *meaning => result,
-                Some(_) => Some(Spoken::Neither),
-            };
+    while let Some(first) = rest.first() {
+        // A letter is an answer alone: the «n» of «n'importe» is none.
+        let fits = |phrase: &[String]| rest.starts_with(phrase) && (said.len() == 1 || !is_letter(phrase));
+        let longest = known.get(first).and_then(|known| known.iter().find(|(phrase, ..)| fits(phrase)));
+        match longest {
+            Some((_, _, true)) => agrees_politely = true,
+            Some((_, meaning, false)) => {
+                result = match result {
+                    None => Some(*meaning),
+                    Some(before) if before == *meaning => result,
+                    Some(_) => Some(Spoken::Neither),
+                };
+            }
+            None => {}
         }
-        rest = rest.get(step..).unwrap_or_default();
+        rest = rest.get(longest.map_or(1, |(phrase, ..)| phrase.len())..).unwrap_or_default();
     }
     result.or(agrees_politely.then_some(Spoken::Yes))
 }

@@ -107,6 +107,11 @@ impl Language {
         ALL.into_iter().find(|language| language.code == prefix).unwrap_or(&en::ENGLISH)
     }
 
+    /// The language's subtag.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// All that are known.
     pub(super) fn all() -> impl Iterator<Item = &'static Self> {
         ALL.into_iter()
@@ -156,6 +161,16 @@ impl Language {
     pub(super) fn refuses(&self, said: &[String]) -> bool {
         let refused_after = phrases(self.except_after).any(|phrase| said.len() > 1 && said.ends_with(&words(phrase)));
         (refused_after || says(said, self.except)) && !says(said, self.agrees)
+    }
+
+    /// Whether a number may begin with this word.
+    pub(super) fn may_count(&self, word: &str) -> bool {
+        self.lexicon().may_count(word)
+    }
+
+    /// Whether words of the language take endings.
+    pub(super) fn has_endings(&self) -> bool {
+        !self.endings.is_empty()
     }
 
     /// The words of a text without their endings: «das rote» and «rot» have the same stem.
