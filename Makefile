@@ -19,7 +19,7 @@ together := --no-print-directory -j3
 export TURNTABLE_COMPONENTS ?= $(CURDIR)/target/components
 export TURNTABLE_SKIPPED ?= $(CURDIR)/target/skipped.txt
 
-.PHONY: help run build release dist plugins guests packages clients tests test check bench clean
+.PHONY: help run build release dist plugins guests packages clients tests test check prompts bench clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,10 @@ check: ## Format, clippy, rustdoc with warnings denied; dependency policy
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -p 'turntable*'
 	python3 .ci/dependencies.py
 	python3 .ci/features.py $(tested)
+
+prompts: ## Measure how well prompts understand answers: a figure for each language and kind, and their speed
+	$(CARGO) test --locked -p turntable-dialog --test figures -- --nocapture
+	$(CARGO) run --locked --release -p turntable-dialog --example speed
 
 bench: ## Run the benchmarks; tests/bench/README.md has figures and method
 	$(CARGO) build --locked --release -p turntable -p turntable-bench

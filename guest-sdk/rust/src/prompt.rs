@@ -237,6 +237,24 @@ impl Prompt<Moment> {
     pub fn latest(self, moment: impl Into<String>) -> Self {
         self.with("latest", moment.into())
     }
+
+    /// Sets the IANA time zone of users whose activity names none, such as `Europe/Berlin`.
+    #[must_use]
+    pub fn time_zone(self, zone: impl Into<String>) -> Self {
+        self.with("time-zone", zone.into())
+    }
+
+    /// Reads `5/12/2027` as 5 December, whatever the locale is.
+    #[must_use]
+    pub fn day_first(self) -> Self {
+        self.with("date-order", "day-month")
+    }
+
+    /// Reads `5/12/2027` as 12 May, whatever the locale is.
+    #[must_use]
+    pub fn month_first(self) -> Self {
+        self.with("date-order", "month-day")
+    }
 }
 
 impl Prompt<Vec<Attachment>> {
@@ -280,7 +298,13 @@ mod tests {
                 .without_ordinals()
                 .exact()
                 .into_value(),
-            date_time("?").date().earliest("2026-01-01").latest("2027-01-01").into_value(),
+            date_time("?")
+                .date()
+                .earliest("2026-01-01")
+                .latest("2027-01-01")
+                .time_zone("Europe/Berlin")
+                .day_first()
+                .into_value(),
             attachment("?").content_types(["image/*"]).max_count(2).into_value(),
         ];
         let kinds: Vec<&Value> = prompts.iter().map(|prompt| &prompt["kind"]).collect();

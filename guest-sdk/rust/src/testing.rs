@@ -5,7 +5,7 @@
 //! that the host would refuse are refused. State and the dialog stack last from turn to turn. Dialogs run as in the host, with
 //! prompts, validators, migrations and failures. Routes get the messages that their patterns match, in the order of the host.
 //!
-//! Dialogs and prompts are the host's own code (`turntable-dialog`), so answers in all four languages are recognized. There are two
+//! Dialogs and prompts are the host's own code (`turntable-dialog`), so answers in all five languages are recognized. There are two
 //! differences: nothing is delivered, and CPU and memory are not limited.
 //!
 //! ```

@@ -2,22 +2,24 @@
 //!
 //! Nothing here does I/O or keeps state: the dialog engine stores the definition and the number of the attempt.
 //!
-//! **Libraries.** Taken: `text2num` for number words (English, German, Spanish, French; maintained; linear), `strsim` for
-//! likeness of words, `jiff` for calendars, `regex` because it never backtracks. Considered for dates and not taken:
+//! **The rule.** What remains in an answer after a value was found is looked at (`remains`): a number, a month, a unit, «or»,
+//! «not», «until» that was not read means that the answer is not understood, and the prompt asks again. Where an answer may mean
+//! one of two values, the question names both ([`NotRecognized::readings`]). What each kind understands is listed in `docs/prompts.md`.
 //!
-//! - `duckling` 0.4, a port of Facebook's, maintained, speaks all four languages: measured, it reads «vorgestern» as
-//!   yesterday, «après-demain» as tomorrow, «heute morgen» as tomorrow and «halb neun» not at all, and needs a quarter of a
-//!   second for 55 hostile characters. A wrong date is worse than none, and the host must stay quick.
-//! - `interim`, `two_timer`, `chrono-english`, `fuzzydate`, `parse_datetime`, `date_time_parser` and
-//!   `date_time_parser_multi_language` (whose languages are one) know English only, `whenparse` English and Russian.
+//! **Libraries.** Taken: `strsim` for likeness of words, `jiff` for calendars, `regex` because it never backtracks. Considered
+//! and not taken:
+//!
+//! - `text2num` for number words: it writes digits into the text, after which «4 hundred» and «4100» are hard to tell apart.
+//! - `duckling` 0.4, a port of Facebook's: measured, it reads «vorgestern» as yesterday, «après-demain» as tomorrow and «halb
+//!   neun» not at all, and needs a quarter of a second for 55 hostile characters.
+//! - `interim`, `two_timer`, `chrono-english`, `fuzzydate`, `parse_datetime` and others know English only.
 //! - The ports of Recognizers-Text are for JavaScript, Python, Java and .NET. ICU4X formats numbers and dates and parses
 //!   neither.
 //!
-//! So `date` and `language` are ours: one grammar over a table of words for each language.
+//! So the recognisers are ours: one grammar (`number`, `date`) over a table of words for each language (`language`).
 //!
-//! **Bounds.** Recognition looks at the first 500 characters of an answer, once for each pattern of the language and each
-//! phrase of the choices; likeness is computed for short phrases only. A text is taken whole, of up to 2,000 characters where a
-//! pattern must match it.
+//! **Bounds.** Recognition looks at the first 500 characters of an answer, a bounded number of times for each word; likeness is
+//! computed for short phrases only. A text is taken whole, of up to 2,000 characters where a pattern must match it.
 
 mod answer;
 mod ask;
@@ -27,15 +29,22 @@ mod choice;
 mod confirm;
 mod date;
 mod definition;
+mod either;
 mod language;
+mod lexicon;
 mod number;
+mod remains;
+mod text;
 
+use jiff::Zoned;
 use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use regex::Regex;
 use serde_json::Value;
 
 pub use self::channels::Place;
 use self::choice::Choice;
+pub use self::definition::READINGS;
 use self::language::Language;
 use crate::activity::{Activity, Object, composed, without_marks};
 
@@ -48,6 +57,11 @@ pub struct Prompt {
     attempts_max: u32,
     validator: Option<String>,
     locale: Option<String>,
+    time_zone: Option<TimeZone>,
+    /// `12/24` begins with the month, or not, whatever the locale says.
+    month_first: Option<bool>,
+    /// The values of which the question names two; the host stores them with the definition.
+    readings: Vec<Value>,
 }
 
 /// A question.
@@ -107,6 +121,17 @@ enum Style {
 pub struct NotRecognized {
     /// The rule that it breaks.
     pub why: &'static str,
+    /// The values of which the answer may mean either, as results of the prompt: two, or none.
+    pub readings: Vec<Value>,
+}
+
+/// The time from which «tomorrow» counts.
+#[derive(Debug, Clone)]
+pub struct Now {
+    /// The time on the user's clock.
+    pub local: DateTime,
+    /// The user's zone, for answers that name a moment in another one.
+    pub zone: TimeZone,
 }
 
 /// The longest text that a pattern is tried on, in characters.
@@ -128,6 +153,16 @@ impl Prompt {
             Kind::DateTime { .. } => "date-time",
             Kind::Attachment { .. } => "attachment",
         }
+    }
+
+    /// The zone that holds where the user's is not known.
+    pub fn time_zone(&self) -> Option<&TimeZone> {
+        self.time_zone.as_ref()
+    }
+
+    /// The readings that a stored definition holds, of which the last question named two.
+    pub fn readings(&self) -> &[Value] {
+        &self.readings
     }
 
     /// After so many answers that do not fit, the prompt fails.
@@ -160,11 +195,16 @@ impl Prompt {
     /// Returns what the answer means, as `prompt.schema.json` shapes it.
     ///
     /// `locale` is the answer's; where it is empty the prompt's own holds, then English. `now` is the user's local time,
-    /// from which «tomorrow» counts.
-    pub fn recognize(&self, answer: &Activity, locale: &str, now: DateTime) -> Result<Value, NotRecognized> {
+    /// from which «tomorrow» counts, with their zone.
+    pub fn recognize(&self, answer: &Activity, locale: &str, now: impl Into<Now>) -> Result<Value, NotRecognized> {
         let locale = self.locale(locale);
         let language = Language::of(locale);
         let text = || answer::text(answer, self.kind());
+        if !self.readings.is_empty()
+            && let Some(chosen) = self.chosen(&text())
+        {
+            return Ok(chosen.clone());
+        }
         match &self.kind {
             Kind::Text { chars_min, chars_max, pattern } => {
                 let text = answer::whole_text(answer);
@@ -181,8 +221,10 @@ impl Prompt {
             Kind::Number { min, max, integer } => {
                 let submitted = answer::submitted(answer, "number").and_then(Value::as_f64);
                 let submitted = submitted.filter(|_| answer.spoken_text().is_empty());
-                let number = submitted.or_else(|| number::find(&text(), language, locale));
-                let number = number.ok_or_else(|| not("there is no number"))?;
+                let number = match submitted {
+                    Some(number) => number,
+                    None => number::find(&text(), language, locale)?,
+                };
                 if *integer && number.fract() != 0.0 {
                     return Err(not("the number is not whole"));
                 }
@@ -198,14 +240,23 @@ impl Prompt {
             Kind::Choice { choices, ordinals, fuzzy, .. } => {
                 let rules = choice::Rules { ordinals: *ordinals, fuzzy: *fuzzy };
                 let found = choice::find(answer, &text(), choices, language, locale, &rules);
-                found.map(|found| found.value(choices)).ok_or_else(|| not("none of the choices, or more than one"))
+                found.map(|found| found.value(choices))
             }
             Kind::DateTime { types, earliest, latest } => {
                 let picked = answer::picked(answer).filter(|_| answer.spoken_text().is_empty());
                 let text = picked.unwrap_or_else(text);
-                let found = date::find(&text, language, locale, types, now);
-                let found = found.ok_or_else(|| not("there is no date or time"))?;
+                let now: Now = now.into();
+                let question = date::Question {
+                    types,
+                    earliest: *earliest,
+                    latest: *latest,
+                    month_first: self.month_first.unwrap_or_else(|| language.is_month_first(locale)),
+                    names_noon: language.compounds,
+                    now: &now,
+                };
+                let found = date::find(&text, language, &question).map_err(|error| error.of_types(types))?;
                 let fit = found.narrowed(types).ok_or_else(|| not("a date or a time is missing"))?;
+                let now = now.local;
                 match fit.is_within(*earliest, *latest, now) {
                     true => Ok(fit.value()),
                     false => Err(not("the date or time is out of range")),
@@ -241,7 +292,38 @@ fn within_lengths(text: &str, min: usize, max: usize, pattern: Option<&Regex>) -
 }
 
 fn not(why: &'static str) -> NotRecognized {
-    NotRecognized { why }
+    NotRecognized::because(why)
+}
+
+impl NotRecognized {
+    fn because(why: &'static str) -> Self {
+        Self { why, readings: Vec::new() }
+    }
+
+    /// Keeps readings only where the prompt takes both.
+    fn of_types(mut self, types: &[date::Type]) -> Self {
+        let is_taken = |reading: &Value| {
+            let kind = reading.get("type").and_then(Value::as_str).and_then(|name| date::Type::named(name).ok());
+            types.is_empty() || kind.is_some_and(|kind| types.contains(&kind))
+        };
+        if !self.readings.iter().all(is_taken) {
+            self.readings.clear();
+        }
+        self
+    }
+}
+
+impl From<DateTime> for Now {
+    /// A clock of which no zone is known: moments of other zones are read as of Greenwich.
+    fn from(local: DateTime) -> Self {
+        Self { local, zone: TimeZone::UTC }
+    }
+}
+
+impl From<Zoned> for Now {
+    fn from(now: Zoned) -> Self {
+        Self { local: now.datetime(), zone: now.time_zone().clone() }
+    }
 }
 
 impl std::fmt::Display for NotRecognized {

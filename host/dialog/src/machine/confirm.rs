@@ -61,8 +61,8 @@ impl Machine<'_> {
     /// Takes the message of the turn as the answer to «shall I interrupt?».
     pub(super) fn answer_confirmation(&mut self, run: &mut Run, frame: &Frame) {
         let Status::Confirm { definition, attempt, plugin, route, activity } = &frame.status else { return };
-        let answer = Prompt::parse(definition).and_then(|prompt| self.recognized(&prompt));
-        if answer.is_err() && attempt + 1 < CONFIRM_ATTEMPTS_MAX {
+        let answer = Prompt::parse(definition).ok().and_then(|prompt| self.recognized(&prompt).ok());
+        if answer.is_none() && attempt + 1 < CONFIRM_ATTEMPTS_MAX {
             let asked = self.stack.frame_mut(&frame.id).map(|frame| &mut frame.status);
             if let Some(Status::Confirm { attempt, .. }) = asked {
                 *attempt += 1;
@@ -72,7 +72,7 @@ impl Machine<'_> {
         }
         self.stack.frames.pop();
         // A route that went in a swap is none: what it interrupted goes on.
-        if answer == Ok(Value::Bool(true)) && self.scene.catalog.has_route(plugin, route) {
+        if answer == Some(Value::Bool(true)) && self.scene.catalog.has_route(plugin, route) {
             let (plugin, route, activity) = (plugin.clone(), route.clone(), activity.clone());
             run.offer = Offer::Route { plugin, route, activity };
         } else {

@@ -1,7 +1,7 @@
 //! Prompts of the host on the stack: asked, answered, validated, given up.
 
 use jiff::Zoned;
-use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::steps::unexpected;
 use super::{Awaits, Broken, Effect, Machine, Report, Run, Step, broken};
 use crate::activity::{Activity, Object};
 use crate::json;
-use crate::prompt::{Place, Prompt};
+use crate::prompt::{NotRecognized, Now, Place, Prompt, READINGS};
 
 impl Machine<'_> {
     /// Begins the prompt that the step asks for which answered an event.
@@ -36,7 +36,11 @@ impl Machine<'_> {
     pub(super) fn ask(&self, run: &mut Run, definition: &Value, attempt: u32, again: Option<&Frame>) {
         let activity = self.scene.activity;
         let prompt = Prompt::parse(definition).ok();
-        let question = prompt.and_then(|it| it.ask(attempt, &Place::of(activity), activity.str("locale")));
+        let (place, locale) = (Place::of(activity), activity.str("locale"));
+        let question = prompt.and_then(|it| {
+            let which = it.ask_which(it.readings(), &place, locale);
+            which.or_else(|| it.ask(attempt, &place, locale))
+        });
         let Some(mut question) = question else { return };
         if let Some(frame) = again.filter(|_| activity.is_group()) {
             address_again(&mut question, frame.asked.as_deref(), activity.account("from"));
@@ -54,9 +58,10 @@ impl Machine<'_> {
         };
         let value = match self.recognized(&prompt) {
             Ok(value) => value,
-            Err(why) => {
+            Err(error) => {
+                let why = error.to_string();
                 run.effects.push_back(Effect::Report(Report::Unfit { dialog: frame.dialog.clone(), why }));
-                return self.answered_wrong(run, frame, None);
+                return self.answered_wrong(run, frame, None, error.readings);
             }
         };
         let Some(validator) = prompt.validator() else {
@@ -79,20 +84,27 @@ impl Machine<'_> {
             }
             "reject" => {
                 let retry = data.get("retry").filter(|retry| !retry.is_null()).cloned();
-                self.answered_wrong(run, frame, retry)
+                self.answered_wrong(run, frame, retry, Vec::new())
             }
             other => Err(unexpected(frame, "validate", other)),
         }
     }
 
-    pub(super) fn recognized(&self, prompt: &Prompt) -> Result<Value, String> {
+    pub(super) fn recognized(&self, prompt: &Prompt) -> Result<Value, NotRecognized> {
         let answer = self.scene.activity;
-        let now = local_time(answer, self.scene.now);
-        prompt.recognize(answer, answer.str("locale"), now).map_err(|error| error.to_string())
+        let now = local_time(answer, prompt, self.scene.now);
+        prompt.recognize(answer, answer.str("locale"), now)
     }
 
-    /// Asks again, with another question this time where there is one, or gives the prompt up.
-    fn answered_wrong(&mut self, run: &mut Run, frame: &Frame, retry: Option<Value>) -> Result<(), Broken> {
+    /// Asks again, with another question this time where there is one, or which of two readings is meant, or gives the
+    /// prompt up.
+    fn answered_wrong(
+        &mut self,
+        run: &mut Run,
+        frame: &Frame,
+        retry: Option<Value>,
+        readings: Vec<Value>,
+    ) -> Result<(), Broken> {
         let Status::Prompt { definition, attempt } = &frame.status else { return Ok(()) };
         let attempt = attempt + 1;
         let attempts_max = Prompt::parse(definition).map_or(0, |prompt| prompt.attempts_max());
@@ -100,7 +112,15 @@ impl Machine<'_> {
             self.stack.resume(&frame.id, "prompt", "failed", None);
             return Ok(());
         }
+        let mut definition = definition.clone();
+        if let Some(members) = definition.as_object_mut() {
+            members.remove(READINGS);
+            if !readings.is_empty() {
+                members.insert(READINGS.into(), readings.into());
+            }
+        }
         self.stack.set_status(&frame.id, Status::Prompt { definition: definition.clone(), attempt });
+        let definition = &definition;
         let Some(retry) = retry else {
             self.ask(run, definition, attempt, Some(frame));
             return Ok(());
@@ -130,13 +150,18 @@ fn address_again(question: &mut Object, asked: Option<&str>, speaker: &str) {
     }
 }
 
-/// The time from which «tomorrow» counts: the user's, where the channel says it or their time zone.
-fn local_time(answer: &Activity, now: &dyn Fn() -> Zoned) -> DateTime {
-    answer.str("localTimestamp").parse().unwrap_or_else(|_| {
-        let now = now();
-        match TimeZone::get(answer.str("localTimezone")) {
-            Ok(zone) => now.with_time_zone(zone).datetime(),
-            Err(_) => now.datetime(),
-        }
-    })
+/// The time from which «tomorrow» counts, with its zone: the user's, where the channel says it or their time zone, then that
+/// of the prompt, then the host's.
+fn local_time(answer: &Activity, prompt: &Prompt, now: &dyn Fn() -> Zoned) -> Now {
+    let stamp = answer.str("localTimestamp");
+    let offset = || Pieces::parse(stamp).ok()?.to_numeric_offset().map(TimeZone::fixed);
+    let zone = TimeZone::get(answer.str("localTimezone")).ok().or_else(offset).or_else(|| prompt.time_zone().cloned());
+    let now = || match &zone {
+        Some(zone) => now().with_time_zone(zone.clone()),
+        None => now(),
+    };
+    match stamp.parse() {
+        Ok(local) => Now { local, zone: zone.clone().unwrap_or_else(|| now().time_zone().clone()) },
+        Err(_) => now().into(),
+    }
 }

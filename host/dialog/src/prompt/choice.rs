@@ -1,11 +1,14 @@
 //! Choices: which one an answer means.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use serde_json::{Map, Value, json};
 
 use super::language::{Language, phrases, says, words};
-use super::{answer, number};
+use super::lexicon::{Mean, Weight};
+use super::text::Text;
+use super::{NotRecognized, answer, number};
 use crate::activity::Activity;
 use crate::json;
 
@@ -85,9 +88,15 @@ impl Choice {
 
     /// What names the choice: its value, its title, its synonyms, and what its button shows and says.
     pub(super) fn phrases(&self) -> impl Iterator<Item = &str> {
+        // Without a title it is shown as its value.
+        let title = self.title.as_deref();
         let action = |member| self.action.as_ref().and_then(|action| action.get(member)).and_then(Value::as_str);
         let button = [action("title"), action("text"), action("value")].into_iter().flatten();
-        [self.value.as_str(), self.shown()].into_iter().chain(self.synonyms.iter().map(String::as_str)).chain(button)
+        [Some(self.value.as_str()), title]
+            .into_iter()
+            .flatten()
+            .chain(self.synonyms.iter().map(String::as_str))
+            .chain(button)
     }
 }
 
@@ -104,6 +113,26 @@ fn synonyms(object: &Map<String, Value>) -> Result<Vec<String>, String> {
     serde_json::from_value(synonyms).map_err(|_| "has `synonyms` that are no array of texts".into())
 }
 
+/// What names a choice, with its words.
+struct Phrase<'c> {
+    index: usize,
+    text: &'c str,
+    words: Vec<String>,
+    /// Its words with numbers in digits, made where they are looked at.
+    numbered: OnceCell<Vec<String>>,
+}
+
+/// The choices that an answer may mean.
+enum Named {
+    None,
+    One(Found),
+    /// More than one, and which.
+    Several(Vec<usize>),
+}
+
+const NONE: &str = "none of the choices";
+const SEVERAL: &str = "more than one of the choices";
+
 /// Returns the choice that an answer means: a button's value, the same words, the choice's words within the answer, its
 /// place, a part of its words, or words almost like it. Two choices that fit equally well are none, and neither is one
 /// that the answer refuses: «not the red one».
@@ -111,43 +140,235 @@ pub(super) fn find(
     answer: &Activity,
     text: &str,
     choices: &[Choice],
-    language: &Language,
+    language: &'static Language,
     locale: &str,
     rules: &Rules,
-) -> Option<Found> {
+) -> Result<Found, NotRecognized> {
+    if let Some(found) = pressed(answer, choices) {
+        return Ok(found);
+    }
+    let said = answer.spoken_text();
+    if said.is_empty() && text.is_empty() {
+        return Err(NotRecognized::because(NONE));
+    }
+    let known: Vec<Phrase<'_>> = choices.iter().enumerate().flat_map(|(index, choice)| choice.named(index)).collect();
     // As it is written first: a choice may be named `&gt;`, which is read as `>` otherwise.
-    pressed(answer, choices).or_else(|| same(&answer.spoken_text(), choices)).or_else(|| {
-        let found = said(text, choices, language, locale, rules)?;
-        let refuses = |text: &str| language.refuses(&words(text));
-        let is_named_so = choices.get(found.index)?.phrases().any(refuses);
-        (is_named_so || !refuses(text)).then_some(found)
-    })
+    if let Some(found) = same(&said, choices, &known) {
+        return Ok(found);
+    }
+    let read = Text::new(text, language);
+    let answer = Answer { text, words: words(text), numbered: read.numbered(), read, language, locale };
+    match answer.choice(choices, &known, rules) {
+        Named::None => Err(NotRecognized::because(NONE)),
+        Named::One(found) => Ok(found),
+        Named::Several(places) => {
+            let value = |index: &usize| Found { index: *index, score: 1.0, synonym: text.to_owned() }.value(choices);
+            let readings = if places.len() == 2 { places.iter().map(value).collect() } else { Vec::new() };
+            Err(NotRecognized { why: SEVERAL, readings })
+        }
+    }
 }
 
-fn said(text: &str, choices: &[Choice], language: &Language, locale: &str, rules: &Rules) -> Option<Found> {
-    // «four persons» is the choice «4 persons», and «1. Klasse» is «Erste Klasse».
-    let digits = language.with_digits(text);
-    let in_digits = |text: &str| words(&language.with_digits(text));
-    let named = same(text, choices)
-        .or_else(|| same(&digits, choices))
-        .or_else(|| within(text, choices, &words))
-        .or_else(|| within(&digits, choices, &words))
-        .or_else(|| digits.contains(|c: char| c.is_ascii_digit()).then(|| within(text, choices, &in_digits)).flatten());
-    if named.is_some() {
-        return named;
+impl Choice {
+    fn named(&self, index: usize) -> impl Iterator<Item = Phrase<'_>> {
+        self.phrases().map(move |text| Phrase { index, text, words: words(text), numbered: OnceCell::new() })
     }
-    let placed = rules.ordinals.then(|| by_place(text, choices.len(), language, locale)).flatten();
-    let parts = if rules.fuzzy { parts_of(&digits, choices) } else { Vec::new() };
-    match (placed, &parts[..]) {
-        // The answer «2» to «2 beds» and «3 beds» is the place of the one and a part of the other.
-        (Some(placed), parts) => parts.iter().all(|(index, _)| *index == placed.index).then_some(placed),
-        (None, [(index, score)]) => {
-            Some(Found { index: *index, score: score / 2.0, synonym: words(&digits).join(" ") })
+}
+
+/// An answer, read in all the ways in which choices are looked for.
+struct Answer<'a> {
+    text: &'a str,
+    words: Vec<String>,
+    /// Its words with numbers in digits: «four persons» is the choice «4 persons», and «1. Klasse» is «Erste Klasse».
+    numbered: Vec<String>,
+    read: Text<'static>,
+    language: &'static Language,
+    locale: &'a str,
+}
+
+impl Answer<'_> {
+    fn choice(&self, choices: &[Choice], known: &[Phrase<'_>], rules: &Rules) -> Named {
+        if let Some(found) = same(self.text, choices, known).or_else(|| self.same_in_digits(known)) {
+            return Named::One(found);
         }
-        (None, _) if rules.fuzzy => {
-            within(text, choices, &|text| language.stems(text)).or_else(|| alike(text, choices))
+        match self.by_words(known) {
+            Named::None => {}
+            Named::One(found) => return self.unless_refused(found, choices, known),
+            several => return several,
         }
-        (None, _) => None,
+        if says(&self.words, self.language.both) {
+            let all = if choices.len() == 2 { vec![0, 1] } else { Vec::new() };
+            return Named::Several(all);
+        }
+        match self.by_place_or_part(choices, known, rules) {
+            Named::One(found) => self.unless_refused(found, choices, known),
+            other => other,
+        }
+    }
+
+    fn by_words(&self, known: &[Phrase<'_>]) -> Named {
+        let plain: Vec<&[String]> = known.iter().map(|phrase| phrase.words.as_slice()).collect();
+        match within(&self.words, known, &plain) {
+            Named::None if self.has_digits() => {
+                let numbered: Vec<&[String]> = known.iter().map(|phrase| self.numbered_phrase(phrase)).collect();
+                within(&self.numbered, known, &numbered)
+            }
+            found => found,
+        }
+    }
+
+    fn by_place_or_part(&self, choices: &[Choice], known: &[Phrase<'_>], rules: &Rules) -> Named {
+        let placed = if rules.ordinals { self.by_place(choices.len()) } else { Named::None };
+        let parts = if rules.fuzzy { parts_of(&self.numbered, known) } else { Vec::new() };
+        match (placed, &parts[..]) {
+            (Named::Several(places), _) => Named::Several(places),
+            // The answer «2» to «2 beds» and «3 beds» is the place of the one and a part of the other.
+            (Named::One(placed), parts) if parts.iter().all(|(index, _)| *index == placed.index) => Named::One(placed),
+            (Named::One(placed), [(index, _)]) => Named::Several(vec![placed.index, *index]),
+            (Named::None, [(index, score)]) => {
+                Named::One(Found { index: *index, score: score / 2.0, synonym: self.numbered.join(" ") })
+            }
+            (Named::None, _) if rules.fuzzy => {
+                if !self.language.has_endings() {
+                    return alike(&self.plain(), choices.len(), known).map_or(Named::None, Named::One);
+                }
+                let stems: Vec<Vec<String>> = known.iter().map(|phrase| self.language.stems(&phrase.words)).collect();
+                let stems: Vec<&[String]> = stems.iter().map(Vec::as_slice).collect();
+                match within(&self.language.stems(&self.words), known, &stems) {
+                    Named::None => alike(&self.plain(), choices.len(), known).map_or(Named::None, Named::One),
+                    found => found,
+                }
+            }
+            _ => Named::None,
+        }
+    }
+
+    /// The words without polite ones and emoji.
+    fn plain(&self) -> Vec<String> {
+        let is_polite = |word: &String| phrases(self.language.polite).any(|polite| polite == word);
+        let is_word = |word: &String| word.starts_with(char::is_alphanumeric);
+        self.words.iter().filter(|word| is_word(word) && !is_polite(word)).cloned().collect()
+    }
+
+    fn has_digits(&self) -> bool {
+        self.numbered.iter().any(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+    }
+
+    fn numbered_phrase<'p>(&self, phrase: &'p Phrase<'_>) -> &'p [String] {
+        let is_plain = |word: &String| {
+            word.bytes().all(|byte| byte.is_ascii_digit()) || !word.starts_with(|c: char| c.is_ascii_digit())
+        };
+        let may_count = |word: &String| !is_plain(word) || self.language.may_count(word);
+        // «1. Klasse» is a place.
+        let has_place = self.language.compounds && phrase.text.contains('.');
+        match has_place || phrase.words.iter().any(may_count) {
+            true => phrase.numbered.get_or_init(|| Text::new(phrase.text, self.language).numbered()),
+            false => &phrase.words,
+        }
+    }
+
+    fn same_in_digits(&self, known: &[Phrase<'_>]) -> Option<Found> {
+        if !self.has_digits() {
+            return None;
+        }
+        let mut fitting = known.iter().filter(|phrase| self.numbered_phrase(phrase) == self.numbered);
+        let first = fitting.next()?;
+        let found = Found { index: first.index, score: 1.0, synonym: self.text.to_owned() };
+        fitting.all(|other| other.index == first.index).then_some(found)
+    }
+
+    /// The choice, unless the answer refuses it, or leaves it open: «red or something else», «two of the red ones».
+    fn unless_refused(&self, found: Found, choices: &[Choice], known: &[Phrase<'_>]) -> Named {
+        let own = || known.iter().filter(|phrase| phrase.index == found.index);
+        let is_named_so =
+            choices.get(found.index).is_none() || own().any(|phrase| self.language.refuses(&phrase.words));
+        let has_or = |words: &[String]| says(words, self.language.or.trim());
+        let is_open = has_or(&self.words) && !own().any(|phrase| has_or(&phrase.words));
+        match is_open || !is_named_so && self.language.refuses(&self.words) {
+            true => Named::None,
+            false => Named::One(found),
+        }
+    }
+
+    /// «2», «the second», «the last one», «the last but one». A number within a sentence is no place.
+    fn by_place(&self, count: usize) -> Named {
+        let found = |index: usize| Found { index, score: 1.0, synonym: self.text.to_owned() };
+        let mut places: Vec<usize> = Vec::new();
+        if says(&self.words, self.language.before_last) {
+            return count.checked_sub(2).map_or(Named::None, |index| Named::One(found(index)));
+        }
+        if says(&self.words, self.language.last) {
+            places.extend(count.checked_sub(1));
+        }
+        let numbers = number::all(&self.read, self.language.decimal(self.locale));
+        if numbers.len() > NAMED_MAX {
+            return Named::None;
+        }
+        // «one» stands for a thing beside a place: «the second one».
+        let is_thing = |start: usize| phrases(self.language.ones).any(|one| one == self.read.word(start));
+        let places_only =
+            !places.is_empty() || numbers.iter().any(|(start, number)| number.is_ordinal || !is_thing(*start));
+        for (start, number) in
+            numbers.iter().filter(|(start, number)| !places_only || number.is_ordinal || !is_thing(*start))
+        {
+            let is_place = if number.is_ordinal { self.is_place(*start, number.end) } else { self.is_alone(&numbers) };
+            let index = number.value - 1.0;
+            let in_range = index.fract() == 0.0 && (0.0..count as f64).contains(&index);
+            match is_place {
+                true if in_range => places.push(index as usize),
+                _ => return Named::None,
+            }
+        }
+        places.dedup();
+        match places[..] {
+            [] => Named::None,
+            [index] => Named::One(found(index)),
+            _ => Named::Several(places),
+        }
+    }
+
+    /// Whether an ordinal stands for a thing: «the second one», and not «in a second», «my third coffee».
+    fn is_place(&self, start: usize, end: usize) -> bool {
+        let is_weak = self.read.senses(start).iter().any(|sense| sense.is_weak && sense.len == end - start);
+        let after = self.read.word(end);
+        let goes_on = !after.is_empty() && after.starts_with(char::is_alphabetic) && !self.is_light(end);
+        let counts = start > 0
+            && self.read.senses(start - 1).iter().any(|sense| sense.mean == Mean::Article || sense.mean == Mean::In);
+        !goes_on && !(is_weak && counts)
+    }
+
+    /// Whether nothing but polite words stands beside numbers.
+    fn is_alone(&self, numbers: &[(usize, number::Number)]) -> bool {
+        let is_number = |at: usize| numbers.iter().any(|(start, number)| *start <= at && at < number.end);
+        let mut at = 0;
+        while at < self.read.len() {
+            let polite = phrases(self.language.polite).filter_map(|phrase| self.read.begins(at, phrase)).max();
+            if is_number(at) {
+                at += 1;
+            } else if let Some(end) = polite {
+                at = end;
+            } else if self.read.mark(at).is_some() || self.is_light(at) {
+                at += 1;
+            } else {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether a word says nothing of which choice is meant.
+    fn is_light(&self, at: usize) -> bool {
+        let word = self.read.word(at);
+        let is = |table| phrases(table).any(|known| words(known)[..] == [word.to_owned()]);
+        let means = self.read.senses(at).iter().any(|sense| {
+            matches!(sense.mean, Mean::Article | Mean::The | Mean::And | Mean::Or | Mean::Filler)
+                && sense.mean.weight() != Weight::Near
+        });
+        means
+            || is(self.language.place)
+            || is(self.language.ones)
+            || is("ones")
+            || phrases(self.language.polite).any(|phrase| self.read.begins(at, phrase).is_some())
     }
 }
 
@@ -162,12 +383,13 @@ fn pressed(answer: &Activity, choices: &[Choice]) -> Option<Found> {
         let synonym = choices.get(index)?.shown().to_owned();
         return Some(Found { index, score: 1.0, synonym });
     }
-    same(answer::submitted(answer, "choice")?.as_str()?, choices)
+    let known: Vec<Phrase<'_>> = choices.iter().enumerate().flat_map(|(index, choice)| choice.named(index)).collect();
+    same(answer::submitted(answer, "choice")?.as_str()?, choices, &known)
 }
 
 /// The choice that is just what is said: to the letter, else but for case, else but for accents and marks. `C#` is not `C++`,
 /// though they have the same words.
-fn same(text: &str, choices: &[Choice]) -> Option<Found> {
+fn same(text: &str, choices: &[Choice], known: &[Phrase<'_>]) -> Option<Found> {
     let found = |index| Found { index, score: 1.0, synonym: text.to_owned() };
     if text.is_empty() {
         return None;
@@ -176,34 +398,36 @@ fn same(text: &str, choices: &[Choice]) -> Option<Found> {
         return Some(found(index));
     }
     let (lower, said) = (text.to_lowercase(), words(text));
-    let fits: [&dyn Fn(&str) -> bool; 3] =
-        [&|phrase| phrase == text, &|phrase| phrase.to_lowercase() == lower, &|phrase| {
-            !said.is_empty() && words(phrase) == said
+    let is_as_long = |phrase: &Phrase<'_>| !said.is_empty() && phrase.words == said || said.is_empty();
+    let fits: [&dyn Fn(&Phrase<'_>) -> bool; 3] =
+        [&|phrase| phrase.text == text, &|phrase| phrase.text.to_lowercase() == lower, &|phrase| {
+            !said.is_empty() && phrase.words == said
         }];
+    let near: Vec<&Phrase<'_>> = known.iter().filter(|phrase| is_as_long(phrase)).collect();
     for fits in fits {
-        let mut fitting = choices.iter().enumerate().filter(|(_, choice)| choice.phrases().any(fits));
-        match (fitting.next(), fitting.next()) {
-            (Some((index, _)), None) => return Some(found(index)),
-            (Some(_), Some(_)) => return None,
-            (None, _) => {}
+        let mut fitting = near.iter().filter(|phrase| fits(phrase)).map(|phrase| phrase.index);
+        if let Some(index) = fitting.next() {
+            return fitting.all(|other| other == index).then(|| found(index));
         }
     }
     None
 }
 
 /// The choice with the longest phrase within the text, if no other is named beside it: «the dark green one» is no green,
-/// «red or green» is neither. `normal` makes the words that are compared.
-fn within(text: &str, choices: &[Choice], normal: &dyn Fn(&str) -> Vec<String>) -> Option<Found> {
-    let said = normal(text);
+/// «red or green» is neither. `normal` are the words of each phrase that are compared.
+fn within(said: &[String], known: &[Phrase<'_>], normal: &[&[String]]) -> Named {
     let mut found: Vec<(Range<usize>, usize, &str)> = Vec::new();
-    for (index, choice) in choices.iter().enumerate() {
-        for phrase in choice.phrases() {
-            let wanted = normal(phrase);
-            let starts = said.windows(wanted.len().max(1)).enumerate().filter(|(_, part)| *part == wanted);
-            found.extend(starts.take(NAMED_MAX).map(|(start, part)| (start..start + part.len(), index, phrase)));
-        }
+    for (phrase, wanted) in known.iter().zip(normal) {
+        let Some(first) = wanted.first() else { continue };
+        let starts =
+            said.iter().enumerate().filter(|(start, word)| *word == first && said[*start..].starts_with(wanted));
+        let place = |(start, _)| (start..start + wanted.len(), phrase.index, phrase.text);
+        found.extend(starts.take(NAMED_MAX).map(place));
     }
-    let (longest, index, phrase) = found.iter().max_by_key(|(place, _, phrase)| (place.len(), phrase.len()))?;
+    let Some((longest, index, phrase)) = found.iter().max_by_key(|(place, _, phrase)| (place.len(), phrase.len()))
+    else {
+        return Named::None;
+    };
     // Where the longest is named again, that is not another choice beside it.
     let own: Vec<&Range<usize>> = found
         .iter()
@@ -211,71 +435,60 @@ fn within(text: &str, choices: &[Choice], normal: &dyn Fn(&str) -> Vec<String>) 
         .map(|(place, ..)| place)
         .collect();
     let beside = |place: &Range<usize>| !own.iter().any(|own| own.start <= place.start && place.end <= own.end);
-    if found.iter().any(|(place, other, _)| other != index && (beside(place) || own.contains(&place))) {
-        return None;
+    let others = found.iter().filter(|(place, other, _)| other != index && (beside(place) || own.contains(&place)));
+    let mut named: Vec<usize> = others.map(|(_, other, _)| *other).chain([*index]).collect();
+    named.sort_unstable();
+    named.dedup();
+    if named.len() > 1 {
+        return Named::Several(named);
     }
     let score = longest.len() as f64 / said.len() as f64;
-    Some(Found { index: *index, score: 0.5 + score / 2.0, synonym: (*phrase).to_owned() })
-}
-
-/// «2», «the second», «the last one», «the last but one».
-fn by_place(text: &str, count: usize, language: &Language, locale: &str) -> Option<Found> {
-    let found = |index: usize| Found { index, score: 1.0, synonym: text.to_owned() };
-    let said = words(text);
-    if says(&said, language.before_last) {
-        return count.checked_sub(2).map(found);
-    }
-    if says(&said, language.last) {
-        return count.checked_sub(1).map(found);
-    }
-    let number = || number::only(text, language, locale).filter(|_| !is_pronoun(&said, language));
-    let place = language.ordinal(text).or_else(number)?;
-    let in_range = place.fract() == 0.0 && (1.0..=count as f64).contains(&place);
-    in_range.then(|| found(place as usize - 1))
-}
-
-/// Whether «one» stands for a thing, as in «the small one», and is no place: «one», «number one».
-fn is_pronoun(said: &[String], language: &Language) -> bool {
-    let is = |word: &String, table| phrases(table).any(|known| known == word);
-    let is_place = |word: &String| {
-        is(word, language.ones) || phrases(language.place).any(|known| words(known)[..] == [word.clone()])
-    };
-    said.iter().any(|word| is(word, language.ones)) && !said.iter().all(is_place)
+    Named::One(Found { index: *index, score: 0.5 + score / 2.0, synonym: (*phrase).to_owned() })
 }
 
 /// The choices that have all the words that are said, in their order, and how much of them that is: «grass» is «green as
 /// grass».
-fn parts_of(text: &str, choices: &[Choice]) -> Vec<(usize, f64)> {
-    let said = words(text);
+fn parts_of(said: &[String], known: &[Phrase<'_>]) -> Vec<(usize, f64)> {
     let tells = |word: &String| word.chars().count() >= GUESSED_CHARS.start() - 1 || word.parse::<u32>().is_ok();
     if !said.iter().any(tells) {
         return Vec::new();
     }
-    let share = |phrase: &str| {
-        let phrase = words(phrase);
-        phrase.windows(said.len()).any(|part| part == said).then(|| said.len() as f64 / phrase.len() as f64)
-    };
-    let score = |choice: &Choice| choice.phrases().filter_map(share).fold(0.0, f64::max);
-    choices.iter().map(score).enumerate().filter(|(_, score)| *score > 0.0).collect()
+    let mut parts: Vec<(usize, f64)> = Vec::new();
+    for phrase in known {
+        if phrase.words.windows(said.len()).any(|part| part == said) {
+            let share = said.len() as f64 / phrase.words.len() as f64;
+            match parts.iter_mut().find(|(index, _)| *index == phrase.index) {
+                Some((_, best)) => *best = best.max(share),
+                None => parts.push((phrase.index, share)),
+            }
+        }
+    }
+    parts
 }
 
 /// The choice whose words are most like those said, by the letters to change.
-fn alike(text: &str, choices: &[Choice]) -> Option<Found> {
-    let said = words(text).join(" ");
-    if !GUESSED_CHARS.contains(&said.chars().count()) {
+fn alike(said: &[String], count: usize, known: &[Phrase<'_>]) -> Option<Found> {
+    let said = said.join(" ");
+    let length = said.chars().count();
+    if !GUESSED_CHARS.contains(&length) {
         return None;
     }
-    let likeness = |phrase: &str| {
-        let phrase = words(phrase).join(" ");
-        let longest = said.chars().count().max(phrase.chars().count());
+    let likeness = |phrase: &Phrase<'_>| {
+        let phrase = phrase.words.join(" ");
+        let other = phrase.chars().count();
+        let (longest, shortest) = (length.max(other), length.min(other));
         // The length first: what is far longer is not alike, and not compared.
-        if longest > *GUESSED_CHARS.end() {
+        if longest > *GUESSED_CHARS.end() || (shortest as f64) < longest as f64 * (LIKENESS_MIN - LEAD_MIN) {
             return 0.0;
         }
         1.0 - strsim::osa_distance(&said, &phrase) as f64 / longest as f64
     };
-    let best = |choice: &Choice| choice.phrases().map(likeness).fold(0.0, f64::max);
-    let mut found: Vec<(usize, f64)> = choices.iter().map(best).enumerate().collect();
+    let mut found: Vec<(usize, f64)> = (0..count).map(|index| (index, 0.0)).collect();
+    for phrase in known {
+        if let Some((_, best)) = found.get_mut(phrase.index) {
+            *best = best.max(likeness(phrase));
+        }
+    }
     found.sort_by(|one, other| other.1.total_cmp(&one.1));
     match found[..] {
         [(_, best), (_, next), ..] if best - next < LEAD_MIN => None,

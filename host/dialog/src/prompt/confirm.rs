@@ -1,5 +1,8 @@
 //! Yes and no.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use super::answer;
@@ -9,7 +12,7 @@ use crate::activity::Activity;
 
 /// Returns what an answer says: a button's value, one of the two choices by its words or its place, or the language's
 /// words. Words for both, and words for neither, are no answer.
-pub(super) fn find(answer: &Activity, choices: &[Choice], language: &Language, locale: &str) -> Option<bool> {
+pub(super) fn find(answer: &Activity, choices: &[Choice], language: &'static Language, locale: &str) -> Option<bool> {
     match answer::submitted(answer, "confirm") {
         Some(Value::Bool(pressed)) => return Some(*pressed),
         Some(Value::String(pressed)) if pressed == "true" || pressed == "false" => return Some(pressed == "true"),
@@ -19,7 +22,7 @@ pub(super) fn find(answer: &Activity, choices: &[Choice], language: &Language, l
     let own_words = !choices.is_empty();
     let shown = if own_words { choices.to_vec() } else { titles(language) };
     let by_choice =
-        || choice::find(answer, &text, &shown, language, locale, &Rules { ordinals: true, fuzzy: own_words });
+        || choice::find(answer, &text, &shown, language, locale, &Rules { ordinals: true, fuzzy: own_words }).ok();
     // The words come first where they are not the prompt's own: «no problem» is no «no».
     let found = if own_words { None } else { spoken(&text, language) };
     match found {
@@ -50,32 +53,55 @@ enum Spoken {
     Neither,
 }
 
+/// The phrases of a language with their meaning, by their first word, the longest first; polite ones are a yes only alone.
+type Known = HashMap<String, Vec<(Vec<String>, Spoken, bool)>>;
+
+/// Made once for the process.
+static KNOWN: LazyLock<HashMap<&'static str, Known>> =
+    LazyLock::new(|| Language::all().map(|language| (language.code(), known(language))).collect());
+
+fn known(language: &'static Language) -> Known {
+    let polite: Vec<Vec<String>> = phrases(language.polite).map(words).collect();
+    let tables = [(language.yes, Spoken::Yes), (language.no, Spoken::No), (language.unsure, Spoken::Neither)];
+    let mut known = Known::new();
+    for (table, meaning) in tables {
+        for phrase in phrases(table).map(words) {
+            let is_polite = meaning == Spoken::Yes && polite.contains(&phrase);
+            let Some(first) = phrase.first().cloned() else { continue };
+            known.entry(first).or_default().push((phrase, meaning, is_polite));
+        }
+    }
+    for phrases in known.values_mut() {
+        phrases.sort_by_key(|(phrase, ..)| std::cmp::Reverse(phrase.len()));
+    }
+    known
+}
+
 /// Reads word by word, each time the longest phrase of the language that is there. None if there is none at all.
 fn spoken(text: &str, language: &Language) -> Option<Spoken> {
     let said = words(text);
-    let tables = [(language.yes, Spoken::Yes), (language.no, Spoken::No), (language.unsure, Spoken::Neither)];
-    let known: Vec<(Vec<String>, Spoken)> = tables
-        .into_iter()
-        .flat_map(|(table, meaning)| phrases(table).map(move |phrase| (words(phrase), meaning)))
-        // A letter is an answer alone: the «n» of «n'importe» is none.
-        .filter(|(phrase, _)| said.len() == 1 || !is_letter(phrase))
-        .collect();
+    let known = KNOWN.get(language.code())?;
+    let mut agrees_politely = false;
     let mut result = None;
     let mut rest = said.as_slice();
-    while !rest.is_empty() {
-        let longest =
-            known.iter().filter(|(phrase, _)| rest.starts_with(phrase)).max_by_key(|(phrase, _)| phrase.len());
-        let step = longest.map_or(1, |(phrase, _)| phrase.len().max(1));
-        if let Some((_, meaning)) = longest {
-            result = match result {
-                None => Some(*meaning),
-                Some(before) if before == *meaning => result,
-                Some(_) => Some(Spoken::Neither),
-            };
+    while let Some(first) = rest.first() {
+        // A letter is an answer alone: the «n» of «n'importe» is none.
+        let fits = |phrase: &[String]| rest.starts_with(phrase) && (said.len() == 1 || !is_letter(phrase));
+        let longest = known.get(first).and_then(|known| known.iter().find(|(phrase, ..)| fits(phrase)));
+        match longest {
+            Some((_, _, true)) => agrees_politely = true,
+            Some((_, meaning, false)) => {
+                result = match result {
+                    None => Some(*meaning),
+                    Some(before) if before == *meaning => result,
+                    Some(_) => Some(Spoken::Neither),
+                };
+            }
+            None => {}
         }
-        rest = rest.get(step..).unwrap_or_default();
+        rest = rest.get(longest.map_or(1, |(phrase, ..)| phrase.len())..).unwrap_or_default();
     }
-    result
+    result.or(agrees_politely.then_some(Spoken::Yes))
 }
 
 fn is_letter(phrase: &[String]) -> bool {

@@ -1,5 +1,6 @@
 //! Reads a prompt's definition, and says by name what is wrong with it.
 
+use jiff::tz::TimeZone;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
@@ -7,6 +8,8 @@ use super::choice::Choice;
 use super::date::{self, Bound};
 use super::{Kind, Prompt, Say, Style};
 
+/// Where the host stores the readings that its last question named.
+pub const READINGS: &str = "readings";
 const ATTEMPTS_MAX: u64 = 100;
 const CHOICES_MAX: usize = 100;
 /// Of all choices together: each answer is compared with every one.
@@ -30,7 +33,19 @@ pub(super) fn read(definition: &Value) -> Result<Prompt, String> {
         attempts_max: u32::try_from(attempts_max).unwrap_or(u32::MAX),
         validator: text(object, "validator")?.map(ToOwned::to_owned),
         locale: text(object, "locale")?.map(ToOwned::to_owned),
+        time_zone: text(object, "time-zone")?.map(time_zone).transpose()?,
+        month_first: match text(object, "date-order")? {
+            None => None,
+            Some("day-month") => Some(false),
+            Some("month-day") => Some(true),
+            Some(other) => return Err(format!("`date-order` is `{other}`; the orders are day-month, month-day")),
+        },
+        readings: object.get(READINGS).and_then(Value::as_array).cloned().unwrap_or_default(),
     })
+}
+
+fn time_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| format!("`time-zone` is `{name}`, which is no zone of the IANA time zone database"))
 }
 
 fn kind(object: &Map<String, Value>) -> Result<Kind, String> {

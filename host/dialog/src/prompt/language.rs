@@ -1,18 +1,17 @@
-//! The languages that prompts understand: one table of words each, and how words are told apart.
+//! The languages that prompts understand, one file each, and how words are told apart.
 //!
-//! A table holds phrases in lower case, separated by `|`. Words are compared without accents, so `manana` is «mañana».
-//! Clock phrases are written after number words have become digits: «half past {h}».
+//! A file holds one table: phrases in lower case, separated by `|`, for each meaning. Words are compared without accents, so
+//! `manana` is «mañana». A new language is a file here with its line in `ALL`, and its tests.
 
 mod de;
 mod en;
 mod es;
 mod fr;
+mod pt;
 
 use std::sync::LazyLock;
 
-use regex::Regex;
-use text2num::replace_numbers_in_text;
-
+use super::lexicon::{Lexicon, Mean};
 use crate::activity::composed;
 
 /// Phrases, separated by `|`.
@@ -30,123 +29,76 @@ pub(super) struct Language {
     /// Between the last of two choices, and the last of more.
     pub(super) or: &'static str,
     pub(super) or_last: &'static str,
+    /// The question that names two readings: `{one}` and `{other}` are they.
+    pub(super) either: &'static str,
     pub(super) last: Words,
     pub(super) before_last: Words,
     /// Words for 1 that stand for a thing too: «the small one». Folded.
     pub(super) ones: Words,
     /// Words beside a number that make it a place: «number one».
     pub(super) place: Words,
+    /// Words beside the place of a choice: «I'd take the 2». Folded.
+    pub(super) polite: Words,
     /// What comes with them is refused: «not the red one».
     pub(super) except: Words,
+    /// What comes before them is refused: «el rojo no».
+    pub(super) except_after: Words,
+    /// Ways to agree with the words of a refusal: «why not».
+    pub(super) agrees: Words,
+    /// Words for both of two: «both».
+    pub(super) both: Words,
     /// Endings that a word takes in a sentence and not in a list, the longer ones first: «das rote». Folded.
     endings: Words,
-    /// Words for «2nd» that `text2num` leaves alone, because they are units of time too.
-    second: Words,
+    /// Endings of a place in digits: `2nd`.
+    pub(super) ordinal_endings: Words,
+    /// Endings of the words for a share: «veintiunavos».
+    pub(super) share_endings: Words,
     /// The mark before a fraction, and the regions that use the other one.
     decimal: char,
     decimal_elsewhere: Words,
-    pub(super) minus: Words,
-    /// After a number: half more.
-    pub(super) and_half: Words,
-    /// What multiplies or divides the number before it, or stands alone, with its value.
-    pub(super) scales: &'static [(&'static str, f64)],
-    /// Number words that are articles more often.
-    pub(super) articles: Words,
-    /// January first.
-    pub(super) months: [Words; 12],
-    /// Monday first.
-    pub(super) weekdays: [Words; 7],
-    pub(super) days: Days,
-    pub(super) next: Words,
-    pub(super) past: Words,
-    pub(super) this: Words,
-    /// «week after next».
-    pub(super) week_after_next: Words,
-    /// «in» three days.
-    pub(super) within: Words,
-    /// three days «from now».
-    pub(super) later: Words,
-    /// «vor» drei Tagen.
-    pub(super) ago_before: Words,
-    /// three days «ago».
-    pub(super) ago_after: Words,
-    pub(super) units: Units,
-    /// Phrases of dates and times that mean other words, the longer ones first: «half an hour».
-    pub(super) rewritten: &'static [(Words, &'static str)],
-    /// Number words as people type them who lack a key.
-    respelled: &'static [(&'static str, &'static str)],
-    /// After «one»: no number at all, «ein paar».
-    pub(super) vague: Words,
-    /// The moment itself, alone.
-    pub(super) now: Words,
-    /// Patterns of a day alone, with its number as `d`.
-    pub(super) day_of_month: &'static [&'static str],
-    /// Patterns of a part of the day, its words as `part`; whether they mean today. `{day}` is a weekday or «tomorrow».
-    pub(super) parts: &'static [(&'static str, Part, bool)],
-    /// «at» eight.
-    pub(super) at: Words,
-    /// eight «o'clock».
-    pub(super) clock: Words,
-    /// Clock times in words: patterns with `{h}` and, for minutes, `{m}`. With a group `range` it is none: «from 10 to 12».
-    pub(super) clock_phrases: &'static [(&'static str, Offset)],
-    pub(super) noon: Words,
-    pub(super) midnight: Words,
+    /// Number words are written together: «dreiundzwanzig».
+    pub(super) compounds: bool,
+    /// «and» joins tens and units: «treinta y cinco».
+    pub(super) tens_and: bool,
+    /// Twenty may follow sixty and eighty: «soixante-dix».
+    pub(super) scores: bool,
+    /// How a date is written in a question: `{d}`, `{month}`, `{y}`.
+    pub(super) date_written: &'static str,
+    /// What words mean.
+    words: &'static [(Mean, Words)],
 }
 
-/// Days counted from today.
-pub(super) struct Days {
-    pub(super) day_before: Words,
-    pub(super) yesterday: Words,
-    pub(super) today: Words,
-    pub(super) tomorrow: Words,
-    pub(super) day_after: Words,
-}
-
-/// Units of time.
-pub(super) struct Units {
-    pub(super) minute: Words,
-    pub(super) hour: Words,
-    pub(super) day: Words,
-    pub(super) week: Words,
-    pub(super) month: Words,
-    pub(super) year: Words,
-}
-
-/// A part of the day, which tells 8:00 from 20:00.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    Morning,
-    Noon,
-    Evening,
-    Night,
-}
-
-/// The minutes that a clock phrase adds to the full hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Offset {
-    /// So many.
-    Fixed(i32),
-    /// Those that it says.
-    After,
-    /// Those that it says, before the hour.
-    Before,
-    /// Those that it says, after half an hour before the hour: «fünf nach halb neun» is 8:35.
-    AfterHalf,
-    /// Those that it says, before half an hour before the hour.
-    BeforeHalf,
-}
-
-/// Ways to say yes with the words of a refusal.
-const AGREES: Words =
-    "why not|warum nicht|wieso nicht|kein problem|por qué no|pourquoi pas|pas de problème|pas de souci";
 /// A shorter rest of a word is no stem.
 const STEM_BYTES_MIN: usize = 3;
 
-static ALL: [&Language; 4] = [&en::ENGLISH, &de::GERMAN, &es::SPANISH, &fr::FRENCH];
-static NUMBERS: LazyLock<[text2num::Language; 4]> = LazyLock::new(|| {
-    use text2num::Language as Numbers;
-    [Numbers::english(), Numbers::german(), Numbers::spanish(), Numbers::french()]
-});
+static ALL: [&Language; 5] = [&en::ENGLISH, &de::GERMAN, &es::SPANISH, &fr::FRENCH, &pt::PORTUGUESE];
+static LEXICONS: [LazyLock<Lexicon>; 5] = [
+    LazyLock::new(|| en::ENGLISH.index()),
+    LazyLock::new(|| de::GERMAN.index()),
+    LazyLock::new(|| es::SPANISH.index()),
+    LazyLock::new(|| fr::FRENCH.index()),
+    LazyLock::new(|| pt::PORTUGUESE.index()),
+];
+
+/// What every language writes alike.
+const COMMON: &[(Mean, Words)] = &[
+    (Mean::Zone(0), "utc|gmt|z|zulu"),
+    (Mean::Zone(-300), "est"),
+    (Mean::Zone(-240), "edt"),
+    (Mean::Zone(-360), "cst"),
+    (Mean::Zone(-300), "cdt"),
+    (Mean::Zone(-420), "mst"),
+    (Mean::Zone(-360), "mdt"),
+    (Mean::Zone(-480), "pst"),
+    (Mean::Zone(-420), "pdt"),
+    (Mean::Zone(60), "cet|mez"),
+    (Mean::Zone(120), "cest|mesz"),
+    (Mean::Zone(540), "jst"),
+    (Mean::Glued(1e3), "k"),
+    (Mean::Glued(1e6), "m|mm|mio"),
+    (Mean::Glued(1e9), "bn|g|b|mrd"),
+    (Mean::Glued(1e12), "t|tn"),
+];
 
 impl Language {
     /// Returns the language of a locale, English where it is none of those known.
@@ -155,19 +107,30 @@ impl Language {
         ALL.into_iter().find(|language| language.code == prefix).unwrap_or(&en::ENGLISH)
     }
 
-    /// All that are known.
-    pub(super) fn all() -> impl Iterator<Item = &'static Self> {
-        ALL.into_iter()
-    }
-
     /// The language's subtag.
     pub(super) fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The place in `all`.
-    fn index(&self) -> usize {
-        ALL.iter().position(|language| language.code == self.code).unwrap_or(0)
+    /// All that are known.
+    pub(super) fn all() -> impl Iterator<Item = &'static Self> {
+        ALL.into_iter()
+    }
+
+    /// What words mean, indexed once for the process.
+    pub(super) fn lexicon(&self) -> &'static Lexicon {
+        let place = ALL.iter().position(|language| language.code == self.code).unwrap_or(0);
+        &LEXICONS[place.min(LEXICONS.len() - 1)]
+    }
+
+    fn index(&self) -> Lexicon {
+        Lexicon::new(self.words.iter().chain(COMMON).copied())
+    }
+
+    /// The names of a meaning, the first of which is written in questions.
+    pub(super) fn name(&self, wanted: Mean) -> &'static str {
+        let words = self.words.iter().find(|(mean, _)| *mean == wanted).map_or("", |(_, words)| words);
+        phrases(words).next().unwrap_or_default().trim_start_matches('?')
     }
 
     /// The mark before a fraction, as the region writes it: `1.234` is more than a thousand in Spain, not in Mexico.
@@ -184,51 +147,39 @@ impl Language {
     /// Whether `12/24` begins with the month.
     pub(super) fn is_month_first(&self, locale: &str) -> bool {
         let prefix = subtags(locale).next().unwrap_or_default();
-        matches!(prefix.as_str(), "" | "en") && matches!(region(locale).as_deref(), None | Some("us" | "ph"))
-    }
-
-    /// Writes number words as digits, and ordinals as digits with their ending.
-    pub(super) fn with_digits(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for (typed, meant) in self.respelled {
-            // Telephones begin an answer with a capital.
-            if text.to_lowercase().contains(typed) {
-                text = text.to_lowercase().replace(typed, meant);
+        // The United States, their islands, the Philippines, Micronesia, Palau.
+        const MONTH_FIRST: [&str; 11] = ["us", "ph", "pr", "gu", "vi", "as", "mp", "um", "fm", "pw", "840"];
+        match region(locale) {
+            Some(region) => {
+                MONTH_FIRST.contains(&region.as_str()) && prefix != "es" || region == "608" || region == "021"
             }
-        }
-        match NUMBERS.get(self.index()) {
-            Some(numbers) => replace_numbers_in_text(&text, numbers, 0.0),
-            None => text,
+            None => matches!(prefix.as_str(), "" | "en"),
         }
     }
 
-    /// Whether something is refused: «not the red one». «Why not» and «kein Problem» are none of it.
+    /// Whether something is refused: «not the red one», «el rojo no». «Why not» and «kein Problem» are none of it.
     pub(super) fn refuses(&self, said: &[String]) -> bool {
-        says(said, self.except) && !says(said, AGREES)
+        let refused_after = phrases(self.except_after).any(|phrase| said.len() > 1 && said.ends_with(&words(phrase)));
+        (refused_after || says(said, self.except)) && !says(said, self.agrees)
+    }
+
+    /// Whether a number may begin with this word.
+    pub(super) fn may_count(&self, word: &str) -> bool {
+        self.lexicon().may_count(word)
+    }
+
+    /// Whether words of the language take endings.
+    pub(super) fn has_endings(&self) -> bool {
+        !self.endings.is_empty()
     }
 
     /// The words of a text without their endings: «das rote» and «rot» have the same stem.
-    pub(super) fn stems(&self, text: &str) -> Vec<String> {
+    pub(super) fn stems(&self, words: &[String]) -> Vec<String> {
         let stem = |word: &String| {
             let stems = phrases(self.endings).filter_map(|ending| word.strip_suffix(ending));
             stems.into_iter().find(|stem| stem.len() >= STEM_BYTES_MIN).unwrap_or(word).to_owned()
         };
-        words(text).iter().map(stem).collect()
-    }
-
-    /// Returns the place that an ordinal names: «the second», «la deuxième», «2.»
-    pub(super) fn ordinal(&self, text: &str) -> Option<f64> {
-        static ORDINAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-            let endings = r"st|nd|rd|th|\.ᵉʳ|\.|º|ª|ère|ere|er|ème|eme|ième|ieme|re|e|do|da|ro|ra";
-            Regex::new(&format!(r"(?i)\b([0-9]{{1,3}})(?:{endings})(?:[^\p{{L}}0-9]|$)")).ok()
-        });
-        let is_second = says(&words(text), self.second);
-        let text = self.with_digits(text);
-        let places = ORDINAL.as_ref()?.captures_iter(&text).filter_map(|found| found.get(1)?.as_str().parse().ok());
-        let mut places = places.chain(is_second.then_some(2.0));
-        let place: f64 = places.next()?;
-        // «the first or the second» is no place.
-        places.all(|other| other == place).then_some(place)
+        words.iter().map(stem).collect()
     }
 }
 
@@ -236,8 +187,14 @@ fn subtags(locale: &str) -> impl Iterator<Item = String> {
     locale.split(['-', '_']).map(str::to_ascii_lowercase)
 }
 
+/// The region of a locale, by letters or by number: `es-MX`, `es-419`.
 fn region(locale: &str) -> Option<String> {
-    subtags(locale).skip(1).find(|subtag| subtag.len() == 2)
+    let is_region = |subtag: &String| match subtag.len() {
+        2 => subtag.bytes().all(|byte| byte.is_ascii_alphabetic()),
+        3 => subtag.bytes().all(|byte| byte.is_ascii_digit()),
+        _ => false,
+    };
+    subtags(locale).skip(1).find(is_region)
 }
 
 /// The phrases of a table's entry.
@@ -299,19 +256,4 @@ pub(super) fn says(said: &[String], table: Words) -> bool {
         let phrase = words(phrase);
         !phrase.is_empty() && said.windows(phrase.len()).any(|part| part == phrase)
     })
-}
-
-/// A pattern for any of the phrases as whole words, the longest first. Nothing matches where there are none.
-pub(super) fn any(table: Words) -> String {
-    let mut folded: Vec<String> = phrases(table).map(fold).collect();
-    folded.sort_by_key(|phrase| std::cmp::Reverse(phrase.len()));
-    let whole = |phrase: &String| {
-        let ends = if phrase.ends_with(char::is_alphanumeric) { r"\b" } else { "" };
-        let begins = if phrase.starts_with(char::is_alphanumeric) { r"\b" } else { "" };
-        format!("{begins}{}{ends}", regex::escape(phrase))
-    };
-    match folded.is_empty() {
-        true => r"[^\s\S]".to_owned(),
-        false => folded.iter().map(whole).collect::<Vec<_>>().join("|"),
-    }
 }

@@ -1,181 +1,562 @@
 //! Numbers in answers: digits as the locale writes them, and words.
 
-use std::sync::LazyLock;
-
-use regex::{Match, Regex};
 use serde_json::Value;
 
-use super::language::{Language, phrases, words};
+use super::NotRecognized;
+use super::language::Language;
+use super::lexicon::{Mean, Unit};
+use super::remains::{self, Spot};
+use super::text::Text;
 
-/// Groups of three apart by a space, `1e3`, digits with marks, or a fraction without a whole.
-static DIGITS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let spaced = r"[0-9]{1,3}(?:[ \x{a0}\x{202f}][0-9]{3})+\b(?:[.,][0-9]+)?";
-    Regex::new(&format!(r"{spaced}|[0-9]+(?:\.[0-9]+)?[eE][0-9]{{1,2}}\b|[0-9](?:[0-9.,'’]*[0-9])?|[.,][0-9]+")).ok()
-});
-static FRACTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?:^|[^0-9/.,])(?:([0-9]{1,6}) )?([0-9]{1,6})\s?[/⁄]\s?([0-9]{1,6})(?:[^0-9/]|$)").ok()
-});
-
-/// A number, and whether the answer wrote it in digits.
-#[derive(Debug, Clone, Copy)]
-struct Found {
-    number: f64,
-    is_digits: bool,
+/// A number, and where it ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Number {
+    pub(super) value: f64,
+    pub(super) end: usize,
+    /// Written in digits.
+    pub(super) is_digits: bool,
+    /// A place: «third».
+    pub(super) is_ordinal: bool,
+    /// An article, which is «one» where nothing else is a number.
+    pub(super) is_article: bool,
 }
 
-/// Returns the number that a text says: the first, where «one» that may be an article counts only if there is no other.
-pub(super) fn find(text: &str, language: &Language, locale: &str) -> Option<f64> {
-    let found = all(text, language, locale);
-    let articles = words(text).iter().any(|word| phrases(language.articles).any(|article| article == word));
-    let is_article = |found: &&Found| articles && !found.is_digits && found.number == 1.0;
-    found.iter().find(|found| !is_article(found)).or(found.first()).map(|found| found.number)
-}
+/// Why a text is no number.
+const NONE: &str = "there is no number";
 
-/// Returns the number if the text says exactly one.
-pub(super) fn only(text: &str, language: &Language, locale: &str) -> Option<f64> {
-    let found = all(text, language, locale);
-    let first = found.first()?.number;
-    found.iter().all(|other| other.number == first).then_some(first)
-}
-
-fn all(text: &str, language: &Language, locale: &str) -> Vec<Found> {
-    if let Some((over, under)) = fraction(text) {
-        let number = Some(over / under).filter(|number| number.is_finite());
-        return number.map(|number| Found { number, is_digits: true }).into_iter().collect();
+/// Returns the number that a text says, if it says one and nothing that changes it.
+pub(super) fn find(text: &str, language: &Language, locale: &str) -> Result<f64, NotRecognized> {
+    let text = Text::new(text, language);
+    let found = all(&text, language.decimal(locale));
+    let spots: Vec<Spot> = found.iter().map(|(start, number)| Spot { start: *start, end: number.end }).collect();
+    let Some((_, first)) = found.first() else { return Err(NotRecognized::because(NONE)) };
+    if found.iter().any(|(_, other)| other.value != first.value) {
+        let values: Vec<Value> = found.iter().map(|(_, number)| value(number.value)).collect();
+        let is_choice = values.len() == 2 && remains::offers(&text, &spots);
+        let readings = if is_choice { values } else { Vec::new() };
+        return Err(NotRecognized { why: "there is more than one number", readings });
     }
-    let written = language.with_digits(&halves_split(text, language));
-    let Some(digits) = DIGITS.as_ref() else { return Vec::new() };
-    let mut found: Vec<Found> = Vec::new();
-    let mut rest_from = 0;
-    for place in digits.find_iter(&written) {
-        let Some(number) = parse(place.as_str(), language.decimal(locale)) else { continue };
-        let between = written.get(rest_from..place.start()).unwrap_or_default();
-        if let Some(last) = found.last_mut()
-            && is_counted(between, language)
-            && is_scale(number, place.as_str())
-            && last.number.abs() < number
-        {
-            last.number *= number;
-        } else {
-            let is_digits = text.contains(place.as_str());
-            let number = if is_negative(&written, place, language) { -number } else { number };
-            let number =
-                if is_digits || !is_scale(number, place.as_str()) { number } else { number * share(between, language) };
-            found.push(Found { number, is_digits });
-        }
-        rest_from = place.end();
-        let rest: String = written.get(rest_from..).unwrap_or_default().chars().take(40).collect();
-        if words(&rest).first().is_some_and(|next| phrases(language.vague).any(|vague| vague == next)) {
-            found.pop();
-        } else if let Some(last) = found.last_mut() {
-            last.number = scaled(last.number, &rest, language);
+    let counts = |mean| match mean {
+        Mean::Unit(unit) => unit != Unit::Second,
+        // «il y a 12 mots»
+        mean => mean == Mean::Since,
+    };
+    // «tres veintiunavos»
+    let is_share = found.iter().any(|(_, number)| {
+        let after = text.word(number.end);
+        let is_known = !text.senses(number.end).is_empty();
+        !is_known
+            && super::language::phrases(language.share_endings)
+                .any(|ending| after.len() >= ending.len() && after.ends_with(ending))
+    });
+    match is_share || remains::unread(&text, &spots, &counts) {
+        true => Err(NotRecognized::because("something beside the number was not understood")),
+        false => Ok(first.value),
+    }
+}
+
+/// All numbers of a text with their places. Articles count where there is nothing else.
+pub(super) fn all(text: &Text<'_>, decimal: char) -> Vec<(usize, Number)> {
+    let mut found: Vec<(usize, Number)> = Vec::new();
+    let mut start = 0;
+    while start < text.len() {
+        match at(text, start, decimal) {
+            Some(number) => {
+                found.push((start, number));
+                start = number.end;
+            }
+            // A longer phrase that holds a number word is no number: «a few».
+            None => start += phrase(text, start),
         }
     }
-    if found.is_empty() {
-        let said = words(text);
-        let alone = language.scales.iter().filter(|(word, _)| word.len() > 1 && said.iter().any(|other| other == word));
-        // «half a dozen» is six.
-        let product = alone.map(|(_, number)| *number).reduce(|one, other| one * other);
-        found.extend(product.map(|number| Found { number, is_digits: false }));
+    shares(text, &mut found);
+    if found.iter().any(|(_, number)| !number.is_article) {
+        found.retain(|(_, number)| !number.is_article);
     }
     found
 }
 
-/// Writes «zweieinhalb» as «zwei einhalb» and `2½` as `2.5`, in the language's own way.
-pub(super) fn halves_split(text: &str, language: &Language) -> String {
-    let mut split = text.to_owned();
-    for (sign, digits) in [('½', "5"), ('¼', "25"), ('¾', "75")] {
-        if split.contains(sign) {
-            let mark = language.decimal("");
-            split = split.replace(&format!(" {sign}"), &sign.to_string()).replace(sign, &format!("{mark}{digits}"));
+/// Makes one number of two that are a fraction: «one over three», «un octavo», «a fifth».
+fn shares(text: &Text<'_>, found: &mut Vec<(usize, Number)>) {
+    let mut at = 0;
+    while let Some((start, number)) = found.get(at).copied() {
+        let next = found.get(at + 1).copied();
+        let is_counted = |end: usize| text.read(end, |mean| matches!(mean, Mean::Unit(_)).then_some(())).is_some();
+        let is_over = |(start, under): &(usize, Number)| {
+            text.is(number.end, Mean::Over) == Some(*start) && under.value > number.value && !is_counted(under.end)
+        };
+        let is_part = |(start, under): &(usize, Number)| *start == number.end && under.is_ordinal && under.value > 2.0;
+        if let Some((_, under)) =
+            next.filter(|next| is_over(next) || is_part(next) && number.value < 20.0 && !number.is_ordinal)
+        {
+            let value = number.value / under.value;
+            let share = Number { value, end: under.end, is_ordinal: false, is_article: false, ..number };
+            found.splice(at..at + 2, [(start, share)]);
+        } else if number.is_ordinal
+            && !number.is_digits
+            && start > 0
+            && number.value > 2.0
+            && text.is(start - 1, Mean::Article) == Some(start)
+        {
+            let share = Number { value: 1.0 / number.value, is_ordinal: false, ..number };
+            found.splice(at..=at, [(start - 1, share)]);
         }
+        at += 1;
     }
-    let is_standalone = |word: &str| language.scales.iter().any(|(scale, _)| *scale == word);
-    let split_word = |word: &str| match word.to_lowercase().strip_suffix("einhalb") {
-        Some(whole) if !whole.is_empty() && !is_standalone(&word.to_lowercase()) => format!("{whole} einhalb"),
-        _ => word.to_owned(),
+}
+
+fn phrase(text: &Text<'_>, at: usize) -> usize {
+    text.senses(at).first().map_or(1, |sense| sense.len)
+}
+
+/// Reads the number that begins at a token.
+pub(super) fn at(text: &Text<'_>, start: usize, decimal: char) -> Option<Number> {
+    let from = sign(text, start);
+    let mut number = slashed(text, from.unwrap_or(start))
+        .or_else(|| part(text, from.unwrap_or(start)))
+        .or_else(|| amount(text, from.unwrap_or(start), decimal))?;
+    if from.is_some() {
+        number.value = -number.value;
+        number.is_article = false;
+    }
+    Some(number)
+}
+
+/// The token after a sign.
+fn sign(text: &Text<'_>, at: usize) -> Option<usize> {
+    if let Some(end) = text.is(at, Mean::Minus) {
+        return Some(end);
+    }
+    let is_apart = at == 0 || !text.is_glued(at) || text.mark(at - 1).is_some();
+    let is_sign = matches!(text.mark(at), Some('-' | '−' | '–')) && is_apart;
+    (is_sign && (at == 0 || text.is_glued(at + 1))).then_some(at + 1)
+}
+
+/// `3/4`, `2 1/2`.
+fn slashed(text: &Text<'_>, at: usize) -> Option<Number> {
+    let over = |at: usize| {
+        let is_slash = matches!(text.mark(at + 1), Some('/' | '⁄')) && !matches!(text.mark(at + 3), Some('/'));
+        let (over, under) = (text.digits(at, 1..=6)?, text.digits(at + 2, 1..=6)?);
+        (is_slash && under != 0).then(|| f64::from(over) / f64::from(under))
     };
-    match phrases(language.and_half).any(|phrase| phrase == "einhalb") {
-        true => split.split(' ').map(split_word).collect::<Vec<_>>().join(" "),
-        false => split,
-    }
-}
-
-/// Half a number more, or so many dozens, as the words after it say. Half more than millions is half a million more.
-fn scaled(number: f64, rest: &str, language: &Language) -> f64 {
-    let is_glued = rest.starts_with(|c: char| c.is_alphabetic());
-    let next = words(rest);
-    let begins = |phrase: &str| next.starts_with(&words(phrase));
-    if phrases(language.and_half).any(begins) {
-        let unit = [1e9, 1e6].into_iter().find(|unit| number != 0.0 && number % unit == 0.0).unwrap_or(1.0);
-        return number + (0.5 * unit).copysign(number);
-    }
-    let mut number = number;
-    for (position, word) in next.iter().enumerate() {
-        // `5k`, and not «5 k».
-        let is_whole = word.len() > 1 || (is_glued && position == 0);
-        match language.scales.iter().find(|(scale, _)| scale == word).filter(|_| is_whole) {
-            // «anderthalb» stands alone.
-            Some((_, scale)) if *scale != 1.5 => number *= scale,
-            _ => break,
-        }
-    }
-    number
-}
-
-/// Whether what stands between two numbers lets the one count the other: `2 million` has become `2 1000000`, and «two and
-/// a half million» `2 and a half 1000000`.
-fn is_counted(between: &str, language: &Language) -> bool {
-    let said = words(between);
-    let is_part = |word: &String| language.scales.iter().any(|(scale, _)| scale == word);
-    between == " "
-        || phrases(language.and_half).any(|half| words(half) == said)
-        || !said.is_empty() && said.iter().all(is_part)
-}
-
-/// The part of a million that the words before it say: «half a million», «anderthalb Millionen».
-fn share(before: &str, language: &Language) -> f64 {
-    let is_article = |word: &str| matches!(word, "a" | "an") || phrases(language.articles).any(|known| known == word);
-    let said = words(before);
-    let last = said.iter().rev().find(|word| !is_article(word));
-    let scale = language.scales.iter().find(|(word, scale)| *scale < 2.0 && last.is_some_and(|last| last == word));
-    scale.map_or(1.0, |(_, scale)| *scale)
-}
-
-fn is_scale(number: f64, written: &str) -> bool {
-    [1e3, 1e6, 1e9].contains(&number) && written.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn is_negative(text: &str, place: Match<'_>, language: &Language) -> bool {
-    let before = text.get(..place.start()).unwrap_or_default();
-    let signs = ['-', '−', '–'];
-    if before.trim() == "-" {
-        return true;
-    }
-    if before.ends_with(signs) {
-        return !before.trim_end_matches(signs).ends_with(char::is_alphanumeric);
-    }
-    let word = before.trim_end().rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    before.ends_with(' ') && phrases(language.minus).any(|minus| minus == word.to_lowercase())
-}
-
-/// `1/2`, `2 1/2`, as what is divided and by what.
-fn fraction(text: &str) -> Option<(f64, f64)> {
-    let mut all = FRACTION.as_ref()?.captures_iter(text);
-    let found = all.next()?;
-    if all.next().is_some() {
+    let is_after_mark = at > 0 && text.is_glued(at) && matches!(text.mark(at - 1), Some('/' | '.' | ','));
+    if is_after_mark {
         return None;
     }
-    let part = |group: usize| found.get(group).and_then(|digits| digits.as_str().parse::<f64>().ok());
-    let (whole, over, under) = (part(1).unwrap_or(0.0), part(2)?, part(3)?);
-    Some((whole * under + over, under))
+    let number = |value, end| Number { value, end, is_digits: true, is_ordinal: false, is_article: false };
+    if let Some(share) = over(at) {
+        return Some(number(share, at + 3));
+    }
+    let whole = text.digits(at, 1..=6).filter(|_| !text.is_glued(at + 1))?;
+    over(at + 1).map(|share| number(f64::from(whole) + share, at + 4))
+}
+
+/// «half», «half a million», «a quarter», «anderthalb».
+fn part(text: &Text<'_>, at: usize) -> Option<Number> {
+    let number = |value, end| Number { value, end, is_digits: false, is_ordinal: false, is_article: false };
+    let glyph = text.mark(at).and_then(glyph).map(|share| (share, at + 1));
+    let share = glyph.or_else(|| {
+        let from = text.is(at, Mean::Article).unwrap_or(at);
+        text.read(from, share).or_else(|| text.read(from, |mean| (mean == Mean::OneAndHalf).then_some(1.5)))
+    });
+    let (share, end) = share?;
+    let mut next = text.skip(end, &[Mean::Of, Mean::Article]);
+    if text.is_glued(next) && next == end && glyph.is_none() && !text.language.compounds {
+        next = end;
+    }
+    match text.read(next, scale) {
+        Some((scale, end)) => Some(number(share * scale, end)),
+        None => Some(number(share, end)),
+    }
+}
+
+fn share(mean: Mean) -> Option<f64> {
+    match mean {
+        Mean::Share(parts) => Some(1.0 / f64::from(parts)),
+        _ => None,
+    }
+}
+
+fn scale(mean: Mean) -> Option<f64> {
+    match mean {
+        Mean::Scale(scale) => Some(scale),
+        _ => None,
+    }
+}
+
+/// A fraction of one sign.
+fn glyph(mark: char) -> Option<f64> {
+    Some(match mark {
+        '½' => 0.5,
+        '⅓' => 1.0 / 3.0,
+        '⅔' => 2.0 / 3.0,
+        '¼' => 0.25,
+        '¾' => 0.75,
+        '⅕' => 0.2,
+        '⅖' => 0.4,
+        '⅗' => 0.6,
+        '⅘' => 0.8,
+        '⅙' => 1.0 / 6.0,
+        '⅚' => 5.0 / 6.0,
+        '⅐' => 1.0 / 7.0,
+        '⅑' => 1.0 / 9.0,
+        '⅒' => 0.1,
+        '⅛' => 0.125,
+        '⅜' => 0.375,
+        '⅝' => 0.625,
+        '⅞' => 0.875,
+        _ => return None,
+    })
+}
+
+/// A whole number of few digits or of words, without fractions: hours, days, minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole {
+    pub(super) value: i16,
+    pub(super) end: usize,
+    /// So many digits; none where it is said in words.
+    pub(super) digits: usize,
+    pub(super) is_ordinal: bool,
+}
+
+/// Reads a whole number up to 9,999.
+pub(super) fn whole(text: &Text<'_>, at: usize) -> Option<Whole> {
+    if let Some(value) = text.digits(at, 1..=4) {
+        let mut sum = Sum { group: Some(f64::from(value)), is_digits: true, ..Sum::new() };
+        let end = sum.ordinal_sign(text, at + 1).unwrap_or(at + 1);
+        let value = i16::try_from(value).ok()?;
+        return Some(Whole { value, end, digits: text.word(at).len(), is_ordinal: sum.is_ordinal });
+    }
+    let mut sum = Sum::new();
+    let mut end = at;
+    while let Some(next) = sum.step_in_words(text, end) {
+        end = next;
+        if sum.is_ordinal && !sum.goes_on(text, end) {
+            break;
+        }
+    }
+    let value = sum.total + sum.group.unwrap_or(0.0);
+    let is_small = end > at && (0.0..10_000.0).contains(&value) && value.fract() == 0.0;
+    is_small.then_some(Whole { value: value as i16, end, digits: 0, is_ordinal: sum.is_ordinal })
+}
+
+/// A number as it is read word by word.
+struct Sum {
+    total: f64,
+    /// What was multiplied, with its scale: the parts of the total.
+    terms: Vec<(f64, f64)>,
+    /// What the next scale multiplies.
+    group: Option<f64>,
+    /// Only what is less may follow: a unit after tens, tens after hundreds.
+    room: f64,
+    /// The scale that was read last.
+    scale: f64,
+    is_digits: bool,
+    is_ordinal: bool,
+}
+
+fn amount(text: &Text<'_>, start: usize, decimal: char) -> Option<Number> {
+    let mut sum = Sum::new();
+    let is_article = text.is(start, Mean::Article).is_some();
+    let mut end = start;
+    while let Some(next) = sum.step(text, end, decimal) {
+        end = next;
+        if sum.is_ordinal && !sum.goes_on(text, end) {
+            break;
+        }
+    }
+    if end == start {
+        // «a hundred»
+        let from = text.is(start, Mean::Article)?;
+        text.read(from, scale)?;
+        return amount(text, from, decimal);
+    }
+    let value = sum.total + sum.group.unwrap_or(0.0);
+    let is_article = is_article && end == start + 1 && value == 1.0 && !sum.is_digits;
+    let number = Number { value, end, is_digits: sum.is_digits, is_ordinal: sum.is_ordinal, is_article };
+    Some(if number.is_ordinal { number } else { with_part(text, with_point(text, number)) })
+}
+
+impl Sum {
+    fn new() -> Self {
+        Self {
+            total: 0.0,
+            terms: Vec::new(),
+            group: None,
+            room: f64::INFINITY,
+            scale: f64::INFINITY,
+            is_digits: false,
+            is_ordinal: false,
+        }
+    }
+
+    /// Whether a second ordinal belongs to the first: «vigésimo quinto».
+    fn goes_on(&self, text: &Text<'_>, at: usize) -> bool {
+        self.room >= 10.0 && text.read(at, ordinal).is_some_and(|(place, _)| place < self.room)
+    }
+
+    /// Reads on from a token. None: the number ends before it.
+    fn step(&mut self, text: &Text<'_>, at: usize, decimal: char) -> Option<usize> {
+        if text.is_digits(at) || text.mark(at).is_some_and(|mark| matches!(mark, '.' | ',')) {
+            let (value, end) = literal(text, at, decimal).filter(|(value, _)| *value < self.room)?;
+            (self.group, self.room, self.is_digits) = (Some(value), 0.0, true);
+            return self.ordinal_sign(text, end).or(Some(end));
+        }
+        self.step_in_words(text, at)
+    }
+
+    fn step_in_words(&mut self, text: &Text<'_>, at: usize) -> Option<usize> {
+        if let Some((scale, end)) = self.scale_at(text, at) {
+            self.multiply(scale);
+            return Some(end);
+        }
+        if let Some((number, end)) = self.word(text, at) {
+            self.add(number, text.language);
+            return Some(end);
+        }
+        if let Some((place, end)) = text.read(at, ordinal).filter(|(place, _)| *place < self.room && self.takes_place())
+        {
+            self.add(place, text.language);
+            self.is_ordinal = true;
+            return Some(end);
+        }
+        self.after_and(text, at)
+    }
+
+    /// «hundred and five», «treinta y cinco».
+    fn after_and(&mut self, text: &Text<'_>, at: usize) -> Option<usize> {
+        let joins = self.room.is_finite() && (self.room >= 100.0 || self.room >= 10.0 && text.language.tens_and);
+        let next = text.is(at, Mean::And).filter(|_| joins && !(self.is_digits && self.room < 100.0))?;
+        if let Some(digits) = text.digits(next, 1..=2).map(f64::from).filter(|digits| *digits < self.room) {
+            let is_literal = !matches!(text.mark(next + 1), Some('/' | ':' | '.' | ','));
+            let is_share = text.read(next + 1, share).is_some();
+            if !is_literal || is_share {
+                return None;
+            }
+            self.add(digits, text.language);
+            self.room = 0.0;
+            return Some(next + 1);
+        }
+        if let Some((number, end)) = self.word(text, next).filter(|(number, _)| *number > 0.0) {
+            // «six million and two thirds»
+            if text.read(end, share).is_some()
+                || text.is(next, Mean::Article).is_some() && text.read(end, share).is_some()
+            {
+                return None;
+            }
+            self.add(number, text.language);
+            return Some(end);
+        }
+        let (place, end) = text.read(next, ordinal).filter(|(place, _)| *place < self.room)?;
+        self.add(place, text.language);
+        self.is_ordinal = true;
+        Some(end)
+    }
+
+    fn takes_place(&self) -> bool {
+        self.group.is_none_or(|group| group != 0.0) && !self.is_digits
+    }
+
+    /// A number word that may stand here; in German the unit comes before the tens.
+    fn word(&self, text: &Text<'_>, at: usize) -> Option<(f64, usize)> {
+        let (number, end) = text.read(at, word)?;
+        if number < 10.0
+            && let Some(and) = text.is(end, Mean::And)
+            && text.language.compounds
+            && let Some((tens, end)) = text.read(and, word).filter(|(tens, _)| *tens >= 20.0 && tens % 10.0 == 0.0)
+        {
+            return (tens + number < self.room).then_some((tens + number, end));
+        }
+        (number < self.room).then_some((number, end))
+    }
+
+    fn add(&mut self, number: f64, language: &Language) {
+        self.group = Some(self.group.unwrap_or(0.0) + number);
+        self.room = match number {
+            n if n >= 100.0 && n % 100.0 == 0.0 => 100.0,
+            60.0 | 80.0 if language.scores => 20.0,
+            n if (20.0..100.0).contains(&n) && n % 10.0 == 0.0 => 10.0,
+            _ => 0.0,
+        };
+    }
+
+    fn scale_at(&self, text: &Text<'_>, at: usize) -> Option<(f64, usize)> {
+        let glued = |mean| match mean {
+            Mean::Glued(scale) => Some(scale),
+            _ => None,
+        };
+        let behind_digits = || text.read(at, glued).filter(|_| text.is_glued(at) && at > 0 && text.is_digits(at - 1));
+        text.read(at, scale).or_else(behind_digits).filter(|(scale, _)| self.takes_scale(*scale))
+    }
+
+    fn takes_scale(&self, scale: f64) -> bool {
+        if scale < 100.0 {
+            return self.total == 0.0
+                && self.group.is_none_or(|group| group > 0.0 && (group < 100.0 || self.is_digits));
+        }
+        // «nineteen hundred» and «mil millones», not «five hundred hundred».
+        let group = self.group.unwrap_or(1.0);
+        group != 0.0
+            && (self.is_digits || scale > 100.0 || group < 100.0)
+            && (self.group.is_some() || self.total == 0.0 || scale > self.scale || scale < self.room)
+    }
+
+    fn multiply(&mut self, scale: f64) {
+        if scale < 1e3 {
+            let group = self.group.unwrap_or(1.0) * scale;
+            (self.group, self.room) = (Some(group), if scale < 100.0 { 0.0 } else { 100.0 });
+            return;
+        }
+        // «mil millones»: a greater scale multiplies all that is less than it.
+        let mut group = self.group.take();
+        while let Some((value, _)) = self.terms.pop_if(|(_, other)| *other < scale) {
+            group = Some(group.unwrap_or(0.0) + value);
+        }
+        self.terms.push((group.unwrap_or(1.0) * scale, scale));
+        self.total = self.terms.iter().map(|(value, _)| value).sum();
+        (self.scale, self.room) = (scale, scale.min(1e6));
+    }
+
+    /// `2nd`, `3º`; in German `2.`, which is a place only beside other words.
+    fn ordinal_sign(&mut self, text: &Text<'_>, at: usize) -> Option<usize> {
+        let is_whole = self.group.is_some_and(|group| group.fract() == 0.0) && self.total == 0.0;
+        let known = |word: &str| super::language::phrases(text.language.ordinal_endings).any(|ending| ending == word);
+        let is_ending = text.is_glued(at) && (matches!(text.mark(at), Some('º' | 'ª' | '°')) || known(text.word(at)));
+        if !is_whole || !is_ending {
+            return None;
+        }
+        self.is_ordinal = true;
+        Some(at + 1)
+    }
+}
+
+fn word(mean: Mean) -> Option<f64> {
+    match mean {
+        Mean::Num(number) => Some(f64::from(number)),
+        _ => None,
+    }
+}
+
+fn ordinal(mean: Mean) -> Option<f64> {
+    match mean {
+        Mean::Ordinal(place) => Some(f64::from(place)),
+        _ => None,
+    }
+}
+
+/// «three point five», «drei Komma zwei fünf».
+fn with_point(text: &Text<'_>, number: Number) -> Number {
+    let Some(mut end) = text.is(number.end, Mean::Point) else { return number };
+    let mut digits = String::new();
+    while digits.len() < 15 {
+        if let Some((said, next)) = text.read(end, word) {
+            let unit = text
+                .read(next, word)
+                .filter(|(unit, _)| (1.0..10.0).contains(unit) && said >= 20.0 && said % 10.0 == 0.0);
+            let (said, next) = unit.map_or((said, next), |(unit, next)| (said + unit, next));
+            digits.push_str(&said.to_string());
+            end = next;
+        } else if text.is_digits(end) && digits.is_empty() {
+            digits.push_str(text.word(end));
+            end += 1;
+            break;
+        } else {
+            break;
+        }
+    }
+    let Ok(fraction) = format!("0.{digits}").parse::<f64>() else { return number };
+    if digits.is_empty() {
+        return number;
+    }
+    let value = number.value + fraction;
+    match text.read(end, scale) {
+        Some((scale, end)) => Number { value: value * scale, end, ..number },
+        None => Number { value, end, ..number },
+    }
+}
+
+/// «two and a half», «three quarters», «zweieinhalb Millionen», `2½`.
+fn with_part(text: &Text<'_>, number: Number) -> Number {
+    let with = |value: f64, end: usize| match text.read(end, scale) {
+        Some((scale, end)) => Number { value: value * scale, end, is_article: false, ..number },
+        None => Number { value, end, is_article: false, ..number },
+    };
+    if let Some(share) = text.mark(number.end).and_then(glyph) {
+        return with(number.value + share, number.end + 1);
+    }
+    if text.is(number.end, Mean::HalfMore).is_some() {
+        return with(number.value + 0.5, number.end + 1);
+    }
+    // «one hundred thirty fifths» may be two fractions.
+    if let Some((part, end)) = text.read(number.end, share).filter(|_| number.value <= 20.0) {
+        return with(number.value * part, end);
+    }
+    let Some(and) = text.is(number.end, Mean::And).or_else(|| text.is(number.end, Mean::More)) else { return number };
+    let counted = text.read(and, word).map(|(count, end)| (count, end));
+    let count = counted.or_else(|| text.digits(and, 1..=2).map(|count| (f64::from(count), and + 1)));
+    let article = text.is(and, Mean::Article);
+    let part = count.and_then(|(count, at)| text.read(at, share).map(|(part, end)| (count * part, end)));
+    let part = part.or_else(|| text.read(article.unwrap_or(and), share));
+    let Some((part, end)) = part.filter(|(part, _)| *part < 1.0) else { return number };
+    // «ciento treinta y dos quintos» may be a part of 132.
+    if counted.is_some() && text.language.tens_and && number.value >= 20.0 && number.value % 10.0 == 0.0 {
+        return number;
+    }
+    // Half more than millions is half a million more.
+    let ends_in_scale = number.end > 0 && text.read(number.end - 1, scale).is_some();
+    let is_of_scale = |unit: &f64| number.value != 0.0 && number.value % unit == 0.0 && ends_in_scale;
+    let unit = [1e18, 1e12, 1e9, 1e6].into_iter().find(is_of_scale).unwrap_or(1.0);
+    // «one billion and a half million» is a sum.
+    if number.value >= 1e3 && text.read(end, scale).is_some() {
+        return number;
+    }
+    with(number.value + part * unit, end)
+}
+
+/// Digits with their separators, groups of three apart by a space, and `1e3`.
+fn literal(text: &Text<'_>, start: usize, decimal: char) -> Option<(f64, usize)> {
+    let mut written = String::new();
+    let mut end = start;
+    if !text.is_digits(start) {
+        // `.5`
+        let is_alone = start == 0 || !text.is_glued(start);
+        if !is_alone || !text.is_glued(start + 1) || !text.is_digits(start + 1) {
+            return None;
+        }
+        written.push_str(text.word(start));
+        end += 1;
+    }
+    written.push_str(text.word(end));
+    let is_group = text.word(end).len() <= 3;
+    end += 1;
+    loop {
+        let separates =
+            matches!(text.mark(end), Some('.' | ',' | '\'')) && text.is_glued(end) && text.is_glued(end + 1);
+        if separates && text.is_digits(end + 1) {
+            written.push_str(text.word(end));
+            written.push_str(text.word(end + 1));
+            end += 2;
+        } else if is_group && text.is_digits(end) && text.word(end).len() == 3 && !text.is_glued(end) {
+            written.push_str(text.word(end));
+            end += 1;
+        } else {
+            break;
+        }
+    }
+    let value = parse(&written, decimal)?;
+    let exponent =
+        text.digits(end + 1, 1..=2).filter(|_| text.word(end) == "e" && text.is_glued(end) && text.is_glued(end + 1));
+    match exponent {
+        Some(exponent) => Some((value * 10f64.powi(i32::try_from(exponent).ok()?), end + 2)),
+        None => Some((value, end)),
+    }
 }
 
 /// Reads digits with separators. Groups of three after the locale's own mark are thousands, anything else is a fraction:
 /// people who write German type `3.5` too.
 pub(super) fn parse(text: &str, decimal: char) -> Option<f64> {
     let thousands = if decimal == ',' { '.' } else { ',' };
-    let mut plain: String = text.chars().filter(|c| !matches!(c, ' ' | '\'' | '’' | '\u{a0}' | '\u{202f}')).collect();
+    let mut plain: String = text.chars().filter(|c| *c != '\'').collect();
     let (points, commas) = (plain.matches('.').count(), plain.matches(',').count());
     let groups = |text: &str, mark: char| {
         let mut parts = text.split(mark);
@@ -183,9 +564,12 @@ pub(super) fn parse(text: &str, decimal: char) -> Option<f64> {
     };
     if points > 0 && commas > 0 {
         let last = plain.rfind(['.', ','])?;
-        let fraction = plain.get(last + 1..)?.to_owned();
-        let whole: String = plain.get(..last)?.chars().filter(char::is_ascii_digit).collect();
-        plain = format!("{whole}.{fraction}");
+        let (whole, fraction) = (plain.get(..last)?, plain.get(last + 1..)?);
+        let other = if plain.get(last..)?.starts_with('.') { ',' } else { '.' };
+        if !groups(whole, other) {
+            return None;
+        }
+        plain = format!("{}.{fraction}", whole.replace(other, ""));
     } else if points + commas > 0 {
         let mark = if points > 0 { '.' } else { ',' };
         let is_grouped = groups(&plain, mark) && (mark == thousands || plain.matches(mark).count() > 1);

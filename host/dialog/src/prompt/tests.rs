@@ -5,6 +5,7 @@ mod choices;
 mod confirms;
 mod dates;
 mod definitions;
+mod faults;
 mod hostile;
 mod numbers;
 mod questions;

@@ -21,6 +21,20 @@ fn a_prompt_is_asked_until_the_answer_fits() {
     assert_eq!(talk.says("seven", [wait()]).0, [resumed("completed", ",\"result\":7")]);
 }
 
+/// The question names both values, and comes again as such after an interruption.
+#[test]
+fn a_prompt_asks_which_of_two_values_is_meant() {
+    let definition = json!({ "kind": "date-time", "prompt": "When?", "locale": "en" });
+    let mut talk = Talk::with([step("prompt", &definition)]);
+    let which = "send Do you mean (1) 5 March 2027 or (2) 15 March 2027?";
+    let why = "report a: there is more than one date or time";
+    assert_eq!(talk.says("5 or 15 March", []).0, [why, which]);
+    assert!(talk.stack.ask_again());
+    assert_eq!(talk.goes_on([]).unwrap(), [which]);
+    let result = ",\"result\":{\"type\":\"date\",\"value\":\"2027-03-15\"}";
+    assert_eq!(talk.says("2", [wait()]).0, [resumed("completed", result)]);
+}
+
 #[test]
 fn a_prompt_fails_when_its_attempts_are_used_up() {
     let mut talk = Talk::with([step("prompt", &number())]);
@@ -82,12 +96,32 @@ fn an_interrupted_prompt_is_repeated_by_the_host() {
     assert!(matches!(talk.top().status, Status::Prompt { attempt: 1, .. }));
 }
 
+/// The zone of the activity comes before that of the prompt. The host's clock is in Greenwich.
+#[test]
+fn a_moment_of_another_zone_is_moved_to_that_of_the_user_or_of_the_prompt() {
+    for (prompt, activity, stamp, moment) in [
+        (Value::Null, Value::Null, Value::Null, "2026-12-24T18:30:00"),
+        ("Europe/Berlin".into(), Value::Null, Value::Null, "2026-12-24T19:30:00"),
+        ("Europe/Berlin".into(), "America/New_York".into(), Value::Null, "2026-12-24T13:30:00"),
+        ("Europe/Berlin".into(), Value::Null, "2026-06-01T12:00:00+09:00".into(), "2026-12-25T03:30:00"),
+    ] {
+        let definition = json!({ "kind": "date-time", "prompt": "When?", "time-zone": prompt });
+        let mut talk = Talk::with([step("prompt", &definition)]);
+        let mut said = message("ann", "2026-12-24T18:30:00Z", false);
+        (said["localTimestamp"], said["localTimezone"]) = (stamp, activity);
+        let (done, _) = talk.takes(&said, [wait()]).unwrap();
+        let result = format!(r#","result":{{"type":"date-time","value":"{moment}"}}"#);
+        assert_eq!(done, [resumed("completed", &result)], "{said}");
+    }
+}
+
 #[test]
 fn dates_count_from_the_time_of_the_user_or_of_the_host() {
     let definition = json!({ "kind": "date-time", "prompt": "When?", "types": ["date"] });
     for (timestamp, zone, day) in [
         (Value::Null, Value::Null, "2026-06-02"),
         ("2027-01-01T08:00:00".into(), Value::Null, "2027-01-02"),
+        ("2027-01-01T08:00:00.000-08:00".into(), Value::Null, "2027-01-02"),
         (Value::Null, "Pacific/Kiritimati".into(), "2026-06-03"),
         (Value::Null, "Nowhere/Land".into(), "2026-06-02"),
     ] {

@@ -1,103 +1,366 @@
 //! Times of day, written or said.
 
-use jiff::civil::Time;
+use super::Question;
+use super::days::is_on;
+use super::read::Says;
+use crate::prompt::lexicon::{Mean, Part, Unit};
+use crate::prompt::number::{Whole, whole};
+use crate::prompt::text::Text;
 
-use super::text::{Text, part};
-use crate::prompt::language::{Offset, Part};
-
-/// A part of the day that an answer names.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PartOfDay {
-    pub(super) part: Part,
-    /// «tonight», «this morning».
-    pub(super) is_today: bool,
+/// A time of day as it was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Hour {
+    pub(super) hour: i8,
+    pub(super) minute: i8,
+    pub(super) second: i8,
+    /// `am` or `pm`, written beside it.
+    pub(super) part: Option<Part>,
+    /// Minutes counted from the hour, as in «half past eight»: -30 for «halb».
+    pub(super) offset: i16,
+    /// Minutes east of Greenwich.
+    pub(super) zone: Option<i16>,
+    /// No number: noon, midnight.
+    pub(super) is_named: bool,
 }
 
-/// Takes the part of the day out of the text, before «mañana» is read as tomorrow and «après-midi» as noon.
-pub(super) fn part_of_day(text: &mut Text) -> Option<PartOfDay> {
-    let grammar = text.grammar;
-    grammar.parts.iter().find_map(|(pattern, part, is_today)| {
-        text.take(pattern, |_, _| Some(PartOfDay { part: *part, is_today: *is_today }))
-    })
+/// `18:30`, `18h30`, `18.30 Uhr`, «half past eight», `6 pm`, «at 8», «noon», with the zone behind it.
+pub(super) fn time(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says, usize)> {
+    let is_at = text.is(at, Mean::At);
+    let from = text.skip(at, &[Mean::At]);
+    let readers: [fn(&Text<'_>, usize, bool) -> Option<(Hour, usize)>; 4] = [written, counted, said, named];
+    let found = readers.iter().filter_map(|read| read(text, from, is_at.is_some())).max_by_key(|(_, end)| *end);
+    let (mut hour, end) = found?;
+    let (zone, end) = zone(text, end).map_or((None, end), |(zone, end)| (Some(zone), end));
+    hour.zone = zone;
+    let is_valid =
+        (0..=24).contains(&hour.hour) && (0..60).contains(&hour.minute) && (hour.hour < 24 || hour.minute == 0);
+    Some((if is_valid { Says::Time(hour) } else { Says::Unfit }, end))
 }
 
-/// `18:30`, `18h30`, `18.30 Uhr`, «half past eight», `6 pm`, «at 8», «noon».
-pub(super) fn find(text: &Text, part_of_day: Option<Part>) -> Option<Time> {
-    said(text, part_of_day)
-        .or_else(|| written(text, part_of_day))
-        .or_else(|| named(text))
-        .or_else(|| part_of_day.and_then(|part| hour(text, part)))
-        .or_else(|| (part_of_day == Some(Part::Noon)).then_some(Time::constant(12, 0, 0, 0)))
-}
-
-/// A text that is an hour and nothing else.
-pub(super) fn bare(text: &Text) -> Option<Time> {
-    let found = text.grammar.number.captures(&text.text)?;
-    if found.get(0)?.as_str() != text.text.trim() {
+/// Digits: `18:30:15`, `18.30 Uhr`, `1830 Uhr`, `340pm`.
+fn written(text: &Text<'_>, at: usize, is_at: bool) -> Option<(Hour, usize)> {
+    if text.is_glued(at) && at > 0 && matches!(text.mark(at - 1), Some(':' | '.' | '/')) {
         return None;
     }
-    Time::new(part(&found, "h")?, part(&found, "m").unwrap_or(0), 0, 0).ok()
-}
-
-fn said(text: &Text, part_of_day: Option<Part>) -> Option<Time> {
-    text.grammar.clock_phrases.iter().find_map(|(pattern, offset)| {
-        let found = pattern.captures(&text.text).filter(|found| found.name("range").is_none())?;
-        let hour: i32 = part(&found, "h")?;
-        let minutes = match offset {
-            Offset::Fixed(minutes) => *minutes,
-            Offset::After => part(&found, "m")?,
-            Offset::Before => -part::<i32>(&found, "m")?,
-            Offset::AfterHalf => part::<i32>(&found, "m")? - 30,
-            Offset::BeforeHalf => -part::<i32>(&found, "m")? - 30,
-        };
-        if !(0..=24).contains(&hour) || !(-60..60).contains(&minutes) {
-            return None;
+    if let Some(digits) = text.digits(at, 3..=4) {
+        let (part, end) = part(text, at + 1);
+        let end = text.is(end, Mean::Clock).unwrap_or(end);
+        let is_free = !(text.mark(at + 1).is_some() && text.is_glued(at + 1) && text.is_glued(at + 2));
+        let is_time = end > at + 1 || is_at && is_free && text.word(at).len() == 4;
+        let (hour, minute) = (i8::try_from(digits / 100).ok()?, i8::try_from(digits % 100).ok()?);
+        return is_time.then_some((Hour { hour, minute, part, ..Hour::default() }, end));
+    }
+    let hour = i8::try_from(text.digits(at, 1..=2)?).ok()?;
+    let sign = text.mark(at + 1).filter(|sign| matches!(sign, ':' | '.'))?;
+    let minute = i8::try_from(text.digits(at + 2, 2..=2)?).ok()?;
+    let is_glued = text.is_glued(at + 2) && text.is_glued(at + 1);
+    let mut end = at + 3;
+    let mut second = 0;
+    if sign == ':' && text.mark(end) == Some(':') && text.is_glued(end) {
+        second = i8::try_from(text.digits(end + 1, 2..=2)?).ok()?;
+        end += 2;
+        if matches!(text.mark(end), Some('.' | ','))
+            && text.is_glued(end)
+            && text.is_glued(end + 1)
+            && text.is_digits(end + 1)
+        {
+            end += 2;
         }
-        let hour = match i32::from(in_part(i8::try_from(hour).ok()?, part_of_day)) {
-            // As «twelve» is noon, «halb eins» is half an hour later.
-            1 if minutes < 0 && part_of_day.is_none() => 13,
-            hour => hour,
-        };
-        let minutes = (hour * 60 + minutes).rem_euclid(24 * 60);
-        Time::new(i8::try_from(minutes / 60).ok()?, i8::try_from(minutes % 60).ok()?, 0, 0).ok()
-    })
+    }
+    let (part, end_part) = part(text, end);
+    let end_clock = text.is(end_part, Mean::Clock).unwrap_or(end_part);
+    let (part, end_clock) = match part {
+        None => self::part(text, end_clock),
+        said => (said, end_clock),
+    };
+    // `8.30` alone is a time where dates have slashes, or where there is no such month; `18.30.2026` is none.
+    let is_said = is_at || end_clock > end;
+    let is_day = is_on(text, at) && !is_at && (13..32).contains(&minute);
+    let is_dotted = sign == '.' && !is_day && (is_said || text.language.decimal("") == '.' || minute > 12);
+    let goes_on = matches!(text.mark(end), Some('.' | '/' | '-' | ':'))
+        && text.is_glued(end)
+        && text.is_digits(end + 1)
+        && text.is_glued(end + 1);
+    let fits = (sign == ':' || is_dotted) && is_glued && !goes_on && second < 60;
+    fits.then_some((Hour { hour, minute, second, part, ..Hour::default() }, end_clock))
 }
 
-fn written(text: &Text, part_of_day: Option<Part>) -> Option<Time> {
-    let grammar = text.grammar;
-    grammar.clock.iter().chain(&grammar.hour).find_map(|pattern| {
-        pattern.captures_iter(&text.text).find_map(|found| {
-            if text.goes_on(found.get(0)?.end()) {
-                return None;
+/// «8 o'clock», «seven pm», «four thirty pm», `7p`, «18 Uhr und 20», «8 heures et demie», «at 8», «las nueve menos cuarto».
+fn counted(text: &Text<'_>, at: usize, is_at: bool) -> Option<(Hour, usize)> {
+    let said = whole(text, at).filter(|said| (0..=24).contains(&said.value) && said.digits <= 2 && !said.is_ordinal);
+    let (hour, mut end, is_named) = match said {
+        Some(said) => (i8::try_from(said.value).ok()?, said.end, false),
+        None => named(text, at, is_at).map(|(hour, end)| (hour.hour, end, true))?,
+    };
+    let is_word = said.is_some_and(|said| said.digits == 0);
+    let mut is_time = is_at || is_named;
+    let mut minute = None;
+    let (mut part_said, mut next) = part(text, end);
+    if part_said.is_none() && !is_named {
+        // «four thirty pm», «8 40 pm», «eight forty».
+        if let Some(minutes) = bare_minutes(text, end, is_word) {
+            let (part, after) = part(text, minutes.end);
+            let after_unit = text.is(after, Mean::Clock).unwrap_or(after);
+            let in_part =
+                text.read(after, |mean| matches!(mean, Mean::Part(_) | Mean::DayPart(..)).then_some(())).is_some();
+            if part.is_some() || after_unit > after || is_at || in_part {
+                let hour = Hour { hour, minute: i8::try_from(minutes.value).ok()?, part, ..Hour::default() };
+                return Some((hour, after_unit));
             }
-            let hour = in_part(part(&found, "h")?, part_of_day);
-            let minute = found.name("m").map_or(Some(0), |minute| minute.as_str().parse().ok())?;
-            Time::new(hour, minute, part(&found, "s").unwrap_or(0), 0).ok()
-        })
-    })
+        }
+    }
+    if let Some(after) = text.is(next, Mean::Clock) {
+        (is_time, end, next) = (true, after, after);
+        let and = text.is(after, Mean::More).or_else(|| text.is(after, Mean::And)).unwrap_or(after);
+        if let Some(minutes) = minutes(text, and).filter(|(_, end)| and == after || !is_share(text, *end)) {
+            (minute, end) = (Some(minutes.0), minutes.1);
+            next = end;
+        }
+        if part_said.is_none() {
+            (part_said, next) = part(text, next);
+        }
+    }
+    is_time |= part_said.is_some();
+    end = end.max(next);
+    // «a las 18 horas», «8 horas da manhã»
+    if let Some(after) = text.is(end, Mean::Unit(Unit::Hour)) {
+        let in_part = text.read(after, |mean| matches!(mean, Mean::Part(_)).then_some(())).is_some();
+        if is_at || in_part {
+            (is_time, end) = (true, after);
+        }
+    }
+    let mut found = Hour { hour, minute: minute.unwrap_or(0), part: part_said, is_named, ..Hour::default() };
+    if minute.is_none() {
+        let shifted = shift(text, end, is_time);
+        (found.offset, end) = shifted.unwrap_or((0, end));
+        is_time |= shifted.is_some();
+        found.is_named &= shifted.is_none();
+        if shifted.is_some() {
+            end = text.is(end, Mean::Clock).unwrap_or(end);
+        }
+        if found.part.is_none() && shifted.is_some() {
+            (found.part, end) = part(text, end);
+        }
+    }
+    is_time.then_some((found, end))
 }
 
-fn named(text: &Text) -> Option<Time> {
-    match () {
-        () if text.grammar.noon.is_match(&text.text) => Some(Time::constant(12, 0, 0, 0)),
-        () if text.grammar.midnight.is_match(&text.text) => Some(Time::midnight()),
-        () => None,
+/// «y media», «menos cuarto», «und 20 Minuten», «moins le quart».
+fn shift(text: &Text<'_>, at: usize, is_time: bool) -> Option<(i16, usize)> {
+    let (sign, from) = match text.is(at, Mean::Less) {
+        Some(end) => (-1, end),
+        None => (1, text.is(at, Mean::More)?),
+    };
+    let from = text.skip(from, &[Mean::The]);
+    let share_at = text.is(from, Mean::Article).filter(|end| is_share(text, *end)).unwrap_or(from);
+    if let Some((minutes, end)) = text.read(share_at, share_minutes) {
+        return Some((sign * minutes, end));
+    }
+    let said = whole(text, from).filter(|said| is_time && (1..60).contains(&said.value) && !said.is_ordinal)?;
+    let unit = text.is(said.end, Mean::Unit(Unit::Minute));
+    // «a las 8 y 9» is two hours more likely than nine minutes.
+    let is_usual = unit.is_some() || said.value % 5 == 0 || said.value > 12;
+    let is_other = text.is(said.end, Mean::Clock).is_some() || matches!(text.mark(said.end), Some(':' | '/'));
+    (is_usual && !is_other).then_some((sign * said.value, unit.unwrap_or(said.end)))
+}
+
+fn is_share(text: &Text<'_>, at: usize) -> bool {
+    text.read(at, share_minutes).is_some()
+}
+
+fn share_minutes(mean: Mean) -> Option<i16> {
+    match mean {
+        Mean::Share(2) => Some(30),
+        Mean::Share(4) | Mean::Ordinal(4) => Some(15),
+        _ => None,
     }
 }
 
-/// «8 in the evening»: any number is the hour then.
-fn hour(text: &Text, part_of_day: Part) -> Option<Time> {
-    let found = text.grammar.number.captures(&text.text)?;
-    Time::new(in_part(part(&found, "h")?, Some(part_of_day)), part(&found, "m").unwrap_or(0), 0, 0).ok()
+/// Minutes after «Uhr» or `h`: two digits, or words.
+fn minutes(text: &Text<'_>, at: usize) -> Option<(i8, usize)> {
+    let said = whole(text, at).filter(|said| (0..60).contains(&said.value) && said.digits != 1 && !said.is_ordinal)?;
+    let is_article = said.value == 1 && text.is(at, Mean::Article).is_some();
+    let is_other = text.is(said.end, Mean::Clock).is_some()
+        || matches!(text.mark(said.end), Some(':' | '.' | '/')) && text.is_digits(said.end + 1);
+    let is_counted =
+        text.read(said.end, |mean| matches!(mean, Mean::Unit(unit) if unit != Unit::Minute).then_some(())).is_some();
+    let is_month =
+        text.read(text.skip(said.end, &[Mean::Of]), |mean| matches!(mean, Mean::Month(_)).then_some(())).is_some();
+    let end = text.is(said.end, Mean::Unit(Unit::Minute)).unwrap_or(said.end);
+    (!is_other && !is_counted && !is_month && !is_article).then_some((i8::try_from(said.value).ok()?, end))
 }
 
-/// The hour of the whole day.
-fn in_part(hour: i8, part: Option<Part>) -> i8 {
-    match part {
-        Some(Part::Morning | Part::Night) if hour == 12 => 0,
-        Some(Part::Noon) if (1..5).contains(&hour) => hour + 12,
-        Some(Part::Evening) if (1..12).contains(&hour) => hour + 12,
-        Some(Part::Night) if (5..12).contains(&hour) => hour + 12,
-        _ => hour,
+/// Minutes right after the hour: «thirty», `40`, «oh five».
+fn bare_minutes(text: &Text<'_>, at: usize, is_word: bool) -> Option<Whole> {
+    let said = whole(text, at).filter(|said| (0..60).contains(&said.value) && !said.is_ordinal)?;
+    let fits = if said.digits == 0 { is_word && said.value >= 10 } else { said.digits == 2 && !text.is_glued(at) };
+    let is_counted = text.read(said.end, |mean| matches!(mean, Mean::Unit(_)).then_some(())).is_some();
+    let is_month =
+        text.read(text.skip(said.end, &[Mean::Of]), |mean| matches!(mean, Mean::Month(_)).then_some(())).is_some();
+    let is_other = matches!(text.mark(said.end), Some('.' | '/' | ':' | '-'));
+    (fits && !is_counted && !is_month && !is_other).then_some(said)
+}
+
+/// «half past eight», «quarter to nine», «ten past seven», «halb neun», «fünf vor halb neun», «viertel neun».
+fn said(text: &Text<'_>, at: usize, _: bool) -> Option<(Hour, usize)> {
+    let hour_at = |at: usize, offset: i16| {
+        let from = text.skip(at, &[Mean::At, Mean::The]);
+        let (hour, end, is_named) = match whole(text, from) {
+            // «halb ein» is no hour, «la una» is.
+            Some(said) if said.value == 1 && text.language.compounds && text.is(from, Mean::Article).is_some() => {
+                return None;
+            }
+            Some(said) if (0..=24).contains(&said.value) && !said.is_ordinal && said.digits <= 2 => {
+                (i8::try_from(said.value).ok()?, said.end, false)
+            }
+            _ => named(text, from, false).map(|(hour, end)| (hour.hour, end, true))?,
+        };
+        let end = text.is(end, Mean::Clock).unwrap_or(end);
+        let is_written = matches!(text.mark(end), Some(':')) && text.is_digits(end + 1);
+        let (part, end) = part(text, end);
+        (!is_written).then_some((Hour { hour, offset, part, is_named, ..Hour::default() }, end))
+    };
+    if let Some(end) = text.is(at, Mean::HalfTo) {
+        return hour_at(end, -30);
+    }
+    if let Some(end) = text.is(at, Mean::QuarterTo) {
+        return hour_at(end, -15);
+    }
+    let share_at = text.is(at, Mean::Article).unwrap_or(at);
+    let share = text.read(share_at, |mean| match mean {
+        Mean::Share(2) => Some(30),
+        Mean::Share(4) => Some(15),
+        _ => None,
+    });
+    let counted = || {
+        let said = whole(text, at).filter(|said| (1..60).contains(&said.value) && !said.is_ordinal)?;
+        let unit = text.is(said.end, Mean::Unit(Unit::Minute));
+        Some((said.value, unit.unwrap_or(said.end), unit.is_some()))
+    };
+    let (minutes, end, is_sure) = match share {
+        Some((minutes, end)) => (minutes, end, true),
+        None => counted()?,
+    };
+    let (sign, end) = match (text.is(end, Mean::PastHour), text.is(end, Mean::ToHour)) {
+        (Some(end), _) => (1, end),
+        (None, Some(end)) => {
+            // «3 to 5» is a range, «ten to five» is not, and neither is «10 minutes to 5».
+            let is_range = text.is(end - 1, Mean::Bound).is_some() && end - 1 > at && !is_sure;
+            let in_part = text
+                .read(whole(text, end).map_or(end, |said| said.end), |mean| matches!(mean, Mean::Part(_)).then_some(()))
+                .is_some();
+            let is_bounded = in_part
+                || at > 0 && text.senses(at - 1).iter().any(|sense| matches!(sense.mean, Mean::Bound | Mean::Open));
+            if is_range && (is_bounded || ![5, 10, 20, 25].contains(&minutes)) {
+                return None;
+            }
+            (-1, end)
+        }
+        // «half eight», «viertel neun».
+        (None, None) if share.is_some() && !text.language.compounds && minutes == 30 => return hour_at(end, 30),
+        (None, None) if share.is_some() && text.language.compounds && minutes == 15 => return hour_at(end, -45),
+        _ => return None,
+    };
+    match text.is(end, Mean::HalfTo) {
+        Some(end) => hour_at(end, sign * minutes - 30),
+        None => hour_at(end, sign * minutes),
+    }
+}
+
+fn named(text: &Text<'_>, at: usize, _: bool) -> Option<(Hour, usize)> {
+    let from = text.skip(at, &[Mean::The]);
+    text.read(from, |mean| match mean {
+        Mean::Noon => Some(Hour { hour: 12, is_named: true, ..Hour::default() }),
+        Mean::Midnight => Some(Hour { is_named: true, ..Hour::default() }),
+        _ => None,
+    })
+}
+
+/// `am`, `pm`, `a` or `p` right behind digits.
+fn part(text: &Text<'_>, at: usize) -> (Option<Part>, usize) {
+    let letter = match text.word(at) {
+        "a" | "p" if !text.is_glued(at) => None,
+        "a" => Some(Part::Am),
+        "p" => Some(Part::Pm),
+        _ => None,
+    };
+    let said = letter
+        .filter(|_| at > 0 && text.is_digits(at - 1) && (!text.is_glued(at + 1) || text.mark(at + 1).is_some()))
+        .map(|part| (part, at + 1));
+    let said = said.or_else(|| {
+        text.read(at, |mean| match mean {
+            Mean::Part(part @ (Part::Am | Part::Pm)) => Some(part),
+            _ => None,
+        })
+    });
+    said.map_or((None, at), |(part, end)| (Some(part), end))
+}
+
+/// `Z`, `UTC`, `EST`, `+02:00`, `GMT-5`, in minutes east of Greenwich.
+fn zone(text: &Text<'_>, at: usize) -> Option<(i16, usize)> {
+    let named = text.read(at, |mean| match mean {
+        Mean::Zone(minutes) => Some(minutes),
+        _ => None,
+    });
+    let named = named.filter(|_| text.word(at) != "z" || text.is_glued(at));
+    let from = named.map_or(at, |(_, end)| end);
+    match offset(text, from, named.is_some()).filter(|_| named.is_none_or(|(minutes, _)| minutes == 0)) {
+        Some(offset) => Some(offset),
+        None => named,
+    }
+}
+
+fn offset(text: &Text<'_>, at: usize, is_named: bool) -> Option<(i16, usize)> {
+    let sign = match text.mark(at)? {
+        '+' => 1,
+        '-' | '−' => -1,
+        _ => return None,
+    };
+    if !text.is_glued(at) || !text.is_glued(at + 1) {
+        return None;
+    }
+    let digits = i16::try_from(text.digits(at + 1, 1..=4)?).ok()?;
+    let (hours, minutes, end) = match text.word(at + 1).len() {
+        4 => (digits / 100, digits % 100, at + 2),
+        2 if text.mark(at + 2) == Some(':') => (digits, i16::try_from(text.digits(at + 3, 2..=2)?).ok()?, at + 4),
+        1 | 2 if is_named => (digits, 0, at + 2),
+        _ => return None,
+    };
+    (hours <= 14 && minutes < 60).then_some((sign * (hours * 60 + minutes), end))
+}
+
+/// «in the evening», «tonight», «abends».
+pub(super) fn part_of_day(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says, usize)> {
+    let from = text.skip(at, &[Mean::The]);
+    text.read(from, |mean| match mean {
+        Mean::Part(part) => Some(Says::Part { part, day: None }),
+        Mean::DayPart(day, part) => Some(Says::Part { part, day: Some(day) }),
+        _ => None,
+    })
+}
+
+/// A number that may be an hour or a day, where another piece says which.
+pub(super) fn bare(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says, usize)> {
+    let said = whole(text, at).filter(|said| (0..=31).contains(&said.value) && said.digits <= 2)?;
+    if text.is(at, Mean::Article).is_some() && said.value == 1 {
+        return None;
+    }
+    let minutes = bare_minutes(text, said.end, said.digits == 0);
+    let hour = i8::try_from(said.value).ok()?;
+    let day_point = said.digits > 0
+        && text.language.compounds
+        && text.mark(said.end) == Some('.')
+        && text.is_glued(said.end)
+        && !(text.is_digits(said.end + 1) && text.is_glued(said.end + 1));
+    // «ten forty-five» is a time, «twenty twenty» may be a year.
+    if let Some(minutes) =
+        minutes.filter(|minutes| minutes.digits == 0 && said.digits == 0 && !said.is_ordinal && said.value < 19)
+    {
+        let hour = Hour { hour, minute: i8::try_from(minutes.value).ok()?, ..Hour::default() };
+        return Some((Says::Time(hour), minutes.end));
+    }
+    match minutes.filter(|_| !said.is_ordinal) {
+        Some(minutes) => Some((Says::Bare { hour, minute: i8::try_from(minutes.value).ok() }, minutes.end)),
+        None => Some((Says::Bare { hour, minute: None }, said.end + usize::from(day_point))),
     }
 }

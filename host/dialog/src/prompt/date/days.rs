@@ -1,256 +1,407 @@
-//! Dates, written or said.
+//! Days, written or said.
 
+use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::{Span, ToSpan, Unit};
-use regex::Captures;
 
-use super::Found;
-use super::text::{Text, part};
-use crate::prompt::language::{Words, fold, phrases};
+use super::Question;
+use super::read::{Day, Says, Year};
+use crate::prompt::lexicon::{Mean, Turn, Unit};
+use crate::prompt::number::{Whole, whole};
+use crate::prompt::text::Text;
 
-/// «in 20 minutes»: a moment, with date and time.
-pub(super) fn moment(text: &mut Text) -> Option<Found> {
-    let grammar = text.grammar;
-    grammar.counted.iter().find_map(|pattern| {
-        text.take(pattern, |found, text| {
-            let unit = [("minute", 1.0), ("hour", 60.0)].into_iter().find(|(unit, _)| found.name(unit).is_some());
-            let more: i64 = part(found, "more").unwrap_or(0);
-            let minutes = (count(found) * unit?.1).round() as i64 + more;
-            let moment = text.now.checked_add(signed(found, minutes).minutes()).ok()?;
-            moment.round(Unit::Minute).ok().map(Found::at)
-        })
-    })
-}
-
-/// The date that a text says.
-pub(super) fn find(text: &mut Text) -> Option<Date> {
-    iso(text)
-        .or_else(|| month_by_name(text))
-        .or_else(|| numeric(text))
-        .or_else(|| counted_from_today(text))
-        .or_else(|| weekday(text))
-        .or_else(|| day_of_month(text))
-}
-
-/// Whether a day is written that does not exist, or that is not understood: the 31st of November is not the 31st of another
-/// month.
-pub(super) fn is_impossible(text: &Text) -> bool {
-    let grammar = text.grammar;
-    let of_month = |found: &Captures<'_>| {
-        let month = found.name("month").and_then(|month| entry(&grammar.language.months, month.as_str()));
-        let month = month.and_then(|month| i8::try_from(month + 1).ok());
-        month
-            .zip(part(found, "d"))
-            .is_none_or(|(month, day)| dated(part(found, "y"), month, day, text.today()).is_none())
-    };
-    let in_numbers = |found: &Captures<'_>| {
-        let (one, other): (Option<i8>, Option<i8>) = (part(found, "one"), part(found, "other"));
-        let (Some(one), Some(other)) = (one, other) else { return false };
-        let is_date = found.name("y").is_some() || found.name("end").is_some() && one.min(other) <= 12;
-        // In February 2028 there is a 29th.
-        let exists = |month, day| Date::new(2028, month, day).is_ok();
-        is_date && found.name("space").is_none() && !exists(one, other) && !exists(other, one)
-    };
-    // «the first Monday in May»
-    grammar.month_without_day.is_match(&text.text)
-        || grammar.months.iter().any(|pattern| pattern.captures_iter(&text.text).any(|found| of_month(&found)))
-        || grammar.numeric.captures_iter(&text.text).any(|found| in_numbers(&found))
-}
-
-fn iso(text: &mut Text) -> Option<Date> {
-    let grammar = text.grammar;
-    text.take(&grammar.iso, |found, _| Date::new(part(found, "y")?, part(found, "mo")?, part(found, "d")?).ok())
-}
-
-/// «24 December», «December 24th, 2026», «24. Dezember», «24 de diciembre de 2026», «1er mai».
-fn month_by_name(text: &mut Text) -> Option<Date> {
-    let grammar = text.grammar;
-    grammar.months.iter().find_map(|pattern| {
-        text.take(pattern, |found, text| {
-            let month = entry(&grammar.language.months, found.name("month")?.as_str())?;
-            dated(part(found, "y"), i8::try_from(month + 1).ok()?, part(found, "d")?, text.today())
-        })
-    })
-}
-
-/// `12/24`, `24.12.`, `24.12.2026`, `24-12-26`.
-fn numeric(text: &mut Text) -> Option<Date> {
-    let grammar = text.grammar;
-    let times: Vec<_> = grammar.dotted.find_iter(&text.text).map(|time| time.range()).collect();
-    text.take(&grammar.numeric, |found, text| {
-        if times.iter().any(|time| time.contains(&found.get(0).map_or(0, |date| date.start()))) {
+/// `2026-12-24`, `2026/12/24`, `20261224`, `2020/Sep/23`; a `T` before a time belongs to it.
+pub(super) fn iso(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says, usize)> {
+    if follows_digits(text, at) {
+        return None;
+    }
+    let (year, month, day, end) = if text.word(at).len() == 8 && text.is_digits(at) {
+        let part = |range: std::ops::Range<usize>| text.word(at).get(range).and_then(|part| part.parse().ok());
+        let (year, month, day): (u32, u32, u32) = (part(0..4)?, part(4..6)?, part(6..8)?);
+        if !(1900..2200).contains(&year) {
             return None;
         }
-        let (one, other): (i8, i8) = (part(found, "one")?, part(found, "other")?);
-        let (mark, end) = (found.name("mark")?.as_str(), found.name("end").map(|end| end.as_str()));
-        let year = part::<i16>(found, "y").map(|year| if year < 100 { 2000 + year } else { year });
-        let two_digits = found.name("other").is_some_and(|other| other.len() == 2);
-        // `8.30` is a time where dates have slashes, or where there is no such month, and `2-3` a range.
-        let is_no_date = text.decimal == '.' || other > 12;
-        let is_time = mark == "." && end.is_none() && is_no_date && one < 24 && two_digits && other < 60;
-        let is_range = mark == "-" && year.is_none() || found.name("space").is_some() && end.is_none();
-        let is_mixed = year.is_some() && end != Some(mark);
-        if is_time || is_range || is_mixed || text.goes_on(found.get(0)?.end()) {
+        (year, month, day, at + 1)
+    } else {
+        let (year, sign) = (text.digits(at, 4..=4)?, text.mark(at + 1).filter(|sign| matches!(sign, '-' | '/' | '.'))?);
+        let month =
+            text.digits(at + 2, 1..=2).or_else(|| month(text, at + 2).map(|(month, _)| month.unsigned_abs().into()));
+        let day = text.digits(at + 4, 1..=2).filter(|_| text.mark(at + 3) == Some(sign))?;
+        (year, month?, day, at + 5)
+    };
+    let date = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+    let end = if text.word(end) == "t" && text.is_digits(end + 1) { end + 1 } else { end };
+    Some((date.map_or(Says::Unfit, Says::Date), end))
+}
+
+/// `12/24`, `24.12.`, `24.12.2026`, `24-12-26`, `24. 12. 2027`.
+pub(super) fn numeric(text: &Text<'_>, at: usize, question: &Question<'_>) -> Option<(Says, usize)> {
+    let (one, sign) = (text.digits(at, 1..=2)?, text.mark(at + 1).filter(|sign| matches!(sign, '.' | '/' | '-'))?);
+    let other = text.digits(at + 2, 1..=2)?;
+    if follows_digits(text, at) || !text.is_glued(at + 1) {
+        return None;
+    }
+    let is_apart = !text.is_glued(at + 2);
+    let is_comma =
+        text.mark(at + 3) == Some(',') && text.word(at + 4).len() >= 2 && text.is_glued(at + 4) && sign == '/';
+    let is_ended = (text.mark(at + 3) == Some(sign) || is_comma) && text.is_glued(at + 3);
+    let year = year_digits(text, at + 4).filter(|_| is_ended && (text.is_glued(at + 4) || sign == '.'));
+    // `5 Uhr` is no year: «24. 12. 18 Uhr».
+    let year = year.filter(|_| text.is_glued(at + 4) || text.word(at + 4).len() == 4);
+    let (one, other) = (i8::try_from(one).ok()?, i8::try_from(other).ok()?);
+    // `8.30` is a time where dates have slashes, or where there is no such month, and `2-3` a range.
+    let is_no_date = text.language.decimal("") == '.' || other > 12;
+    let is_time = sign == '.' && !is_ended && is_no_date && one < 24 && text.word(at + 2).len() == 2 && other < 60;
+    let is_day_said = is_on(text, at) && other > 12;
+    if is_time && !is_day_said || sign == '-' && year.is_none() || is_apart && !is_ended {
+        return None;
+    }
+    let end = match year {
+        Some(_) => at + 5,
+        // The point after the month is not the end of a sentence.
+        None if is_ended && sign == '.' => at + 4,
+        None => at + 3,
+    };
+    let goes_on = matches!(text.mark(end), Some('.' | '/' | '-' | ':'))
+        && text.is_glued(end)
+        && text.is_digits(end + 1)
+        && text.is_glued(end + 1);
+    let (month, day) = match question.month_first {
+        true if one <= 12 => (one, other),
+        false if other <= 12 => (other, one),
+        _ => (one.min(other), one.max(other)),
+    };
+    if goes_on || text.is_glued(end) && text.is_digits(end) {
+        return None;
+    }
+    Some((day_of(year, month, day), end))
+}
+
+/// `24-Dec-2026`, `24/dic`, `Oct-2`, `September-2020-23`.
+pub(super) fn by_names(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says, usize)> {
+    let sign = |at: usize| text.mark(at).filter(|sign| matches!(sign, '/' | '-' | '.') && text.is_glued(at));
+    if follows_digits(text, at) {
+        return None;
+    }
+    if let Some((month, end)) = month(text, at) {
+        let first = sign(end)?;
+        if let Some(year) = text.digits(end + 1, 4..=4) {
+            let day = text.digits(end + 3, 1..=2).filter(|_| sign(end + 2) == Some(first))?;
+            return Some((
+                day_of(Some(Year::Whole(i16::try_from(year).ok()?)), month, i8::try_from(day).ok()?),
+                end + 4,
+            ));
+        }
+        let day = text.digits(end + 1, 1..=2).filter(|_| first != '.')?;
+        let year = year_digits(text, end + 3).filter(|_| sign(end + 2) == Some(first));
+        let end = if year.is_some() { end + 4 } else { end + 2 };
+        return Some((day_of(year, month, i8::try_from(day).ok()?), end));
+    }
+    let day = text.digits(at, 1..=2)?;
+    let first = sign(at + 1)?;
+    let (month, end) = month(text, at + 2).filter(|_| text.is_glued(at + 2))?;
+    let year = year_digits(text, end + 1).filter(|_| sign(end) == Some(first) && text.is_glued(end + 1));
+    let end = if year.is_some() { end + 2 } else { end };
+    Some((day_of(year, month, i8::try_from(day).ok()?), end))
+}
+
+/// «24 December», «December 24th, 2026», «24. Dezember», «24 de diciembre de 2026», «1er mai», «the twenty-fourth of May».
+pub(super) fn named(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says, usize)> {
+    if follows_digits(text, at) {
+        return None;
+    }
+    let from = text.skip(at, &[Mean::The]);
+    if let Some((month, end)) = month(text, from) {
+        let end = after_point(text, end);
+        let end = if text.mark(end) == Some(',') { end + 1 } else { end };
+        let day = day_number(text, text.skip(end, &[Mean::The, Mean::Of]))?;
+        if is_time_next(text, day.end) && !day.is_ordinal && day.digits > 0 {
             return None;
         }
-        let (month, day) = match () {
-            () if text.month_first && one <= 12 => (one, other),
-            () if !text.month_first && other <= 12 => (other, one),
-            () => (one.min(other), one.max(other)),
-        };
-        dated(year, month, day, text.today())
-    })
+        let (year, end) = year(text, day.end, true);
+        return Some((day_of(year, month, i8::try_from(day.value).ok()?), end));
+    }
+    let from = text.is(from, Mean::Unit(Unit::Day)).unwrap_or(from);
+    let day = day_number(text, from)?;
+    let month_at = text.skip(after_unit(text, day.end), &[Mean::Of, Mean::The, Mean::On]);
+    let (month, end) = month(text, month_at).or_else(|| numbered_month(text, &day, month_at))?;
+    let (year, end) = year(text, after_point(text, end), false);
+    Some((day_of(year, month, i8::try_from(day.value).ok()?), end))
 }
 
-/// «in 3 days», «a week from tomorrow», «next month on the 3rd», «friday next week», «tomorrow».
-fn counted_from_today(text: &mut Text) -> Option<Date> {
-    let grammar = text.grammar;
-    if let Some((span, place)) = counted(text) {
-        // «Tuesday in a week» and «a week from Tuesday» are a week after Tuesday, «in a week, on Tuesday» that of the week.
-        let before = text.text.get(..place.start).unwrap_or_default().trim_end().len();
-        let after = place.end + text.text.get(place.end..).map_or(0, |rest| rest.len() - rest.trim_start().len());
-        let mut days = grammar.weekday.find_iter(&text.text);
-        if span.get_weeks() > 0 && days.any(|day| day.end() == before || place.is_from && day.start() == after) {
-            return weekday(text)?.checked_add(span).ok();
+/// «den siebten vierten», «el 17 del 11»: a month by its number.
+fn numbered_month(text: &Text<'_>, day: &Whole, at: usize) -> Option<(i8, usize)> {
+    let is_said = text.is(day.end, Mean::Of).is_some() || day.is_ordinal && text.language.compounds;
+    let month = day_number(text, at).filter(|month| is_said && (1..=12).contains(&month.value))?;
+    let is_same_kind = month.is_ordinal || text.is(day.end, Mean::Of).is_some() && month.digits > 0;
+    let is_counted = text.read(month.end, unit).is_some() || is_time_next(text, month.end);
+    (is_same_kind && !is_counted).then_some((i8::try_from(month.value).ok()?, month.end))
+}
+
+fn unit(mean: Mean) -> Option<Unit> {
+    match mean {
+        Mean::Unit(unit) => Some(unit),
+        _ => None,
+    }
+}
+
+/// «the 15th day of next month»
+fn after_unit(text: &Text<'_>, at: usize) -> usize {
+    text.is(at, Mean::Unit(Unit::Day)).filter(|end| text.is(*end, Mean::Of).is_some()).unwrap_or(at)
+}
+
+/// A number from 1 to 31 with the point that some languages write after it.
+fn day_number(text: &Text<'_>, at: usize) -> Option<Whole> {
+    // In Portuguese a weekday may be named like an ordinal: «sexta».
+    let is_weekday = text.read(at, |mean| matches!(mean, Mean::Weekday(_)).then_some(())).is_some();
+    let mut day =
+        whole(text, at).filter(|_| !is_weekday).filter(|day| (1..=31).contains(&day.value) && day.digits <= 2)?;
+    if day.digits > 0 && text.mark(day.end) == Some('.') && text.is_glued(day.end) && !text.is_digits(day.end + 1)
+        || day.digits > 0 && text.mark(day.end) == Some('.') && text.is_glued(day.end) && !text.is_glued(day.end + 1)
+    {
+        day.end += 1;
+        day.is_ordinal = text.language.compounds || day.is_ordinal;
+    }
+    let is_feminine = day.is_ordinal && day.digits > 0 && matches!(text.word(day.end - 1), "a" | "ª");
+    (!is_feminine).then_some(day)
+}
+
+/// The year after a month or a day; four digits, two after a mark, or words.
+fn year(text: &Text<'_>, at: usize, after_day: bool) -> (Option<Year>, usize) {
+    let comma = if matches!(text.mark(at), Some(',' | '.' | '\'')) { at + 1 } else { at };
+    let from = text.skip(comma, &[Mean::Of]);
+    let is_marked = comma > at || from > comma;
+    if let Some(year) = text.digits(from, 4..=4).filter(|year| (1000..3000).contains(year)) {
+        let is_other =
+            matches!(text.mark(from + 1), Some(':' | '/' | '-')) && text.is_glued(from + 1) && text.is_digits(from + 2);
+        if !is_other {
+            return (i16::try_from(year).ok().map(Year::Whole), from + 1);
         }
-        let from = day_by_name(text).unwrap_or(text.today());
-        let date = from.checked_add(span).ok()?;
-        return Some(day_of_its_week(text, span, date).unwrap_or(date));
     }
-    let weeks = text.take(&grammar.week_after_next, |_, _| Some(2.weeks()));
-    let Some(span) = weeks.or_else(|| following(text)) else { return day_by_name(text) };
-    let date = text.today().checked_add(span).ok()?;
-    if span.get_months() != 0 {
-        let of_month = |found: &Captures<'_>, _: &Text| Date::new(date.year(), date.month(), part(found, "d")?).ok();
-        return grammar.day_of_month.iter().find_map(|pattern| text.take(pattern, of_month)).or(Some(date));
+    let short = from + usize::from(matches!(text.mark(from), Some('\'' | '’')));
+    let is_free = !is_time_next(text, short + 1)
+        && text
+            .read(short + 1, |mean| {
+                Some(mean).filter(|mean| {
+                    matches!(
+                        mean,
+                        Mean::Month(_)
+                            | Mean::Unit(_)
+                            | Mean::PastHour
+                            | Mean::ToHour
+                            | Mean::More
+                            | Mean::Less
+                            | Mean::Or
+                    )
+                })
+            })
+            .is_none();
+    let digits = text
+        .digits(short, 2..=2)
+        .filter(|_| is_free && (is_marked || short > from || !after_day) && !text.is_glued(short + 1));
+    if let Some(year) = digits.and_then(|year| i16::try_from(year).ok()) {
+        return (Some(Year::Short(year)), short + 1);
     }
-    let day = day_of_its_week(text, span, date).or_else(|| day_by_name(text));
-    day.or((!span.is_zero()).then_some(date))
-}
-
-/// «tomorrow» and its like.
-fn day_by_name(text: &mut Text) -> Option<Date> {
-    let grammar = text.grammar;
-    grammar
-        .days
-        .iter()
-        .find_map(|(pattern, offset)| text.take(pattern, |_, text| text.today().checked_add(offset.days()).ok()))
-}
-
-/// With a weekday, weeks from now are that day of the week: «friday next week».
-fn day_of_its_week(text: &mut Text, span: Span, date: Date) -> Option<Date> {
-    let grammar = text.grammar;
-    let in_week = |found: &Captures<'_>, _: &Text| day_in_week(date, found, &grammar.language.weekdays);
-    let is_week = span.get_weeks() != 0 || span.is_zero();
-    if is_week { text.take(&grammar.weekday, in_week) } else { None }
-}
-
-/// Where a time from now stands, and whether it ends with «from», so that what follows may be when it begins.
-struct Place {
-    start: usize,
-    end: usize,
-    is_from: bool,
-}
-
-/// A time from now in days or more.
-fn counted(text: &mut Text) -> Option<(Span, Place)> {
-    let grammar = text.grammar;
-    grammar.counted.iter().find_map(|pattern| {
-        text.take(pattern, |found, _| {
-            let count = Some(count(found)).filter(|count| count.fract() == 0.0)?;
-            let (all, is_from) = (found.get(0)?, found.name("ahead"));
-            let is_from = is_from.is_some_and(|from| from.end() == all.end());
-            Some((span(found, signed(found, count as i64))?, Place { start: all.start(), end: all.end(), is_from }))
-        })
-    })
-}
-
-fn following(text: &mut Text) -> Option<Span> {
-    let grammar = text.grammar;
-    grammar.following.iter().find_map(|pattern| {
-        text.take(pattern, |found, _| match () {
-            () if found.name("next").is_some() => span(found, 1),
-            () if found.name("past").is_some() => span(found, -1),
-            // «this week» needs a weekday to be a date; «this month» is none.
-            () => found.name("week").map(|_| Span::new()),
-        })
-    })
-}
-
-fn span(found: &Captures<'_>, count: i64) -> Option<Span> {
-    let has = |unit: &str| found.name(unit).is_some();
-    match () {
-        () if has("day") => Some(count.days()),
-        () if has("week") => Some(count.weeks()),
-        () if has("month") => Some(count.months()),
-        () if has("year") => Some(count.years()),
-        () => None,
+    match year_in_words(text, from) {
+        Some((year, end)) => (Some(Year::Whole(year)), end),
+        None => (None, at),
     }
 }
 
-fn signed(found: &Captures<'_>, count: i64) -> i64 {
-    if found.name("back").is_some() { -count } else { count }
-}
-
-/// How many; an article is one, and half of one may come with it.
-fn count(found: &Captures<'_>) -> f64 {
-    let count = found.name("n").and_then(|count| count.as_str().replace(',', ".").parse().ok()).unwrap_or(1.0);
-    let has_half = ["half", "half_after"].into_iter().any(|half| found.name(half).is_some());
-    if has_half { count + 0.5 } else { count }
-}
-
-/// The next such day after today; with «next» the one in next week, with «this» today's too, with «last» the one before.
-fn weekday(text: &mut Text) -> Option<Date> {
-    let grammar = text.grammar;
-    text.take(&grammar.weekday, |found, text| {
-        let wanted = i64::try_from(entry(&grammar.language.weekdays, found.name("weekday")?.as_str())?).ok()?;
-        let from = i64::from(text.today().weekday().to_monday_zero_offset());
-        let has = |turn: &str| found.name(turn).is_some() || found.name(&format!("{turn}_after")).is_some();
-        let ahead = match () {
-            () if has("next") => 7 - from + wanted,
-            () if has("past") => -((from - wanted - 1).rem_euclid(7) + 1),
-            () if has("this") => (wanted - from).rem_euclid(7),
-            () => (wanted - from - 1).rem_euclid(7) + 1,
-        };
-        text.today().checked_add(ahead.days()).ok()
-    })
-}
-
-fn day_in_week(date: Date, found: &Captures<'_>, weekdays: &[Words; 7]) -> Option<Date> {
-    let wanted = i64::try_from(entry(weekdays, found.name("weekday")?.as_str())?).ok()?;
-    let from = i64::from(date.weekday().to_monday_zero_offset());
-    date.checked_add((wanted - from).days()).ok()
-}
-
-/// «the 24th»: the next day of that number.
-fn day_of_month(text: &mut Text) -> Option<Date> {
-    let grammar = text.grammar;
-    grammar.day_of_month.iter().find_map(|pattern| {
-        text.take(pattern, |found, text| {
-            let day: i8 = part(found, "d")?;
-            let first = text.today().first_of_month();
-            let date = |months: i64| {
-                let month = first.checked_add(months.months()).ok()?;
-                Date::new(month.year(), month.month(), day).ok().filter(|date| *date >= text.today())
-            };
-            (0..12).find_map(date)
-        })
-    })
-}
-
-/// The place of the entry that holds a word.
-fn entry(table: &[Words], said: &str) -> Option<usize> {
-    table.iter().position(|words| phrases(words).any(|phrase| fold(phrase) == said))
-}
-
-/// A date; without a year the next such day from today on.
-fn dated(year: Option<i16>, month: i8, day: i8, today: Date) -> Option<Date> {
-    match year {
-        Some(year) => Date::new(year, month, day).ok(),
-        // The 29th of February may be years ahead.
-        None => (0..=8).find_map(|ahead| {
-            let year = today.year().checked_add(ahead)?;
-            Date::new(year, month, day).ok().filter(|date| *date >= today)
-        }),
+/// «two thousand sixteen», «nineteen ninety», «dos mil veinte».
+fn year_in_words(text: &Text<'_>, at: usize) -> Option<(i16, usize)> {
+    let first = whole(text, at).filter(|first| first.digits == 0 && !first.is_ordinal)?;
+    if (1500..2200).contains(&first.value) {
+        return Some((first.value, first.end));
     }
+    let century = (15..=21).contains(&first.value);
+    let rest = whole(text, first.end).filter(|rest| century && rest.digits == 0 && (10..100).contains(&rest.value))?;
+    Some((first.value * 100 + rest.value, rest.end))
+}
+
+fn year_digits(text: &Text<'_>, at: usize) -> Option<Year> {
+    let year = i16::try_from(text.digits(at, 2..=4)?).ok()?;
+    match text.word(at).len() {
+        2 => Some(Year::Short(year)),
+        4 => Some(Year::Whole(year)),
+        _ => None,
+    }
+}
+
+/// A day that some year has; the 31st of November is none.
+fn day_of(year: Option<Year>, month: i8, day: i8) -> Says {
+    let known = match year {
+        Some(Year::Whole(year)) => year,
+        _ => 2028,
+    };
+    match Date::new(known, month, day) {
+        Ok(_) => Says::Day(Day { year, month, day }),
+        Err(_) => Says::Unfit,
+    }
+}
+
+fn month(text: &Text<'_>, at: usize) -> Option<(i8, usize)> {
+    text.read(at, |mean| match mean {
+        Mean::Month(month) => Some(month),
+        _ => None,
+    })
+}
+
+/// The place after the point of an abbreviation: «dec.».
+fn after_point(text: &Text<'_>, at: usize) -> usize {
+    if text.mark(at) == Some('.') && text.is_glued(at) { at + 1 } else { at }
+}
+
+/// Whether the number before a token is an hour, by what follows it.
+fn is_time_next(text: &Text<'_>, at: usize) -> bool {
+    let is_clock = |mean: Mean| matches!(mean, Mean::Clock | Mean::Part(_)).then_some(());
+    matches!(text.mark(at), Some(':')) && text.is_digits(at + 1) || text.read(at, is_clock).is_some()
+}
+
+/// Whether «on» or «the» stands before: `4.22` is a day then.
+pub(super) fn is_on(text: &Text<'_>, at: usize) -> bool {
+    at > 0
+        && text
+            .senses(at - 1)
+            .iter()
+            .any(|sense| matches!(sense.mean, Mean::On | Mean::The | Mean::In) && sense.len == 1)
+}
+
+/// Whether digits and a mark stand right before: `1.1.1.1` holds no date.
+fn follows_digits(text: &Text<'_>, at: usize) -> bool {
+    at > 1
+        && text.is_glued(at)
+        && text.mark(at - 1).is_some_and(|mark| matches!(mark, '.' | '/' | ':'))
+        && text.is_digits(at - 2)
+}
+
+/// «Monday», «next Monday», «lundi prochain».
+pub(super) fn weekday(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says, usize)> {
+    let mut at = text.skip(at, &[Mean::The]);
+    let mut turn = None;
+    while let Some((said, end)) = text.read(at, turn_of) {
+        turn = Some(said);
+        at = end;
+    }
+    let (day, end) = text.read(at, |mean| match mean {
+        Mean::Weekday(day) => Some(day),
+        _ => None,
+    })?;
+    // «the sun will set»
+    let is_weak = text.senses(at).iter().any(|sense| sense.is_weak && matches!(sense.mean, Mean::Weekday(_)));
+    let goes_on = text.word(end).starts_with(char::is_alphabetic) && text.senses(end).is_empty();
+    if is_weak && goes_on && turn.is_none() && !(at > 0 && text.is(at - 1, Mean::On).is_some()) {
+        return None;
+    }
+    let mut end = if text.mark(end) == Some('.') && text.is_glued(end) { end + 1 } else { end };
+    // «friday next week» has its own piece for the week.
+    while let Some((said, next)) = text.read(end, turn_of).filter(|(_, next)| text.read(*next, unit).is_none()) {
+        // «este próximo viernes» is the coming one, as is «este viernes que viene».
+        turn = Some(said);
+        end = next;
+    }
+    Some((Says::Weekday { day, turn }, end))
+}
+
+pub(super) fn turn_of(mean: Mean) -> Option<Turn> {
+    match mean {
+        Mean::Turn(turn) => Some(turn),
+        _ => None,
+    }
+}
+
+/// «the first Friday of July», «the second Monday of next month».
+pub(super) fn in_month(text: &Text<'_>, at: usize, question: &Question<'_>) -> Option<(Says, usize)> {
+    let at = text.skip(at, &[Mean::The]);
+    let place = whole(text, at).filter(|place| place.is_ordinal && (1..=5).contains(&place.value))?;
+    let (day, end) = text.read(place.end, |mean| match mean {
+        Mean::Weekday(day) => Some(day),
+        _ => None,
+    })?;
+    let from = text.skip(end, &[Mean::Of, Mean::The, Mean::On, Mean::In]);
+    let first = question.today().first_of_month();
+    let (first, end, is_said) = match month(text, from).filter(|_| from > end) {
+        Some((month, end)) => match year(text, end, false) {
+            (Some(Year::Whole(year)), end) => (Date::new(year, month, 1).ok()?, end, true),
+            _ => (Date::new(first.year(), month, 1).ok()?, end, false),
+        },
+        None => match relative(text, from, question)? {
+            (Says::Month(months), end) => (first.checked_add(months.months()).ok()?, end, true),
+            _ => return None,
+        },
+    };
+    let in_month = |first: Date| {
+        let ahead = (day - first.weekday().to_monday_zero_offset()).rem_euclid(7);
+        let date = first.checked_add((i64::from(ahead) + 7 * i64::from(place.value - 1)).days()).ok()?;
+        (date.month() == first.month()).then_some(date)
+    };
+    let date = in_month(first).filter(|date| is_said || *date >= question.today());
+    let date = date.or_else(|| if is_said { None } else { in_month(first.checked_add(1.years()).ok()?) });
+    Some((date.map_or(Says::Unfit, Says::Date), end))
+}
+
+/// «tomorrow»; «next week», «la semaine prochaine», «this month», of which another piece names the day.
+pub(super) fn relative(text: &Text<'_>, at: usize, question: &Question<'_>) -> Option<(Says, usize)> {
+    let day = |mean: Mean| match mean {
+        Mean::Day(days) => Some(days),
+        _ => None,
+    };
+    let date = |days: i64| question.today().checked_add(days.days()).ok();
+    // «Dienstagmorgen» is a part of Tuesday.
+    let is_part = at > 0
+        && text.read(at - 1, |mean| matches!(mean, Mean::Weekday(_)).then_some(())).is_some()
+        && text.read(at, |mean| matches!(mean, Mean::Part(_)).then_some(())).is_some();
+    if let Some((days, end)) = text.read(at, day).filter(|_| !is_part) {
+        return Some((Says::Date(date(days.into())?), end));
+    }
+    let at = text.skip(at, &[Mean::The]);
+    let (turn, unit, end) = match text.read(at, turn_of) {
+        Some((turn, end)) => text.read(end, unit).map(|(unit, end)| (turn, unit, end))?,
+        None => {
+            let (unit, end) = text.read(at, unit)?;
+            text.read(end, turn_of).map(|(turn, end)| (turn, unit, end))?
+        }
+    };
+    let count = match turn {
+        Turn::Next | Turn::Coming => 1,
+        Turn::This => 0,
+        Turn::Last | Turn::Past => -1,
+        Turn::AfterNext => 2,
+    };
+    match unit {
+        Unit::Week => Some((Says::Week(count), end)),
+        Unit::Month => Some((Says::Month(count), end)),
+        Unit::Day => Some((Says::Date(date(count)?), end)),
+        _ => Some((Says::Unfit, end)),
+    }
+}
+
+/// «the 24th», «le 24», «am 24.», «el día 24», «24th».
+pub(super) fn of_month(text: &Text<'_>, at: usize, question: &Question<'_>) -> Option<(Says, usize)> {
+    let after_article = text.skip(at, &[Mean::The, Mean::On]);
+    // «am 24. Dezember» has its own reader.
+    let whole_days: [fn(&Text<'_>, usize, &Question<'_>) -> Option<(Says, usize)>; 3] = [numeric, by_names, named];
+    if whole_days.iter().any(|read| read(text, after_article, question).is_some()) {
+        return None;
+    }
+    let from = text.is(after_article, Mean::Unit(Unit::Day)).unwrap_or(after_article);
+    let day = day_number(text, from)?;
+    let is_marked = from > at || day.is_ordinal && day.digits > 0;
+    // «the nineteen seventies», «para dos noches»
+    let is_cardinal = day.digits == 0 && !day.is_ordinal;
+    let goes_on = text.word(day.end).starts_with(char::is_alphabetic) && text.senses(day.end).is_empty();
+    let has_article =
+        text.senses(from.saturating_sub(1)).iter().any(|sense| matches!(sense.mean, Mean::The | Mean::Unit(_)));
+    let is_other = is_time_next(text, day.end)
+        || is_cardinal && (goes_on || !has_article)
+        || text.read(day.end, turn_of).is_some_and(|(_, end)| text.is(end, Mean::Unit(Unit::Month)).is_none())
+        || text
+            .read(day.end, |mean| {
+                matches!(mean, Mean::Less | Mean::PastHour | Mean::ToHour | Mean::Share(_)).then_some(())
+            })
+            .is_some()
+        || is_cardinal && day.value == 1 && text.is(from, Mean::Article).is_some()
+        || matches!(text.mark(day.end), Some('/' | '.' | ':')) && text.is_digits(day.end + 1)
+        || text.read(day.end, unit).is_some_and(|(unit, _)| unit != Unit::Day);
+    let end = after_unit(text, day.end);
+    (is_marked && !is_other).then_some((Says::Number(i8::try_from(day.value).ok()?), end))
 }

@@ -25,7 +25,7 @@ fn english() {
             ("-7", json!(-7)),
             ("minus seven", json!(-7)),
             ("minus 1,234", json!(-1234)),
-            ("it is 5-7", json!(5)),
+            ("it is 5-7", Value::Null),
             ("1,234", json!(1234)),
             (".5", json!(0.5)),
             ("$3.50", json!(3.5)),

@@ -1,0 +1,99 @@
+//! How long prompts take to read an answer: `cargo run --release -p turntable-dialog --example speed`.
+//!
+//! Prints the first date of each language in this process, the median for each kind, a choice among 100, and the slowest of
+//! the hostile texts.
+
+use std::time::{Duration, Instant};
+
+use jiff::civil::{DateTime, date};
+use serde_json::{Value, json};
+use turntable_dialog::Activity;
+use turntable_dialog::prompt::Prompt;
+
+fn main() {
+    for locale in ["en", "de", "es", "fr", "pt"] {
+        let took = once(&json!({ "kind": "date-time" }), locale, "tomorrow at 8");
+        println!("first date, {locale}: {took:?}");
+    }
+    for (kind, text) in [
+        ("text", "Ann"),
+        ("number", "two thousand five hundred, please"),
+        ("confirm", "yes, please do"),
+        ("date-time", "next friday at half past eight in the evening"),
+        ("date-time", "24.12.2027 18:30"),
+    ] {
+        println!("{kind}, «{text}»: {:?}", median(&json!({ "kind": kind }), text));
+    }
+    let choices: Vec<String> = (0..100).map(|number| format!("Table {number} by the window")).collect();
+    let choice = json!({ "kind": "choice", "choices": choices });
+    for text in ["Table 77 by the window", "the second one", "I would like table 77 by the window", "none of that"] {
+        println!("choice among 100, «{text}»: {:?}", median(&choice, text));
+    }
+    let pieces = [
+        "nine ",
+        "9 ",
+        "1/",
+        "1.",
+        "next week ",
+        "é",
+        "-",
+        "a ",
+        "halb 9 ",
+        "in 3 days ",
+        "yes no ",
+        "the ",
+        "or ",
+        "hundred ",
+        "20 and ",
+        "2 hours and ",
+        "1:1:",
+        "'",
+        "a.m. ",
+    ];
+    let mut slowest = (Duration::ZERO, "");
+    for piece in pieces {
+        slowest = slowest.max((heard(&piece.repeat(65_536 / piece.len())), piece));
+    }
+    println!("64 KB, the text alone: at most {:?}, of «{}»", slowest.0, slowest.1);
+    for kind in ["number", "confirm", "choice", "date-time"] {
+        let mut slowest = (Duration::ZERO, "");
+        for piece in pieces {
+            let took = once(&definition(kind), "en", &piece.repeat(65_536 / piece.len()));
+            slowest = slowest.max((took, piece));
+        }
+        println!("64 KB, {kind}: at most {:?}, of «{}»", slowest.0, slowest.1);
+    }
+}
+
+/// What the text of an activity costs before any prompt looks at it.
+fn heard(text: &str) -> Duration {
+    let answer = json!({ "type": "message", "conversation": { "id": "c" }, "text": text }).to_string();
+    let Ok(answer) = Activity::parse(&answer) else { return Duration::ZERO };
+    let start = Instant::now();
+    std::hint::black_box(answer.heard_text());
+    start.elapsed()
+}
+
+fn definition(kind: &str) -> Value {
+    json!({ "kind": kind, "choices": ["nine", "ten"] })
+}
+
+fn now() -> DateTime {
+    date(2026, 11, 20).at(15, 30, 0, 0)
+}
+
+fn once(definition: &Value, locale: &str, text: &str) -> Duration {
+    let answer = json!({ "type": "message", "conversation": { "id": "c" }, "text": text }).to_string();
+    let Ok(answer) = Activity::parse(&answer) else { return Duration::ZERO };
+    let start = Instant::now();
+    if let Ok(prompt) = Prompt::parse(definition) {
+        let _ = std::hint::black_box(prompt.recognize(&answer, locale, now()));
+    }
+    start.elapsed()
+}
+
+fn median(definition: &Value, text: &str) -> Duration {
+    let mut took: Vec<Duration> = (0..1001).map(|_| once(definition, "en", text)).collect();
+    took.sort_unstable();
+    took.get(took.len() / 2).copied().unwrap_or_default()
+}
