@@ -8,6 +8,7 @@ mod chat;
 mod check;
 mod dead_letters;
 mod deploy;
+mod doctor;
 mod forget;
 mod inspect;
 mod notifications;
@@ -43,6 +44,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage. Colours a
 enum Command {
     Serve(serve::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
     Inspect(inspect::Args),
     Chat(chat::Args),
     Bots(bots::Args),
@@ -100,6 +102,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => wait_for(check::run(args)),
+        Command::Doctor(args) => wait_for(doctor::run(args)),
         Command::Inspect(args) => wait_for(inspect::run(args)),
         Command::Chat(args) => wait_for(chat::run(args)),
         Command::Bots(args) => wait_for(bots::run(args)),

@@ -7,6 +7,7 @@
 mod support;
 
 mod admin;
+mod authentication;
 mod broadcast;
 mod cli;
 mod clients;
@@ -20,6 +21,7 @@ mod crash;
 mod delivery;
 mod dialogs;
 mod directline;
+mod doctor;
 mod doors;
 mod edited;
 mod frozen;
@@ -38,6 +40,7 @@ mod privacy;
 mod prompts;
 mod references;
 mod refusals;
+mod registered;
 mod reload;
 mod replay;
 mod routes;
