@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::runtime::Handle;
+use turntable_auth::{Auth, Proof};
 
 use crate::channel::connector::Connector;
 use crate::channel::directline::DirectLine;
@@ -16,7 +17,7 @@ use crate::delivery::Deliveries;
 use crate::plugin;
 use crate::registry::{Bot, BotStatus, Registry};
 use crate::storage::sqlite::SqliteStorage;
-use crate::storage::{STARTS_MAX, Storage};
+use crate::storage::{ProvedOrigin, STARTS_MAX, Storage, StorageError};
 use crate::threads::Guests;
 use crate::turn::middleware::Middleware;
 use crate::turn::{Services, Turns};
@@ -29,6 +30,8 @@ pub struct App {
     pub public: SocketAddr,
     /// The address of the admin listener, if it is on.
     pub admin: Option<SocketAddr>,
+    /// The identities of bots with an app id.
+    pub auth: Arc<Auth>,
     /// Bots, their generations and their status.
     pub registry: Arc<Registry>,
     /// The entry point of every activity.
@@ -52,11 +55,12 @@ impl App {
         guests: Guests,
     ) -> anyhow::Result<Arc<Self>> {
         let plugins = plugin::Runtime::new(&config.runtime).context("cannot start the plugin runtime")?;
-        let registry = Arc::new(Registry::new(&config, plugins.clone())?);
+        let auth = Arc::new(Auth::new(&config.tls, Handle::current())?);
+        let registry = Arc::new(Registry::new(&config, plugins.clone())?.authenticated_by(auth.clone())?);
         let storage = open_storage(&config)?;
         let directline = Arc::new(DirectLine::new(&config, public));
         let own = std::iter::once(public).chain(admin).collect();
-        let connector = Arc::new(Connector::new(&config.channel, own)?);
+        let connector = Arc::new(Connector::new(&config.channel, own, Some(auth.clone()))?);
         let deliveries = Arc::new(Deliveries::new(
             &config.channel,
             storage.clone(),
@@ -72,11 +76,14 @@ impl App {
         };
         let turns =
             Arc::new(Turns::new(&config.server, &config.runtime, services, registry.clone(), middleware, guests));
-        Ok(Arc::new(Self { config, public, admin, registry, turns, storage, deliveries, directline, plugins }))
+        Ok(Arc::new(Self { config, public, admin, auth, registry, turns, storage, deliveries, directline, plugins }))
     }
 
     /// Resumes the activities and deliveries that an earlier process accepted and did not finish.
     pub(crate) async fn take_over(&self) -> anyhow::Result<()> {
+        let proofs = self.storage.proofs().await.context("cannot read the origins of channels from the store")?;
+        let proof = |ProvedOrigin { bot, app_id, channel, origin }| Proof { bot, app_id, channel, origin };
+        self.auth.restore(proofs.into_iter().map(proof));
         let left = self.storage.leftovers().await.context("cannot read unfinished work from the store")?;
         if !left.activities.is_empty() || !left.outbox.is_empty() {
             let sends: usize = left.outbox.iter().map(|(_, rows)| rows).sum();
@@ -98,6 +105,17 @@ impl App {
                 tracing::error!(turn = %turn_id, ?refusal, "an activity cannot be resumed; the next start retries it");
             }
         }
+        Ok(())
+    }
+
+    /// Stores what a channel's token proved, so that replies may go there, also after a restart.
+    pub(crate) async fn note(&self, proof: Proof) -> Result<(), StorageError> {
+        if !self.auth.is_new(&proof) {
+            return Ok(());
+        }
+        let Proof { bot, app_id, channel, origin } = proof.clone();
+        self.storage.add_proof(ProvedOrigin { bot, app_id, channel, origin }).await?;
+        self.auth.restore([proof]);
         Ok(())
     }
 

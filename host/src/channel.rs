@@ -49,8 +49,8 @@ pub struct RefusedOrigin {
 /// implementation need not order them.
 #[async_trait]
 pub trait Channel: Send + Sync {
-    /// Returns whether activities may be sent to this `serviceUrl`. An address that is not admitted is never stored.
-    fn admits(&self, _service_url: &str) -> bool {
+    /// Returns whether activities of a conversation may be sent to this `serviceUrl`. An address that is not admitted is never stored.
+    fn admits(&self, _conversation: &ConversationKey, _service_url: &str) -> bool {
         true
     }
 
@@ -63,7 +63,7 @@ pub trait Channel: Send + Sync {
     /// conversation on the same channel.
     async fn open(&self, at: &Address, _parameters: &Object) -> Result<Opened, ChannelError> {
         let why = format!("on {} only users can begin conversations", at.conversation.channel);
-        Err(ChannelError::Refused { status: None, why })
+        Err(ChannelError::Refused { status: None, fault: None, why })
     }
 
     /// Sends a new activity and returns the channel's id of it, or `""` if the channel returns none. All ids within
@@ -77,6 +77,32 @@ pub trait Channel: Send + Sync {
     async fn delete(&self, to: &Address, id: &str) -> Result<(), ChannelError>;
 }
 
+/// Causes of a refusal that a bot author or an operator can act on. A channel that limits the rate is
+/// [`ChannelError::Throttled`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The user or an administrator has blocked the bot.
+    Blocked,
+    /// The bot is not a member of the conversation.
+    NotInRoster,
+    /// The activity is larger than the channel takes.
+    TooLarge,
+    /// The conversation does not exist any more.
+    Gone,
+}
+
+impl Fault {
+    /// Returns the name in logs, dead letters and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::NotInRoster => "not-in-roster",
+            Self::TooLarge => "too-large",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// Why a channel did not take an activity. The texts are for operators and contain no activity content and no secrets.
 #[derive(Debug, Clone)]
 pub enum ChannelError {
@@ -84,6 +110,8 @@ pub enum ChannelError {
     Refused {
         /// HTTP status, if there is one.
         status: Option<u16>,
+        /// The cause, if it is one that somebody can act on.
+        fault: Option<Fault>,
         /// The response of the channel, shortened.
         why: String,
     },
@@ -113,8 +141,12 @@ pub enum ChannelError {
 impl std::fmt::Display for ChannelError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Refused { status: Some(status), why } => write!(f, "refused with {status}: {why}"),
-            Self::Refused { status: None, why } => write!(f, "refused: {why}"),
+            Self::Refused { status: Some(status), fault: Some(fault), why } => {
+                write!(f, "refused with {status} ({}): {why}", fault.name())
+            }
+            Self::Refused { status: None, fault: Some(fault), why } => write!(f, "refused ({}): {why}", fault.name()),
+            Self::Refused { status: Some(status), fault: None, why } => write!(f, "refused with {status}: {why}"),
+            Self::Refused { status: None, fault: None, why } => write!(f, "refused: {why}"),
             Self::Throttled { why, .. } | Self::NotDelivered { why, .. } => write!(f, "not delivered: {why}"),
             Self::Ambiguous { why, .. } => write!(f, "may have been delivered: {why}"),
         }
@@ -151,6 +183,7 @@ pub(crate) fn replied_to(activity: &str) -> Option<String> {
 fn read(activity: &str) -> Result<Object, ChannelError> {
     json::object(activity).map_err(|error| ChannelError::Refused {
         status: None,
+        fault: None,
         why: format!("the activity is not a JSON object: {error}"),
     })
 }

@@ -9,6 +9,7 @@ mod chat;
 mod check;
 mod dead_letters;
 mod deploy;
+mod doctor;
 mod forget;
 mod inspect;
 mod new;
@@ -51,6 +52,7 @@ enum Command {
     Testbed(testbed::Args),
     Serve(serve::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
     Inspect(inspect::Args),
     Chat(chat::Args),
     Bots(bots::Args),
@@ -112,6 +114,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Testbed(args) => testbed::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => wait_for(check::run(args)),
+        Command::Doctor(args) => wait_for(doctor::run(args)),
         Command::Inspect(args) => wait_for(inspect::run(args)),
         Command::Chat(args) => wait_for(chat::run(args)),
         Command::Bots(args) => wait_for(bots::run(args)),

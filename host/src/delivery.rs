@@ -108,7 +108,7 @@ impl Deliveries {
 
     /// Returns whether activities of a conversation may be sent to this `serviceUrl`.
     pub fn admits(&self, conversation: &ConversationKey, service_url: &str) -> bool {
-        self.shared.courier.channel_of(conversation).admits(service_url)
+        self.shared.courier.channel_of(conversation).admits(conversation, service_url)
     }
 
     /// Returns the origins to which replies of a bot were not sent, because `channel.connector-origins` does not list

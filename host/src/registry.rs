@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::MutexGuard;
+use turntable_auth::Auth;
 
 use self::bot::Built;
 pub use self::bot::{Bot, Generation};
@@ -35,6 +36,8 @@ pub struct Registry {
     components: Components,
     bots: BTreeMap<Arc<str>, Arc<Bot>>,
     default_bot: Option<String>,
+    /// The identities of the bots. None in a host that nobody calls.
+    auth: Option<Arc<Auth>>,
     /// Bots of the configuration that came after the start, as far as the log has said so.
     told_of: parking_lot::Mutex<BTreeSet<String>>,
 }
@@ -72,6 +75,18 @@ impl Registry {
         Self::with(config, runtime, Components::of_files(config.runtime.component_bytes_max))
     }
 
+    /// Keeps the identities of the bots in `auth`, as configured now and after each load.
+    ///
+    /// # Errors
+    /// An identity cannot be created.
+    pub fn authenticated_by(mut self, auth: Arc<Auth>) -> anyhow::Result<Self> {
+        for bot in self.bots.values() {
+            auth.register(&bot.name, bot.read().spec.registration.as_ref())?;
+        }
+        self.auth = Some(auth);
+        Ok(self)
+    }
+
     fn with(config: &Config, runtime: Arc<Runtime>, components: Components) -> Self {
         let bots = config.bots.values().map(|spec| {
             let bot = Bot::new(spec, runtime.share());
@@ -84,6 +99,7 @@ impl Registry {
             overrides: config.overrides,
             components,
             default_bot: config.default_bot.clone(),
+            auth: None,
             told_of: parking_lot::Mutex::default(),
         }
     }
@@ -251,6 +267,7 @@ impl Registry {
             return Ok(Swap::unchanged(bot, current, started));
         }
         let generation = Arc::new(bot.generation_of(spec, built, current.as_deref()));
+        self.register(bot, &generation.spec);
         {
             let mut serving = bot.write();
             serving.spec = generation.spec.clone();
@@ -260,6 +277,14 @@ impl Registry {
         let swap = bot.swapped(cause, current.as_deref(), &generation, started);
         self.components.tidy(self.digests()).await;
         Ok(swap)
+    }
+
+    /// Gives the bot the identity of a specification. Without one it takes no activity that needs it.
+    fn register(&self, bot: &Bot, spec: &BotSpec) {
+        let registered = self.auth.as_ref().map(|auth| auth.register(&bot.name, spec.registration.as_ref()));
+        if let Some(Err(error)) = registered {
+            tracing::error!(bot = %bot.name, error = %format!("{error:#}"), "the bot has no identity and answers 503");
+        }
     }
 
     /// Stores the components of a generation, so that a rollback works after a restart, and pins deployed ones.

@@ -82,6 +82,8 @@ pub mod name {
     /// Number of calls that were refused because the configuration does not list the origin of their `serviceUrl`, by
     /// bot.
     pub const ORIGINS_REFUSED: &str = "turntable_origins_refused_total";
+    /// Number of requests whose token was refused, by bot and check.
+    pub const TOKENS_REFUSED: &str = "turntable_tokens_refused_total";
     /// Number of generations swapped in, by bot and cause.
     pub const SWAPS: &str = "turntable_swaps_total";
     /// Time from the request to the swap, by cause.
@@ -165,6 +167,7 @@ fn describe() {
         Unit::Seconds,
         "Time that deliveries waited for the rate limit of their channel"
     );
+    describe_counter!(name::TOKENS_REFUSED, "Number of requests whose token was refused, by bot and check");
     describe_counter!(name::SWAPS, "Number of generations swapped in, by cause");
     describe_histogram!(name::SWAP_SECONDS, Unit::Seconds, "Time from the request of a swap to the swap");
     describe_counter!(name::LOADS_FAILED, "Number of failed loads, which left the old generation serving");
@@ -215,6 +218,11 @@ pub fn delivery_was_throttled(bot: &str, waited: Duration) {
 /// Records that a call was refused because of the origin of its `serviceUrl` (`channel.connector-origins`).
 pub fn origin_refused(bot: &str) {
     counter!(name::ORIGINS_REFUSED, "bot" => bot.to_owned()).increment(1);
+}
+
+/// Counts a request whose token was refused.
+pub fn token_refused(bot: &str, check: &'static str) {
+    counter!(name::TOKENS_REFUSED, "bot" => bot.to_owned(), "check" => check).increment(1);
 }
 
 /// Records a swap. `cause`: `start`, `watch`, `reload`, `deploy` or `rollback`.

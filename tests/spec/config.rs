@@ -142,7 +142,7 @@ fn check_tells_of_bots_that_would_not_serve() {
     };
     let (begin, settings, grants) = config("bot");
     let text = format!(
-        "[bots.locked]\napp-id = '1'\nnotify-key-file = 'none'\n[[bots.locked.plugins]]\ncomponent = 'components/echo.wasm'\n\
+        "[bots.locked]\napp-id = '11111111-1111-1111-1111-111111111111'\nnotify-key-file = 'none'\n[[bots.locked.plugins]]\ncomponent = 'components/echo.wasm'\n\
          {begin}help.wasm'\n{settings}text = ''\n{begin}travel.wasm'\n{begin}cancel.wasm'\n{begin}broken.wasm'\n\
          {begin}echo.wasm'\n{grants}dialogs = true\n{begin}welcome.wasm'\nname = 'two'\n{settings}txt = 'hi'\n\
          {begin}cancel.wasm'\nname = 'denied'\n{grants}dialogs = false\n"
@@ -163,7 +163,7 @@ fn check_tells_of_bots_that_would_not_serve() {
         let found = ended.stdout.lines().any(|told| told.contains(&format!(":{line}:")) && told.contains(message));
         assert!(found, "line {line}: {message} is missing in\n{}", ended.stdout);
     };
-    told(line_of("app-id"), "bot \"locked\" has an `app-id`, so it answers 401 to channels");
+    told(line_of("app-id"), "warning: bot \"locked\" has an `app-id` and no credential in `auth`");
     told(line_of("notify-key-file"), "none does not exist");
     told(line_of("text = ''"), "bot \"bot\", plugin \"help\": settings: `text`");
     told(line_of("travel.wasm") - 1, "plugin \"travel\" has the role `dialogs`, which does nothing without its grant");
@@ -173,14 +173,14 @@ fn check_tells_of_bots_that_would_not_serve() {
     told(line_of("dialogs = true"), "warning: bot \"bot\", plugin \"echo\" does not ask for `grants.dialogs = true`");
     told(line_of("txt = 'hi'"), "plugin \"two\": settings: `txt`: the plugin has no such setting");
     assert!(!ended.stdout.contains("denied\""), "the file says that it shall do without: {}", ended.stdout);
-    assert!(ended.stdout.ends_with("\n6 problems\n"), "{}", ended.stdout);
+    assert!(ended.stdout.ends_with("\n5 problems\n"), "{}", ended.stdout);
     let json = turntable(&["check", "--json", path.to_str().unwrap()], "");
     let report: Value = serde_json::from_str(&json.stdout).unwrap();
     let count = |list: &str| report[list].as_array().map(Vec::len);
-    assert_eq!((&report["ok"], count("problems"), count("warnings")), (&Value::Bool(false), Some(6), Some(4)));
+    assert_eq!((&report["ok"], count("problems"), count("warnings")), (&Value::Bool(false), Some(5), Some(5)));
     // With `--offline` only the problems in the file itself are reported.
     let offline = turntable(&["check", "--offline", path.to_str().unwrap()], "");
-    assert!(offline.code == Some(1) && offline.stdout.ends_with("\n2 problems\n"), "{offline:?}");
+    assert!(offline.code == Some(1) && offline.stdout.ends_with("\n1 problem\n"), "{offline:?}");
 }
 
 /// A problem in the file hides no other problem, and a problem of a plugin hides none of another.
@@ -210,7 +210,7 @@ fn check_tells_all_problems_together() {
         ("settings.txt", "bot \"half\", plugin \"welcome\": settings: `txt`"),
         ("grants.dialogs", "warning: bot \"half\", plugin \"welcome\" does not ask for `grants.dialogs = true`"),
         ("on-failure", "`bots.half.plugins[2].on-failure` must be"),
-        ("app-id", "bot \"whole\" has an `app-id`"),
+        ("app-id", "`bots.whole.app-id`: \"1\" is not an id"),
         ("broken.wasm", "bot \"whole\", plugin \"broken\": "),
     ] {
         let line = text.lines().position(|line| line.contains(part)).unwrap() + 1;

@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
-
 use crate::support::raw::{self, RawAnswer, request};
-use crate::support::{Config, Connector, Host, message, turntable};
+use crate::support::{Config, Host, message, turntable};
 
 const MESSAGES: &str = "/api/bots/bot/messages";
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -181,22 +179,6 @@ fn bots_without_identity_are_not_served_to_the_network() {
     let ended = turntable(&["serve", file.to_str().unwrap()], "");
     assert_ne!(ended.code, Some(0));
     assert!(ended.stderr.contains("allow-anonymous-remote"), "{}", ended.stderr);
-}
-
-/// The host cannot validate tokens of the Bot Framework yet, so a bot with an app id refuses everybody.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bot_with_an_app_id_takes_nothing() {
-    let config = Config::new().bot("bot", &[]).bot_key("app-id", "'00000000-0000-0000-0000-000000000001'");
-    let config = config.plugin("bot", "hostile", "");
-    let Some(host) = Host::start(config).await else { return };
-    let connector = Connector::start().await;
-    let activity = connector.message("hi");
-    let answer = host.post("bot", &activity).await;
-    assert_eq!((answer.status, &answer.json()["error"]["code"]), (401, &json!("Unauthorized")));
-    let forged = knock(&host, &[HOST, JSON, ("Authorization", "Bearer eyJhbGciOiJub25lIn0.e30.")]).await;
-    assert_eq!(forged.status, 401);
-    assert_eq!(host.last_turn("bot").await, Value::Null);
-    assert!(connector.calls_now().is_empty());
 }
 
 /// Kubernetes mounts a secret as links to a file of mode 0440.

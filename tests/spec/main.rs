@@ -7,6 +7,7 @@
 mod support;
 
 mod admin;
+mod authentication;
 mod broadcast;
 mod cli;
 mod clients;
@@ -21,6 +22,7 @@ mod credentials;
 mod delivery;
 mod dialogs;
 mod directline;
+mod doctor;
 mod doors;
 mod edited;
 mod frozen;
@@ -41,6 +43,7 @@ mod projects;
 mod prompts;
 mod references;
 mod refusals;
+mod registered;
 mod reload;
 mod replay;
 mod routes;

@@ -15,7 +15,10 @@ const HOST: (&str, &str) = ("Host", "localhost");
 async fn start() -> Option<Host> {
     let config = Config::new().set("server.mode", "'development'").set("server.default-bot", "'bot'");
     let config = config.bot("bot", &["echo"]).bot("secret", &[]);
-    Host::start(config.bot_key("app-id", "'a'").plugin("secret", "echo", "")).await
+    let config =
+        config.set("clouds.none", "{ channel-metadata = 'http://127.0.0.1:9', entra-metadata = 'http://127.0.0.1:9' }");
+    let config = config.bot_key("app-id", "'00000000-0000-0000-0000-000000000001'").bot_key("auth.cloud", "'none'");
+    Host::start(config.plugin("secret", "echo", "")).await
 }
 
 /// Requests that are answered before their body is read: listener, method, path, headers, status.

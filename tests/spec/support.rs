@@ -5,8 +5,10 @@ pub(crate) mod command;
 pub(crate) mod components;
 pub(crate) mod conversation;
 pub(crate) mod host;
+pub(crate) mod issuer;
 pub(crate) mod raw;
 pub(crate) mod server;
+pub(crate) mod tls;
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,6 +19,7 @@ pub(crate) use command::turntable;
 pub(crate) use components::{compile_bomb, component};
 pub(crate) use conversation::{Answer, expecting_replies, message};
 pub(crate) use host::{Config, Host};
+pub(crate) use issuer::{APP, Issuer, Token};
 
 /// How long a spec waits for something that must happen. Only a broken host exceeds it, so it measures nothing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);

@@ -9,6 +9,7 @@ use serde_json::{Map, Number, Value};
 use toml::de::DeValue;
 
 use super::read::beside;
+use super::registration::{Clouds, registration};
 use super::sections::first_set;
 use super::table::{Found, Node, Table, described};
 use super::text::{is_name, shown_bytes};
@@ -18,7 +19,7 @@ use super::{
 
 /// Prefix of the section names of bots.
 pub(super) const BOT_SECTION: &str = "bots.";
-/// Maximum length of `title`, `app-id` and the `…-text` keys, in bytes.
+/// Maximum length of `title` and the `…-text` keys, in bytes.
 const TEXT_BYTES_MAX: usize = 4_096;
 
 /// Returns the section of a bot's own keys.
@@ -44,6 +45,7 @@ pub(super) fn read(
     table: &mut Table<'_>,
     folder: &Path,
     runtime: &Runtime,
+    clouds: &Clouds,
     looks_at_files: bool,
 ) -> BTreeMap<String, BotSpec> {
     let files = Files { folder, bytes_max: looks_at_files.then_some(runtime.component_bytes_max) };
@@ -56,7 +58,7 @@ pub(super) fn read(
         match node.get_ref() {
             DeValue::Table(entries) => {
                 let path = bot_section(name);
-                let bot = bot(name, Table::new(&path, entries, span, table.found()), &files, runtime);
+                let bot = bot(name, Table::new(&path, entries, span, table.found()), &files, runtime, clouds);
                 bots.insert(name.to_owned(), bot);
             }
             other => table.problem(span, format!("`bots.{name}` must be a table, not {}", described(other))),
@@ -73,10 +75,10 @@ struct Files<'a> {
     bytes_max: Option<u64>,
 }
 
-fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime) -> BotSpec {
+fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime, clouds: &Clouds) -> BotSpec {
     let mut bot = BotSpec::new(name);
     bot.title = text(&mut table, "title").unwrap_or(bot.title);
-    bot.app_id = text(&mut table, "app-id");
+    bot.registration = registration(&mut table, clouds, files.folder).map(Into::into);
     if let Some((path, span)) = table.string("notify-key-file") {
         match path.is_empty() {
             true => table.problem(span, format!("`{}` is empty; give a path", table.path("notify-key-file"))),

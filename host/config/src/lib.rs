@@ -3,11 +3,13 @@
 //! No other crate reads configuration. [`load`] reports all problems at once, each with its line.
 
 mod bots;
+mod credential;
 mod grants;
 pub mod http;
 mod limits;
 mod problem;
 mod read;
+mod registration;
 pub mod secret;
 mod sections;
 mod table;
@@ -26,11 +28,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use credential::{Credential, Source};
 pub use grants::{Grants, Scope};
 pub use http::{Credential, CredentialPlace, HostPattern, HttpGrant, HttpRule, Methods};
 pub use limits::Limits;
 pub use problem::{Problem, Problems};
 pub use read::{Keys, Overrides, Places, Reading, load, load_for_bot, load_sections, load_with, read};
+pub use registration::{Algorithm, AppKind, Cloud, Registration};
 
 /// A validated configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +53,8 @@ pub struct Config {
     pub channel: Channel,
     /// `[storage]`
     pub storage: Storage,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[bots.NAME]`, by name.
     pub bots: BTreeMap<String, BotSpec>,
     /// The bot that serves `POST /api/messages`: `server.default-bot`, or the only bot.
@@ -181,6 +187,13 @@ pub enum Ambiguous {
     Resend,
 }
 
+/// How the host checks the certificates of servers that it calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// `root-certificates`: PEM files with certificates of authorities that are trusted besides those of the platform.
+    pub root_certificates: Vec<PathBuf>,
+}
+
 /// Where state, dialogs and undelivered messages are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Storage {
@@ -224,9 +237,9 @@ pub struct BotSpec {
     pub name: Arc<str>,
     /// `title`, shown in the chat page. Default: the name.
     pub title: String,
-    /// `app-id`. A bot with an app id answers 401 to channels until this host can validate tokens. Direct Line reaches it
-    /// in development mode.
-    pub app_id: Option<String>,
+    /// `app-id` and `auth`: the registration of the bot with channels. A bot with one is reached with valid tokens only,
+    /// on any address. A bot without one is served on loopback only.
+    pub registration: Option<Arc<Registration>>,
     /// `enabled`, default true.
     pub enabled: bool,
     /// `typing-indicator`, default false: send a `typing` activity when a message turn starts.
@@ -443,7 +456,7 @@ impl BotSpec {
         Self {
             name: name.into(),
             title: name.to_owned(),
-            app_id: None,
+            registration: None,
             notify_key_file: None,
             transcripts: None,
             enabled: true,

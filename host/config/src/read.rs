@@ -12,7 +12,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::bots::{BOT_SECTION, bot_section, is_of_bot, plugin_section};
 use super::table::{Found, Table};
 use super::text::nearest;
-use super::{BotSpec, Config, Problems, Runtime, Server, bots, sections};
+use super::{BotSpec, Config, Problems, Runtime, Server, bots, registration, sections};
 
 /// Maximum size of a configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -215,9 +215,13 @@ fn config(path: &Path, mut root: Table<'_>, found: &Found, overrides: Overrides,
     let channel = sections::channel(root.table("channel"), server.development);
     found.in_section("storage");
     let storage = sections::storage(root.table("storage"), folder, &runtime.data_dir);
+    found.in_section("tls");
+    let tls = sections::tls(root.table("tls"), folder);
+    found.in_section("clouds");
+    let clouds = registration::clouds(&root.table("clouds"));
     found.in_section("");
     let mut bots_table = root.table("bots");
-    let bots = bots::read(&mut bots_table, folder, &runtime, looks_at_files);
+    let bots = bots::read(&mut bots_table, folder, &runtime, &clouds, looks_at_files);
     if bots_table.names().next().is_none() {
         bots_table.problem(
             bots_table.span(),
@@ -241,7 +245,7 @@ fn config(path: &Path, mut root: Table<'_>, found: &Found, overrides: Overrides,
     root.finish();
     let only_bot = || bots.keys().next().filter(|_| bots.len() == 1).cloned();
     let default_bot = default_bot_key.map(|(name, _)| name.to_owned()).or_else(only_bot);
-    Config { path: path.to_owned(), overrides, server, admin, runtime, channel, storage, bots, default_bot }
+    Config { path: path.to_owned(), overrides, server, admin, runtime, channel, storage, tls, bots, default_bot }
 }
 
 /// Reports bots that unauthenticated clients on the network could reach.
@@ -250,7 +254,7 @@ fn check_anonymous(server: &Server, bots: &BTreeMap<String, BotSpec>, table: &Ta
         return;
     }
     for (name, span, _) in table.names() {
-        if bots.get(name).is_some_and(|bot| bot.app_id.is_none()) {
+        if bots.get(name).is_some_and(|bot| bot.registration.is_none()) {
             table.found().in_section(&bot_section(name));
             table.problem(
                 span,

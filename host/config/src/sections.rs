@@ -1,4 +1,4 @@
-//! Reads the sections that do not belong to a bot: `[server]`, `[admin]`, `[runtime]`, `[channel]`, `[storage]`.
+//! Reads the sections that do not belong to a bot: `[server]`, `[admin]`, `[runtime]`, `[channel]`, `[storage]`, `[tls]`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,7 +10,9 @@ use toml::de::DeValue;
 use super::read::beside;
 use super::table::Table;
 use super::text::{addresses_overlap, connector_origin, host_name, origin};
-use super::{Admin, Allocator, Ambiguous, Channel, Durability, Rate, Rates, Runtime, Server, Storage, StorageKind};
+use super::{
+    Admin, Allocator, Ambiguous, Channel, Durability, Rate, Rates, Runtime, Server, Storage, StorageKind, Tls,
+};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -187,6 +189,23 @@ pub(super) fn storage(mut table: Table<'_>, folder: &Path, data_dir: &Path) -> S
     table.choice("durability", &mut storage.durability, &durabilities);
     table.finish();
     storage
+}
+
+/// Reads `[tls]`.
+pub(super) fn tls(mut table: Table<'_>, folder: &Path) -> Tls {
+    let mut tls = Tls::default();
+    for (text, span) in table.strings("root-certificates").unwrap_or_default() {
+        let path = beside(folder, text);
+        match std::fs::metadata(&path) {
+            Ok(file) if file.is_file() => tls.root_certificates.push(path),
+            Ok(_) => table.problem(span, format!("`tls.root-certificates`: {} is not a file", path.display())),
+            Err(error) => {
+                table.problem(span, format!("`tls.root-certificates`: {} cannot be read: {error}", path.display()));
+            }
+        }
+    }
+    table.finish();
+    tls
 }
 
 /// Reads an array of strings. `check` returns each string in canonical form, or an error text.

@@ -115,8 +115,13 @@ fn everything_that_can_be_set_is_read() {
             component-bytes-max = "1 MiB"
             [channel]
             connector-origins = ["http://localhost:*"]
+            [clouds.own]
+            channel-metadata = "http://127.0.0.1:9/keys"
+            entra-issuers = ["https://own.example/{tenant}"]
+            inner-addresses = ["127.0.0.1"]
             [bots.one]
-            app-id = "id"
+            app-id = "00000000-0000-0000-0000-00000000000A"
+            auth = { tenant = "00000000-0000-0000-0000-00000000000B", skill-callers = ["*"], cloud = "own" }
             limits = { cpu-ms = 50, memory-bytes = "32 MiB" }
             [[bots.one.plugins]]
             component = "../target/components/not_a_name.wasm"
@@ -133,6 +138,14 @@ fn everything_that_can_be_set_is_read() {
         .unwrap();
     assert_eq!(config.default_bot.as_deref(), Some("one"));
     assert_eq!(config.server.host_names, ["bots.example.org"]);
+    let registration = config.bots["one"].registration.as_ref().unwrap();
+    assert_eq!(&*registration.app_id, "00000000-0000-0000-0000-00000000000a");
+    assert_eq!(registration.kind, AppKind::SingleTenant);
+    let cloud = &registration.cloud;
+    assert_eq!(
+        (&*cloud.channel_metadata, &*cloud.channel_issuer),
+        ("http://127.0.0.1:9/keys", "https://api.botframework.com")
+    );
     assert_eq!(config.server.body_bytes_max, 2048);
     assert_eq!(config.admin.listen, None);
     assert!(config.admin.token_file.ends_with("plugins/secret"));
@@ -212,6 +225,25 @@ fn single_problems() {
             "[bots.b]\nplugins = [{ component = '../target/components/echo.wasm', grants = { middleware = true } }]\n[runtime]\ninstances-max = 1\n",
             "1:7: bot \"b\" has 1 plugins, 1 of them middleware, but `runtime.instances-per-bot-max` is 1: a turn needs \
              one instance of each plugin at once, and a second one of each middleware plugin",
+        ),
+        (
+            "[bots.b]\nauth = { skill-callers = ['*'] }\nplugins = [{ component = '../target/components/echo.wasm' }]\n",
+            "2:8: `bots.b.auth` has no effect without `app-id`; add the app id of the bot",
+        ),
+        (
+            "[bots.b]\napp-id = '00000000-0000-0000-0000-000000000001'\nplugins = [{ component = '../target/components/echo.wasm' }]\n\
+             [bots.b.auth]\ncloud = 'publik'\ntype = 'managed'\nskill-callers = ['me']\nservice-origins = ['http://a.example']\nalgorithms = ['HS256']\n",
+            "5:9: `bots.b.auth.cloud`: there is no cloud \"publik\"; did you mean \"public\"?\n\
+             6:8: `bots.b.auth.tenant` is missing; give the id of the tenant of the app\n\
+             7:18: `bots.b.auth.skill-callers`: \"me\" is not an id such as \"12345678-90ab-cdef-1234-567890abcdef\"\n\
+             8:20: `bots.b.auth.service-origins`: \"http://a.example\" must be an https URL; http is for servers on loopback\n\
+             9:15: `bots.b.auth.algorithms`: \"HS256\" is not supported; the algorithms are RS256, RS384 and RS512",
+        ),
+        (
+            "[clouds.public]\nchannel-metadata = 'keys'\nentra-issuers = ['https://sts.example/']\ninner-addresses = ['localhost']\n",
+            "2:20: `clouds.public.channel-metadata`: \"keys\" is not a URL such as \"https://login.example.org\"\n\
+             3:18: `clouds.public.entra-issuers`: \"https://sts.example/\" must contain `{tenant}` once, in place of the id of the tenant\n\
+             4:20: `clouds.public.inner-addresses`: \"localhost\" is not an IP address, such as \"10.0.0.7\"",
         ),
         (
             "[channel.rates.test]\nconversation = ['1/s', 'often']\nbot = 7\n",

@@ -9,26 +9,34 @@
 //! | delete | `DELETE v3/conversations/{conversation}/activities/{activity}` | empty |
 //!
 //! All ids are percent-encoded. The status of a success is 200, 201 or 202, and its body may be empty. A POST has no
-//! idempotency key, so a timeout or 5xx leaves open whether the activity was delivered. This release sends no
-//! credentials, so it calls configured loopback origins only.
+//! idempotency key, so a timeout or 5xx leaves open whether the activity was delivered.
+//!
+//! Bots with an app id send their token, to origins that a channel proved or the configuration lists (crate
+//! `turntable-auth`). After a 401 the call is made once more with a new token. Bots without one send no credentials, so they
+//! call configured loopback origins only.
 
 mod origin;
 mod refused;
 mod reply;
+mod size;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder, redirect, retry};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, redirect, retry};
+use turntable_auth::{Auth, Identity};
 use url::Url;
 
 use super::{Address, Channel, ChannelError, Opened, RefusedOrigin};
-use crate::activity::Object;
+use crate::activity::{ConversationKey, Object};
 use crate::config;
 use origin::{Loopback, NotAdmitted, Origins};
 use refused::RefusedOrigins;
@@ -38,6 +46,10 @@ pub struct Connector {
     client: Client,
     origins: Origins,
     refused: RefusedOrigins,
+    auth: Option<Arc<Auth>>,
+    /// By bot, the client of its present identity.
+    clients: Mutex<HashMap<Arc<str>, (Arc<Identity>, Client)>>,
+    send_timeout: Duration,
 }
 
 /// Checks that a `serviceUrl` can be called: an absolute `http` or `https` URL that a path can be appended to. Whether
@@ -61,27 +73,24 @@ const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(2);
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Connector {
-    /// Returns a client that may call `channel.connector-origins`, but never `own`, the listeners of this host.
+    /// Returns a client that may call `channel.connector-origins`, but never `own`, the listeners of this host. Bots with
+    /// an identity in `auth` call what that allows instead.
     ///
     /// # Errors
     /// An origin is malformed or not on loopback, or the HTTP client cannot be created.
-    pub fn new(channel: &config::Channel, own: Vec<SocketAddr>) -> anyhow::Result<Self> {
+    pub fn new(channel: &config::Channel, own: Vec<SocketAddr>, auth: Option<Arc<Auth>>) -> anyhow::Result<Self> {
         let client = Client::builder()
-            .user_agent(concat!("Turntable/", env!("CARGO_PKG_VERSION"), " (Activity protocol connector)"))
             // Responses are not decompressed, because the result could be far larger than what was received.
             .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
             // A redirect could lead to any host, and would turn a POST into a GET.
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .no_proxy()
-            .dns_resolver(Arc::new(Loopback))
-            .connect_timeout(CONNECT_TIMEOUT_MAX.min(channel.send_timeout / 2))
-            .timeout(channel.send_timeout)
-            .pool_idle_timeout(IDLE_CONNECTION_MAX)
-            .build()
-            .context("cannot create the HTTP client of the connector")?;
+            .dns_resolver(Arc::new(Loopback));
+        let client = settled(client, channel.send_timeout)?;
         let origins = Origins::new(&channel.connector_origins, own)?;
-        Ok(Self { client, origins, refused: RefusedOrigins::default() })
+        let (refused, clients) = (RefusedOrigins::default(), Mutex::default());
+        Ok(Self { client, origins, refused, auth, clients, send_timeout: channel.send_timeout })
     }
 
     async fn call(
@@ -92,25 +101,78 @@ impl Connector {
         activity: Option<&Arc<str>>,
     ) -> Result<Arc<str>, ChannelError> {
         let conversation: &str = &to.conversation.conversation;
-        let url = self.url(to, &["v3", "conversations", conversation, "activities", activity_id])?;
-        let mut request = self.client.request(method, url);
-        // Some deployments route by this header. It is left out if the id contains characters that a header cannot
-        // carry.
-        if let Ok(conversation) = HeaderValue::from_str(&to.conversation.conversation) {
-            request = request.header("x-ms-conversation-id", conversation);
+        let path = ["v3", "conversations", conversation, "activities", activity_id];
+        let body = activity.map(|activity| size::checked(activity, &to.conversation.channel)).transpose()?;
+        reply::read(self.exchange(method, to, &path, body).await?).await
+    }
+
+    /// Makes a call and returns the response, whatever its status. With an identity, a 401 is answered by a second call
+    /// with a new token.
+    async fn exchange(
+        &self,
+        method: Method,
+        to: &Address,
+        path: &[&str],
+        body: Option<Bytes>,
+    ) -> Result<Response, ChannelError> {
+        let identity = self.identity(&to.conversation.bot);
+        let url = self.url(to, identity.as_deref(), path)?;
+        let Some(identity) = identity else {
+            return sent(self.client.request(method, url), path, body).await;
+        };
+        let client = self.client_of(&to.conversation.bot, &identity)?;
+        let channel = to.conversation.channel.to_string();
+        let mut is_second = false;
+        loop {
+            let request = identity.request(&client, method.clone(), &channel, url.clone()).await;
+            let (request, presented) = request.map_err(|error| ChannelError::NotDelivered {
+                why: format!("the bot has no token for the connector: {error:#}"),
+                retry_after: None,
+            })?;
+            let response = sent(request, path, body.clone()).await?;
+            if response.status() != StatusCode::UNAUTHORIZED || is_second {
+                return Ok(response);
+            }
+            identity.rejected(&presented).await;
+            is_second = true;
         }
-        if let Some(activity) = activity {
-            request = with_body(request, activity.to_string());
+    }
+
+    fn identity(&self, bot: &str) -> Option<Arc<Identity>> {
+        self.auth.as_ref()?.identity(bot)
+    }
+
+    /// Returns the client for an identity, which keeps its connections.
+    fn client_of(&self, bot: &Arc<str>, identity: &Arc<Identity>) -> Result<Client, ChannelError> {
+        let mut clients = self.clients.lock();
+        if let Some((known, client)) = clients.get(bot)
+            && Arc::ptr_eq(known, identity)
+        {
+            return Ok(client.clone());
         }
-        match request.send().await {
-            Ok(response) => reply::read(response).await,
-            Err(error) => Err(reply::failure(&error)),
+        let client = settled(identity.http(), self.send_timeout).map_err(|error| refused(format!("{error:#}")))?;
+        clients.insert(bot.clone(), (identity.clone(), client.clone()));
+        Ok(client)
+    }
+
+    /// Returns the base URL of calls, or why the connector may not be called.
+    fn base(
+        &self,
+        conversation: &ConversationKey,
+        identity: Option<&Identity>,
+        service_url: &str,
+    ) -> Result<Url, NotAdmitted> {
+        let Some(identity) = identity else { return self.origins.admit(service_url) };
+        let url = origin::usable(service_url).map_err(NotAdmitted::Unusable)?;
+        match identity.check(&conversation.channel.to_string(), &url) {
+            Ok(()) => Ok(url),
+            Err(why) => Err(NotAdmitted::Origin { origin: url.origin().ascii_serialization(), why }),
         }
     }
 
     /// Returns the URL of a call. An empty last segment is left out, which gives the URL of the collection.
-    fn url(&self, to: &Address, path: &[&str]) -> Result<Url, ChannelError> {
-        let base = self.origins.admit(&to.service_url).map_err(|not_admitted| {
+    fn url(&self, to: &Address, identity: Option<&Identity>, path: &[&str]) -> Result<Url, ChannelError> {
+        let base = self.base(&to.conversation, identity, &to.service_url).map_err(|not_admitted| {
             if let NotAdmitted::Origin { origin, why } = &not_admitted {
                 self.refused.note(&to.conversation.bot, origin.clone(), why);
             }
@@ -133,8 +195,8 @@ impl Connector {
 
 #[async_trait]
 impl Channel for Connector {
-    fn admits(&self, service_url: &str) -> bool {
-        self.origins.admit(service_url).is_ok()
+    fn admits(&self, conversation: &ConversationKey, service_url: &str) -> bool {
+        self.base(conversation, self.identity(&conversation.bot).as_deref(), service_url).is_ok()
     }
 
     fn refused_origins(&self, bot: &str) -> Vec<RefusedOrigin> {
@@ -142,13 +204,8 @@ impl Channel for Connector {
     }
 
     async fn open(&self, at: &Address, parameters: &Object) -> Result<Opened, ChannelError> {
-        let request = self.client.post(self.url(at, &["v3", "conversations"])?);
-        let parameters = serde_json::to_string(parameters)
-            .map_err(|error| refused(format!("the parameters cannot be serialized: {error}")))?;
-        match with_body(request, parameters).send().await {
-            Ok(response) => reply::read_opened(response).await,
-            Err(error) => Err(reply::failure(&error)),
-        }
+        let body = Some(body_of(parameters)?);
+        reply::read_opened(self.exchange(Method::POST, at, &["v3", "conversations"], body).await?).await
     }
 
     async fn send(&self, to: &Address, activity: &Arc<str>) -> Result<Arc<str>, ChannelError> {
@@ -165,8 +222,34 @@ impl Channel for Connector {
     }
 }
 
-fn with_body(request: RequestBuilder, body: String) -> RequestBuilder {
-    request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body)
+/// Completes a client with what all calls to connectors have in common.
+fn settled(client: ClientBuilder, send_timeout: Duration) -> anyhow::Result<Client> {
+    client
+        .user_agent(concat!("Turntable/", env!("CARGO_PKG_VERSION"), " (Activity protocol connector)"))
+        .connect_timeout(CONNECT_TIMEOUT_MAX.min(send_timeout / 2))
+        .timeout(send_timeout)
+        .pool_idle_timeout(IDLE_CONNECTION_MAX)
+        .build()
+        .context("cannot create the HTTP client of the connector")
+}
+
+async fn sent(mut request: RequestBuilder, path: &[&str], body: Option<Bytes>) -> Result<Response, ChannelError> {
+    // Some deployments route by this header. It is left out if the id contains characters that a header cannot carry, and
+    // for calls that have no conversation yet.
+    let conversation = path.get(2).and_then(|conversation| HeaderValue::from_str(conversation).ok());
+    if let Some(conversation) = conversation {
+        request = request.header("x-ms-conversation-id", conversation);
+    }
+    if let Some(body) = body {
+        request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
+    }
+    request.send().await.map_err(|error| reply::failure(&error))
+}
+
+fn body_of(parameters: &Object) -> Result<Bytes, ChannelError> {
+    let body = serde_json::to_vec(parameters)
+        .map_err(|error| refused(format!("the parameters cannot be serialized: {error}")))?;
+    Ok(body.into())
 }
 
 /// Checks the id of an update or delete. With an empty id the call would apply to the whole conversation.
@@ -175,7 +258,7 @@ fn named(id: &str) -> Result<&str, ChannelError> {
 }
 
 fn refused(why: String) -> ChannelError {
-    ChannelError::Refused { status: None, why }
+    ChannelError::Refused { status: None, fault: None, why }
 }
 
 #[cfg(test)]

@@ -119,6 +119,7 @@ impl DirectLine {
         let found = self.conversation(&to.conversation.conversation);
         found.filter(|conversation| conversation.bot() == &to.conversation.bot).ok_or_else(|| ChannelError::Refused {
             status: Some(404),
+            fault: None,
             why: "the Direct Line conversation does not exist; it was idle for too long or displaced by newer ones"
                 .to_owned(),
         })
@@ -176,6 +177,7 @@ impl Channel for DirectLine {
 fn unknown_activity() -> ChannelError {
     ChannelError::Refused {
         status: Some(404),
+        fault: None,
         why: "activity not found: the history keeps only the newest activities of a conversation".to_owned(),
     }
 }

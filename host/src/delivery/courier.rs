@@ -16,7 +16,7 @@ use super::rates::{Rates, Taken};
 use super::slots::Slots;
 use super::watched::{Outcome, Watched};
 use crate::activity::{ChannelInstance, ConversationKey, Object};
-use crate::channel::{self, Address, Channel, ChannelError, Opened, RefusedOrigin};
+use crate::channel::{self, Address, Channel, ChannelError, Fault, Opened, RefusedOrigin};
 use crate::config::{self, Ambiguous};
 use crate::json;
 use crate::storage::{Delivery, OutboxAction, OutboxRow, Storage, StorageError};
@@ -329,9 +329,12 @@ fn kind(activity: &Object) -> &str {
     activity.get("type").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Returns whether the error says that the conversation does not exist or is closed to the bot. Only errors of sends to
-/// the conversation count: a reply names an activity, so its 404 may mean that activity.
+/// Returns whether the error says that the conversation does not exist or is closed to the bot. A cause that says so
+/// always counts. Without one only sends to the conversation count: a reply names an activity, so its 404 may mean that activity.
 fn is_gone(row: &OutboxRow, error: &ChannelError) -> bool {
+    if matches!(error, ChannelError::Refused { fault: Some(Fault::Gone | Fault::Blocked | Fault::NotInRoster), .. }) {
+        return true;
+    }
     let OutboxAction::Send { activity, .. } = &row.action else { return false };
     matches!(error, ChannelError::Refused { status: Some(403 | 404), .. }) && channel::replied_to(activity).is_none()
 }
@@ -339,7 +342,8 @@ fn is_gone(row: &OutboxRow, error: &ChannelError) -> bool {
 /// Returns the metric label of a failed delivery.
 fn outcome_of(error: &ChannelError) -> &'static str {
     match error {
-        ChannelError::Refused { .. } => "refused",
+        ChannelError::Refused { fault: Some(fault), .. } => fault.name(),
+        ChannelError::Refused { fault: None, .. } => "refused",
         ChannelError::NotDelivered { .. } | ChannelError::Throttled { .. } => "unreachable",
         ChannelError::Ambiguous { .. } => "ambiguous",
     }

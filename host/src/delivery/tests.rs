@@ -149,7 +149,7 @@ fn throttled(retry_after: u64) -> Result<Arc<str>, ChannelError> {
 }
 
 fn refused() -> Result<Arc<str>, ChannelError> {
-    Err(ChannelError::Refused { status: Some(403), why: "no".to_owned() })
+    Err(ChannelError::Refused { status: Some(403), fault: None, why: "no".to_owned() })
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn an_update_or_deletion_that_may_have_arrived_is_asked_again() {
     let ambiguous = |after: Option<u64>| {
         Err(ChannelError::Ambiguous { why: "busy".to_owned(), retry_after: after.map(Duration::from_secs) })
     };
-    let gone = || Err(ChannelError::Refused { status: Some(404), why: "no such activity".to_owned() });
+    let gone = || Err(ChannelError::Refused { status: Some(404), fault: None, why: "no such activity".to_owned() });
     let update = OutboxAction::Update { target: "theirs".into(), activity: r#"{"text":"new"}"#.into() };
     let delete = |id: &str| OutboxAction::Delete { target: id.into() };
     let mut fixture =

@@ -9,13 +9,14 @@
 //! | 400 `BadSyntax` | the body is not one JSON object in UTF-8, or nested deeper than 128 levels |
 //! | 400 `MissingProperty` | no `type`, no `conversation.id`, or no `serviceUrl` where answers go to one |
 //! | 400 `BadArgument` | a known member of the wrong type, an id that is too long, or a `serviceUrl` that is no `http` or `https` URL, has a user name, a query or a fragment, where answers go to it |
-//! | 401 | the bot has an app id: token validation does not exist yet |
+//! | 401 | the bot has an app id, and the request has no valid token for it |
+//! | 403 | the token is valid, but its sender may not speak for the channel, name the `serviceUrl`, or call the bot |
 //! | 403, 415, 421 | see [`guard`] |
 //! | 404 | no such bot, or no default bot |
 //! | 413 | the body is larger than `server.body-bytes-max` |
 //! | 429 with `Retry-After` | a queue is full |
 //! | 503 | the bot is disabled |
-//! | 503 with `Retry-After` | no working generation, no free instance slot, a failure of the host, the host is stopping |
+//! | 503 with `Retry-After` | the keys of the token's issuer are not known, no working generation, no free instance slot, a failure of the host, the host is stopping |
 //! | 504 | an `invoke` or `expectReplies` did not end within its deadline; the turn goes on |
 //!
 //! `serviceUrl` may be missing or unusable only where the answer does not need it (`invoke`, `expectReplies`): agents that call
@@ -29,14 +30,15 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
 use futures_util::poll;
 use tokio::time::timeout;
+use turntable_auth::{self as auth, Refused, Sender};
 
 use super::error::HttpError;
 use super::guard::{self, Guard};
@@ -45,9 +47,11 @@ use super::{body, error};
 use crate::activity::{Activity, ChannelInstance, ConversationKey, DeliveryMode, Inbound};
 use crate::app::App;
 use crate::channel::connector;
+use crate::clock;
 use crate::config;
 use crate::json;
 use crate::registry::Bot;
+use crate::telemetry;
 use crate::turn::{Answer, Ticket};
 
 /// Names the turn that answered, to be looked up in the admin API; for a redelivery, the turn of the first run.
@@ -89,14 +93,15 @@ async fn post_to_bot(
 
 /// The whole path of one activity, from its bytes to its answer.
 async fn take(app: &Arc<App>, bot: &Bot, id: RequestId, request: Request) -> Result<Response, HttpError> {
-    authorize(app, bot)?;
+    let sender = authenticate(app, bot, request.headers()).await?;
     let server = &app.config.server;
     let bytes = body::read(request, server.body_bytes_max, "server.body-bytes-max").await?;
     let activity = parse(&bytes)?;
+    let channel = channel_of(app, bot, sender.as_ref(), &activity).await?;
     let wait = Wait::of(&activity, server);
     let key = ConversationKey {
         bot: bot.name().clone(),
-        channel: ChannelInstance::Wire(activity.channel_id().into()),
+        channel: ChannelInstance::Wire(channel),
         conversation: activity.conversation_id().into(),
     };
     let inbound = Inbound { key, activity: Arc::new(activity), request_id: id.0 };
@@ -104,16 +109,46 @@ async fn take(app: &Arc<App>, bot: &Bot, id: RequestId, request: Request) -> Res
     wait.answer(ticket).await
 }
 
-/// Whether the caller may talk to the bot.
-fn authorize(app: &App, bot: &Bot) -> Result<(), HttpError> {
-    if bot.app_id().is_some() {
-        return Err(HttpError::unauthorized());
+/// Checks that the caller may talk to the bot, before the body is read. None: the bot has no app id.
+async fn authenticate(app: &App, bot: &Bot, headers: &HeaderMap) -> Result<Option<Sender>, HttpError> {
+    if let Some(identity) = app.auth.identity(bot.name()) {
+        let headers: Vec<&[u8]> = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
+        let sender = identity.authenticate(headers, clock::now_ms() / 1_000).await;
+        return sender.map(Some).map_err(|refused| refusal(bot, refused));
+    }
+    if bot.is_registered() {
+        return Err(HttpError::unavailable("the bot cannot check its callers at the moment"));
     }
     // Checked at start too; but a reload may have taken the app id away since.
     if !app.public.ip().is_loopback() && !app.config.server.allow_anonymous_remote {
         return Err(HttpError::unauthorized().detail("the bot has no app id and the listener is not loopback"));
     }
-    Ok(())
+    Ok(None)
+}
+
+/// Returns the name of the channel within the bot, if the sender may speak for it. What the sender proved about the
+/// `serviceUrl` is stored before the turn can answer.
+async fn channel_of(app: &App, bot: &Bot, sender: Option<&Sender>, activity: &Activity) -> Result<Arc<str>, HttpError> {
+    let Some(sender) = sender else { return Ok(activity.channel_id().into()) };
+    let admitted = sender.admit(activity.channel_id(), activity.service_url());
+    let channel = admitted.map_err(|refused| refusal(bot, refused))?;
+    if let Some(proof) = sender.proof(bot.name(), &channel, activity.service_url()) {
+        app.note(proof).await?;
+    }
+    Ok(channel.into())
+}
+
+/// The caller learns the status only, because a reason helps those who forge tokens.
+fn refusal(bot: &Bot, refused: Refused) -> HttpError {
+    telemetry::token_refused(bot.name(), refused.check);
+    let error = match refused.answer {
+        auth::Answer::Unauthenticated => HttpError::unauthorized(),
+        auth::Answer::Forbidden => {
+            HttpError::new(StatusCode::FORBIDDEN, error::code::FORBIDDEN, "the request is not allowed")
+        }
+        auth::Answer::Unavailable => HttpError::unavailable("the request cannot be checked at the moment"),
+    };
+    error.detail(format_args!("bot {}: {refused}", bot.name()))
 }
 
 fn parse(bytes: &[u8]) -> Result<Activity, HttpError> {

@@ -227,7 +227,7 @@ fn not_opened(why: NotOpened) -> HttpError {
             let message = "the channel opens no conversation between the bot and this user";
             HttpError::new(StatusCode::GONE, code::CONVERSATION_GONE, message)
         }
-        ChannelError::Refused { status: None, why } => HttpError::bad_argument(why.clone()),
+        ChannelError::Refused { status: None, why, .. } => HttpError::bad_argument(why.clone()),
         ChannelError::Throttled { retry_after, .. } => {
             let message = "the channel opens no further conversation at the moment";
             let after = retry_after.unwrap_or(RETRY_AFTER_DEFAULT);

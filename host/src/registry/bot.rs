@@ -110,9 +110,9 @@ impl Bot {
         self.read().spec.notify_key_file.clone()
     }
 
-    /// Returns the app id, if the bot has one.
-    pub fn app_id(&self) -> Option<String> {
-        self.read().spec.app_id.clone()
+    /// Returns whether the bot has an `app-id`, so that its callers must prove who they are.
+    pub fn is_registered(&self) -> bool {
+        self.read().spec.registration.is_some()
     }
 
     pub(super) fn switch(&self, enabled: bool) {

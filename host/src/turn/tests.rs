@@ -45,6 +45,7 @@ async fn entry(folder: &TempDir, middleware: Vec<Box<dyn Middleware>>) -> Arc<Tu
         runtime,
         channel: settings(),
         storage: config::Storage::in_data_dir(std::path::Path::new(".")),
+        tls: config::Tls::default(),
         bots: BTreeMap::from([("bot".to_owned(), BotSpec::new("bot"))]),
         default_bot: None,
     };
@@ -52,7 +53,7 @@ async fn entry(folder: &TempDir, middleware: Vec<Box<dyn Middleware>>) -> Arc<Tu
     let registry = Arc::new(Registry::new(&config, plugins.clone()).unwrap());
     registry.load_all().await;
     let storage: Arc<dyn Storage> = Arc::new(SqliteStorage::temporary(&config.channel).unwrap());
-    let connector = Arc::new(Connector::new(&config.channel, Vec::new()).unwrap());
+    let connector = Arc::new(Connector::new(&config.channel, Vec::new(), None).unwrap());
     let handle = tokio::runtime::Handle::current();
     let deliveries =
         Arc::new(Deliveries::new(&config.channel, storage.clone(), connector.clone(), connector, handle.clone()));

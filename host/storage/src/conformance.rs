@@ -25,6 +25,20 @@ pub(crate) async fn conforms(storage: &dyn Storage) {
     privacy::conform(storage).await;
     broadcasts::conform(storage).await;
     owners::conform(storage).await;
+    keeps_proofs(storage).await;
+}
+
+async fn keeps_proofs(storage: &dyn Storage) {
+    let proof = |origin: &str| ProvedOrigin {
+        bot: "bot".into(),
+        app_id: "app".into(),
+        channel: "test".into(),
+        origin: origin.into(),
+    };
+    for origin in ["https://a", "https://b", "https://a"] {
+        storage.add_proof(proof(origin)).await.unwrap();
+    }
+    assert_eq!(storage.proofs().await.unwrap(), [proof("https://a"), proof("https://b")]);
 }
 
 pub(crate) fn mark(id: &str) -> DeduplicationKey {

@@ -63,6 +63,22 @@ impl fmt::Display for StorageError {
 
 impl std::error::Error for StorageError {}
 
+/// An origin that may get a token of a bot, because a token of the channel named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvedOrigin {
+    /// The bot.
+    pub bot: Arc<str>,
+    /// The app id of the bot that the token was for.
+    pub app_id: Arc<str>,
+    /// The channel.
+    pub channel: Arc<str>,
+    /// Scheme, host and port.
+    pub origin: Arc<str>,
+}
+
+/// Number of proofs that are kept. A channel has few origins.
+pub const PROOFS_MAX: usize = 10_000;
+
 /// The store. Every method is atomic: it happens whole or not at all.
 #[async_trait]
 pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
@@ -138,6 +154,12 @@ pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
 
     /// Forgets a dead letter. False: the bot has no such letter.
     async fn drop_dead_letter(&self, bot: &str, sequence: u64) -> Result<bool, StorageError>;
+
+    /// Stores that a channel's token named an origin. The newest [`PROOFS_MAX`] of all bots are kept.
+    async fn add_proof(&self, proof: ProvedOrigin) -> Result<(), StorageError>;
+
+    /// Returns the stored proofs.
+    async fn proofs(&self) -> Result<Vec<ProvedOrigin>, StorageError>;
 
     /// Returns the number of undelivered rows, for metrics and for shutdown.
     async fn outbox_depth(&self) -> Result<u64, StorageError>;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::conversation::message;
-use super::within;
+use super::{tls, within};
 
 /// One call that the host made.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     /// The path as sent, with percent-encoded ids.
     pub(crate) path: String,
+    /// The `Authorization` header, or `""`.
+    pub(crate) authorization: String,
     /// The activity; null for a delete.
     pub(crate) body: Value,
 }
@@ -65,6 +67,7 @@ pub(crate) enum Behaviour {
 pub(crate) struct Connector {
     shared: Arc<Shared>,
     address: std::net::SocketAddr,
+    scheme: &'static str,
 }
 
 struct Shared {
@@ -82,12 +85,22 @@ impl Connector {
         let shared = Arc::new(Shared { calls: Mutex::default(), count: watch::Sender::new(0), plan: Mutex::default() });
         let router = Router::new().fallback(take).with_state(Arc::clone(&shared));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { shared, address }
+        Self { shared, address, scheme: "http" }
+    }
+
+    /// Starts a connector with TLS and this certificate.
+    pub(crate) async fn with_tls(certificate: &tls::Certificate) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared { calls: Mutex::default(), count: watch::Sender::new(0), plan: Mutex::default() });
+        let router = Router::new().fallback(take).with_state(Arc::clone(&shared));
+        tokio::spawn(tls::serve(listener, certificate.acceptor(), router));
+        Self { shared, address, scheme: "https" }
     }
 
     /// Returns the `serviceUrl` of this connector.
     pub(crate) fn service_url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Returns a message whose replies go to this connector.
@@ -123,6 +136,7 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let call = Call {
         method: parts.method,
         path: parts.uri.path().to_owned(),
+        authorization: parts.headers.get(header::AUTHORIZATION).map_or("", |value| value.to_str().unwrap()).to_owned(),
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
     };
     let behaviour = shared.plan.lock().unwrap().pop_front().unwrap_or(Behaviour::Take);

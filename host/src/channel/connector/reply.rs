@@ -10,7 +10,7 @@ use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
 use crate::activity::{ID_BYTES_MAX, members};
-use crate::channel::{ChannelError, Opened};
+use crate::channel::{ChannelError, Fault, Opened};
 use crate::json;
 
 /// Maximum number of response bytes that are read. A usual body is `{"id": …}`.
@@ -52,11 +52,11 @@ async fn taken(response: Response) -> Result<Value, ChannelError> {
     Err(match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::PRECONDITION_FAILED => ChannelError::Throttled { why, retry_after },
         // The channel does not support the call, so a retry is useless.
-        StatusCode::NOT_IMPLEMENTED => ChannelError::Refused { status: Some(status.as_u16()), why },
+        StatusCode::NOT_IMPLEMENTED => ChannelError::Refused { status: Some(status.as_u16()), fault: None, why },
         // The channel may have read the whole request before it gave up.
         StatusCode::REQUEST_TIMEOUT => ChannelError::Ambiguous { why, retry_after },
         status if status.is_server_error() => ChannelError::Ambiguous { why, retry_after },
-        status => ChannelError::Refused { status: Some(status.as_u16()), why },
+        status => ChannelError::Refused { status: Some(status.as_u16()), fault: fault(status, &body), why },
     })
 }
 
@@ -64,7 +64,7 @@ async fn taken(response: Response) -> Result<Value, ChannelError> {
 pub(super) fn failure(error: &reqwest::Error) -> ChannelError {
     let why = clean(&causes(error));
     if error.is_builder() {
-        ChannelError::Refused { status: None, why }
+        ChannelError::Refused { status: None, fault: None, why }
     } else if error.is_connect() {
         ChannelError::NotDelivered { why, retry_after: None }
     } else {
@@ -119,6 +119,19 @@ fn describe(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
         }
     }
     why
+}
+
+/// Returns the cause of a refusal by its error code, or by a status that has one cause only.
+fn fault(status: StatusCode, body: &[u8]) -> Option<Fault> {
+    let error = json::from_slice::<Value>(body).ok().and_then(|value| members::get(&value, "error").cloned());
+    let code = error.as_ref().and_then(|error| members::get(error, "code")?.as_str());
+    match (code.unwrap_or_default(), status) {
+        ("ConversationBlockedByUser" | "BotDisabledByAdmin", _) => Some(Fault::Blocked),
+        ("BotNotInConversationRoster", _) => Some(Fault::NotInRoster),
+        ("MessageSizeTooBig", _) | (_, StatusCode::PAYLOAD_TOO_LARGE) => Some(Fault::TooLarge),
+        ("ConversationNotFound", _) | (_, StatusCode::GONE) => Some(Fault::Gone),
+        _ => None,
+    }
 }
 
 /// Returns `code: message` of the protocol's error body, the title of an HTML page, or else the body.

@@ -6,7 +6,7 @@ use super::*;
 use crate::channel::testing::{Peer, address, answer, settings};
 
 fn connector() -> Connector {
-    Connector::new(&settings(), Vec::new()).unwrap()
+    Connector::new(&settings(), Vec::new(), None).unwrap()
 }
 
 /// Sends one activity to a peer that answers with `bytes`.

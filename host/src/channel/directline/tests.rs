@@ -13,6 +13,7 @@ fn hub() -> DirectLine {
         runtime: config::Runtime::default(),
         channel: config::Channel::default(),
         storage: config::Storage::in_data_dir(std::path::Path::new(".")),
+        tls: config::Tls::default(),
         bots: [].into(),
         default_bot: None,
     };

@@ -86,14 +86,13 @@ impl Found {
     /// Checks a bot without its components.
     fn look_at(&mut self, bot: &BotSpec) {
         let keys = |key: &str| ["bots", &bot.name, key].map(ToOwned::to_owned).to_vec();
-        if bot.app_id.is_some() && bot.enabled {
+        if bot.registration.as_ref().is_some_and(|registration| registration.credential.is_none()) {
             let message = format!(
-                "bot \"{}\" has an `app-id`, so it answers 401 to channels: this release cannot validate their tokens. Only the \
-                 local Direct Line of development mode reaches it. Take the `app-id` out and keep the host on loopback, or set \
-                 `enabled = false`",
+                "warning: bot \"{}\" has an `app-id` and no credential in `auth`, so it can answer in HTTP responses only; set \
+                 `auth.secret`, `auth.certificate` or `auth.federated-token-file`",
                 bot.name
             );
-            self.problems.push((keys("app-id"), message));
+            self.warnings.push((keys("app-id"), message));
         }
         let key_file = bot.notify_key_file.as_deref();
         if let Some(why) = key_file.and_then(|path| files::unreadable_key(Setting::NotifyKeyFile, path)) {

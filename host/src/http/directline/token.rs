@@ -107,9 +107,9 @@ impl Tokens {
     /// Makes a key. Without random bits there is none, and no token either.
     pub(in crate::http) fn new() -> Self {
         let mut secret = [0; 32];
-        let keys = getrandom::fill(&mut secret)
-            .map(|()| (EncodingKey::from_secret(&secret), DecodingKey::from_secret(&secret)));
-        Self { keys: keys.ok(), clock: Clock::new() }
+        let made = getrandom::fill(&mut secret).is_ok();
+        let keys = EncodingKey::from_secret(&secret).ok().zip(DecodingKey::from_secret(&secret).ok());
+        Self { keys: keys.filter(|_| made), clock: Clock::new() }
     }
 
     /// Issues the token of a client.

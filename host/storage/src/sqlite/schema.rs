@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/7.sql"),
     include_str!("migrations/8.sql"),
     include_str!("migrations/9.sql"),
+    include_str!("migrations/10.sql"),
 ];
 
 /// The version that the last migration leaves.
@@ -37,6 +38,7 @@ pub(super) const TABLES: &[&str] = &[
     "transcript_users",
     "broadcasts",
     "broadcast_targets",
+    "proofs",
 ];
 
 /// Brings a database from a version to the newest one, in one transaction.

@@ -16,7 +16,7 @@ use super::{Run, SqliteStorage, commit, failed, ids, outbox, run, transcripts};
 use crate::failpoints::{self, Point};
 use crate::{
     Accepted, DeadLetter, DeduplicationKey, Delivery, FrameTag, InboxEntry, Lease, Leftovers, OutboxRow, Owner,
-    STARTS_MAX, StateScope, StateValue, Storage, StorageError, TurnCommit,
+    PROOFS_MAX, ProvedOrigin, STARTS_MAX, StateScope, StateValue, Storage, StorageError, TurnCommit,
 };
 use turntable_activity::ConversationKey;
 
@@ -243,6 +243,28 @@ impl Storage for SqliteStorage {
                 run(connection, sql, params![bot, integer(sequence)]).map(|dropped| dropped > 0)
             })
             .await
+    }
+
+    async fn add_proof(&self, proof: ProvedOrigin) -> Result<(), StorageError> {
+        self.database
+            .write(move |connection| {
+                let sql = "INSERT OR IGNORE INTO proofs (bot, app_id, channel, origin) VALUES (?, ?, ?, ?)";
+                run(connection, sql, params![proof.bot, proof.app_id, proof.channel, proof.origin])?;
+                let sql = "DELETE FROM proofs WHERE number <= (SELECT max(number) FROM proofs) - ?";
+                run(connection, sql, params![integer(PROOFS_MAX as u64)]).map(drop)
+            })
+            .await
+    }
+
+    async fn proofs(&self) -> Result<Vec<ProvedOrigin>, StorageError> {
+        self.read("proofs", |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT bot, app_id, channel, origin FROM proofs ORDER BY number")?;
+            let rows = statement.query_map([], |row| {
+                Ok(ProvedOrigin { bot: row.get(0)?, app_id: row.get(1)?, channel: row.get(2)?, origin: row.get(3)? })
+            })?;
+            rows.collect()
+        })
     }
 
     async fn outbox_depth(&self) -> Result<u64, StorageError> {
