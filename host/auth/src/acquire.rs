@@ -14,7 +14,7 @@ use reqwest::{Certificate, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
-use turntable_config::{AppKind, Credential, Registration, Source};
+use turntable_config::{AppCredential, AppKind, Registration, Source};
 use turntable_outbound::Reach;
 use url::{Host, Url, form_urlencoded};
 
@@ -125,7 +125,7 @@ impl Tokens {
             None => {
                 bail!("the bot has no credential; set `auth.secret`, `auth.certificate` or `auth.federated-token-file`")
             }
-            Some(Credential::Managed) => self.managed(scope)?,
+            Some(AppCredential::Managed) => self.managed(scope)?,
             Some(credential) => self.client_credentials(scope, credential).await?,
         };
         let (status, body) = fetch::any_answer(request).await.context("the token server cannot be reached")?;
@@ -138,7 +138,7 @@ impl Tokens {
         Ok((Arc::new(SecretString::from(token)), times(asked, life(&answer)?)))
     }
 
-    async fn client_credentials(&self, scope: &str, credential: &Credential) -> anyhow::Result<RequestBuilder> {
+    async fn client_credentials(&self, scope: &str, credential: &AppCredential) -> anyhow::Result<RequestBuilder> {
         let registration = &self.registration;
         let tenant = match (registration.kind, &registration.tenant) {
             (AppKind::MultiTenant, _) | (_, None) => &*registration.cloud.login_tenant,
@@ -215,16 +215,16 @@ enum Proof {
     Assertion(SecretString),
 }
 
-fn proof(credential: &Credential, app_id: &str, server: &str) -> anyhow::Result<Proof> {
+fn proof(credential: &AppCredential, app_id: &str, server: &str) -> anyhow::Result<Proof> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     match credential {
-        Credential::Secret(source) => source.read().map(Proof::Secret),
-        Credential::Certificate { chain, key } => {
+        AppCredential::Secret(source) => source.read().map(Proof::Secret),
+        AppCredential::Certificate { chain, key } => {
             assertion(app_id, server, chain, &key.read_lines()?, now).map(Proof::Assertion)
         }
         // The platform replaces the file, so it is read for each token.
-        Credential::Federated(path) => Source::File(path.clone()).read().map(Proof::Assertion),
-        Credential::Managed => bail!("a managed identity has no secret"),
+        AppCredential::Federated(path) => Source::File(path.clone()).read().map(Proof::Assertion),
+        AppCredential::Managed => bail!("a managed identity has no secret"),
     }
 }
 

@@ -21,7 +21,7 @@ const COMMAND_MAX: Duration = Duration::from_secs(10);
 
 /// The credential of a bot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Credential {
+pub enum AppCredential {
     /// `secret`: a client secret of the app registration.
     Secret(Source),
     /// `certificate`: a certificate of the app registration, which signs an assertion.
@@ -137,8 +137,8 @@ impl fmt::Debug for Source {
 }
 
 /// Reads the credential of a bot.
-pub(super) fn credential(table: &mut Table<'_>, is_managed: bool, folder: &Path) -> Option<Credential> {
-    let secret = source(table, "secret", folder).map(Credential::Secret);
+pub(super) fn credential(table: &mut Table<'_>, is_managed: bool, folder: &Path) -> Option<AppCredential> {
+    let secret = source(table, "secret", folder).map(AppCredential::Secret);
     let key = source(table, "certificate-key", folder);
     if key.is_some() && !table.has("certificate") {
         let message = format!("`{}` has no effect without `certificate`", table.path("certificate-key"));
@@ -146,12 +146,12 @@ pub(super) fn credential(table: &mut Table<'_>, is_managed: bool, folder: &Path)
     }
     let certificate = file(table, "certificate", folder).map(|chain| {
         let key = key.unwrap_or_else(|| Source::File(chain.clone()));
-        Credential::Certificate { chain, key }
+        AppCredential::Certificate { chain, key }
     });
-    let federated = file(table, "federated-token-file", folder).map(Credential::Federated);
-    let managed = is_managed.then_some(Credential::Managed);
+    let federated = file(table, "federated-token-file", folder).map(AppCredential::Federated);
+    let managed = is_managed.then_some(AppCredential::Managed);
     // A federated token or a certificate may stand in for a managed identity outside of its cloud.
-    let given: Vec<Credential> = [secret, certificate, federated].into_iter().flatten().collect();
+    let given: Vec<AppCredential> = [secret, certificate, federated].into_iter().flatten().collect();
     if given.len() > 1 {
         let message =
             "the bot has more than one credential; keep one of `secret`, `certificate` and `federated-token-file`";

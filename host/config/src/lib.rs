@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use credential::{Credential, Source};
+pub use credential::{AppCredential, Source};
 pub use grants::{Grants, Scope};
 pub use http::{Credential, CredentialPlace, HostPattern, HttpGrant, HttpRule, Methods};
 pub use limits::Limits;

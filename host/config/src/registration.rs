@@ -8,7 +8,7 @@ use std::sync::Arc;
 use toml::de::DeValue;
 use url::{Host, Url};
 
-use super::credential::{Credential, credential};
+use super::credential::{AppCredential, credential};
 use super::table::{Table, described};
 use super::text::{is_name, nearest};
 
@@ -35,7 +35,7 @@ pub struct Registration {
     /// `auth.algorithms`: signature algorithms of tokens, default RS256.
     pub algorithms: Vec<Algorithm>,
     /// The credential of the bot. Without one the bot can answer in HTTP responses only.
-    pub credential: Option<Credential>,
+    pub credential: Option<AppCredential>,
 }
 
 /// How an app is registered.
