@@ -52,13 +52,16 @@ fn main() {
     ];
     let mut slowest = (Duration::ZERO, "");
     for piece in pieces {
-        slowest = slowest.max((heard(&piece.repeat(65_536 / piece.len())), piece));
+        let text = piece.repeat(65_536 / piece.len());
+        slowest = slowest.max(((0..9).map(|_| heard(&text)).min().unwrap_or_default(), piece));
     }
     println!("64 KB, the text alone: at most {:?}, of «{}»", slowest.0, slowest.1);
     for kind in ["number", "confirm", "choice", "date-time"] {
         let mut slowest = (Duration::ZERO, "");
         for piece in pieces {
-            let took = once(&definition(kind), "en", &piece.repeat(65_536 / piece.len()));
+            let text = piece.repeat(65_536 / piece.len());
+            // The least of some runs: a busy machine interrupts others.
+            let took = (0..9).map(|_| once(&definition(kind), "en", &text)).min().unwrap_or_default();
             slowest = slowest.max((took, piece));
         }
         println!("64 KB, {kind}: at most {:?}, of «{}»", slowest.0, slowest.1);
