@@ -153,7 +153,9 @@ pub(super) fn find(
     }
     let known: Vec<Phrase<'_>> = choices.iter().enumerate().flat_map(|(index, choice)| choice.named(index)).collect();
     // As it is written first: a choice may be named `&gt;`, which is read as `>` otherwise.
-    if let Some(found) = same(&said, choices, &known) {
+    if said.len() <= 4 * PHRASE_CHARS_MAX
+        && let Some(found) = same(&said, choices, &known)
+    {
         return Ok(found);
     }
     let read = Text::new(text, language);

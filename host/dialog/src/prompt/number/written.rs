@@ -3,6 +3,9 @@
 use super::Number;
 use crate::prompt::text::Text;
 
+/// The longest number in digits, with its separators.
+const LITERAL_BYTES_MAX: usize = 40;
+
 /// `3/4`, `2 1/2`.
 pub(super) fn slashed(text: &Text<'_>, at: usize) -> Option<Number> {
     let over = |at: usize| {
@@ -63,7 +66,8 @@ pub(super) fn literal(text: &Text<'_>, start: usize, decimal: char) -> Option<(f
     written.push_str(text.word(end));
     let is_group = text.word(end).len() <= 3;
     end += 1;
-    loop {
+    // A longer one is no number, and each place of it would be read again.
+    while written.len() <= LITERAL_BYTES_MAX {
         let separates =
             matches!(text.mark(end), Some('.' | ',' | '\'')) && text.is_glued(end) && text.is_glued(end + 1);
         if separates && text.is_digits(end + 1) {
