@@ -336,7 +336,7 @@ impl Answer<'_> {
         let goes_on = !after.is_empty() && after.starts_with(char::is_alphabetic) && !self.is_light(end);
         let counts = start > 0
             && self.read.senses(start - 1).iter().any(|sense| sense.mean == Mean::Article || sense.mean == Mean::In);
-        !goes_on && !(is_weak && counts)
+        !(goes_on || is_weak && counts)
     }
 
     /// Whether nothing but polite words stands beside numbers.

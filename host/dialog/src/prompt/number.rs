@@ -122,7 +122,7 @@ pub(super) fn at(text: &Text<'_>, start: usize, decimal: char) -> Option<Number>
         number.value = -number.value;
         number.is_article = false;
     }
-    Some(number)
+    Some(number).filter(|number| number.value.is_finite())
 }
 
 /// The token after a sign.
@@ -451,7 +451,7 @@ fn with_part(text: &Text<'_>, number: Number) -> Number {
         return with(number.value * part, end);
     }
     let Some(and) = text.is(number.end, Mean::And).or_else(|| text.is(number.end, Mean::More)) else { return number };
-    let counted = text.read(and, word).map(|(count, end)| (count, end));
+    let counted = text.read(and, word);
     let count = counted.or_else(|| text.digits(and, 1..=2).map(|count| (f64::from(count), and + 1)));
     let article = text.is(and, Mean::Article);
     let part = count.and_then(|(count, at)| text.read(at, share).map(|(part, end)| (count * part, end)));

@@ -27,9 +27,9 @@ pub(super) struct Hour {
 pub(super) fn time(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says, usize)> {
     let is_at = text.is(at, Mean::At);
     let from = text.skip(at, &[Mean::At]);
-    let readers: [fn(&Text<'_>, usize, bool) -> Option<(Hour, usize)>; 4] = [written, counted, said, named];
-    let found = readers.iter().filter_map(|read| read(text, from, is_at.is_some())).max_by_key(|(_, end)| *end);
-    let (mut hour, end) = found?;
+    let is_at = is_at.is_some();
+    let readers = [written(text, from, is_at), counted(text, from, is_at), said(text, from), named(text, from)];
+    let (mut hour, end) = readers.into_iter().flatten().max_by_key(|(_, end)| *end)?;
     let (zone, end) = zone(text, end).map_or((None, end), |(zone, end)| (Some(zone), end));
     hour.zone = zone;
     let is_valid =
@@ -90,7 +90,7 @@ fn counted(text: &Text<'_>, at: usize, is_at: bool) -> Option<(Hour, usize)> {
     let said = whole(text, at).filter(|said| (0..=24).contains(&said.value) && said.digits <= 2 && !said.is_ordinal);
     let (hour, end) = match said {
         Some(said) => (Hour { hour: i8::try_from(said.value).ok()?, ..Hour::default() }, said.end),
-        None => named(text, at, is_at)?,
+        None => named(text, at)?,
     };
     let bare = said.and_then(|said| with_bare_minutes(text, hour, &said, is_at));
     if bare.is_some() {
@@ -194,7 +194,7 @@ fn bare_minutes(text: &Text<'_>, at: usize, is_word: bool) -> Option<Whole> {
 }
 
 /// «half past eight», «quarter to nine», «ten past seven», «halb neun», «fünf vor halb neun», «viertel neun».
-fn said(text: &Text<'_>, at: usize, _: bool) -> Option<(Hour, usize)> {
+fn said(text: &Text<'_>, at: usize) -> Option<(Hour, usize)> {
     if let Some(end) = text.is(at, Mean::HalfTo) {
         return offset_hour(text, end, -30);
     }
@@ -250,7 +250,7 @@ fn offset_hour(text: &Text<'_>, at: usize, offset: i16) -> Option<(Hour, usize)>
         Some(said) if (0..=24).contains(&said.value) && !said.is_ordinal && said.digits <= 2 => {
             (i8::try_from(said.value).ok()?, said.end, false)
         }
-        _ => named(text, from, false).map(|(hour, end)| (hour.hour, end, true))?,
+        _ => named(text, from).map(|(hour, end)| (hour.hour, end, true))?,
     };
     let end = text.is(end, Mean::Clock).unwrap_or(end);
     let is_written = matches!(text.mark(end), Some(':')) && text.is_digits(end + 1);
@@ -266,7 +266,7 @@ fn ordinal(mean: Mean) -> Option<()> {
     matches!(mean, Mean::Ordinal(_)).then_some(())
 }
 
-fn named(text: &Text<'_>, at: usize, _: bool) -> Option<(Hour, usize)> {
+fn named(text: &Text<'_>, at: usize) -> Option<(Hour, usize)> {
     let from = text.skip(at, &[Mean::The]);
     text.read(from, |mean| match mean {
         Mean::Noon => Some(Hour { hour: 12, is_named: true, ..Hour::default() }),
