@@ -104,7 +104,11 @@ fn fuzz(seconds: u64) {
         let text: String = (0..length).filter_map(|_| PIECES.get(next(PIECES.len()))).copied().collect();
         let locale = ["en", "de", "es-419", "fr", "pt", "zz"].get(next(6)).copied().unwrap_or("en");
         for kind in ["number", "confirm", "choice", "date-time"] {
-            slowest = slowest.max((once(&definition(kind), locale, &text), text.clone()));
+            if once(&definition(kind), locale, &text) > slowest.0 {
+                // The least of some runs: a busy machine interrupts others.
+                let took = (0..5).map(|_| once(&definition(kind), locale, &text)).min().unwrap_or_default();
+                slowest = slowest.max((took, text.clone()));
+            }
             count += 1;
         }
     }
