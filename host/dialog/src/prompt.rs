@@ -207,16 +207,7 @@ impl Prompt {
         }
         match &self.kind {
             Kind::Text { chars_min, chars_max, pattern } => {
-                let text = answer::whole_text(answer);
-                let fits = |text: &str| within_lengths(text, *chars_min, *chars_max, pattern.as_ref());
-                let seen = without_marks(&text);
-                let seen = composed(&seen);
-                match pattern {
-                    // Match also without invisible characters and in normalization form NFC, because the author of a
-                    // pattern rarely considers them.
-                    Some(_) if fits(&text).is_err() => fits(&seen).map(|()| Value::from(&*seen)),
-                    _ => fits(&text).map(|()| Value::from(text.as_str())),
-                }
+                within_lengths_seen(&answer::whole_text(answer), *chars_min, *chars_max, pattern.as_ref())
             }
             Kind::Number { min, max, integer } => {
                 let submitted = answer::submitted(answer, "number").and_then(Value::as_f64);
@@ -254,13 +245,7 @@ impl Prompt {
                     names_noon: language.compounds,
                     now: &now,
                 };
-                let found = date::find(&text, language, &question).map_err(|error| error.of_types(types))?;
-                let fit = found.narrowed(types).ok_or_else(|| not("a date or a time is missing"))?;
-                let now = now.local;
-                match fit.is_within(*earliest, *latest, now) {
-                    true => Ok(fit.value()),
-                    false => Err(not("the date or time is out of range")),
-                }
+                date::answer(&text, language, &question)
             }
             Kind::Attachment { content_types, count_max } => attachment::find(answer, content_types, *count_max),
         }
@@ -272,6 +257,17 @@ impl Prompt {
 
     fn locale<'a>(&'a self, locale: &'a str) -> &'a str {
         if locale.is_empty() { self.locale.as_deref().unwrap_or_default() } else { locale }
+    }
+}
+
+/// The text where it fits, as it was written or as it is seen: without invisible characters and in normalization form NFC,
+/// because the author of a pattern rarely considers them.
+fn within_lengths_seen(text: &str, min: usize, max: usize, pattern: Option<&Regex>) -> Result<Value, NotRecognized> {
+    let seen = without_marks(text);
+    let seen = composed(&seen);
+    match within_lengths(text, min, max, pattern) {
+        Err(_) if pattern.is_some() => within_lengths(&seen, min, max, pattern).map(|()| Value::from(&*seen)),
+        other => other.map(|()| Value::from(text)),
     }
 }
 
@@ -298,18 +294,6 @@ fn not(why: &'static str) -> NotRecognized {
 impl NotRecognized {
     fn because(why: &'static str) -> Self {
         Self { why, readings: Vec::new() }
-    }
-
-    /// Keeps readings only where the prompt takes both.
-    fn of_types(mut self, types: &[date::Type]) -> Self {
-        let is_taken = |reading: &Value| {
-            let kind = reading.get("type").and_then(Value::as_str).and_then(|name| date::Type::named(name).ok());
-            types.is_empty() || kind.is_some_and(|kind| types.contains(&kind))
-        };
-        if !self.readings.iter().all(is_taken) {
-            self.readings.clear();
-        }
-        self
     }
 }
 

@@ -4,6 +4,8 @@
 //! right, none where no single value is and the prompt has to ask again. The facts are those of the public test data of
 //! Microsoft Recognizers-Text (MIT licence), rewritten.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 //! Every answer that `docs/prompts.md` lists is read as it says: alone, between polite words, and not with a second value
 //! beside it.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use jiff::civil::{DateTime, date};
 use serde_json::{Value, json};
 use turntable_dialog::Activity;

@@ -153,7 +153,9 @@ pub(super) fn find(
     }
     let known: Vec<Phrase<'_>> = choices.iter().enumerate().flat_map(|(index, choice)| choice.named(index)).collect();
     // As it is written first: a choice may be named `&gt;`, which is read as `>` otherwise.
-    if let Some(found) = same(&said, choices, &known) {
+    if said.len() <= 4 * PHRASE_CHARS_MAX
+        && let Some(found) = same(&said, choices, &known)
+    {
         return Ok(found);
     }
     let read = Text::new(text, language);
@@ -334,7 +336,7 @@ impl Answer<'_> {
         let goes_on = !after.is_empty() && after.starts_with(char::is_alphabetic) && !self.is_light(end);
         let counts = start > 0
             && self.read.senses(start - 1).iter().any(|sense| sense.mean == Mean::Article || sense.mean == Mean::In);
-        !goes_on && !(is_weak && counts)
+        !(goes_on || is_weak && counts)
     }
 
     /// Whether nothing but polite words stands beside numbers.

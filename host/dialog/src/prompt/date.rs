@@ -12,6 +12,7 @@ mod value;
 
 use jiff::Unit;
 use jiff::civil::DateTime;
+use serde_json::Value;
 
 pub(super) use self::value::{Bound, Found, Type};
 use super::language::Language;
@@ -33,11 +34,31 @@ pub(super) struct Question<'q> {
     pub(super) now: &'q Now,
 }
 
+/// Returns the result of the prompt: what a text says, as far as the prompt wants it and within its bounds.
+pub(super) fn answer(text: &str, language: &Language, question: &Question<'_>) -> Result<Value, NotRecognized> {
+    let fits = |found: &Found| found.is_within(question.earliest, question.latest, question.local());
+    let found = find(text, language, question).map_err(|error| {
+        let taken = |reading: &Value| Found::read(reading).and_then(|found| found.narrowed(question.types));
+        let is_whole = |reading: &Value| taken(reading).is_some_and(|found| fits(&found) && found.value() == *reading);
+        // Only values that the prompt takes may be chosen from.
+        match error.readings.iter().all(is_whole) {
+            true => error,
+            false => NotRecognized::because(error.why),
+        }
+    })?;
+    let found = found.narrowed(question.types);
+    let found = found.ok_or_else(|| NotRecognized::because("a date or a time is missing"))?;
+    match fits(&found) {
+        true => Ok(found.value()),
+        false => Err(NotRecognized::because("the date or time is out of range")),
+    }
+}
+
 /// Returns the date and the time that a text says, as far as the prompt wants them.
 ///
 /// Words count from `now`; a day without a year, and a weekday, is the next one. What is not read of the text, a day that no
 /// calendar has, and two days of which one is to be chosen, are no answer.
-pub(super) fn find(text: &str, language: &Language, question: &Question<'_>) -> Result<Found, NotRecognized> {
+fn find(text: &str, language: &Language, question: &Question<'_>) -> Result<Found, NotRecognized> {
     let text = Text::new(text, language);
     let pieces = read::pieces(&text, question);
     let spots: Vec<Spot> = pieces.iter().map(|piece| piece.spot).collect();

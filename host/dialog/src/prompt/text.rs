@@ -146,8 +146,7 @@ pub(super) fn split(phrase: &str) -> Vec<String> {
 
 fn lex(text: &str) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::with_capacity(text.len() / 4 + 1);
-    let mut chars = text.char_indices().peekable();
-    while let Some((start, c)) = chars.next() {
+    for (start, c) in text.char_indices() {
         let end = start + c.len_utf8();
         let last = tokens.last_mut().filter(|last| last.end == start);
         let glued = last.is_some();

@@ -27,9 +27,9 @@ pub(super) struct Hour {
 pub(super) fn time(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says, usize)> {
     let is_at = text.is(at, Mean::At);
     let from = text.skip(at, &[Mean::At]);
-    let readers: [fn(&Text<'_>, usize, bool) -> Option<(Hour, usize)>; 4] = [written, counted, said, named];
-    let found = readers.iter().filter_map(|read| read(text, from, is_at.is_some())).max_by_key(|(_, end)| *end);
-    let (mut hour, end) = found?;
+    let is_at = is_at.is_some();
+    let readers = [written(text, from, is_at), counted(text, from, is_at), said(text, from), named(text, from)];
+    let (mut hour, end) = readers.into_iter().flatten().max_by_key(|(_, end)| *end)?;
     let (zone, end) = zone(text, end).map_or((None, end), |(zone, end)| (Some(zone), end));
     hour.zone = zone;
     let is_valid =
@@ -88,61 +88,53 @@ fn written(text: &Text<'_>, at: usize, is_at: bool) -> Option<(Hour, usize)> {
 /// «8 o'clock», «seven pm», «four thirty pm», `7p`, «18 Uhr und 20», «8 heures et demie», «at 8», «las nueve menos cuarto».
 fn counted(text: &Text<'_>, at: usize, is_at: bool) -> Option<(Hour, usize)> {
     let said = whole(text, at).filter(|said| (0..=24).contains(&said.value) && said.digits <= 2 && !said.is_ordinal);
-    let (hour, mut end, is_named) = match said {
-        Some(said) => (i8::try_from(said.value).ok()?, said.end, false),
-        None => named(text, at, is_at).map(|(hour, end)| (hour.hour, end, true))?,
+    let (hour, end) = match said {
+        Some(said) => (Hour { hour: i8::try_from(said.value).ok()?, ..Hour::default() }, said.end),
+        None => named(text, at)?,
     };
-    let is_word = said.is_some_and(|said| said.digits == 0);
-    let mut is_time = is_at || is_named;
-    let mut minute = None;
-    let (mut part_said, mut next) = part(text, end);
-    if part_said.is_none() && !is_named {
-        // «four thirty pm», «8 40 pm», «eight forty».
-        if let Some(minutes) = bare_minutes(text, end, is_word) {
-            let (part, after) = part(text, minutes.end);
-            let after_unit = text.is(after, Mean::Clock).unwrap_or(after);
-            let in_part =
-                text.read(after, |mean| matches!(mean, Mean::Part(_) | Mean::DayPart(..)).then_some(())).is_some();
-            if part.is_some() || after_unit > after || is_at || in_part {
-                let hour = Hour { hour, minute: i8::try_from(minutes.value).ok()?, part, ..Hour::default() };
-                return Some((hour, after_unit));
-            }
-        }
+    let bare = said.and_then(|said| with_bare_minutes(text, hour, &said, is_at));
+    if bare.is_some() {
+        return bare;
     }
-    if let Some(after) = text.is(next, Mean::Clock) {
-        (is_time, end, next) = (true, after, after);
+    let (mut found, mut end, mut is_time) = (hour, end, is_at || hour.is_named);
+    (found.part, end) = part(text, end);
+    is_time |= found.part.is_some();
+    let mut has_minutes = false;
+    if let Some(after) = text.is(end, Mean::Clock) {
+        (is_time, end) = (true, after);
         let and = text.is(after, Mean::More).or_else(|| text.is(after, Mean::And)).unwrap_or(after);
         if let Some(minutes) = minutes(text, and).filter(|(_, end)| and == after || !is_share(text, *end)) {
-            (minute, end) = (Some(minutes.0), minutes.1);
-            next = end;
+            (found.minute, end, has_minutes) = (minutes.0, minutes.1, true);
         }
-        if part_said.is_none() {
-            (part_said, next) = part(text, next);
+        if found.part.is_none() {
+            (found.part, end) = part(text, end);
         }
     }
-    is_time |= part_said.is_some();
-    end = end.max(next);
     // «a las 18 horas», «8 horas da manhã»
-    if let Some(after) = text.is(end, Mean::Unit(Unit::Hour)) {
-        let in_part = text.read(after, |mean| matches!(mean, Mean::Part(_)).then_some(())).is_some();
-        if is_at || in_part {
-            (is_time, end) = (true, after);
-        }
+    if let Some(after) = text.is(end, Mean::Unit(Unit::Hour)).filter(|after| is_at || is_part(text, *after)) {
+        (is_time, end) = (true, after);
     }
-    let mut found = Hour { hour, minute: minute.unwrap_or(0), part: part_said, is_named, ..Hour::default() };
-    if minute.is_none() {
-        let shifted = shift(text, end, is_time);
-        (found.offset, end) = shifted.unwrap_or((0, end));
-        is_time |= shifted.is_some();
-        found.is_named &= shifted.is_none();
-        if shifted.is_some() {
-            end = text.is(end, Mean::Clock).unwrap_or(end);
-        }
-        if found.part.is_none() && shifted.is_some() {
+    if let Some((offset, after)) = shift(text, end, is_time).filter(|_| !has_minutes) {
+        (found.offset, found.is_named, is_time) = (offset, false, true);
+        end = text.is(after, Mean::Clock).unwrap_or(after);
+        if found.part.is_none() {
             (found.part, end) = part(text, end);
         }
     }
     is_time.then_some((found, end))
+}
+
+/// «four thirty pm», «8 40 pm», «at eight forty», «huit quarante du matin».
+fn with_bare_minutes(text: &Text<'_>, hour: Hour, said: &Whole, is_at: bool) -> Option<(Hour, usize)> {
+    if part(text, said.end).0.is_some() {
+        return None;
+    }
+    let minutes = bare_minutes(text, said.end, said.digits == 0)?;
+    let (part, after) = part(text, minutes.end);
+    let end = text.is(after, Mean::Clock).unwrap_or(after);
+    let in_day = text.read(after, |mean| matches!(mean, Mean::DayPart(..)).then_some(())).is_some();
+    let is_time = part.is_some() || end > after || is_at || in_day || is_part(text, after);
+    is_time.then_some((Hour { minute: i8::try_from(minutes.value).ok()?, part, ..hour }, end))
 }
 
 /// «y media», «menos cuarto», «und 20 Minuten», «moins le quart».
@@ -202,72 +194,79 @@ fn bare_minutes(text: &Text<'_>, at: usize, is_word: bool) -> Option<Whole> {
 }
 
 /// «half past eight», «quarter to nine», «ten past seven», «halb neun», «fünf vor halb neun», «viertel neun».
-fn said(text: &Text<'_>, at: usize, _: bool) -> Option<(Hour, usize)> {
-    let hour_at = |at: usize, offset: i16| {
-        let from = text.skip(at, &[Mean::At, Mean::The]);
-        let (hour, end, is_named) = match whole(text, from) {
-            // «halb ein» is no hour, «la una» is.
-            Some(said) if said.value == 1 && text.language.compounds && text.is(from, Mean::Article).is_some() => {
-                return None;
-            }
-            Some(said) if (0..=24).contains(&said.value) && !said.is_ordinal && said.digits <= 2 => {
-                (i8::try_from(said.value).ok()?, said.end, false)
-            }
-            _ => named(text, from, false).map(|(hour, end)| (hour.hour, end, true))?,
-        };
-        let end = text.is(end, Mean::Clock).unwrap_or(end);
-        let is_written = matches!(text.mark(end), Some(':')) && text.is_digits(end + 1);
-        let (part, end) = part(text, end);
-        (!is_written).then_some((Hour { hour, offset, part, is_named, ..Hour::default() }, end))
-    };
+fn said(text: &Text<'_>, at: usize) -> Option<(Hour, usize)> {
     if let Some(end) = text.is(at, Mean::HalfTo) {
-        return hour_at(end, -30);
+        return offset_hour(text, end, -30);
     }
     if let Some(end) = text.is(at, Mean::QuarterTo) {
-        return hour_at(end, -15);
+        return offset_hour(text, end, -15);
     }
     let share_at = text.is(at, Mean::Article).unwrap_or(at);
-    let share = text.read(share_at, |mean| match mean {
-        Mean::Share(2) => Some(30),
-        Mean::Share(4) => Some(15),
-        _ => None,
-    });
-    let counted = || {
-        let said = whole(text, at).filter(|said| (1..60).contains(&said.value) && !said.is_ordinal)?;
-        let unit = text.is(said.end, Mean::Unit(Unit::Minute));
-        Some((said.value, unit.unwrap_or(said.end), unit.is_some()))
-    };
+    let share = text.read(share_at, share_minutes).filter(|_| text.read(share_at, ordinal).is_none());
     let (minutes, end, is_sure) = match share {
         Some((minutes, end)) => (minutes, end, true),
-        None => counted()?,
+        None => {
+            let said = whole(text, at).filter(|said| (1..60).contains(&said.value) && !said.is_ordinal)?;
+            let unit = text.is(said.end, Mean::Unit(Unit::Minute));
+            (said.value, unit.unwrap_or(said.end), unit.is_some())
+        }
     };
     let (sign, end) = match (text.is(end, Mean::PastHour), text.is(end, Mean::ToHour)) {
         (Some(end), _) => (1, end),
-        (None, Some(end)) => {
-            // «3 to 5» is a range, «ten to five» is not, and neither is «10 minutes to 5».
-            let is_range = text.is(end - 1, Mean::Bound).is_some() && end - 1 > at && !is_sure;
-            let in_part = text
-                .read(whole(text, end).map_or(end, |said| said.end), |mean| matches!(mean, Mean::Part(_)).then_some(()))
-                .is_some();
-            let is_bounded = in_part
-                || at > 0 && text.senses(at - 1).iter().any(|sense| matches!(sense.mean, Mean::Bound | Mean::Open));
-            if is_range && (is_bounded || ![5, 10, 20, 25].contains(&minutes)) {
-                return None;
-            }
-            (-1, end)
-        }
+        (None, Some(end)) if is_sure || !is_range(text, at, end, minutes) => (-1, end),
         // «half eight», «viertel neun».
-        (None, None) if share.is_some() && !text.language.compounds && minutes == 30 => return hour_at(end, 30),
-        (None, None) if share.is_some() && text.language.compounds && minutes == 15 => return hour_at(end, -45),
+        (None, None) if share.is_some() && !text.language.compounds && minutes == 30 => {
+            return offset_hour(text, end, 30);
+        }
+        (None, None) if share.is_some() && text.language.compounds && minutes == 15 => {
+            return offset_hour(text, end, -45);
+        }
         _ => return None,
     };
     match text.is(end, Mean::HalfTo) {
-        Some(end) => hour_at(end, sign * minutes - 30),
-        None => hour_at(end, sign * minutes),
+        Some(end) => offset_hour(text, end, sign * minutes - 30),
+        None => offset_hour(text, end, sign * minutes),
     }
 }
 
-fn named(text: &Text<'_>, at: usize, _: bool) -> Option<(Hour, usize)> {
+/// «3 to 5» is a range, «ten to five» is not, and neither is «10 minutes to 5». `end` is behind «to».
+fn is_range(text: &Text<'_>, at: usize, end: usize, minutes: i16) -> bool {
+    if text.is(end - 1, Mean::Bound).is_none() || end - 1 <= at {
+        return false;
+    }
+    let after_hour = whole(text, end).map_or(end, |said| said.end);
+    let is_bounded = at > 0 && text.senses(at - 1).iter().any(|sense| matches!(sense.mean, Mean::Bound | Mean::Open));
+    is_bounded || is_part(text, after_hour) || ![5, 10, 20, 25].contains(&minutes)
+}
+
+/// The hour that minutes are counted from.
+fn offset_hour(text: &Text<'_>, at: usize, offset: i16) -> Option<(Hour, usize)> {
+    let from = text.skip(at, &[Mean::At, Mean::The]);
+    let (hour, end, is_named) = match whole(text, from) {
+        // «halb ein» is no hour, «la una» is.
+        Some(said) if said.value == 1 && text.language.compounds && text.is(from, Mean::Article).is_some() => {
+            return None;
+        }
+        Some(said) if (0..=24).contains(&said.value) && !said.is_ordinal && said.digits <= 2 => {
+            (i8::try_from(said.value).ok()?, said.end, false)
+        }
+        _ => named(text, from).map(|(hour, end)| (hour.hour, end, true))?,
+    };
+    let end = text.is(end, Mean::Clock).unwrap_or(end);
+    let is_written = matches!(text.mark(end), Some(':')) && text.is_digits(end + 1);
+    let (part, end) = part(text, end);
+    (!is_written).then_some((Hour { hour, offset, part, is_named, ..Hour::default() }, end))
+}
+
+fn is_part(text: &Text<'_>, at: usize) -> bool {
+    text.read(at, |mean| matches!(mean, Mean::Part(_)).then_some(())).is_some()
+}
+
+fn ordinal(mean: Mean) -> Option<()> {
+    matches!(mean, Mean::Ordinal(_)).then_some(())
+}
+
+fn named(text: &Text<'_>, at: usize) -> Option<(Hour, usize)> {
     let from = text.skip(at, &[Mean::The]);
     text.read(from, |mean| match mean {
         Mean::Noon => Some(Hour { hour: 12, is_named: true, ..Hour::default() }),

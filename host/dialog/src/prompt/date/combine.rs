@@ -148,7 +148,7 @@ impl Pieces {
             || !question.types.is_empty() && !question.types.contains(&Type::Time);
         match () {
             () if is_hour && part => {
-                self.times.push(Hour { hour: number, minute: minute.unwrap_or(0), ..Hour::default() })
+                self.times.push(Hour { hour: number, minute: minute.unwrap_or(0), ..Hour::default() });
             }
             () if is_hour && !has_day && question.wants_only(Type::Time) => {
                 self.times.push(Hour { hour: number, minute: minute.unwrap_or(0), ..Hour::default() });
@@ -234,7 +234,7 @@ impl Pieces {
                 return match weekdays {
                     [] => Ok(Some(*date)),
                     [(day, ..)] if *day == date.weekday().to_monday_zero_offset() => Ok(Some(*date)),
-                    [(day, turn, ..)] => Err(contradiction(*date, weekday(*day, *turn, today))),
+                    [(day, turn, ..)] => Err(contradiction(*date, &weekday(*day, *turn, today))),
                     _ => open(),
                 };
             }
@@ -288,7 +288,7 @@ impl Pieces {
             (None, _) => open(),
             (Some(date), []) => Ok(Some(date)),
             (Some(date), [(day, ..)]) if date.weekday().to_monday_zero_offset() == *day => Ok(Some(date)),
-            (Some(date), [(day, turn, ..)]) => Err(contradiction(date, weekday(*day, *turn, today))),
+            (Some(date), [(day, turn, ..)]) => Err(contradiction(date, &weekday(*day, *turn, today))),
             _ => open(),
         }
     }
@@ -469,9 +469,9 @@ fn in_bounds(year: i16, day: Day, question: &Question<'_>) -> Option<Date> {
     Date::new(century + year, day.month, day.day).ok()
 }
 
-fn contradiction(date: Date, other: Dates) -> NotRecognized {
+fn contradiction(date: Date, other: &Dates) -> NotRecognized {
     match other {
-        Dates::One(other) => either(other, date),
+        Dates::One(other) => either(*other, date),
         _ => NotRecognized::because("the weekday and the day contradict each other"),
     }
 }

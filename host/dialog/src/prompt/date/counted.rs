@@ -37,23 +37,23 @@ pub(super) fn counted(text: &Text<'_>, at: usize, question: &Question<'_>) -> Op
     if let Some((length, end)) = Some((length, end)).filter(|_| ahead.is_some() || back.is_some()) {
         let end = text.is(end, Mean::Later).unwrap_or(end);
         let sign = if back.is_some() && ahead.is_none() { -1 } else { 1 };
-        return length.from_now(sign, question).map(|says| (says, end)).or(unfit(end));
+        return length.since_now(sign, question).map(|says| (says, end)).or(unfit(end));
     }
     if let Some(end) = text.is(end, Mean::Ago) {
-        return length.from_now(-1, question).map(|says| (says, end)).or(unfit(end));
+        return length.since_now(-1, question).map(|says| (says, end)).or(unfit(end));
     }
     // «2 days after tomorrow» before «2 days later».
     let bases = [(Mean::After, 1), (Mean::Before, -1), (Mean::On, 1)];
     let base = bases.into_iter().find_map(|(mean, sign)| {
         let from = text.is(end, mean)?;
         let (base, end) = day(text, from, question)?;
-        Some((length.from_day(base, sign), end))
+        Some((length.since_day(base, sign), end))
     });
     if let Some((date, end)) = base {
         return date.map(|date| (Says::Date(date), end)).or(unfit(end));
     }
     if let Some(end) = text.is(end, Mean::Later) {
-        return length.from_now(1, question).map(|says| (says, end)).or(unfit(end));
+        return length.since_now(1, question).map(|says| (says, end)).or(unfit(end));
     }
     unfit(end)
 }
@@ -136,7 +136,7 @@ impl Length {
         span.try_weeks(sign * self.weeks).ok()?.try_days(sign * self.days).ok()
     }
 
-    fn from_now(&self, sign: i64, question: &Question<'_>) -> Option<Says> {
+    fn since_now(&self, sign: i64, question: &Question<'_>) -> Option<Says> {
         let span = self.days(sign)?;
         if self.has_clock {
             let seconds = (self.minutes * 60.0).round() as i64;
@@ -149,7 +149,7 @@ impl Length {
         Some(if is_weeks { Says::Weeks { date, weeks: sign * self.weeks } } else { Says::Date(date) })
     }
 
-    fn from_day(&self, base: Date, sign: i64) -> Option<Date> {
+    fn since_day(&self, base: Date, sign: i64) -> Option<Date> {
         if self.has_clock {
             return None;
         }

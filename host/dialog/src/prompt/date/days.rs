@@ -379,8 +379,10 @@ pub(super) fn relative(text: &Text<'_>, at: usize, question: &Question<'_>) -> O
 pub(super) fn of_month(text: &Text<'_>, at: usize, question: &Question<'_>) -> Option<(Says, usize)> {
     let after_article = text.skip(at, &[Mean::The, Mean::On]);
     // «am 24. Dezember» has its own reader.
-    let whole_days: [fn(&Text<'_>, usize, &Question<'_>) -> Option<(Says, usize)>; 3] = [numeric, by_names, named];
-    if whole_days.iter().any(|read| read(text, after_article, question).is_some()) {
+    let whole_day = numeric(text, after_article, question)
+        .or_else(|| by_names(text, after_article, question))
+        .or_else(|| named(text, after_article, question));
+    if whole_day.is_some() {
         return None;
     }
     let from = text.is(after_article, Mean::Unit(Unit::Day)).unwrap_or(after_article);

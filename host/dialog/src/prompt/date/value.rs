@@ -73,6 +73,16 @@ impl Found {
         !is_early && !is_late
     }
 
+    /// Reads a result of the prompt.
+    pub(super) fn read(value: &Value) -> Option<Self> {
+        let said = value.get("value")?.as_str()?;
+        match value.get("type")?.as_str()? {
+            "date" => Some(Self { date: Some(said.parse().ok()?), time: None }),
+            "time" => Some(Self { date: None, time: Some(said.parse().ok()?) }),
+            _ => said.parse().ok().map(Self::at),
+        }
+    }
+
     /// The result of the prompt.
     pub(in crate::prompt) fn value(&self) -> Value {
         match (self.date, self.time) {

@@ -11,14 +11,22 @@ use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
 pub(super) static GERMAN: Language = Language {
     code: "de",
     yes: "ja|j|jo|joa|jawohl|jep|jup|klar|na klar|gerne|gern|sicher|natürlich|selbstverständlich|genau|stimmt|richtig\
-        |in ordnung|passt|einverstanden|okay|ok|auf jeden fall|unbedingt|bitte|kein problem|warum nicht|wieso nicht|gut|doch|super|perfekt|alles klar\
+        |in ordnung|passt|einverstanden|okay|ok|auf jeden fall|unbedingt|bitte|kein problem|warum nicht|wieso nicht\
+        |gut|doch|super|perfekt|alles klar\
         |von mir aus|denke schon|glaube schon\
         \
-        |klaro|korrekt|jaja|jawoll|mach das|mach mal|nicht schlecht|das möchte ich|will ich|sehr gern|sehr gerne|geht klar|einverstanden|abgemacht|jawoll ja|freilich|ja klar|na logo|logo|logisch|aber ja|aber sicher|sicher doch|stimme zu|ich stimme zu|zustimmung|na klar|👍|👌|✅|✔",
-    no: "nein|n|nö|nee|ne|nicht|falsch|niemals|nie|auf keinen fall|keinesfalls|lieber nicht|nein danke|natürlich nicht\
+        |klaro|korrekt|jaja|jawoll|mach das|mach mal|nicht schlecht|das möchte ich|will ich|sehr gern|sehr gerne\
+        |geht klar|einverstanden|abgemacht|jawoll ja|freilich|ja klar|na logo|logo|logisch|aber ja|aber sicher\
+        |sicher doch|stimme zu|ich stimme zu|zustimmung|na klar|👍|👌|✅|✔",
+    no: "nein|n|nö|nee|ne|nicht|falsch|niemals|nie|auf keinen fall|keinesfalls|lieber nicht|nein danke\
+        |natürlich nicht\
         |sicher nicht|bestimmt nicht|nicht richtig|stimmt nicht|nicht gut|nicht gern|nicht gerne|bitte nicht\
-        |passt nicht|passt mir nicht|passt gar nicht|will ich nicht|möchte ich nicht|das möchte ich nicht|geht nicht|geht gar nicht|nicht einverstanden|nicht okay|nicht ok|noch nicht|nein nein|ganz und gar nicht|kein bedarf|kein interesse|nö danke|danke nein|lass mal|ich passe|abgelehnt|stimme nicht zu|👎|❌|✖",
-    unsure: "wie bitte|weiß nicht|weiß ich nicht|weiß es nicht|keine ahnung|nicht sicher|bin nicht sicher|vielleicht|mal sehen|eher nicht sicher|wahrscheinlich|möglicherweise|guten tag|guten morgen|guten abend|gute nacht|gute frage|gut möglich",
+        |passt nicht|passt mir nicht|passt gar nicht|will ich nicht|möchte ich nicht|das möchte ich nicht\
+        |geht nicht|geht gar nicht|nicht einverstanden|nicht okay|nicht ok|noch nicht|nein nein|ganz und gar nicht\
+        |kein bedarf|kein interesse|nö danke|danke nein|lass mal|ich passe|abgelehnt|stimme nicht zu|👎|❌|✖",
+    unsure: "wie bitte|weiß nicht|weiß ich nicht|weiß es nicht|keine ahnung|nicht sicher|bin nicht sicher\
+        |vielleicht|mal sehen|eher nicht sicher|wahrscheinlich|möglicherweise|guten tag|guten morgen|guten abend\
+        |gute nacht|gute frage|gut möglich",
     yes_title: "Ja",
     no_title: "Nein",
     or: " oder ",
@@ -28,7 +36,9 @@ pub(super) static GERMAN: Language = Language {
     before_last: "vorletzte|vorletzter|vorletztes|vorletzten",
     ones: "ein|eine|einen|einem|einer",
     place: "nummer|nr|option|antwort|bitte",
-    polite: "bitte|ich nehme|ich nehm|nehme ich|ich hätte gern|ich haette gern|ich hatte gern|ich möchte|ich mochte|ich will|gib mir|ich wähle|ich wahle|ahm|äh|also|ich sage|ich würde sagen|ich wurde sagen|ich glaube|dann|okay|ok|hallo|hi|danke|nehmen wir|wir nehmen|das ist|es ist|mal|gern|gerne",
+    polite: "bitte|ich nehme|ich nehm|nehme ich|ich hätte gern|ich haette gern|ich hatte gern|ich möchte|ich mochte\
+        |ich will|gib mir|ich wähle|ich wahle|ahm|äh|also|ich sage|ich würde sagen|ich wurde sagen|ich glaube|dann\
+        |okay|ok|hallo|hi|danke|nehmen wir|wir nehmen|das ist|es ist|mal|gern|gerne",
     except: "nicht|kein|keine|keinen|keinem|keiner|keines|keins|weder|außer|bloß nicht|ohne|niemals|alles außer",
     except_after: "nicht",
     agrees: "warum nicht|wieso nicht|kein problem",
@@ -155,7 +165,8 @@ const WORDS: &[(Mean, &str)] = &[
     (Unit(U::Year), "jahr|jahre|jahren|jahres"),
     (
         Turn(T::Next),
-        "nächste|nächster|nächsten|nächstes|nächstem|naechste|naechsten|naechster|naechstes|folgende|folgenden|folgender",
+        "nächste|nächster|nächsten|nächstes|nächstem|naechste|naechsten|naechster|naechstes|folgende|folgenden\
+        |folgender",
     ),
     (Turn(T::Coming), "kommende|kommenden|kommender|kommendes|kommendem|diesen kommenden"),
     (Turn(T::This), "diese|diesen|dieser|dieses|diesem"),
@@ -166,7 +177,8 @@ const WORDS: &[(Mean, &str)] = &[
     (Mean::Part(Part::Pm), "pm|p m|p . m|p . m ."),
     (
         Mean::Part(Part::Morning),
-        "morgens|früh|frueh|vormittag|vormittags|am morgen|am vormittag|in der früh|in der frühe|frühmorgens|am frühen morgen|?morgen|des morgens|nach mitternacht",
+        "morgens|früh|frueh|vormittag|vormittags|am morgen|am vormittag|in der früh|in der frühe|frühmorgens\
+        |am frühen morgen|?morgen|des morgens|nach mitternacht",
     ),
     (Mean::Part(Part::Noon), "mittags|mittag|am mittag|zu mittag"),
     (Mean::Part(Part::Afternoon), "nachmittag|nachmittags|am nachmittag|des nachmittags"),
@@ -206,7 +218,13 @@ const WORDS: &[(Mean, &str)] = &[
     (Bound, "bis|von|ab|seit|nach|vor|unter|über|ueber|zwischen"),
     (
         Open,
-        "montags|dienstags|mittwochs|donnerstags|freitags|samstags|sonntags|jeden|jeder|jede|jedes|zwischen|bis|seit|mindestens|höchstens|wenigstens|maximal|minimal|mehr als|weniger als|größer als|kleiner als|spätestens|frühestens|wochenende|wochenenden|werktag|werktage|arbeitstag|arbeitstage|täglich|wöchentlich|monatlich|jährlich|stündlich|ganze|ganzen|ganzer|ganzes|anfang|ende|mitte|frühling|sommer|herbst|winter|frühjahr|quartal|weihnachten|ostern|pfingsten|silvester|neujahr|dekade|jahrhundert|rest|oder später|oder früher|oder mehr|oder weniger|nicht vor|nicht nach|erst nach|während|innerhalb|irgendwann|im laufe|feierabend|zweimal|einmal pro|heiligabend|über|unter|jederzeit|alle",
+        "montags|dienstags|mittwochs|donnerstags|freitags|samstags|sonntags|jeden|jeder|jede|jedes|zwischen|bis\
+        |seit|mindestens|höchstens|wenigstens|maximal|minimal|mehr als|weniger als|größer als|kleiner als\
+        |spätestens|frühestens|wochenende|wochenenden|werktag|werktage|arbeitstag|arbeitstage|täglich|wöchentlich\
+        |monatlich|jährlich|stündlich|ganze|ganzen|ganzer|ganzes|anfang|ende|mitte|frühling|sommer|herbst|winter\
+        |frühjahr|quartal|weihnachten|ostern|pfingsten|silvester|neujahr|dekade|jahrhundert|rest|oder später\
+        |oder früher|oder mehr|oder weniger|nicht vor|nicht nach|erst nach|während|innerhalb|irgendwann|im laufe\
+        |feierabend|zweimal|einmal pro|heiligabend|über|unter|jederzeit|alle",
     ),
     (Filler, "warum nicht|wieso nicht|kein problem|bitte|danke|wenn möglich|gern|gerne|nein ,|oder so"),
     (Less, "weniger"),

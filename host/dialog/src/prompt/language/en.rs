@@ -10,26 +10,40 @@ use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
 
 pub(super) static ENGLISH: Language = Language {
     code: "en",
-    yes: "yes|y|yes please|yeah|yea|yep|yup|sure|sure thing|ok|okay|of course|certainly|absolutely|definitely|right|correct|true\
-        |please do|go ahead|do it|no problem|not a problem|why not|indeed|affirmative|fine|sounds good|i do|i think so|you bet|ya|alright|all right|great|good|perfect\
+    yes: "yes|y|yes please|yeah|yea|yep|yup|sure|sure thing|ok|okay|of course|certainly|absolutely|definitely|right\
+        |correct|true\
+        |please do|go ahead|do it|no problem|not a problem|why not|indeed|affirmative|fine|sounds good|i do\
+        |i think so|you bet|ya|alright|all right|great|good|perfect\
         |uh huh|go for it|i guess so|i'd love to|i would love to|not bad|yess|yesss|okey|totally|exactly\
-        |agree|i agree|agreed|deal|it's a deal|aye|by all means|naturally|please|no worries|no doubt|i am|yes i am|you got it|👍|👌|✅|✔",
-    no: "no|n|nope|nah|not|no thanks|no thank you|never|wrong|false|incorrect|don't|do not|no way|not now|not really|not at all\
-        |of course not|certainly not|absolutely not|definitely not|not right|not correct|not true|not ok|not okay|not fine\
-        |rather not|negative|i'm good|i am good|im good|i'm good thanks|i'm fine|i am fine|i'm ok|i'm okay|i'm all right|i'm alright|no need\
-        |not good|i do not|i'd rather not|disagree|i disagree|i do not agree|i don't agree|no deal|not perfect|not great|not a good idea|bad idea|please don't|please do not|cancel|i'd love not to|👎|❌|✖",
-    unsure: "probably|not sure|don't know|do not know|dunno|no idea|maybe|perhaps|not certain|not exactly|i guess|not so sure|right now|right away|good question|good morning|good evening|good afternoon|good night|good day|no good deal|not no",
+        |agree|i agree|agreed|deal|it's a deal|aye|by all means|naturally|please|no worries|no doubt|i am|yes i am\
+        |you got it|👍|👌|✅|✔",
+    no: "no|n|nope|nah|not|no thanks|no thank you|never|wrong|false|incorrect|don't|do not|no way|not now\
+        |not really|not at all\
+        |of course not|certainly not|absolutely not|definitely not|not right|not correct|not true|not ok|not okay\
+        |not fine\
+        |rather not|negative|i'm good|i am good|im good|i'm good thanks|i'm fine|i am fine|i'm ok|i'm okay\
+        |i'm all right|i'm alright|no need\
+        |not good|i do not|i'd rather not|disagree|i disagree|i do not agree|i don't agree|no deal|not perfect\
+        |not great|not a good idea|bad idea|please don't|please do not|cancel|i'd love not to|👎|❌|✖",
+    unsure: "probably|not sure|don't know|do not know|dunno|no idea|maybe|perhaps|not certain|not exactly|i guess\
+        |not so sure|right now|right away|good question|good morning|good evening|good afternoon|good night\
+        |good day|no good deal|not no",
     yes_title: "Yes",
     no_title: "No",
     or: " or ",
     or_last: ", or ",
     either: "Do you mean {one} or {other}?",
     last: "last",
-    before_last: "one before last|one before the last|second to last|second last|last but one|next to last|penultimate",
+    before_last: "one before last|one before the last|second to last|second last|last but one|next to last\
+        |penultimate",
     ones: "one",
     place: "number|no|option|choice|answer|please",
-    polite: "please|i take|i'd take|i'll take|i will take|i want|i'd like|i would like|give me|let's go with|let me have|i choose|i pick|um|uh|hmm|well|i'd say|i would say|i say|i think|it's|it is|that's|then|ok|okay|so|for me|thanks|thank you|my choice is|i go for|i'd go for|go with|hi|hello|hey|just|let's take|take|the",
-    except: "not|don't|dont|do not|doesn't|neither|nor|except|anything but|everything but|all but|without|never|isn't|other than",
+    polite: "please|i take|i'd take|i'll take|i will take|i want|i'd like|i would like|give me|let's go with\
+        |let me have|i choose|i pick|um|uh|hmm|well|i'd say|i would say|i say|i think|it's|it is|that's|then|ok\
+        |okay|so|for me|thanks|thank you|my choice is|i go for|i'd go for|go with|hi|hello|hey|just|let's take|take\
+        |the",
+    except: "not|don't|dont|do not|doesn't|neither|nor|except|anything but|everything but|all but|without|never\
+        |isn't|other than",
     except_after: "not",
     agrees: "why not|no problem|not a problem",
     both: "both|all of them|all",
@@ -141,7 +155,8 @@ const WORDS: &[(Mean, &str)] = &[
     (Day(0), "today"),
     (
         Day(1),
-        "tomorrow|tmrw|tmr|tomorow|tommorow|tommorrow|tomorrow's day|next day|the next day|following day|the following day|the day after",
+        "tomorrow|tmrw|tmr|tomorow|tommorow|tommorrow|tomorrow's day|next day|the next day|following day\
+        |the following day|the day after",
     ),
     (
         Day(2),
@@ -177,7 +192,8 @@ const WORDS: &[(Mean, &str)] = &[
     (Midnight, "midnight|12 midnight|twelve midnight"),
     (
         Now,
-        "now|right now|immediately|at once|straight away|right away|asap|as soon as possible|at the moment|at present|at this time|at the present time",
+        "now|right now|immediately|at once|straight away|right away|asap|as soon as possible|at the moment\
+        |at present|at this time|at the present time",
     ),
     (At, "at|around|about|approximately|approx|circa|@|roughly|ca"),
     (Clock, "o'clock|oclock|h"),
@@ -198,15 +214,30 @@ const WORDS: &[(Mean, &str)] = &[
     (The, "the"),
     (
         Bound,
-        "to|from|by|until|till|til|thru|through|before|after|since|upto|within|during|past|under|over|above|below|with in",
+        "to|from|by|until|till|til|thru|through|before|after|since|upto|within|during|past|under|over|above|below\
+        |with in",
     ),
     (
         Open,
-        "ending|ends with|lunch|and after|and before|and more|equals|equal to|surpass|surpasses|surpassing|tuesdays|wednesdays|thursdays|fridays|saturdays|sundays|mornings|afternoons|evenings|nights|everyday|dinnertime|and later|and earlier|beginning on|starting on|beginning|starting|in advance of|w / c|every|at the latest|at the earliest|each|between|at least|at most|more than|less than|fewer than|greater than|higher than|lower than|or more|or less|or later|or earlier|or after|or before|no more than|no less than|up to|as of|since|until|weekend|weekends|weekday|weekdays|daily|weekly|monthly|yearly|annually|hourly|biweekly|twice|once a|once per|all day|whole|entire|rest of|end of|the end|beginning of|start of|mid|middle of|early|late|later than|earlier than|sooner|before or|business day|business days|working day|working days|workday|workdays|season|quarter of the year|decade|decades|century|centuries|spring|summer|autumn|winter|fall of|christmas|xmas|easter|thanksgiving|halloween|new year|new year's|new years|valentine|valentine's|ytd|eod|eom|eoy|q1|q2|q3|q4|h1|h2|anytime|any time|any day|no later|the day of|most recent|first half|second half|first week|last week of|week of|the first day|the last day|last day of|first day of|day time|daytime|dinner|breakfast|mealtime|exceed|exceeds|exceeding|smaller than|larger than|bigger than|equal or|or equal|equals or|equal to or",
+        "ending|ends with|lunch|and after|and before|and more|equals|equal to|surpass|surpasses|surpassing|tuesdays\
+        |wednesdays|thursdays|fridays|saturdays|sundays|mornings|afternoons|evenings|nights|everyday|dinnertime\
+        |and later|and earlier|beginning on|starting on|beginning|starting|in advance of|w / c|every|at the latest\
+        |at the earliest|each|between|at least|at most|more than|less than|fewer than|greater than|higher than\
+        |lower than|or more|or less|or later|or earlier|or after|or before|no more than|no less than|up to|as of\
+        |since|until|weekend|weekends|weekday|weekdays|daily|weekly|monthly|yearly|annually|hourly|biweekly|twice\
+        |once a|once per|all day|whole|entire|rest of|end of|the end|beginning of|start of|mid|middle of|early|late\
+        |later than|earlier than|sooner|before or|business day|business days|working day|working days|workday\
+        |workdays|season|quarter of the year|decade|decades|century|centuries|spring|summer|autumn|winter|fall of\
+        |christmas|xmas|easter|thanksgiving|halloween|new year|new year's|new years|valentine|valentine's|ytd|eod\
+        |eom|eoy|q1|q2|q3|q4|h1|h2|anytime|any time|any day|no later|the day of|most recent|first half|second half\
+        |first week|last week of|week of|the first day|the last day|last day of|first day of|day time|daytime\
+        |dinner|breakfast|mealtime|exceed|exceeds|exceeding|smaller than|larger than|bigger than|equal or|or equal\
+        |equals or|equal to or",
     ),
     (
         Filler,
-        "why not|no problem|not a problem|please|thanks|thank you|no|if possible|if you don't mind|i don't mind|i don't care|day of the week|date of",
+        "why not|no problem|not a problem|please|thanks|thank you|no|if possible|if you don't mind|i don't mind\
+        |i don't care|day of the week|date of",
     ),
     (Less, "less"),
 ];

@@ -10,13 +10,19 @@ use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
 
 pub(super) static SPANISH: Language = Language {
     code: "es",
-    yes: "sí|s|sip|claro|claro que sí|vale|por supuesto|desde luego|correcto|exacto|de acuerdo|está bien|seguro|cómo no\
+    yes: "sí|s|sip|claro|claro que sí|vale|por supuesto|desde luego|correcto|exacto|de acuerdo|está bien|seguro\
+        |cómo no\
         |por qué no|sin problema|no hay problema|no es problema|adelante|bueno|perfecto|ok|okay|verdadero\
-        |sii|siii|dale|eso es|así es|claro que sí|con gusto|me parece bien|no está mal|afirmativo|sí señor|sí claro|obvio|obviamente|naturalmente|efectivamente|cierto|es cierto|es correcto|trato hecho|hecho|acepto|estoy de acuerdo|sí por favor|por favor|evidentemente|👍|👌|✅|✔",
-    no: "no|n|nop|nunca|jamás|para nada|falso|incorrecto|de ninguna manera|claro que no|por supuesto que no|desde luego que no\
+        |sii|siii|dale|eso es|así es|claro que sí|con gusto|me parece bien|no está mal|afirmativo|sí señor|sí claro\
+        |obvio|obviamente|naturalmente|efectivamente|cierto|es cierto|es correcto|trato hecho|hecho|acepto\
+        |estoy de acuerdo|sí por favor|por favor|evidentemente|👍|👌|✅|✔",
+    no: "no|n|nop|nunca|jamás|para nada|falso|incorrecto|de ninguna manera|claro que no|por supuesto que no\
+        |desde luego que no\
         |no gracias|no es correcto|no está bien|no estoy de acuerdo|no vale|tampoco\
-        |ni hablar|no me parece bien|qué va|no así|en absoluto|negativo|no no|estoy bien así|estoy bien gracias|no hace falta|no quiero|no me interesa|no acepto|no de acuerdo|no es cierto|👎|❌|✖",
-    unsure: "no sé|no lo sé|no estoy seguro|no estoy segura|ni idea|quizás|quizá|tal vez|a lo mejor|probablemente|no estoy muy seguro|buenos días|buenas tardes|buenas noches|buena pregunta",
+        |ni hablar|no me parece bien|qué va|no así|en absoluto|negativo|no no|estoy bien así|estoy bien gracias\
+        |no hace falta|no quiero|no me interesa|no acepto|no de acuerdo|no es cierto|👎|❌|✖",
+    unsure: "no sé|no lo sé|no estoy seguro|no estoy segura|ni idea|quizás|quizá|tal vez|a lo mejor|probablemente\
+        |no estoy muy seguro|buenos días|buenas tardes|buenas noches|buena pregunta",
     yes_title: "Sí",
     no_title: "No",
     or: " o ",
@@ -26,8 +32,10 @@ pub(super) static SPANISH: Language = Language {
     before_last: "penúltimo|penúltima",
     ones: "un|una",
     place: "número|nº|opción|respuesta|por|favor",
-    polite: "por favor|quiero|quisiera|me gustaría|me gustaria|dame|elijo|escojo|pues|eh|creo que|diría|diria|es|tomo|me quedo con|hola|gracias|vale|entonces|prefiero|yo",
-    except: "no quiero|no el|no la|no los|no las|no me|ni|tampoco|excepto|todo menos|cualquiera menos|menos el|menos la|salvo|no la|sin|nunca|no es",
+    polite: "por favor|quiero|quisiera|me gustaría|me gustaria|dame|elijo|escojo|pues|eh|creo que|diría|diria|es\
+        |tomo|me quedo con|hola|gracias|vale|entonces|prefiero|yo",
+    except: "no quiero|no el|no la|no los|no las|no me|ni|tampoco|excepto|todo menos|cualquiera menos|menos el\
+        |menos la|salvo|no la|sin|nunca|no es",
     except_after: "no",
     agrees: "por qué no|cómo no|sin problema|no hay problema|no es problema",
     both: "los dos|las dos|ambos|ambas|todos|todas",
@@ -97,7 +105,8 @@ const WORDS: &[(Mean, &str)] = &[
     (Scale(1e18), "trillón|trillones"),
     (
         Open,
-        "un poco|poco|pocos|pocas|algunos|algunas|varios|varias|muchos|muchas|unos cuantos|unos pocos|docenas de|miles de|decenas de",
+        "un poco|poco|pocos|pocas|algunos|algunas|varios|varias|muchos|muchas|unos cuantos|unos pocos|docenas de\
+        |miles de|decenas de",
     ),
     (Ordinal(1), "primero|primera|primer"),
     (Ordinal(2), "segundo|segunda"),
@@ -175,7 +184,8 @@ const WORDS: &[(Mean, &str)] = &[
     (Mean::Part(Part::Pm), "pm|p m|p . m|p . m ."),
     (
         Mean::Part(Part::Morning),
-        "de la mañana|por la mañana|en la mañana|a la mañana|de la madrugada|por la madrugada|en la madrugada|madrugada|?mañana|temprano en la mañana|temprano por la mañana",
+        "de la mañana|por la mañana|en la mañana|a la mañana|de la madrugada|por la madrugada|en la madrugada\
+        |madrugada|?mañana|temprano en la mañana|temprano por la mañana",
     ),
     (Mean::Part(Part::Afternoon), "de la tarde|por la tarde|en la tarde|a la tarde|tarde|del mediodía"),
     (Mean::Part(Part::Night), "de la noche|por la noche|en la noche|a la noche|noche|de noche"),
@@ -187,11 +197,13 @@ const WORDS: &[(Mean, &str)] = &[
     (Midnight, "medianoche|media noche"),
     (
         Now,
-        "ahora|ahora mismo|ya|ya mismo|lo más pronto posible|lo antes posible|en este momento|cuanto antes|inmediatamente|en este instante",
+        "ahora|ahora mismo|ya|ya mismo|lo más pronto posible|lo antes posible|en este momento|cuanto antes\
+        |inmediatamente|en este instante",
     ),
     (
         At,
-        "para las|para la|a las|a la|a eso de las|a eso de la|sobre las|hacia las|hacia la|las|cerca de las|alrededor de las|aproximadamente a las|a aproximadamente las|más o menos a las|a eso de",
+        "para las|para la|a las|a la|a eso de las|a eso de la|sobre las|hacia las|hacia la|las|cerca de las\
+        |alrededor de las|aproximadamente a las|a aproximadamente las|más o menos a las|a eso de",
     ),
     (Clock, "hs|h|hrs|en punto|horas en punto"),
     (PastHour, "pasadas las|pasados de las|pasadas de las|minutos pasados de las|minutos pasadas las"),
@@ -214,11 +226,22 @@ const WORDS: &[(Mean, &str)] = &[
     (Bound, "hasta|desde|a partir de|antes de|antes del|después de|después del|entre|hacia"),
     (
         Open,
-        "a primeros de|a inicios de|comenzando|empezando|empienzando|mayor de|menor de|semestre|igual a|es igual|equivale|superiores a|inferiores a|mayores|menores|cuatrimestre|al finalizar|y más tarde|y después|en adelante|cada|todos los|todas las|entre|hasta|desde|al menos|a lo menos|por lo menos|como mucho|como máximo|como mínimo|más de|menos de|mayor que|menor que|mayor a|menor a|más que|menos que|o más|o menos|o después|o antes|fin de semana|fines de semana|semanal|mensual|anual|diario|diariamente|semanalmente|mensualmente|anualmente|día laboral|días laborales|día hábil|días hábiles|principio de|principios de|fin de|final de|finales de|fines de|mediados de|inicio de|comienzos de|todo el|toda la|resto de|resto del|primavera|verano|otoño|invierno|trimestre|década|siglo|navidad|pascua|nochebuena|nochevieja|año nuevo|durante|cualquier|antes o|a más tardar|a partir|veces|vez por|una vez|por debajo|por encima|superior a|inferior a|igual o|o superior|o inferior|quincenal|fin del|final del|inicio del|principio del|mitad de",
+        "a primeros de|a inicios de|comenzando|empezando|empienzando|mayor de|menor de|semestre|igual a|es igual\
+        |equivale|superiores a|inferiores a|mayores|menores|cuatrimestre|al finalizar|y más tarde|y después\
+        |en adelante|cada|todos los|todas las|entre|hasta|desde|al menos|a lo menos|por lo menos|como mucho\
+        |como máximo|como mínimo|más de|menos de|mayor que|menor que|mayor a|menor a|más que|menos que|o más\
+        |o menos|o después|o antes|fin de semana|fines de semana|semanal|mensual|anual|diario|diariamente\
+        |semanalmente|mensualmente|anualmente|día laboral|días laborales|día hábil|días hábiles|principio de\
+        |principios de|fin de|final de|finales de|fines de|mediados de|inicio de|comienzos de|todo el|toda la\
+        |resto de|resto del|primavera|verano|otoño|invierno|trimestre|década|siglo|navidad|pascua|nochebuena\
+        |nochevieja|año nuevo|durante|cualquier|antes o|a más tardar|a partir|veces|vez por|una vez|por debajo\
+        |por encima|superior a|inferior a|igual o|o superior|o inferior|quincenal|fin del|final del|inicio del\
+        |principio del|mitad de",
     ),
     (
         Filler,
-        "por qué no|cómo no|sin problema|no hay problema|no es problema|por favor|gracias|si es posible|no ,|más o menos|estaría bien",
+        "por qué no|cómo no|sin problema|no hay problema|no es problema|por favor|gracias|si es posible|no ,\
+        |más o menos|estaría bien",
     ),
     (Ago, "hace ya"),
 ];

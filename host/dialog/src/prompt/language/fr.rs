@@ -10,13 +10,22 @@ use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
 
 pub(super) static FRENCH: Language = Language {
     code: "fr",
-    yes: "oui|o|ouais|ouaip|si|bien sûr|bien sûr que oui|d'accord|certainement|exact|volontiers|pas de problème|pas de souci\
-        |aucun problème|pourquoi pas|tout à fait|absolument|avec plaisir|ça marche|parfait|ça va|c'est bon|ok|okay|vrai\
-        |c'est ça|c'est correct|c'est exact|carrément|entendu|bien entendu|pas mal|oui oui|évidemment|affirmatif|oui merci|oui volontiers|je suis d'accord|marché conclu|naturellement|effectivement|oui s'il vous plaît|oui s'il te plaît|s'il vous plaît|c'est vrai|je veux bien|bonne idée|👍|👌|✅|✔",
-    no: "non|n|nan|nope|pas|jamais|pas du tout|non merci|bien sûr que non|pas d'accord|pas exact|pas vrai|certainement pas\
+    yes: "oui|o|ouais|ouaip|si|bien sûr|bien sûr que oui|d'accord|certainement|exact|volontiers|pas de problème\
+        |pas de souci\
+        |aucun problème|pourquoi pas|tout à fait|absolument|avec plaisir|ça marche|parfait|ça va|c'est bon|ok|okay\
+        |vrai\
+        |c'est ça|c'est correct|c'est exact|carrément|entendu|bien entendu|pas mal|oui oui|évidemment|affirmatif\
+        |oui merci|oui volontiers|je suis d'accord|marché conclu|naturellement|effectivement|oui s'il vous plaît\
+        |oui s'il te plaît|s'il vous plaît|c'est vrai|je veux bien|bonne idée|👍|👌|✅|✔",
+    no: "non|n|nan|nope|pas|jamais|pas du tout|non merci|bien sûr que non|pas d'accord|pas exact|pas vrai\
+        |certainement pas\
         |absolument pas|surtout pas|faux\
-        |ce n'est pas ça|c'est pas ça|ce n'est pas correct|c'est pas correct|ce n'est pas exact|pas correct|pas ça|ça va pas|ça ne va pas|ça marche pas|ça ne marche pas|négatif|ça ira|non non|jamais de la vie|pas question|hors de question|pas intéressé|pas besoin|je ne veux pas|pas parfait|mauvaise idée|pas une bonne idée|c'est faux|sans façon|👎|❌|✖",
-    unsure: "sais pas|ne sais pas|pas sûr|pas sûre|pas certain|pas certaine|aucune idée|peut-être|probablement|bonne question|pas forcément|pas vraiment sûr",
+        |ce n'est pas ça|c'est pas ça|ce n'est pas correct|c'est pas correct|ce n'est pas exact|pas correct|pas ça\
+        |ça va pas|ça ne va pas|ça marche pas|ça ne marche pas|négatif|ça ira|non non|jamais de la vie|pas question\
+        |hors de question|pas intéressé|pas besoin|je ne veux pas|pas parfait|mauvaise idée|pas une bonne idée\
+        |c'est faux|sans façon|👎|❌|✖",
+    unsure: "sais pas|ne sais pas|pas sûr|pas sûre|pas certain|pas certaine|aucune idée|peut-être|probablement\
+        |bonne question|pas forcément|pas vraiment sûr",
     yes_title: "Oui",
     no_title: "Non",
     or: " ou ",
@@ -26,7 +35,8 @@ pub(super) static FRENCH: Language = Language {
     before_last: "avant-dernier|avant-dernière",
     ones: "un|une",
     place: "numéro|nº|option|choix|réponse",
-    polite: "s'il vous plait|s'il te plait|je prends|je veux|je voudrais|j'aimerais|donnez moi|donne moi|je choisis|euh|alors|je dirais|je pense|c'est|bonjour|merci|disons|plutot|ok|bien|pour moi|prenons",
+    polite: "s'il vous plait|s'il te plait|je prends|je veux|je voudrais|j'aimerais|donnez moi|donne moi|je choisis\
+        |euh|alors|je dirais|je pense|c'est|bonjour|merci|disons|plutot|ok|bien|pour moi|prenons",
     except: "pas|ni|aucun|aucune|sauf|excepté|sans|jamais|tout sauf",
     except_after: "non",
     agrees: "pourquoi pas|pas de problème|pas de souci|pas mal",
@@ -143,7 +153,11 @@ const WORDS: &[(Mean, &str)] = &[
     (Day(-2), "avant hier"),
     (Day(-1), "hier|la veille"),
     (Day(0), "aujourd'hui|aujourdhui|ce jour"),
-    (Day(1), "demain|le lendemain|lendemain|jour suivant|le jour suivant|prochain jour|le prochain jour|jour prochain"),
+    (
+        Day(1),
+        "demain|le lendemain|lendemain|jour suivant|le jour suivant|prochain jour|le prochain jour\
+        |jour prochain",
+    ),
     (Day(2), "après demain|surlendemain|lendemain de demain"),
     (Unit(U::Second), "?seconde|secondes|sec"),
     (Unit(U::Minute), "minute|minutes|min|mins|mn"),
@@ -182,7 +196,8 @@ const WORDS: &[(Mean, &str)] = &[
     (Midnight, "minuit|à minuit"),
     (
         Now,
-        "maintenant|tout de suite|immédiatement|dès que possible|aussitôt que possible|en ce moment|le plus tôt possible",
+        "maintenant|tout de suite|immédiatement|dès que possible|aussitôt que possible|en ce moment\
+        |le plus tôt possible",
     ),
     (At, "à|vers|environ|aux environs de|autour de|aux alentours de|il est"),
     (Clock, "heures|heure|h|heures pile"),
@@ -194,7 +209,11 @@ const WORDS: &[(Mean, &str)] = &[
     (In, "dans|en|sous|d'ici"),
     (Since, "il y a|il ya|ça fait"),
     (Ago, "plus tôt|auparavant"),
-    (Later, "plus tard|à partir de maintenant|à compter d'aujourd'hui|à partir d'aujourd'hui|à compter de maintenant"),
+    (
+        Later,
+        "plus tard|à partir de maintenant|à compter d'aujourd'hui|à partir d'aujourd'hui\
+        |à compter de maintenant",
+    ),
     (After, "après|à partir de|à compter de|depuis|suivant"),
     (Before, "avant"),
     (Or, "ou"),
@@ -205,10 +224,19 @@ const WORDS: &[(Mean, &str)] = &[
     (Bound, "jusque|depuis|avant|après|entre|moins de|plus de|dès|pendant|sous|avant le"),
     (
         Open,
-        "durée de|une durée|trillion|trillions|égal à|égale à|en dessous|au dessous|au dessus|lakh|crore|lundis|mardis|mercredis|jeudis|vendredis|samedis|dimanches|matins|soirs|après midis|d après midis|moins d|plus d|plus âgé que|chaque|tous les|toutes les|entre|jusqu'à|jusqu'au|jusqu'en|jusque|depuis|au moins|au plus|moins de|plus de|minimum|maximum|supérieur à|inférieur à|plus que|moins que|ou plus|ou moins|ou après|ou avant|week end|weekend|fin de semaine|début|fin|milieu|quotidien|quotidiennement|hebdomadaire|mensuel|annuel|mensuellement|annuellement|jour ouvrable|jours ouvrables|jours ouvrés|printemps|été|automne|hiver|trimestre|décennie|siècle|noël|pâques|nouvel an|pendant|durant|au plus tard|au plus tôt|toute la|tout le|le reste|à n'importe|n'importe|n'importe quel|fois par|une fois|deux fois|supérieure à|inférieure à|plus grand que|plus petit que|égal ou|ou égal|plus tôt que|plus tard que|la plupart|dès",
+        "durée de|une durée|trillion|trillions|égal à|égale à|en dessous|au dessous|au dessus|lakh|crore|lundis\
+        |mardis|mercredis|jeudis|vendredis|samedis|dimanches|matins|soirs|après midis|d après midis|moins d|plus d\
+        |plus âgé que|chaque|tous les|toutes les|entre|jusqu'à|jusqu'au|jusqu'en|jusque|depuis|au moins|au plus\
+        |moins de|plus de|minimum|maximum|supérieur à|inférieur à|plus que|moins que|ou plus|ou moins|ou après\
+        |ou avant|week end|weekend|fin de semaine|début|fin|milieu|quotidien|quotidiennement|hebdomadaire|mensuel\
+        |annuel|mensuellement|annuellement|jour ouvrable|jours ouvrables|jours ouvrés|printemps|été|automne|hiver\
+        |trimestre|décennie|siècle|noël|pâques|nouvel an|pendant|durant|au plus tard|au plus tôt|toute la|tout le\
+        |le reste|à n'importe|n'importe|n'importe quel|fois par|une fois|deux fois|supérieure à|inférieure à\
+        |plus grand que|plus petit que|égal ou|ou égal|plus tôt que|plus tard que|la plupart|dès",
     ),
     (
         Filler,
-        "pourquoi pas|pas de problème|pas de souci|s'il vous plaît|s'il te plaît|merci|si possible|non ,|ou plutôt pas",
+        "pourquoi pas|pas de problème|pas de souci|s'il vous plaît|s'il te plaît|merci|si possible|non ,\
+        |ou plutôt pas",
     ),
 ];

@@ -10,9 +10,16 @@ use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
 
 pub(super) static PORTUGUESE: Language = Language {
     code: "pt",
-    yes: "sim|s|claro|claro que sim|com certeza|certamente|certo|está certo|tá certo|tá bom|está bem|ok|okay|pode ser|por favor|sim por favor|de acordo|concordo|aceito|isso|isso mesmo|exato|exatamente|correto|é claro|beleza|combinado|fechado|afirmativo|lógico|óbvio|sem problema|não há problema|por que não|porque não|perfeito|ótimo|verdade|sem dúvida|naturalmente|evidentemente|👍|👌|✅|✔",
-    no: "não|n|nao|nunca|jamais|de jeito nenhum|de modo algum|de forma alguma|claro que não|não obrigado|não obrigada|não concordo|não aceito|não quero|negativo|nem pensar|falso|errado|incorreto|não está certo|não está bem|estou bem obrigado|estou bem assim|não precisa|agora não|ainda não|não é verdade|não é correto|👎|❌|✖",
-    unsure: "não sei|não tenho certeza|talvez|quem sabe|provavelmente|sei lá|não faço ideia|bom dia|boa tarde|boa noite|boa pergunta",
+    yes: "sim|s|claro|claro que sim|com certeza|certamente|certo|está certo|tá certo|tá bom|está bem|ok|okay\
+        |pode ser|por favor|sim por favor|de acordo|concordo|aceito|isso|isso mesmo|exato|exatamente|correto\
+        |é claro|beleza|combinado|fechado|afirmativo|lógico|óbvio|sem problema|não há problema|por que não\
+        |porque não|perfeito|ótimo|verdade|sem dúvida|naturalmente|evidentemente|👍|👌|✅|✔",
+    no: "não|n|nao|nunca|jamais|de jeito nenhum|de modo algum|de forma alguma|claro que não|não obrigado\
+        |não obrigada|não concordo|não aceito|não quero|negativo|nem pensar|falso|errado|incorreto|não está certo\
+        |não está bem|estou bem obrigado|estou bem assim|não precisa|agora não|ainda não|não é verdade\
+        |não é correto|👎|❌|✖",
+    unsure: "não sei|não tenho certeza|talvez|quem sabe|provavelmente|sei lá|não faço ideia|bom dia|boa tarde\
+        |boa noite|boa pergunta",
     yes_title: "Sim",
     no_title: "Não",
     or: " ou ",
@@ -22,7 +29,8 @@ pub(super) static PORTUGUESE: Language = Language {
     before_last: "penúltimo|penúltima",
     ones: "um|uma",
     place: "número|nº|opção|escolha|resposta|por|favor",
-    polite: "por favor|quero|queria|gostaria de|me da|escolho|acho que|diria|e|fico com|ola|obrigado|obrigada|entao|prefiro|eu|pode ser|vou de",
+    polite: "por favor|quero|queria|gostaria de|me da|escolho|acho que|diria|e|fico com|ola|obrigado|obrigada|entao\
+        |prefiro|eu|pode ser|vou de",
     except: "não quero|não o|não a|não os|não as|não me|nem|exceto|tudo menos|menos o|menos a|salvo|sem|nunca|não é",
     except_after: "não",
     agrees: "por que não|porque não|sem problema|não há problema",
@@ -155,7 +163,8 @@ const WORDS: &[(Mean, &str)] = &[
     (Mean::Part(Part::Pm), "pm|p m|p . m|p . m ."),
     (
         Mean::Part(Part::Morning),
-        "da manhã|de manhã|pela manhã|na manhã|manhã|da madrugada|de madrugada|madrugada|na parte da manhã|na madrugada",
+        "da manhã|de manhã|pela manhã|na manhã|manhã|da madrugada|de madrugada|madrugada|na parte da manhã\
+        |na madrugada",
     ),
     (Mean::Part(Part::Afternoon), "da tarde|de tarde|à tarde|pela tarde|na tarde|tarde|na parte da tarde"),
     (Mean::Part(Part::Night), "da noite|de noite|à noite|pela noite|noite|na noite"),
@@ -188,7 +197,14 @@ const WORDS: &[(Mean, &str)] = &[
     (Bound, "até|desde|entre|antes|após|a partir"),
     (
         Open,
-        "futuro|trimestral|semestre|igual a|é igual|equivale|superiores a|inferiores a|mais da|maior de|menor de|cada|todos os|todas as|todo|toda|entre|até|desde|pelo menos|no mínimo|no máximo|ao menos|mais de|menos de|maior que|menor que|maior do que|menor do que|mais que|menos que|mais do que|menos do que|ou mais|ou menos|ou depois|ou antes|fim de semana|fins de semana|final de semana|semanal|mensal|anual|diário|diariamente|semanalmente|mensalmente|anualmente|dia útil|dias úteis|início de|início do|fim de|fim do|final de|final do|meados de|começo de|primavera|verão|outono|inverno|trimestre|década|século|natal|páscoa|ano novo|véspera|durante|qualquer|o mais tardar|resto|vezes|uma vez|acima de|abaixo de|superior a|inferior a|igual ou|ou superior|ou inferior|o dia todo|o dia inteiro|meados",
+        "futuro|trimestral|semestre|igual a|é igual|equivale|superiores a|inferiores a|mais da|maior de|menor de\
+        |cada|todos os|todas as|todo|toda|entre|até|desde|pelo menos|no mínimo|no máximo|ao menos|mais de|menos de\
+        |maior que|menor que|maior do que|menor do que|mais que|menos que|mais do que|menos do que|ou mais|ou menos\
+        |ou depois|ou antes|fim de semana|fins de semana|final de semana|semanal|mensal|anual|diário|diariamente\
+        |semanalmente|mensalmente|anualmente|dia útil|dias úteis|início de|início do|fim de|fim do|final de\
+        |final do|meados de|começo de|primavera|verão|outono|inverno|trimestre|década|século|natal|páscoa|ano novo\
+        |véspera|durante|qualquer|o mais tardar|resto|vezes|uma vez|acima de|abaixo de|superior a|inferior a\
+        |igual ou|ou superior|ou inferior|o dia todo|o dia inteiro|meados",
     ),
     (Filler, "por que não|porque não|sem problema|não há problema|por favor|obrigado|obrigada|se possível|não ,"),
 ];
