@@ -47,6 +47,7 @@ mod routes;
 mod schema;
 mod sdk;
 mod shutdown;
+mod sites;
 mod state;
 mod storage;
 mod swap;

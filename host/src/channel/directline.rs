@@ -10,6 +10,7 @@
 mod conversation;
 mod identity;
 mod log;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod uploads;
@@ -29,6 +30,7 @@ pub use self::uploads::{Upload, Uploads};
 use super::{Address, Channel, ChannelError};
 use crate::activity::Object;
 use crate::config::Config;
+pub use secrets::{Owner, SLOTS, Secrets};
 
 /// `channelId` of every activity of this channel.
 pub const CHANNEL_ID: &str = "directline";
