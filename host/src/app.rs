@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use turntable_auth::{Auth, Proof};
 
 use crate::channel::connector::Connector;
-use crate::channel::directline::DirectLine;
+use crate::channel::directline::{DirectLine, Secrets};
 use crate::config::{Config, StorageKind};
 use crate::delivery::Deliveries;
 use crate::plugin;
@@ -42,6 +42,8 @@ pub struct App {
     pub deliveries: Arc<Deliveries>,
     /// The local Direct Line channel.
     pub directline: Arc<DirectLine>,
+    /// The secrets by which sites use Direct Line.
+    pub site_secrets: Secrets,
     /// The plugin runtime.
     pub plugins: Arc<plugin::Runtime>,
 }
@@ -76,7 +78,20 @@ impl App {
         };
         let turns =
             Arc::new(Turns::new(&config.server, &config.runtime, services, registry.clone(), middleware, guests));
-        Ok(Arc::new(Self { config, public, admin, auth, registry, turns, storage, deliveries, directline, plugins }))
+        let site_secrets = Secrets::in_data_dir(&config.runtime.data_dir);
+        Ok(Arc::new(Self {
+            site_secrets,
+            config,
+            public,
+            admin,
+            auth,
+            registry,
+            turns,
+            storage,
+            deliveries,
+            directline,
+            plugins,
+        }))
     }
 
     /// Resumes the activities and deliveries that an earlier process accepted and did not finish.

@@ -9,6 +9,7 @@ mod chat;
 mod check;
 mod dead_letters;
 mod deploy;
+mod directline;
 mod doctor;
 mod forget;
 mod inspect;
@@ -75,6 +76,7 @@ enum Command {
     References(notifications::ReferencesArgs),
     Forget(forget::Args),
     DeadLetters(dead_letters::Args),
+    Directline(directline::Args),
     Transcripts(transcripts::Args),
     Replay(replay::Args),
     Store(store::Args),
@@ -129,6 +131,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::References(args) => wait_for(notifications::references(args)),
         Command::Forget(args) => wait_for(forget::run(args)),
         Command::DeadLetters(args) => wait_for(dead_letters::run(args)),
+        Command::Directline(args) => wait_for(directline::run(args)),
         Command::Replay(args) => replay::run(&args),
         Command::Transcripts(args) => wait_for(transcripts::run(args)),
         Command::Store(args) => store::run(&args),

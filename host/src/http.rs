@@ -16,6 +16,7 @@ pub mod page;
 mod privacy;
 pub mod request;
 mod serve;
+mod site_secrets;
 mod socket;
 pub mod token;
 mod transcripts;

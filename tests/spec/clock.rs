@@ -152,14 +152,14 @@ async fn a_jump_takes_no_page_out_of_its_conversation_and_keeps_its_order() {
     let Some((host, clock)) = start().await else { return };
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let ask = async |method: Method, path: &str, token: &str, body: Value| {
-        let request =
-            client.request(method, host.url(&format!("/v3/directline/{path}"))).bearer_auth(token).json(&body);
+        let request = client.request(method, host.url(&format!("/v3/directline/{path}"))).json(&body);
+        let request = if token.is_empty() { request } else { request.bearer_auth(token) };
         let answer = within("an answer", request.send()).await.unwrap();
         let status = answer.status().as_u16();
         assert!(status < 300, "{path}: {status}: {}", answer.text().await.unwrap());
         answer.json::<Value>().await.unwrap()
     };
-    let generated = ask(Method::POST, "tokens/generate", "none", json!({ "bot": "other" })).await;
+    let generated = ask(Method::POST, "tokens/generate", "", json!({ "bot": "other" })).await;
     let (token, id) = (generated["token"].as_str().unwrap(), generated["conversationId"].as_str().unwrap());
     ask(Method::POST, "conversations", token, json!({})).await;
     let activities = format!("conversations/{id}/activities");

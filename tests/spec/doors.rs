@@ -146,14 +146,14 @@ async fn requests(host: &Host) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn page_and_tokens_exist_in_development_only() {
+async fn the_page_and_tokens_for_anybody_exist_in_development_only() {
     for (mode, there) in [("production", false), ("development", true)] {
         let config = Config::new().set("server.mode", &format!("'{mode}'")).bot("bot", &["hostile"]);
         let Some(host) = Host::start(config).await else { return };
         let name = host.url("").replace("http://", "");
         let generate = request("POST", "/v3/directline/tokens/generate", &[("Host", &name), JSON], "{}");
         let generated = raw::send(&host.url(""), &generate).await;
-        assert_eq!(generated.status, if there { 200 } else { 404 }, "{mode}: {generated:?}");
+        assert_eq!(generated.status, if there { 200 } else { 401 }, "{mode}: {generated:?}");
         let page = raw::send(&host.url(""), &request("GET", "/", &[("Host", &name)], "")).await;
         assert_eq!(page.status, if there { 200 } else { 404 }, "{mode}");
         if there {

@@ -51,6 +51,7 @@ mod schema;
 mod sdk;
 mod sdks;
 mod shutdown;
+mod sites;
 mod state;
 mod storage;
 mod swap;

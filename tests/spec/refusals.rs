@@ -251,8 +251,11 @@ async fn a_slash_at_the_end_of_a_path_does_not_matter() {
         let (path, query) =
             path.split_once('?').map_or((path, String::new()), |(path, query)| (path, format!("?{query}")));
         for slash in ["", "/"] {
+            // Only the admin API knows this token; elsewhere it would be a wrong one.
+            let is_admin = url == host.admin_url();
             let headers = [HOST, JSON, ("Authorization", &*bearer)];
-            let answer = raw::send(&url, &request(method, &format!("{path}{slash}{query}"), &headers, body)).await;
+            let headers = if is_admin { &headers[..] } else { &headers[..2] };
+            let answer = raw::send(&url, &request(method, &format!("{path}{slash}{query}"), headers, body)).await;
             assert_eq!(answer.status, 200, "{method} {path}{slash}{query}: {answer:?}");
         }
     }

@@ -268,3 +268,43 @@ fn reason(body: &[u8]) -> String {
         None => code,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(text: &str) -> Map<String, Value> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_life_of_a_token_is_a_number_or_a_text() {
+        let seconds = |text: &str| life(&answer(text)).ok().map(|life| life.as_secs());
+        assert_eq!(seconds(r#"{"expires_in":3599}"#), Some(3_599));
+        assert_eq!(seconds(r#"{"expires_in":"3599"}"#), Some(3_599));
+        assert_eq!(seconds(r#"{"expires_in":99999999999}"#), Some(86_400), "a longer life is not believed");
+        assert_eq!(seconds(r#"{"expires_on":"1"}"#), Some(0));
+        for text in ["{}", r#"{"expires_in":-1}"#, r#"{"expires_in":"soon"}"#, r#"{"expires_in":null}"#] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_renewed_before_it_ends() {
+        let asked = Instant::now();
+        for (life, renew, end) in [(3_600, 3_300, 3_540), (600, 300, 540), (100, 50, 90), (0, 0, 0)] {
+            let found = times(asked, Duration::from_secs(life));
+            let after = |time: Instant| time.duration_since(asked).as_secs();
+            assert_eq!((after(found.renew), after(found.end)), (renew, end), "{life}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_told_by_its_codes_only() {
+        let entra = r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret s3cret"}"#;
+        assert_eq!(reason(entra.as_bytes()), ": invalid_client (AADSTS7000215)");
+        for text in ["s3cret", r#"{"error":"S3cret s3cret"}"#, r#"{"error":{"code":"s3cret"}}"#, r#"["s3cret"]"#] {
+            assert_eq!(reason(text.as_bytes()), "", "{text}");
+        }
+    }
+}

@@ -229,3 +229,33 @@ fn varied(time: Duration) -> Duration {
     let _ = getrandom::fill(&mut random);
     time.mul_f64(0.9 + f64::from(random[0]) / 255.0 * 0.2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_says_how_long_keys_are_fresh_within_bounds() {
+        let hours = |control: &str| {
+            let headers = [(CACHE_CONTROL, control.parse().unwrap())].into_iter().collect();
+            freshness(&headers).as_secs() / 3_600
+        };
+        assert_eq!(hours("public, max-age=28800"), 8);
+        assert_eq!(
+            (hours("max-age=5"), hours("max-age=99999999"), hours("no-store"), hours("max-age=x")),
+            (1, 24, 12, 12)
+        );
+    }
+
+    #[test]
+    fn ids_that_a_server_does_not_have_are_forgotten_when_there_are_many() {
+        let mut state = State::default();
+        for number in 0..=UNKNOWN_MAX {
+            assert!(state.refusal(&format!("k{number}"), "https://keys.test").is_err());
+        }
+        let now = Instant::now();
+        assert_eq!(state.unknown.len(), UNKNOWN_MAX);
+        assert!(!state.is_unknown("k0", now) && state.is_unknown("k1", now));
+        assert!(!state.is_unknown("k1", now + UNKNOWN_KEPT));
+    }
+}

@@ -10,6 +10,7 @@
 mod conversation;
 mod identity;
 mod log;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod uploads;
@@ -28,6 +29,7 @@ pub use self::log::{StreamUsed, Subscription};
 pub use self::uploads::{Upload, Uploads};
 use super::{Address, Channel, ChannelError};
 use crate::config::Config;
+pub use secrets::{Owner, SLOTS, Secrets};
 
 /// `channelId` of every activity of this channel.
 pub const CHANNEL_ID: &str = "directline";

@@ -127,6 +127,17 @@ impl Admin {
         self.call::<serde_json::Value>(method, path, None).await.map(drop)
     }
 
+    /// Returns the Direct Line secrets of a bot that exist, without their text.
+    pub(super) async fn site_secrets(&self, bot: &str) -> anyhow::Result<Vec<serde_json::Value>> {
+        self.call(Method::GET, &["bots", bot, "directline", "secrets"], None).await
+    }
+
+    /// Makes a Direct Line secret, or revokes it.
+    pub(super) async fn site_secret(&self, bot: &str, slot: u8, make: bool) -> anyhow::Result<serde_json::Value> {
+        let method = if make { Method::POST } else { Method::DELETE };
+        self.call(method, &["bots", bot, "directline", "secrets", &slot.to_string()], None).await
+    }
+
     /// Sends a notification and returns its outcome.
     pub(super) async fn notify(&self, bot: &str, body: &serde_json::Value) -> anyhow::Result<serde_json::Value> {
         self.call(Method::POST, &["bots", bot, "notifications"], Some(body.to_string().into_bytes())).await

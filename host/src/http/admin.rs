@@ -25,6 +25,7 @@
 //! | `DELETE /v1/bots/{bot}/references?channel=…&conversation=…` | yes | the conversation is forgotten, with what it was owed |
 //! | `…/v1/bots/{bot}/transcripts…` | yes | see `http/transcripts.rs` |
 //! | `DELETE /v1/bots/{bot}/conversations?…`, `…/users?…` | yes | see `http/privacy.rs` |
+//! | `…/v1/bots/{bot}/directline/secrets…` | yes | see `http/site_secrets.rs` |
 //! | `GET /v1/bots/{bot}/dead-letters` | yes | `[{…}, …]`, newest first, without activity text |
 //! | `POST /v1/bots/{bot}/dead-letters/{sequence}/retry` | yes | `{"sequence":…}`: it is in the outbox again, behind what waits there |
 //! | `DELETE /v1/bots/{bot}/dead-letters/{sequence}` | yes | `{"sequence":…}`: it is forgotten |
@@ -54,7 +55,7 @@ use super::error::{HttpError, code};
 use super::guard::{self, Guard};
 use super::request::Query;
 pub use super::token::{Setting, Token, load as load_token, load_or_create as load_or_create_token};
-use super::{notifications, privacy, transcripts};
+use super::{notifications, privacy, site_secrets, transcripts};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
 use crate::json;
@@ -101,6 +102,7 @@ pub fn routes(app: Arc<App>, guard: &Arc<Guard>, token: Token, metrics: Promethe
         .route("/v1/bots/{bot}/dead-letters/{sequence}/retry", post(retry_dead_letter))
         .merge(transcripts::routes())
         .merge(privacy::routes())
+        .merge(site_secrets::routes())
         .route_layer(from_fn_with_state(Arc::new(token), require_token));
     open.merge(closed).with_state(admin).route_layer(from_fn_with_state(guard.clone(), guard::check_origin))
 }

@@ -2,7 +2,7 @@
 //!
 //! | route | answer |
 //! | --- | --- |
-//! | `POST tokens/generate` | 200; development mode only, JSON `{bot?, user?, trustedOrigins?}` or `?bot=NAME` |
+//! | `POST tokens/generate` | 200; JSON `{user?, trustedOrigins?}` with a secret; without one in development mode only, with `bot?` or `?bot=NAME` |
 //! | `POST tokens/refresh` | 200 |
 //! | `POST conversations` | 201 where it is new, else 200 |
 //! | `GET conversations/{id}?watermark=` | 200 with a new `streamUrl` |
@@ -12,6 +12,9 @@
 //! | `GET conversations/{id}/stream?watermark=&t=` | WebSocket of activity sets |
 //! | `GET session/getsessionid` | 200 `{sessionId}` |
 //! | `GET /v3/attachments/{id}/views/original` | the bytes of an uploaded file |
+//!
+//! A caller presents a token, or a secret of the bot (`turntable directline secrets`), which is good for all its conversations.
+//! Tokens that come from a secret end with it.
 //!
 //! | error | when |
 //! | --- | --- |
@@ -47,7 +50,7 @@ pub(super) use self::token::{Claims, Tokens};
 use super::error::{HttpError, code};
 use super::guard::Guard;
 use crate::app::App;
-use crate::channel::directline::Conversation;
+use crate::channel::directline::{Conversation, DirectLine, Owner};
 
 /// What every route of Direct Line, and of the chat page, works with.
 pub(super) struct Local {
@@ -61,9 +64,41 @@ impl Local {
         Arc::new(Self { app, tokens: Tokens::new() })
     }
 
+    /// Returns what the caller's token says. A secret says that the caller may talk in this conversation, or in a new one.
+    fn caller(&self, parts: &Parts, conversation: Option<&str>) -> Result<Claims, HttpError> {
+        let presented = token::presented(parts)?;
+        if !token::is_secret(presented) {
+            let claims = self.tokens.caller(parts)?;
+            self.check(&claims)?;
+            return Ok(claims);
+        }
+        let owner = self.owner(presented)?;
+        let conversation = match conversation {
+            Some(conversation) => conversation.to_owned(),
+            None => DirectLine::new_id().map_err(HttpError::internal)?,
+        };
+        Ok(Claims::new(&owner.bot, &conversation, None, Vec::new()).of_secret(owner.mark))
+    }
+
+    /// Returns the bot of a secret.
+    fn owner(&self, secret: &str) -> Result<Owner, HttpError> {
+        let bot = secret.split_once('.').and_then(|(bot, _)| self.app.registry.bot(bot));
+        let owner = bot.and_then(|bot| self.app.site_secrets.owner(bot.name(), secret));
+        owner.ok_or_else(|| token::forbidden("the secret is not one of a bot of this host"))
+    }
+
+    /// Checks that the secret from which a token comes was not revoked.
+    fn check(&self, claims: &Claims) -> Result<(), HttpError> {
+        let Some(mark) = &claims.secret else { return Ok(()) };
+        match self.app.site_secrets.is_current(&claims.bot.as_str().into(), mark) {
+            true => Ok(()),
+            false => Err(token::forbidden("the secret from which the token comes was revoked")),
+        }
+    }
+
     /// Returns the conversation that the caller's token is for.
     fn conversation(&self, parts: &Parts, id: &str) -> Result<(Claims, Arc<Conversation>), HttpError> {
-        let claims = self.tokens.caller(parts)?;
+        let claims = self.caller(parts, Some(id))?;
         if claims.conv != id {
             return Err(HttpError::new(
                 StatusCode::FORBIDDEN,
@@ -86,7 +121,8 @@ impl Local {
 
 /// The routes of this module.
 pub(super) fn routes(local: &Arc<Local>, guard: &Arc<Guard>) -> Router {
-    let mut direct_line = Router::new()
+    let direct_line = Router::new()
+        .route("/tokens/generate", post(conversations::generate))
         .route("/tokens/refresh", post(conversations::refresh))
         .route("/conversations", post(conversations::start))
         .route("/conversations/{id}", get(conversations::reconnect))
@@ -94,9 +130,6 @@ pub(super) fn routes(local: &Arc<Local>, guard: &Arc<Guard>) -> Router {
         .route("/conversations/{id}/upload", post(upload::take))
         .route("/conversations/{id}/stream", get(stream::open))
         .route("/session/getsessionid", get(conversations::session));
-    if local.app.config.server.development {
-        direct_line = direct_line.route("/tokens/generate", post(conversations::generate));
-    }
     let direct_line = cors::around(direct_line.with_state(local.clone()), guard);
     // Pages of any origin show pictures without saying who they are; the id is what lets them.
     let attachments = Router::new().route(attachments::ROUTE, get(attachments::serve)).with_state(local.clone());

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use super::*;
+use crate::channel::Fault;
 use crate::channel::testing::{Peer, address, answer, settings};
 
 fn connector() -> Connector {
@@ -47,7 +48,8 @@ async fn every_success_is_one_whatever_its_body() {
 async fn a_no_is_refused_and_says_what_the_channel_said() {
     let headers = "x-ms-request-id: req-1\r\nX-Correlating-OperationId: op-1\r\n";
     let body = r#"{"error":{"code":"ConversationNotFound","message":"no\nsuch\u0007 conversation"}}"#;
-    let Err(ChannelError::Refused { status: Some(404), why }) = sent(&answer("404 Not Found", headers, body)).await
+    let Err(ChannelError::Refused { status: Some(404), fault: Some(Fault::Gone), why }) =
+        sent(&answer("404 Not Found", headers, body)).await
     else {
         panic!("404 is a refusal");
     };
@@ -67,10 +69,31 @@ async fn a_no_is_refused_and_says_what_the_channel_said() {
 }
 
 #[tokio::test]
+async fn a_refusal_has_the_cause_that_its_code_names() {
+    for (status, code, fault) in [
+        ("403 Forbidden", "ConversationBlockedByUser", Some(Fault::Blocked)),
+        ("403 Forbidden", "BotDisabledByAdmin", Some(Fault::Blocked)),
+        ("403 Forbidden", "BotNotInConversationRoster", Some(Fault::NotInRoster)),
+        ("403 Forbidden", "Other", None),
+        ("404 Not Found", "ConversationNotFound", Some(Fault::Gone)),
+        ("404 Not Found", "ActivityNotFoundInConversation", None),
+        ("410 Gone", "", Some(Fault::Gone)),
+        ("413 Payload Too Large", "", Some(Fault::TooLarge)),
+        ("400 Bad Request", "MessageSizeTooBig", Some(Fault::TooLarge)),
+    ] {
+        let body = format!(r#"{{"error":{{"code":"{code}","message":"no"}}}}"#);
+        let Err(ChannelError::Refused { fault: found, .. }) = sent(&answer(status, "", &body)).await else {
+            panic!("{status} is a refusal");
+        };
+        assert_eq!(found, fault, "{status} {code}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_refused_and_not_followed() {
     let mut elsewhere = Peer::answering(&answer("200 OK", "", "")).await;
     let redirect = answer("302 Found", &format!("location: {}/x\r\n", elsewhere.url), "");
-    let Err(ChannelError::Refused { status: Some(302), why }) = sent(&redirect).await else {
+    let Err(ChannelError::Refused { status: Some(302), why, .. }) = sent(&redirect).await else {
         panic!("302 is a refusal");
     };
     assert!(why.contains("are not followed"), "{why}");
@@ -120,7 +143,7 @@ async fn a_page_is_told_by_its_title_and_a_compressed_body_by_its_encoding() {
 async fn a_body_without_end_is_bounded_in_time_and_bytes() {
     let mut settings = settings();
     settings.send_timeout = Duration::from_secs(3);
-    let connector = Connector::new(&settings, Vec::new()).unwrap();
+    let connector = Connector::new(&settings, Vec::new(), None).unwrap();
     let send = async |answer: String| {
         let peer = Peer::holding(&answer).await;
         connector.send(&address("c", &peer.url), &Arc::from("{}")).await
@@ -140,7 +163,7 @@ async fn silence_ends_with_the_timeout_and_is_ambiguous() {
     let mut peer = Peer::silent().await;
     let mut settings = settings();
     settings.send_timeout = Duration::from_millis(200);
-    let connector = Connector::new(&settings, Vec::new()).unwrap();
+    let connector = Connector::new(&settings, Vec::new(), None).unwrap();
     let Err(ChannelError::Ambiguous { why, .. }) = connector.send(&address("c", &peer.url), &Arc::from("{}")).await
     else {
         panic!("silence is ambiguous");
@@ -259,7 +282,7 @@ async fn replies_go_to_configured_origins_only() {
 async fn the_hosts_own_listeners_are_never_called() {
     let mut peer = Peer::answering(&answer("200 OK", "", "")).await;
     let own = peer.url.strip_prefix("http://").unwrap().parse::<SocketAddr>().unwrap();
-    let connector = Connector::new(&settings(), vec![own]).unwrap();
+    let connector = Connector::new(&settings(), vec![own], None).unwrap();
     for name in ["127.0.0.1", "localhost", "[::1]"] {
         let url = format!("http://{name}:{}/", own.port());
         let Err(ChannelError::Refused { why, .. }) = connector.send(&address("c", &url), &Arc::from("{}")).await else {
@@ -283,7 +306,7 @@ fn origins_that_cannot_be_meant_stop_the_start() {
     for wrong in ["http://example.org", "localhost:1", "ftp://localhost", "http://10.0.0.1:*", ""] {
         let mut settings = settings();
         settings.connector_origins = vec![wrong.to_owned()];
-        let error = Connector::new(&settings, Vec::new()).err().unwrap();
+        let error = Connector::new(&settings, Vec::new(), None).err().unwrap();
         assert!(format!("{error:#}").contains("channel.connector-origins"), "{wrong}: {error:#}");
     }
 }

@@ -71,9 +71,9 @@ impl Conversation {
         }
         let started = conversation.call(Method::POST, &["tokens", "generate"], Some(&wish)).await;
         let started: Started = started.map_err(|error| match error.downcast_ref::<Refused>() {
-            Some(refused) if refused.code == "NotFound" => {
+            Some(refused) if refused.code == "Unauthorized" => {
                 error.context(format!(
-                    "{url} issues no Direct Line tokens. Hosts issue tokens in development mode only: start it with `turntable serve \
+                    "{url} issues no Direct Line tokens to this command. Hosts do so in development mode only: start it with `turntable serve \
                      --dev`, or name another host with --url"
                 ))
             }

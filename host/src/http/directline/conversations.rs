@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::token::TOKEN_LIFE;
+use super::token::{TOKEN_LIFE, presented};
 use super::{Claims, Local, activities, member, reached_by, watermark};
 use crate::activity::members::{self, Member, plain, with};
 use crate::activity::{ID_BYTES_MAX, Object};
@@ -49,28 +49,21 @@ struct User {
 const MEMBERS: &[Member] =
     &[plain("bot"), with("user", &[plain("id"), plain("name")]), plain("locale"), plain("trustedOrigins")];
 
-/// `POST tokens/generate`: a token for a new conversation with a bot. Anonymous, so in development mode only.
+/// `POST tokens/generate`: a token for a new conversation with a bot, for who has a secret of it. In development mode
+/// also for anybody.
 pub(super) async fn generate(State(local): State<Arc<Local>>, request: Request) -> Result<Response, HttpError> {
     let (parts, body) = request.into_parts();
-    if !guard::is_json(&parts.headers) {
-        return Err(HttpError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            error::code::UNSUPPORTED_MEDIA_TYPE,
-            "the body must be `application/json`, such as `{}`",
-        ));
-    }
-    let (app, server) = (&local.app, &local.app.config.server);
-    if !app.public.ip().is_loopback() && !server.allow_anonymous_remote {
-        return Err(HttpError::unauthorized().detail("tokens for anyone are given out on a loopback listener only"));
-    }
+    let owner = match parts.headers.contains_key(AUTHORIZATION) {
+        true => Some(local.owner(presented(&parts)?)?),
+        false => {
+            check_anonymous(&local, &parts)?;
+            None
+        }
+    };
     let parameters = parameters(Request::from_parts(parts.clone(), body)).await?;
-    let name = member(parts.uri.query(), "bot").or_else(|| parameters.bot.clone()).filter(|name| !name.is_empty());
-    let bot = match name {
-        Some(name) => app.registry.bot(&name).ok_or_else(|| HttpError::bot_not_found(&name))?,
-        None => app.registry.default_bot().ok_or_else(|| {
-            let message = "there is no default bot; name one with `?bot=`, or set `server.default-bot`";
-            HttpError::new(StatusCode::NOT_FOUND, error::code::BOT_NOT_FOUND, message)
-        })?,
+    let bot = match &owner {
+        Some(owner) => local.app.registry.bot(&owner.bot).ok_or_else(|| HttpError::bot_not_found(&owner.bot))?,
+        None => wanted(&local, &parts, &parameters)?,
     };
     let user = parameters.user(&bot)?;
     let origins = parameters.trusted_origins.unwrap_or_default();
@@ -78,14 +71,52 @@ pub(super) async fn generate(State(local): State<Arc<Local>>, request: Request) 
         return Err(HttpError::bad_argument(format!("`trustedOrigins` lists more than {ORIGINS_MAX}")));
     }
     let conversation = DirectLine::new_id().map_err(HttpError::internal)?;
-    let claims = Claims::new(bot.name(), &conversation, user, origins);
+    let mut claims = Claims::new(bot.name(), &conversation, user, origins);
+    if let Some(owner) = owner {
+        claims = claims.of_secret(owner.mark);
+    }
     Ok(Json(token_of(&local, &claims)?).into_response())
+}
+
+/// Checks that anybody may have a token here.
+fn check_anonymous(local: &Local, parts: &Parts) -> Result<(), HttpError> {
+    let server = &local.app.config.server;
+    if !server.development {
+        return Err(
+            HttpError::unauthorized().detail("tokens are for who has a secret; see `turntable directline secrets`")
+        );
+    }
+    if !guard::is_json(&parts.headers) {
+        return Err(HttpError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            error::code::UNSUPPORTED_MEDIA_TYPE,
+            "the body must be `application/json`, such as `{}`",
+        ));
+    }
+    if !local.app.public.ip().is_loopback() && !server.allow_anonymous_remote {
+        return Err(HttpError::unauthorized().detail("tokens for anyone are given out on a loopback listener only"));
+    }
+    Ok(())
+}
+
+/// Returns the bot that an anonymous caller names, or the default bot.
+fn wanted(local: &Local, parts: &Parts, parameters: &Parameters) -> Result<Arc<Bot>, HttpError> {
+    let registry = &local.app.registry;
+    let name = member(parts.uri.query(), "bot").or_else(|| parameters.bot.clone()).filter(|name| !name.is_empty());
+    match name {
+        Some(name) => registry.bot(&name).ok_or_else(|| HttpError::bot_not_found(&name)),
+        None => registry.default_bot().ok_or_else(|| {
+            let message = "there is no default bot; name one with `?bot=`, or set `server.default-bot`";
+            HttpError::new(StatusCode::NOT_FOUND, error::code::BOT_NOT_FOUND, message)
+        }),
+    }
 }
 
 /// `POST tokens/refresh`: the same token, for another while.
 pub(super) async fn refresh(State(local): State<Arc<Local>>, request: Request) -> Result<Response, HttpError> {
     let (parts, _) = request.into_parts();
     let claims = local.tokens.caller(&parts)?;
+    local.check(&claims)?;
     Ok(Json(token_of(&local, &claims)?).into_response())
 }
 
@@ -96,7 +127,7 @@ pub(super) async fn start(
     request: Request,
 ) -> Result<Response, HttpError> {
     let (parts, body) = request.into_parts();
-    let claims = local.tokens.caller(&parts)?;
+    let claims = local.caller(&parts, None)?;
     let parameters = parameters(Request::from_parts(parts.clone(), body)).await?;
     let bot = local.app.registry.bot(&claims.bot).ok_or_else(|| HttpError::bot_not_found(&claims.bot))?;
     let user = match claims.account() {

@@ -35,6 +35,7 @@ pub(super) async fn open(
     let (parts, _) = request.into_parts();
     let token = member(parts.uri.query(), "t").ok_or_else(HttpError::unauthorized)?;
     let claims = local.tokens.stream(&token, &parts)?;
+    local.check(&claims)?;
     if claims.conv != id {
         return Err(forbidden("the stream URL is for another conversation"));
     }

@@ -35,6 +35,9 @@ pub(in crate::http) struct Claims {
     /// Web origins that may use the token; empty for all that may use the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::http) origins: Vec<String>,
+    /// The mark of the secret from which the token comes.
+    #[serde(default, rename = "sec", skip_serializing_if = "Option::is_none")]
+    pub(super) secret: Option<String>,
     /// The ticket of a stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::http) ticket: Option<u64>,
@@ -79,12 +82,18 @@ impl Claims {
             user,
             name: name.filter(|name| !name.is_empty()),
             origins,
+            secret: None,
             ticket: None,
             iss: ISSUER.to_owned(),
             aud: String::new(),
             nbf: 0,
             exp: 0,
         }
+    }
+
+    /// Says from which secret the claims come.
+    pub(super) fn of_secret(self, mark: String) -> Self {
+        Self { secret: Some(mark), ..self }
     }
 
     /// The user that the token is bound to.
@@ -127,12 +136,7 @@ impl Tokens {
     /// # Errors
     /// 401 without a bearer token, 403 where it is expired, not of this process, or used from an origin it does not trust.
     pub(super) fn caller(&self, parts: &Parts) -> Result<Claims, HttpError> {
-        let header = parts.headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
-        let (scheme, token) = header.and_then(|header| header.split_once(' ')).ok_or_else(HttpError::unauthorized)?;
-        if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
-            return Err(HttpError::unauthorized());
-        }
-        let claims = self.client(token.trim())?;
+        let claims = self.client(presented(parts)?)?;
         claims.allow(parts)?;
         Ok(claims)
     }
@@ -176,6 +180,24 @@ impl Tokens {
     fn keys(&self) -> Result<&(EncodingKey, DecodingKey), HttpError> {
         self.keys.as_ref().ok_or_else(|| HttpError::internal("no random bits for the key of Direct Line tokens"))
     }
+}
+
+/// Returns the token or secret in the `Authorization` header.
+///
+/// # Errors
+/// 401 without one.
+pub(super) fn presented(parts: &Parts) -> Result<&str, HttpError> {
+    let header = parts.headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
+    let (scheme, token) = header.and_then(|header| header.split_once(' ')).ok_or_else(HttpError::unauthorized)?;
+    match scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() {
+        true => Ok(token.trim()),
+        false => Err(HttpError::unauthorized()),
+    }
+}
+
+/// Returns whether a text is a secret, `BOT.RANDOM`. Tokens have three parts.
+pub(super) fn is_secret(presented: &str) -> bool {
+    presented.matches('.').count() < 2
 }
 
 pub(super) fn forbidden(message: &'static str) -> HttpError {
