@@ -13,7 +13,7 @@ const AMPLE: &str = "limits.cpu-ms = 60000\nlimits.wall-ms = 120000\nlimits.http
 /// A configuration whose hostile bot may call the server, with this credential.
 fn config(server: &Server, credential: &str, key: &str) -> Config {
     let url = format!("http://{}/", server.authority());
-    let config = Config::new();
+    let config = Config::new().set("server.expect-replies-deadline-ms", "600000");
     config.write_secret("key", key);
     let grant = format!("{{ url = '{url}', methods = ['*'], credential = {{ {credential}, file = 'key' }} }}");
     let more = format!("{AMPLE}\nsettings.http = [{{ url = '{url}', methods = ['*'] }}]\ngrants.http = [{grant}]");
