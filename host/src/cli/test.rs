@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for chat in &chats {
         match replay::held(chat, &args.config, args.bot.as_deref()) {
             Ok((true, _)) => {
-                terminal.line(format!("{} {}", terminal.paint(Style::Good, "same".to_owned()), chat.display()))?
+                terminal.line(format!("{} {}", terminal.paint(Style::Good, "same".to_owned()), chat.display()))?;
             }
             Ok((false, text)) => {
                 different += 1;
