@@ -1,5 +1,5 @@
-//! Lists the files that the crate embeds: the contract, the SDKs, the crates that the test host of the Rust SDK needs, and the
-//! templates of projects.
+//! Lists the files that the crate embeds: the contract, the SDKs, the crates that the test host of the Rust SDK needs,
+//! and the templates of projects.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};

@@ -1,5 +1,5 @@
-//! Every SDK and the Rust SDK's test host are true to the host: the same conversations are held with a component of each language
-//! here, and natively in the unit tests of `tests/guests/parity`.
+//! Every SDK and the Rust SDK's test host are true to the host: the same conversations are held with a component of
+//! each language here, and natively in the unit tests of `tests/guests/parity`.
 
 use crate::support::{Config, Host, component, expecting_replies, message};
 

@@ -91,7 +91,7 @@ fn a_rust_project_builds_and_holds_its_conversation() {
     let built = turntable(&project, &["build"]);
     if built.stderr.contains("rustup target add") {
         skip(
-            "a project in Rust: this machine builds Rust guests with Debian's compiler, which `turntable build` does not use",
+            "a project in Rust: this machine has no target wasm32-wasip2, and `turntable build` uses no other compiler",
         );
         return;
     }

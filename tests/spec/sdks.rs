@@ -55,8 +55,8 @@ fn the_test_host_of_the_python_sdk_is_true_to_the_host() {
     succeeds(&mut python);
 }
 
-/// What an SDK can do, and the spec that shows it in Rust, in TypeScript and JavaScript, and in Python. A spec is `FILE::TEST`, and
-/// in `travel` a module.
+/// What an SDK can do, and the spec that shows it in Rust, in TypeScript and JavaScript, and in Python. A spec is
+/// `FILE::TEST`, and in `travel` a module.
 const CAPABILITIES: &[(&str, [&str; 3])] = &[
     ("handlers, settings, log, cards, faults", ["portable::rust", "portable::typescript", "portable::python_sdk"]),
     (

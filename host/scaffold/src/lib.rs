@@ -1,7 +1,8 @@
 //! Projects of bots: what `turntable new` writes.
 //!
-//! **The decision that is hidden here** is which files a new project has, and what an SDK consists of. Both are embedded in the
-//! binary, so that a project can be created without a network and without this repository. The crate does no I/O.
+//! **The decision that is hidden here** is which files a new project has, and what an SDK consists of. Both are
+//! embedded in the binary, so that a project can be created without a network and without this repository. The crate
+//! does no I/O.
 
 mod project;
 

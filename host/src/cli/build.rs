@@ -16,8 +16,8 @@ use tools::Tools;
 
 /// Build the component of a bot
 ///
-/// The language follows from the files of the project: Cargo.toml, package.json, or a Python file. Tools that are missing are
-/// named, or with --install installed into a cache folder (TURNTABLE_CACHE, default ~/.cache/turntable).
+/// The language follows from the files of the project: Cargo.toml, package.json, or a Python file. Tools that are
+/// missing are named, or with --install installed into a cache folder (TURNTABLE_CACHE, default ~/.cache/turntable).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 built, 1 the bot has a mistake or a tool is missing, 2 wrong usage.")]
 pub(super) struct Args {

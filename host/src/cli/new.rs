@@ -12,8 +12,8 @@ use super::terminal::Terminal;
 
 /// Create the project of a bot in a new folder
 ///
-/// The project has a bot, a configuration, a test and a copy of the SDK. Nothing is downloaded. On a terminal the command
-/// asks for what the options leave out.
+/// The project has a bot, a configuration, a test and a copy of the SDK. Nothing is downloaded. On a terminal the
+/// command asks for what the options leave out.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Name of the bot, its package and its folder
@@ -43,7 +43,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     write(&folder, language, template, &args.name)?;
     let shown = folder.display();
     Terminal::stdout().line(format!(
-        "Created {shown}: a bot in {}, which starts as {}. Go on with:\n\n  cd {shown}\n  turntable build --install\n  turntable serve",
+        "Created {shown}: a bot in {}, which starts as {}. Go on with:\n\n  cd {shown}\n  turntable build --install\n  \
+         turntable serve",
         language.name(),
         template.name(),
     ))?;
@@ -83,12 +84,14 @@ fn unknown_language(name: &str, names: &[&str]) -> String {
     let offered = names.join(", ");
     match name {
         "go" | "golang" | "c" | "c++" | "cpp" | "zig" | "moonbit" => format!(
-            "there is no SDK for {name} in this release. A component of any language that targets the contract in wit/ runs, but \
+            "there is no SDK for {name} in this release. A component of any language that targets the contract in wit/ \
+             runs, but \
              `turntable new` creates projects in {offered}"
         ),
         "c#" | "csharp" | "dotnet" | "java" | "kotlin" => {
             format!(
-                "{name} does not compile to a component that a host could run well; `turntable new` creates projects in {offered}"
+                "{name} does not compile to a component that a host could run well; `turntable new` creates projects in \
+                 {offered}"
             )
         }
         _ => format!("`{name}` is not a language that `turntable new` knows: {offered}"),

@@ -10,8 +10,8 @@ use super::terminal::{Style, Terminal};
 
 /// Hold the conversations in tests/ with the bot, and compare its replies
 ///
-/// Each .chat file is a conversation of its own, with an empty store in memory. The bot runs in this process, and nothing is sent.
-/// `turntable replay` does the same for one file and has more options.
+/// Each .chat file is a conversation of its own, with an empty store in memory. The bot runs in this process, and
+/// nothing is sent. `turntable replay` does the same for one file and has more options.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 no difference, 1 differences, 2 could not run.")]
 pub(super) struct Args {
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for chat in &chats {
         match replay::held(chat, &args.config, args.bot.as_deref()) {
             Ok((true, _)) => {
-                terminal.line(format!("{} {}", terminal.paint(Style::Good, "same".to_owned()), chat.display()))?
+                terminal.line(format!("{} {}", terminal.paint(Style::Good, "same".to_owned()), chat.display()))?;
             }
             Ok((false, text)) => {
                 different += 1;

@@ -1,11 +1,14 @@
-//! `turntable testbed`: leads the turns of an SDK's test host, so that routes, dialogs and prompts behave in tests as in the host.
+//! `turntable testbed`: leads the turns of an SDK's test host, so that routes, dialogs and prompts behave in tests as
+//! in the host.
 //!
-//! The test host starts this command and exchanges JSON lines with it. It keeps everything between turns; the command keeps nothing.
+//! The test host starts this command and exchanges JSON lines with it. It keeps everything between turns; the command
+//! keeps nothing.
 //!
 //! ```text
 //! test host  {"turn": {"activity", "manifest", "frames", "number", "now", "trigger"}}
 //! testbed    {"handle": {"trigger", "activity", "frames"}}          the test host runs a handler and answers
-//! test host  {"flow", "changes": [{"begin" | "replace": {"dialog", "options", "id"}} | "cancel-all" | "reprompt"]} or {"fault"}
+//! test host  {"flow", "changes": [CHANGE]} or {"fault"}
+//!            CHANGE is {"begin" | "replace": {"dialog", "options", "id"}}, "cancel-all" or "reprompt"
 //! testbed    {"dialog": {"event", "dialog", "data", "state", "frame", "depth"}}
 //! test host  {"step": {"kind", "state", "data"}} or {"fault": {"code", "message"}}
 //! testbed    {"send": ACTIVITY}, {"flush": true}, {"rollback": true}         the test host answers {} or {"fault"}

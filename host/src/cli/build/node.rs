@@ -1,5 +1,5 @@
-//! Builds of TypeScript and JavaScript projects. Node runs the build script of the SDK; the bundler, the type checker and QuickJS are
-//! packages in the cache.
+//! Builds of TypeScript and JavaScript projects. Node runs the build script of the SDK; the bundler, the type checker
+//! and QuickJS are packages in the cache.
 
 use std::process::Command;
 

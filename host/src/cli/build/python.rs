@@ -1,4 +1,5 @@
-//! Builds of Python projects. A virtual environment in the cache has componentize-py; it runs the build script of the SDK.
+//! Builds of Python projects. A virtual environment in the cache has componentize-py; it runs the build script of the
+//! SDK.
 
 use std::process::Command;
 

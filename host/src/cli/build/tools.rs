@@ -25,8 +25,8 @@ impl Tools {
         Ok(Self { cache, installs })
     }
 
-    /// Returns the folder of a set of tools, which the contents of a lock file identify. If it is not complete, `install` fills it
-    /// under a lock, or the error says what to do.
+    /// Returns the folder of a set of tools, which the contents of a lock file identify. If it is not complete,
+    /// `install` fills it under a lock, or the error says what to do.
     pub(super) fn set(
         &self,
         kind: &str,

@@ -120,7 +120,8 @@ impl Turn<'_> {
             }
         };
         Ok(json!({ "end": {
-            "flow": flow, "fault": fault, "frames": self.stack.frames, "stack": self.shown(), "reprompts": self.progress.reprompts(),
+            "flow": flow, "fault": fault, "frames": self.stack.frames, "stack": self.shown(),
+            "reprompts": self.progress.reprompts(),
         } }))
     }
 
@@ -282,7 +283,10 @@ impl Turn<'_> {
 
     /// Returns the stack as a plugin sees it, top first.
     fn shown(&self) -> Vec<Value> {
-        let shown = |frame: &Frame| json!({ "id": frame.id, "plugin": frame.plugin, "dialog": frame.dialog, "waitsFor": frame.waits_for() });
+        let shown = |frame: &Frame| {
+            let (id, plugin, dialog) = (&frame.id, &frame.plugin, &frame.dialog);
+            json!({ "id": id, "plugin": plugin, "dialog": dialog, "waitsFor": frame.waits_for() })
+        };
         self.stack.top_first().map(shown).collect()
     }
 
