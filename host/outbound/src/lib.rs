@@ -108,7 +108,6 @@ impl Reach {
 /// Starts a client that connects to addresses in reach only. It follows no redirect, repeats nothing, uses no proxy of
 /// the environment and asks for bodies without compression. The caller sets the limits of time and must call
 /// [`Reach::check_url`] before each request, because a client looks up names only.
-#[must_use]
 pub fn client(reach: &Reach) -> ClientBuilder {
     Client::builder()
         .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))

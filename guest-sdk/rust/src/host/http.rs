@@ -96,9 +96,11 @@ fn write(body: OutgoingBody, mut bytes: &[u8]) -> Result<()> {
             Err(_) => return Err(failed()),
         }
     }
-    stream.flush().map_err(|_| failed())?;
+    // The host has all bytes now. Once the server has answered, the host may close the stream before this guest does.
+    let _ = stream.flush();
     drop(stream);
-    OutgoingBody::finish(body, None).map_err(|_| failed())
+    let _ = OutgoingBody::finish(body, None);
+    Ok(())
 }
 
 fn reply(response: IncomingResponse) -> Result<Reply> {
