@@ -79,7 +79,7 @@ async fn a_secret_is_rotated_without_a_reload() {
 /// store or API.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_canaries_stay_hidden() {
-    let server = Server::start(|request| reflect(request)).await;
+    let server = Server::start(reflect).await;
     let config = config(&server, "header = 'authorization', format = 'Bearer {}'", "canary-000-Zx/+=\"&'q");
     let Some(host) = Host::start(config).await else { return };
     let mut seen = String::new();

@@ -63,7 +63,7 @@ struct Metadata {
 
 impl KeyServer {
     /// Returns the keys that this metadata leads to. They are fetched until the last reference is dropped.
-    pub(crate) fn start(metadata: &str, caller: Caller, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn start(metadata: &str, caller: Caller, runtime: &Handle) -> Arc<Self> {
         let server = Arc::new(Self {
             metadata: metadata.to_owned(),
             caller,

@@ -139,7 +139,7 @@ impl Auth {
         if let Some(server) = servers.get(&name).and_then(Weak::upgrade) {
             return server;
         }
-        let server = KeyServer::start(metadata, caller.clone(), self.runtime.clone());
+        let server = KeyServer::start(metadata, caller.clone(), &self.runtime);
         servers.insert(name, Arc::downgrade(&server));
         server
     }

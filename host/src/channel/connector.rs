@@ -48,9 +48,12 @@ pub struct Connector {
     refused: RefusedOrigins,
     auth: Option<Arc<Auth>>,
     /// By bot, the client of its present identity.
-    clients: Mutex<HashMap<Arc<str>, (Arc<Identity>, Client)>>,
+    clients: Mutex<HashMap<Arc<str>, IdentityClient>>,
     send_timeout: Duration,
 }
+
+/// The client of an identity, which knows whose it is.
+type IdentityClient = (Arc<Identity>, Client);
 
 /// Checks that a `serviceUrl` can be called: an absolute `http` or `https` URL that a path can be appended to. Whether
 /// the configuration allows the call is decided by [`Channel::admits`].

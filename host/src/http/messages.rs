@@ -114,7 +114,7 @@ async fn authenticate(app: &App, bot: &Bot, headers: &HeaderMap) -> Result<Optio
     if let Some(identity) = app.auth.identity(bot.name()) {
         let headers: Vec<&[u8]> = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
         let sender = identity.authenticate(headers, clock::now_ms() / 1_000).await;
-        return sender.map(Some).map_err(|refused| refusal(bot, refused));
+        return sender.map(Some).map_err(|refused| refusal(bot, &refused));
     }
     if bot.is_registered() {
         return Err(HttpError::unavailable("the bot cannot check its callers at the moment"));
@@ -131,7 +131,7 @@ async fn authenticate(app: &App, bot: &Bot, headers: &HeaderMap) -> Result<Optio
 async fn channel_of(app: &App, bot: &Bot, sender: Option<&Sender>, activity: &Activity) -> Result<Arc<str>, HttpError> {
     let Some(sender) = sender else { return Ok(activity.channel_id().into()) };
     let admitted = sender.admit(activity.channel_id(), activity.service_url());
-    let channel = admitted.map_err(|refused| refusal(bot, refused))?;
+    let channel = admitted.map_err(|refused| refusal(bot, &refused))?;
     if let Some(proof) = sender.proof(bot.name(), &channel, activity.service_url()) {
         app.note(proof).await?;
     }
@@ -139,7 +139,7 @@ async fn channel_of(app: &App, bot: &Bot, sender: Option<&Sender>, activity: &Ac
 }
 
 /// The caller learns the status only, because a reason helps those who forge tokens.
-fn refusal(bot: &Bot, refused: Refused) -> HttpError {
+fn refusal(bot: &Bot, refused: &Refused) -> HttpError {
     telemetry::token_refused(bot.name(), refused.check);
     let error = match refused.answer {
         auth::Answer::Unauthenticated => HttpError::unauthorized(),

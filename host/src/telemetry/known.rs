@@ -9,7 +9,9 @@ use parking_lot::RwLock;
 type Labels = (&'static str, &'static str, u16);
 
 /// Handles of one metric, by the name of a bot or a route and the other labels.
-pub(super) struct Known<M>(RwLock<BTreeMap<Box<str>, Vec<(Labels, M)>>>);
+pub(super) struct Known<M>(RwLock<ByName<M>>);
+
+type ByName<M> = BTreeMap<Box<str>, Vec<(Labels, M)>>;
 
 impl<M> Known<M> {
     pub(super) const fn new() -> Self {
@@ -36,6 +38,6 @@ impl<M> Known<M> {
     }
 }
 
-fn find<'k, M>(known: &'k BTreeMap<Box<str>, Vec<(Labels, M)>>, name: &str, labels: Labels) -> Option<&'k M> {
+fn find<'k, M>(known: &'k ByName<M>, name: &str, labels: Labels) -> Option<&'k M> {
     known.get(name)?.iter().find(|(known, _)| *known == labels).map(|(_, handle)| handle)
 }

@@ -117,7 +117,7 @@ impl<'a> Parts<'a> {
         let registry = Arc::new(Registry::new(config, plugins.clone())?);
         let storage: Arc<dyn Storage> = Arc::new(SqliteStorage::temporary(&config.channel)?);
         let directline = Arc::new(DirectLine::new(config, config.server.listen));
-        let connector = Arc::new(Connector::new(&config.channel, Vec::new())?);
+        let connector = Arc::new(Connector::new(&config.channel, Vec::new(), None)?);
         let transport = tokio::runtime::Handle::current();
         let deliveries = Arc::new(Deliveries::new(&config.channel, storage, directline, connector, transport));
         Ok(Self { config, guests, registry, deliveries, plugins })

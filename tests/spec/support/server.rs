@@ -129,7 +129,7 @@ async fn read(socket: &mut (impl AsyncRead + Unpin)) -> Option<String> {
                 return Some(text);
             }
         }
-        let mut part = [0; 16 << 10];
+        let mut part = vec![0; 16 << 10];
         match socket.read(&mut part).await {
             Ok(count) if count > 0 => bytes.extend_from_slice(&part[..count]),
             _ => return None,

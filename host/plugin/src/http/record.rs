@@ -123,7 +123,7 @@ impl Report {
         match &call.why {
             Some(why) => {
                 tracing::warn!(%bot, plugin = %name, %digest, turn = %self.turn_id, method, to = origin, grant,
-                credential, outcome, status, bytes_out, bytes_in, redacted, duration_us, why, "outbound HTTP")
+                credential, outcome, status, bytes_out, bytes_in, redacted, duration_us, why, "outbound HTTP");
             }
             None => tracing::info!(%bot, plugin = %name, %digest, turn = %self.turn_id, method, to = origin, grant,
                 credential, outcome, status, bytes_out, bytes_in, redacted, duration_us, "outbound HTTP"),
