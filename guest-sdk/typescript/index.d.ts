@@ -27,10 +27,7 @@ export interface CardAction {
   [member: string]: unknown;
 }
 
-/**
- * An activity. Members that this type does not name are kept. The types `Activity` of `botframework-schema` and
- * `@microsoft/agents-activity` are accepted too.
- */
+/** An activity. Members that this type does not name are kept. */
 export interface Activity {
   type: string;
   id?: string;
@@ -424,7 +421,15 @@ export function choice(
 ): Prompt<Chosen>;
 export function dateTime(
   question: Sendable,
-  options?: PromptOptions & { types?: Moment["type"][]; earliest?: string; latest?: string },
+  options?: PromptOptions & {
+    types?: Moment["type"][];
+    earliest?: string;
+    latest?: string;
+    /** The IANA zone of a user whose activity names none. */
+    timeZone?: string;
+    /** The order of `5/12/2027`. Default: that of the locale. */
+    dateOrder?: "day-month" | "month-day";
+  },
 ): Prompt<Moment>;
 export function attachment(
   question: Sendable,

@@ -12,6 +12,7 @@ from turntable_sdk import (  # noqa: E402
     Fault,
     Manifest,
     Response,
+    date_time,
     hero_card,
     message,
     number,
@@ -183,6 +184,17 @@ class Replay(unittest.TestCase):
         host.says("3")
         last = host.says("0")
         self.assertEqual((last.texts, last.stack, len(runs)), (["Sum 5"], [], 3))
+
+    def test_a_date_is_read_in_the_order_that_its_prompt_names(self):
+        for order, date in (("day-month", "2027-12-05"), ("month-day", "2027-05-12")):
+
+            @straight_line("when")
+            async def when(d, order=order):
+                d.send((await d.ask(date_time("When?", types=["date"], date_order=order)))["value"])
+
+            host = TestHost(bot(dialogs=[when], on_message=lambda self, turn: turn.dialogs.begin("when") and None))
+            host.says("go")
+            self.assertEqual(host.says("5/12/2027").texts, [date], order)
 
 
 if __name__ == "__main__":

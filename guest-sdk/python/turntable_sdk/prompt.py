@@ -13,7 +13,7 @@ Choice = Union[str, Mapping[str, Any]]
 class Prompt:
     """A question with its definition (`prompt.schema.json`) and the name that identifies it in a journal."""
 
-    def __init__(self, kind: str, question: Sendable, name: Optional[str], options: Mapping[str, Any]) -> None:
+    def __init__(self, kind: str, question: Sendable, *, name: Optional[str] = None, **options: Any) -> None:
         self.name = name
         self.definition: Dict[str, Any] = {"kind": kind, "prompt": say(question)}
         for option, value in options.items():
@@ -44,16 +44,14 @@ def text(
     return Prompt(
         "text",
         question,
-        name,
-        {
-            "retry": retry,
-            "attempts": attempts,
-            "validator": validator,
-            "locale": locale,
-            "min_length": min_length,
-            "max_length": max_length,
-            "pattern": pattern,
-        },
+        name=name,
+        retry=retry,
+        attempts=attempts,
+        validator=validator,
+        locale=locale,
+        min_length=min_length,
+        max_length=max_length,
+        pattern=pattern,
     )
 
 
@@ -73,16 +71,14 @@ def number(
     return Prompt(
         "number",
         question,
-        name,
-        {
-            "retry": retry,
-            "attempts": attempts,
-            "validator": validator,
-            "locale": locale,
-            "min": min,
-            "max": max,
-            "integer": integer,
-        },
+        name=name,
+        retry=retry,
+        attempts=attempts,
+        validator=validator,
+        locale=locale,
+        min=min,
+        max=max,
+        integer=integer,
     )
 
 
@@ -101,15 +97,13 @@ def confirm(
     return Prompt(
         "confirm",
         question,
-        name,
-        {
-            "retry": retry,
-            "attempts": attempts,
-            "validator": validator,
-            "locale": locale,
-            "choices": None if words is None else list(words),
-            "style": style,
-        },
+        name=name,
+        retry=retry,
+        attempts=attempts,
+        validator=validator,
+        locale=locale,
+        choices=None if words is None else list(words),
+        style=style,
     )
 
 
@@ -130,17 +124,15 @@ def choice(
     return Prompt(
         "choice",
         question,
-        name,
-        {
-            "retry": retry,
-            "attempts": attempts,
-            "validator": validator,
-            "locale": locale,
-            "choices": list(choices),
-            "style": style,
-            "ordinals": ordinals,
-            "fuzzy": fuzzy,
-        },
+        name=name,
+        retry=retry,
+        attempts=attempts,
+        validator=validator,
+        locale=locale,
+        choices=list(choices),
+        style=style,
+        ordinals=ordinals,
+        fuzzy=fuzzy,
     )
 
 
@@ -155,21 +147,27 @@ def date_time(
     types: Optional[Sequence[str]] = None,
     earliest: Optional[str] = None,
     latest: Optional[str] = None,
+    time_zone: Optional[str] = None,
+    date_order: Optional[str] = None,
 ) -> Prompt:
-    """Asks for a date, a time or both. The answer is a dict with `type` and `value` (ISO 8601)."""
+    """Asks for a date, a time or both. The answer is a dict with `type` and `value` (ISO 8601).
+
+    `time_zone` is the IANA zone of a user whose activity names none. `date_order` is `day-month` or `month-day`; the default
+    is that of the locale.
+    """
     return Prompt(
         "date-time",
         question,
-        name,
-        {
-            "retry": retry,
-            "attempts": attempts,
-            "validator": validator,
-            "locale": locale,
-            "types": None if types is None else list(types),
-            "earliest": earliest,
-            "latest": latest,
-        },
+        name=name,
+        retry=retry,
+        attempts=attempts,
+        validator=validator,
+        locale=locale,
+        types=None if types is None else list(types),
+        earliest=earliest,
+        latest=latest,
+        time_zone=time_zone,
+        date_order=date_order,
     )
 
 
@@ -188,15 +186,13 @@ def attachment(
     return Prompt(
         "attachment",
         question,
-        name,
-        {
-            "retry": retry,
-            "attempts": attempts,
-            "validator": validator,
-            "locale": locale,
-            "content_types": None if content_types is None else list(content_types),
-            "max_count": max_count,
-        },
+        name=name,
+        retry=retry,
+        attempts=attempts,
+        validator=validator,
+        locale=locale,
+        content_types=None if content_types is None else list(content_types),
+        max_count=max_count,
     )
 
 

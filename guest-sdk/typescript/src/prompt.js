@@ -9,7 +9,13 @@ const KINDS = {
   number: { min: "min", max: "max", integer: "integer" },
   confirm: { choices: "choices", style: "style" },
   choice: { choices: "choices", style: "style", ordinals: "ordinals", fuzzy: "fuzzy" },
-  "date-time": { types: "types", earliest: "earliest", latest: "latest" },
+  "date-time": {
+    types: "types",
+    earliest: "earliest",
+    latest: "latest",
+    timeZone: "time-zone",
+    dateOrder: "date-order",
+  },
   attachment: { contentTypes: "content-types", maxCount: "max-count" },
 };
 

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import {
   Bot,
   Fault,
+  dateTime,
   defineBot,
   deliver,
   dialog,
@@ -192,4 +193,18 @@ test("middleware passes, replaces and stops", async () => {
   assert.equal((await host.hook("receive", { type: "message", text: "yes" })).kind, "pass");
   assert.equal((await host.hook("send", { type: "message", text: "a" })).data.text, "!");
   assert.deepEqual(host.plugin.manifest().intercepts, ["receive", "send"]);
+});
+
+test("a date is read in the order that its prompt names", async () => {
+  const when = (dateOrder) =>
+    dialog("when", async (d) => d.send((await d.ask(dateTime("When?", { types: ["date"], dateOrder }))).value));
+  for (const [order, date] of [
+    ["day-month", "2027-12-05"],
+    ["month-day", "2027-05-12"],
+  ]) {
+    const bot = defineBot({ dialogs: [when(order)], onMessage: (turn) => void turn.dialogs.begin("when") });
+    const host = new TestHost(bot);
+    await host.says("go");
+    assert.deepEqual((await host.says("5/12/2027")).texts, [date], order);
+  }
 });
