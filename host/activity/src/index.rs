@@ -1,7 +1,7 @@
 //! The top-level members of an activity, as places in its text.
 //!
-//! The host looks at a few members of most activities: kind, ids, text. Finding them takes a fifth of the time of building
-//! the tree of all values. An index exists for an activity as the protocol describes it. Whatever is unusual (another
+//! The host looks at a few members of most activities: kind, ids, text. Reading an activity takes half as long with an index
+//! as with a tree of all values that is then checked. An index exists for an activity as the protocol describes it. Whatever is unusual (another
 //! casing, a wrong type, an escape in a name, deep nesting) has none and is read as a tree, which also tells what is wrong.
 
 use std::borrow::Cow;

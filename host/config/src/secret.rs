@@ -120,6 +120,24 @@ fn create(path: &Path, secret: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Replaces a file, which only the host may read then, and creates its folder if that is missing. A reader finds the old
+/// contents or the new ones, whole.
+///
+/// # Errors
+/// The file cannot be written. The old one is still there.
+pub fn replace(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = folder.join(format!(".{}.tmp", ulid::Ulid::new()));
+    let written = fs::create_dir_all(folder)
+        .and_then(|()| write_private(&temporary, contents))
+        .and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // Best effort: the write has failed already, and a leftover file is harmless.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
 fn write_private(path: &Path, secret: &[u8]) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(secret)?;

@@ -12,40 +12,21 @@ use bytes::{Bytes, BytesMut};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 /// Characters that servers leave as they are in URLs: RFC 3986, `encodeURIComponent`, `encodeURI`.
-const URL_SETS: [&AsciiSet; 3] = [
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~'),
-    &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b'~')
-        .remove(b'!')
-        .remove(b'*')
-        .remove(b'\'')
-        .remove(b'(')
-        .remove(b')'),
-    &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'.')
-        .remove(b'_')
-        .remove(b'~')
-        .remove(b'!')
-        .remove(b'*')
-        .remove(b'\'')
-        .remove(b'(')
-        .remove(b')')
-        .remove(b';')
-        .remove(b'/')
-        .remove(b'?')
-        .remove(b':')
-        .remove(b'@')
-        .remove(b'&')
-        .remove(b'=')
-        .remove(b'+')
-        .remove(b'$')
-        .remove(b',')
-        .remove(b'#'),
-];
+const URL_SETS: [&AsciiSet; 3] = [&UNRESERVED, &COMPONENT, &WHOLE];
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const COMPONENT: AsciiSet = UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
+const WHOLE: AsciiSet = COMPONENT
+    .remove(b';')
+    .remove(b'/')
+    .remove(b'?')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'&')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b'$')
+    .remove(b',')
+    .remove(b'#');
 /// A text that is this long and begins a spelling is removed even if the body ends before the spelling does.
 const BEGINNING_BYTES_MIN: usize = 8;
 /// What stands in the place of each byte of a secret.

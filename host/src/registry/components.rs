@@ -5,7 +5,6 @@
 //! until no rollback can restore it, because its file may have changed by the time it is pinned.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::config::PluginSpec;
 use crate::plugin::compile::digest;
+use crate::secret;
 
 /// The folder of stored components and pins.
 pub(super) struct Components {
@@ -213,22 +213,7 @@ impl Source {
     }
 }
 
-/// Writes a file atomically.
+/// Writes a file atomically, in a thread for work that blocks.
 async fn write(path: PathBuf, bytes: Bytes) -> anyhow::Result<()> {
-    let say = format!("cannot write {}", path.display());
-    let result = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
-        let temporary = path.with_extension(format!("{}.tmp", ulid::Ulid::new()));
-        let written = (|| {
-            let mut file = std::fs::File::create(&temporary)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, &path)
-        })();
-        if written.is_err() {
-            // Best effort: the write has failed already, and a leftover file is harmless.
-            let _ = std::fs::remove_file(&temporary);
-        }
-        Ok(written?)
-    });
-    result.await?.context(say)
+    tokio::task::spawn_blocking(move || secret::replace(&path, &bytes)).await?
 }

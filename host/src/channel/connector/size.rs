@@ -19,13 +19,13 @@ const INLINE: &str = "\"data:image/";
 /// [`Fault::TooLarge`] if the channel would refuse it.
 pub(super) fn checked(activity: &str, channel: &ChannelInstance) -> Result<Bytes, ChannelError> {
     let body = Bytes::copy_from_slice(activity.as_bytes());
+    // No text has more UTF-16 code units than bytes in UTF-8, and most are short.
+    if UNITS_MAX.iter().all(|(_, units_max)| body.len() <= *units_max) {
+        return Ok(body);
+    }
     let named = channel.to_string();
     let named = named.split('#').next().unwrap_or_default();
     let Some((_, units_max)) = UNITS_MAX.iter().find(|(channel, _)| *channel == named) else { return Ok(body) };
-    // No text has more UTF-16 code units than bytes in UTF-8.
-    if body.len() <= *units_max {
-        return Ok(body);
-    }
     let units = counted(activity);
     if units <= *units_max {
         return Ok(body);

@@ -4,9 +4,8 @@
 //! `BOT.RANDOM` with 256 random bits. The host keeps its SHA-256 only, which is enough because nobody guesses such a secret.
 
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +16,8 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::secret;
 
 /// Secrets of a bot.
 pub const SLOTS: usize = 2;
@@ -120,7 +121,7 @@ impl Secrets {
         let place = slot.checked_sub(1).and_then(|place| slots.get_mut(place));
         let place = place.with_context(|| format!("there is no secret {slot}; a bot has the secrets 1 and 2"))?;
         let had = std::mem::replace(place, secret).is_some();
-        self.write(bot, &slots)?;
+        secret::replace(&self.path(bot), &serde_json::to_vec(&slots)?)?;
         known.insert(bot.clone(), slots);
         Ok(had)
     }
@@ -137,21 +138,6 @@ impl Secrets {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok([None, None]),
             Err(error) => Err(error).with_context(wrong),
         }
-    }
-
-    /// Replaces the file of a bot. A reader finds the old one or the new one, whole.
-    fn write(&self, bot: &str, slots: &Slots) -> anyhow::Result<()> {
-        let path = self.path(bot);
-        let temporary = self.folder.join(format!(".{bot}-{}.tmp", ulid::Ulid::new()));
-        let written = fs::create_dir_all(&self.folder).and_then(|()| {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-            file.write_all(&serde_json::to_vec(slots)?)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        });
-        written
-            .inspect_err(|_| drop(fs::remove_file(&temporary)))
-            .with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
