@@ -19,7 +19,7 @@ together := --no-print-directory -j3
 export TURNTABLE_COMPONENTS ?= $(CURDIR)/target/components
 export TURNTABLE_SKIPPED ?= $(CURDIR)/target/skipped.txt
 
-.PHONY: help run build release dist plugins guests packages clients tests test check prompts bench clean
+.PHONY: help run build release dist plugins guests packages clients tests test check prove prompts bench clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,10 @@ check: ## Format, clippy, rustdoc with warnings denied; dependency policy
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -p 'turntable*'
 	python3 .ci/dependencies.py
 	python3 .ci/features.py $(tested)
+
+# Each spec that reads `support::rounds` repeats its attack more often, and prints what it found.
+prove: guests ## Run the long proofs (thousands of kills, stops and swaps) and print their figures; this takes an hour
+	TURNTABLE_PROVE=1 $(CARGO) test --locked $(tested) --test spec -- --nocapture --test-threads 2 $(PROVED)
 
 prompts: ## Measure how well prompts understand answers: a figure for each language and kind, and their speed
 	$(CARGO) test --locked -p turntable-dialog --test figures -- --nocapture

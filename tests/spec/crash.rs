@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
-use crate::support::{Config, Connector, Host, message, within};
+use crate::support::{Config, Connector, Host, message, rounds, within};
 
 const POINTS: [&str; 7] = ["accept", "accepted", "commit", "committed", "send", "sent", "noted"];
 const GRANTS: &str = "grants = { state = ['conversation', 'user'], dialogs = true }";
@@ -84,15 +84,16 @@ async fn a_kill_at_any_point_loses_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_under_load_lose_and_double_nothing() {
     const CONVERSATIONS: usize = 8;
-    const MESSAGES: usize = 12;
-    const KILLS: usize = 5;
+    // A message waits for at most one kill, so there are more messages than kills.
+    let kills = rounds(5, 1_000);
+    let messages = kills * 2 + 2;
     let Some(host) = start().await else { return };
     let connector = Connector::start().await;
     let host = Arc::new(RwLock::new(host));
     let users = (0..CONVERSATIONS).map(|user| {
         let (host, connector) = (host.clone(), connector.clone());
         tokio::spawn(async move {
-            for number in 1..=MESSAGES {
+            for number in 1..=messages {
                 let activity = counting(&connector, &format!("load{user}"), number);
                 let mut attempts = 0;
                 while host.read().await.try_post("bot", &activity).await != Some(200) {
@@ -103,9 +104,9 @@ async fn kills_under_load_lose_and_double_nothing() {
         })
     });
     let users: Vec<_> = users.collect();
-    for kill in 1..=KILLS {
+    for kill in 1..=kills {
         // The kill comes after a few more replies, so at no particular point of the code.
-        connector.calls(kill * CONVERSATIONS * MESSAGES / (KILLS + 1)).await;
+        connector.calls(kill * CONVERSATIONS * messages / (kills + 1)).await;
         // A write lock would wait for the posts, but the kill must happen during them.
         host.read().await.kill();
         host.write().await.again(None).await;
@@ -114,16 +115,16 @@ async fn kills_under_load_lose_and_double_nothing() {
         user.await.unwrap();
     }
     for user in 0..CONVERSATIONS {
-        let (conversation, last) = (format!("/load{user}/"), MESSAGES.to_string());
+        let (conversation, last) = (format!("/load{user}/"), messages.to_string());
         let arrived = async {
             while !connector.calls_now().iter().any(|call| call.path.contains(&conversation) && call.text() == last) {
                 tokio::task::yield_now().await;
             }
         };
         within("the last reply of each conversation", arrived).await;
-        check(&connector, &format!("load{user}"), MESSAGES, KILLS);
+        check(&connector, &format!("load{user}"), messages, kills);
     }
-    println!("{KILLS} kills under load");
+    println!("{kills} kills under load, {} messages", CONVERSATIONS * messages);
 }
 
 #[tokio::test(flavor = "multi_thread")]

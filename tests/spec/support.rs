@@ -37,6 +37,12 @@ pub(crate) fn skip(why: &str) {
     }
 }
 
+/// Returns how often a spec repeats what it proves: `short` times in `make test`, `long` times in `make prove`, which sets
+/// `TURNTABLE_PROVE`.
+pub(crate) fn rounds(short: usize, long: usize) -> usize {
+    if std::env::var_os("TURNTABLE_PROVE").is_some() { long } else { short }
+}
+
 /// Waits for something that must happen, and fails the spec if it does not.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
