@@ -7,6 +7,7 @@ mod clock;
 mod combine;
 mod counted;
 mod days;
+mod feast;
 mod read;
 mod value;
 

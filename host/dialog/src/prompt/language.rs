@@ -94,6 +94,7 @@ const COMMON: &[(Mean, Words)] = &[
     (Mean::Zone(60), "cet|mez"),
     (Mean::Zone(120), "cest|mesz"),
     (Mean::Zone(540), "jst"),
+    (Mean::Filler, "1 : 1"),
     (Mean::Glued(1e3), "k"),
     (Mean::Glued(1e6), "m|mm|mio"),
     (Mean::Glued(1e9), "bn|g|b|mrd"),

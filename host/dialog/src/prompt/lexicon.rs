@@ -47,6 +47,10 @@ pub(super) enum Mean {
     Noon,
     /// Midnight.
     Midnight,
+    /// A named hour: «mid-morning».
+    Hour(i8),
+    /// A day that each year has: «Christmas».
+    Feast(Feast),
     /// This moment.
     Now,
     /// «at» eight.
@@ -112,6 +116,15 @@ pub(super) enum Unit {
     Fortnight,
     Month,
     Year,
+}
+
+/// A day of each year.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Feast {
+    /// A month and a day of it.
+    On(i8, i8),
+    /// Days from Easter Sunday.
+    Easter(i8),
 }
 
 /// Which of the days or weeks of a name is meant.

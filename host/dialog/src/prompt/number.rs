@@ -95,6 +95,7 @@ fn shares(text: &Text<'_>, found: &mut Vec<(usize, Number)>) {
             let value = number.value / under.value;
             let share = Number { value, end: under.end, is_ordinal: false, is_article: false, ..number };
             found.splice(at..at + 2, [(start, share)]);
+            at = joined(text, found, at);
         } else if number.is_ordinal
             && !number.is_digits
             && start > 0
@@ -103,9 +104,23 @@ fn shares(text: &Text<'_>, found: &mut Vec<(usize, Number)>) {
         {
             let share = Number { value: 1.0 / number.value, is_ordinal: false, ..number };
             found.splice(at..=at, [(start - 1, share)]);
+            at = joined(text, found, at);
         }
         at += 1;
     }
+}
+
+/// Adds a share to the whole number before it, as in «un et un quatrième». Returns the place of the number.
+fn joined(text: &Text<'_>, found: &mut Vec<(usize, Number)>, at: usize) -> usize {
+    let whole = at.checked_sub(1).and_then(|before| Some((*found.get(before)?, *found.get(at)?)));
+    let Some(((from, whole), (start, share))) = whole else { return at };
+    let is_whole = !whole.is_ordinal && whole.value.fract() == 0.0;
+    if !is_whole || share.value >= 1.0 || text.is(whole.end, Mean::And) != Some(start) {
+        return at;
+    }
+    let sum = Number { value: whole.value + share.value, end: share.end, is_article: false, ..whole };
+    found.splice(at - 1..=at, [(from, sum)]);
+    at - 1
 }
 
 fn phrase(text: &Text<'_>, at: usize) -> usize {

@@ -27,10 +27,10 @@ pub(super) fn unread(text: &Text<'_>, spots: &[Spot], counts: &dyn Fn(Mean) -> b
         let longest = || fitting().filter(|sense| sense.len == len);
         let is_counted = longest().any(|sense| counts(sense.mean));
         let weight = match longest().map(|sense| sense.weight()).max() {
+            // A phrase that is known as filler is nothing else: «a 1:1».
+            Some(_) if longest().any(|sense| matches!(sense.mean, Mean::Filler | Mean::Article)) => Weight::None,
             _ if text.is_digits(at) => Weight::Always,
             Some(_) if is_counted => Weight::None,
-            // A phrase that is known as filler is nothing else.
-            Some(_) if longest().any(|sense| matches!(sense.mean, Mean::Filler | Mean::Article)) => Weight::None,
             Some(weight) => weight,
             None if is_sign(text, at) => Weight::Near,
             None => Weight::None,

@@ -271,6 +271,7 @@ fn named(text: &Text<'_>, at: usize) -> Option<(Hour, usize)> {
     text.read(from, |mean| match mean {
         Mean::Noon => Some(Hour { hour: 12, is_named: true, ..Hour::default() }),
         Mean::Midnight => Some(Hour { is_named: true, ..Hour::default() }),
+        Mean::Hour(hour) => Some(Hour { hour, is_named: true, ..Hour::default() }),
         _ => None,
     })
 }

@@ -4,7 +4,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::{Span, ToSpan, Unit as Rounding};
 
 use super::read::Says;
-use super::{Question, combine, days};
+use super::{Question, combine, days, feast};
 use crate::prompt::lexicon::{Mean, Unit};
 use crate::prompt::number;
 use crate::prompt::text::Text;
@@ -65,6 +65,7 @@ fn day(text: &Text<'_>, at: usize, question: &Question<'_>) -> Option<(Date, usi
         .or_else(|| days::numeric(text, at, question))
         .or_else(|| days::by_names(text, at, question))
         .or_else(|| days::named(text, at, question))
+        .or_else(|| feast::feast(text, at, question))
         .or_else(|| days::weekday(text, at, question))
         .or_else(|| days::relative(text, at, question))
         .or_else(|| days::of_month(text, at, question));

@@ -9,7 +9,7 @@ use crate::prompt::lexicon::{Mean, Turn, Unit};
 use crate::prompt::number::{Whole, whole};
 use crate::prompt::text::Text;
 
-/// `2026-12-24`, `2026/12/24`, `20261224`, `2020/Sep/23`; a `T` before a time belongs to it.
+/// `2026-12-24`, `2026/12/24`, `20261224`, `2020/Sep/23`, `2026 12 24`; a `T` before a time belongs to it.
 pub(super) fn iso(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says, usize)> {
     if follows_digits(text, at) {
         return None;
@@ -21,6 +21,8 @@ pub(super) fn iso(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says,
             return None;
         }
         (year, month, day, at + 1)
+    } else if let Some((year, month, day)) = spaced(text, at) {
+        (year, month, day, at + 3)
     } else {
         let (year, sign) = (text.digits(at, 4..=4)?, text.mark(at + 1).filter(|sign| matches!(sign, '-' | '/' | '.'))?);
         let month =
@@ -31,6 +33,14 @@ pub(super) fn iso(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Says,
     let date = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
     let end = if text.word(end) == "t" && text.is_digits(end + 1) { end + 1 } else { end };
     Some((date.map_or(Says::Unfit, Says::Date), end))
+}
+
+/// `2026 12 24`: a year, and two digits each for month and day.
+fn spaced(text: &Text<'_>, at: usize) -> Option<(u32, u32, u32)> {
+    let year = text.digits(at, 4..=4).filter(|year| (1900..2200).contains(year))?;
+    let (month, day) = (text.digits(at + 1, 2..=2)?, text.digits(at + 2, 2..=2)?);
+    let goes_on = text.is_digits(at + 3) || matches!(text.mark(at + 3), Some(':' | '/' | '-')) && text.is_glued(at + 3);
+    (!goes_on).then_some((year, month, day))
 }
 
 /// `12/24`, `24.12.`, `24.12.2026`, `24-12-26`, `24. 12. 2027`.
@@ -126,6 +136,19 @@ pub(super) fn named(text: &Text<'_>, at: usize, _: &Question<'_>) -> Option<(Say
     let (month, end) = month(text, month_at).or_else(|| numbered_month(text, &day, month_at))?;
     let (year, end) = year(text, after_point(text, end), false);
     Some((day_of(year, month, i8::try_from(day.value).ok()?), end))
+}
+
+/// «next 6th of April», which is the next one as it is without the word.
+pub(super) fn next_day(text: &Text<'_>, at: usize, question: &Question<'_>) -> Option<(Says, usize)> {
+    let from = text.skip(at, &[Mean::The]);
+    let (turn, day_at) = text.read(from, turn_of)?;
+    let read = numeric(text, day_at, question).or_else(|| by_names(text, day_at, question));
+    match read.or_else(|| named(text, day_at, question))? {
+        (says @ Says::Day(Day { year: None, .. }), end) if matches!(turn, Turn::Next | Turn::Coming) => {
+            Some((says, end))
+        }
+        _ => None,
+    }
 }
 
 /// «den siebten vierten», «el 17 del 11»: a month by its number.

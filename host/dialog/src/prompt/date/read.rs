@@ -3,7 +3,7 @@
 use jiff::civil::{Date, DateTime};
 
 use super::clock::{self, Hour};
-use super::{Question, counted, days};
+use super::{Question, counted, days, feast};
 use crate::prompt::lexicon::{Part, Turn};
 use crate::prompt::remains::Spot;
 use crate::prompt::text::Text;
@@ -71,11 +71,13 @@ pub(super) enum Year {
 type Reader = fn(&Text<'_>, usize, &Question<'_>) -> Option<(Says, usize)>;
 
 /// Where two pieces are as long, the first reader's counts.
-const READERS: [Reader; 12] = [
+const READERS: [Reader; 14] = [
     days::iso,
     days::numeric,
     days::by_names,
     days::named,
+    days::next_day,
+    feast::feast,
     clock::time,
     counted::counted,
     days::in_month,

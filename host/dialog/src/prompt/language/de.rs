@@ -2,11 +2,11 @@
 
 use super::Language;
 use crate::prompt::lexicon::Mean::{
-    After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Filler, For, HalfMore, HalfTo, In, Later, Less,
-    Midnight, Minus, Month, More, Not, Now, Num, Of, On, OneAndHalf, Open, Or, Ordinal, PastHour, Point, QuarterTo,
-    Scale, Share, Since, The, ToHour, Turn, Unit, Weekday,
+    After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Feast, Filler, For, HalfMore, HalfTo, In, Later,
+    Less, Midnight, Minus, Month, More, Not, Now, Num, Of, On, OneAndHalf, Open, Or, Ordinal, PastHour, Point,
+    QuarterTo, Scale, Share, Since, The, ToHour, Turn, Unit, Weekday,
 };
-use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
+use crate::prompt::lexicon::{Feast as F, Mean, Part, Turn as T, Unit as U};
 
 pub(super) static GERMAN: Language = Language {
     code: "de",
@@ -194,6 +194,26 @@ const WORDS: &[(Mean, &str)] = &[
     (DayPart(0, Part::Noon), "heute mittag"),
     (DayPart(1, Part::Morning), "morgen früh|morgen frueh|morgen vormittag|morgen am morgen"),
     (Midnight, "mitternacht|mitternachts"),
+    (Feast(F::On(1, 1)), "neujahr|neujahrstag"),
+    (Feast(F::On(1, 6)), "dreikönigstag|heilige drei könige"),
+    (Feast(F::On(2, 14)), "valentinstag"),
+    (Feast(F::On(12, 6)), "nikolaus|nikolaustag"),
+    (Feast(F::On(12, 24)), "heiligabend|heiliger abend"),
+    (
+        Feast(F::On(12, 25)),
+        "erster weihnachtstag|ersten weihnachtstag|erster weihnachtsfeiertag|ersten weihnachtsfeiertag",
+    ),
+    (
+        Feast(F::On(12, 26)),
+        "zweiter weihnachtstag|zweiten weihnachtstag|zweiter weihnachtsfeiertag|zweiten weihnachtsfeiertag",
+    ),
+    (Feast(F::On(12, 31)), "silvester|silvesterabend"),
+    (Feast(F::Easter(-48)), "rosenmontag"),
+    (Feast(F::Easter(-2)), "karfreitag"),
+    (Feast(F::Easter(0)), "ostersonntag"),
+    (Feast(F::Easter(1)), "ostermontag"),
+    (Feast(F::Easter(39)), "christi himmelfahrt|himmelfahrt"),
+    (Feast(F::Easter(50)), "pfingstmontag"),
     (Now, "jetzt|sofort|gleich jetzt|jetzt gleich|jetzt sofort|so bald wie möglich|gerade"),
     (At, "um|gegen|ca|zirka|circa|ungefähr|etwa|so um|so gegen|punkt|auf"),
     (Clock, "uhr|h"),
@@ -222,9 +242,9 @@ const WORDS: &[(Mean, &str)] = &[
         |seit|mindestens|höchstens|wenigstens|maximal|minimal|mehr als|weniger als|größer als|kleiner als\
         |spätestens|frühestens|wochenende|wochenenden|werktag|werktage|arbeitstag|arbeitstage|täglich|wöchentlich\
         |monatlich|jährlich|stündlich|ganze|ganzen|ganzer|ganzes|anfang|ende|mitte|frühling|sommer|herbst|winter\
-        |frühjahr|quartal|weihnachten|ostern|pfingsten|silvester|neujahr|dekade|jahrhundert|rest|oder später\
+        |frühjahr|quartal|weihnachten|ostern|pfingsten|dekade|jahrhundert|rest|oder später\
         |oder früher|oder mehr|oder weniger|nicht vor|nicht nach|erst nach|während|innerhalb|irgendwann|im laufe\
-        |feierabend|zweimal|einmal pro|heiligabend|über|unter|jederzeit|alle",
+        |feierabend|zweimal|einmal pro|über|unter|jederzeit|alle",
     ),
     (Filler, "warum nicht|wieso nicht|kein problem|bitte|danke|wenn möglich|gern|gerne|nein ,|oder so"),
     (Less, "weniger"),

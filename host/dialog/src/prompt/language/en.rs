@@ -2,11 +2,11 @@
 
 use super::Language;
 use crate::prompt::lexicon::Mean::{
-    After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Filler, For, In, Later, Less, Midnight, Minus,
-    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share, The, ToHour,
-    Turn, Unit, Weekday,
+    After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Feast, Filler, For, Hour, In, Later, Less,
+    Midnight, Minus, Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share,
+    The, ToHour, Turn, Unit, Weekday,
 };
-use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
+use crate::prompt::lexicon::{Feast as F, Mean, Part, Turn as T, Unit as U};
 
 pub(super) static ENGLISH: Language = Language {
     code: "en",
@@ -151,7 +151,7 @@ const WORDS: &[(Mean, &str)] = &[
     (Weekday(5), "Saturday|?sat"),
     (Weekday(6), "Sunday|?sun"),
     (Day(-2), "day before yesterday|the day before yesterday"),
-    (Day(-1), "yesterday"),
+    (Day(-1), "yesterday|the day before"),
     (Day(0), "today"),
     (
         Day(1),
@@ -179,8 +179,14 @@ const WORDS: &[(Mean, &str)] = &[
     (Mean::Part(Part::Am), "am|a m|a . m|a . m ."),
     (Mean::Part(Part::Pm), "pm|p m|p . m|p . m ."),
     (Mean::Part(Part::Morning), "morning|in the morning|early morning|early in the morning|in the early morning"),
-    (Mean::Part(Part::Afternoon), "afternoon|in the afternoon"),
-    (Mean::Part(Part::Evening), "evening|in the evening"),
+    (
+        Mean::Part(Part::Afternoon),
+        "afternoon|in the afternoon|early afternoon|late afternoon|early in the afternoon|late in the afternoon",
+    ),
+    (
+        Mean::Part(Part::Evening),
+        "evening|in the evening|early evening|late evening|early in the evening|late in the evening",
+    ),
     (Mean::Part(Part::Night), "night|at night|in the night|late at night"),
     (Mean::Part(Part::Noon), "lunchtime|at lunchtime"),
     (DayPart(0, Part::Morning), "this morning"),
@@ -188,15 +194,29 @@ const WORDS: &[(Mean, &str)] = &[
     (DayPart(0, Part::Evening), "this evening"),
     (DayPart(0, Part::Night), "tonight|tonite|this night"),
     (DayPart(-1, Part::Night), "last night"),
-    (Noon, "noon|midday|mid day|noontime|12 noon|twelve noon"),
-    (Midnight, "midnight|12 midnight|twelve midnight"),
+    (Noon, "noon|noonish|midday|mid day|noontime|12 noon|twelve noon|12 lunchtime|twelve lunchtime"),
+    (Midnight, "midnight|mid night|12 midnight|twelve midnight"),
+    (Hour(10), "mid morning|midmorning"),
+    (Hour(14), "mid afternoon|midafternoon"),
+    (Feast(F::On(1, 1)), "new year's day|new years day|new year day|new year|new year's|new years"),
+    (Feast(F::On(2, 14)), "valentine's day|valentines day|valentine day|valentine's|valentine"),
+    (Feast(F::On(3, 17)), "saint patrick|saint patrick's day|saint patrick's|st patrick's day|st . patrick's day"),
+    (Feast(F::On(4, 22)), "earth day"),
+    (Feast(F::On(10, 31)), "halloween"),
+    (Feast(F::On(12, 24)), "christmas eve"),
+    (Feast(F::On(12, 25)), "christmas|christmas day|xmas|xmas day"),
+    (Feast(F::On(12, 26)), "boxing day"),
+    (Feast(F::On(12, 31)), "new year's eve|new years eve|new year eve"),
+    (Feast(F::Easter(-2)), "good friday"),
+    (Feast(F::Easter(0)), "easter|easter sunday|easter day"),
+    (Feast(F::Easter(1)), "easter monday"),
     (
         Now,
         "now|right now|immediately|at once|straight away|right away|asap|as soon as possible|at the moment\
         |at present|at this time|at the present time",
     ),
     (At, "at|around|about|approximately|approx|circa|@|roughly|ca"),
-    (Clock, "o'clock|oclock|h"),
+    (Clock, "o'clock|oclock|h|ish|- ish"),
     (PastHour, "past|after|minutes past|minutes after|min past|mins past"),
     (ToHour, "to|before|til|till|minutes to|minutes before|min to|mins to"),
     (More, "and"),
@@ -228,7 +248,7 @@ const WORDS: &[(Mean, &str)] = &[
         |once a|once per|all day|whole|entire|rest of|end of|the end|beginning of|start of|mid|middle of|early|late\
         |later than|earlier than|sooner|before or|business day|business days|working day|working days|workday\
         |workdays|season|quarter of the year|decade|decades|century|centuries|spring|summer|autumn|winter|fall of\
-        |christmas|xmas|easter|thanksgiving|halloween|new year|new year's|new years|valentine|valentine's|ytd|eod\
+        |christmas time|christmas holidays|easter holidays|thanksgiving|the new year|in the new year|ytd|eod\
         |eom|eoy|q1|q2|q3|q4|h1|h2|anytime|any time|any day|no later|the day of|most recent|first half|second half\
         |first week|last week of|week of|the first day|the last day|last day of|first day of|day time|daytime\
         |dinner|breakfast|mealtime|exceed|exceeds|exceeding|smaller than|larger than|bigger than|equal or|or equal\

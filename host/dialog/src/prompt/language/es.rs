@@ -2,11 +2,11 @@
 
 use super::Language;
 use crate::prompt::lexicon::Mean::{
-    After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Filler, For, In, Later, Less, Midnight, Minus,
-    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share, Since, The,
-    ToHour, Turn, Unit, Weekday,
+    After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Feast, Filler, For, In, Later, Less, Midnight,
+    Minus, Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share, Since,
+    The, ToHour, Turn, Unit, Weekday,
 };
-use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
+use crate::prompt::lexicon::{Feast as F, Mean, Part, Turn as T, Unit as U};
 
 pub(super) static SPANISH: Language = Language {
     code: "es",
@@ -195,6 +195,16 @@ const WORDS: &[(Mean, &str)] = &[
     (DayPart(-1, Part::Night), "anoche|ayer por la noche|ayer en la noche|ayer noche"),
     (Noon, "mediodía|al mediodía|del mediodía|medio día"),
     (Midnight, "medianoche|media noche"),
+    (Feast(F::On(1, 1)), "año nuevo|día de año nuevo"),
+    (Feast(F::On(1, 6)), "día de reyes|reyes magos"),
+    (Feast(F::On(2, 14)), "san valentín|día de san valentín"),
+    (Feast(F::On(12, 24)), "nochebuena|noche buena"),
+    (Feast(F::On(12, 25)), "navidad|día de navidad"),
+    (Feast(F::On(12, 31)), "nochevieja|noche vieja|víspera de año nuevo"),
+    (Feast(F::Easter(-3)), "jueves santo"),
+    (Feast(F::Easter(-2)), "viernes santo"),
+    (Feast(F::Easter(0)), "pascua|domingo de pascua|domingo de resurrección"),
+    (Feast(F::Easter(1)), "lunes de pascua"),
     (
         Now,
         "ahora|ahora mismo|ya|ya mismo|lo más pronto posible|lo antes posible|en este momento|cuanto antes\
@@ -233,8 +243,8 @@ const WORDS: &[(Mean, &str)] = &[
         |o menos|o después|o antes|fin de semana|fines de semana|semanal|mensual|anual|diario|diariamente\
         |semanalmente|mensualmente|anualmente|día laboral|días laborales|día hábil|días hábiles|principio de\
         |principios de|fin de|final de|finales de|fines de|mediados de|inicio de|comienzos de|todo el|toda la\
-        |resto de|resto del|primavera|verano|otoño|invierno|trimestre|década|siglo|navidad|pascua|nochebuena\
-        |nochevieja|año nuevo|durante|cualquier|antes o|a más tardar|a partir|veces|vez por|una vez|por debajo\
+        |resto de|resto del|primavera|verano|otoño|invierno|trimestre|década|siglo|navidades|fiestas\
+        |durante|cualquier|antes o|a más tardar|a partir|veces|vez por|una vez|por debajo\
         |por encima|superior a|inferior a|igual o|o superior|o inferior|quincenal|fin del|final del|inicio del\
         |principio del|mitad de",
     ),

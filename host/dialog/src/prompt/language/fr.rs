@@ -2,11 +2,11 @@
 
 use super::Language;
 use crate::prompt::lexicon::Mean::{
-    After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Filler, For, In, Later, Less, Midnight, Minus,
-    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share, Since, The, Turn,
-    Unit, Weekday,
+    After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Feast, Filler, For, In, Later, Less, Midnight,
+    Minus, Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share, Since,
+    The, Turn, Unit, Weekday,
 };
-use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
+use crate::prompt::lexicon::{Feast as F, Mean, Part, Turn as T, Unit as U};
 
 pub(super) static FRENCH: Language = Language {
     code: "fr",
@@ -194,6 +194,17 @@ const WORDS: &[(Mean, &str)] = &[
     (DayPart(-1, Part::Night), "la nuit dernière|cette nuit passée"),
     (Noon, "midi|à midi"),
     (Midnight, "minuit|à minuit"),
+    (Feast(F::On(1, 1)), "nouvel an|jour de l'an"),
+    (Feast(F::On(2, 14)), "saint valentin|la saint valentin"),
+    (Feast(F::On(11, 1)), "toussaint|la toussaint"),
+    (Feast(F::On(12, 24)), "veille de noël|la veille de noël|réveillon de noël"),
+    (Feast(F::On(12, 25)), "noël|jour de noël"),
+    (Feast(F::On(12, 31)), "saint sylvestre|la saint sylvestre|réveillon du nouvel an"),
+    (Feast(F::Easter(-2)), "vendredi saint"),
+    (Feast(F::Easter(0)), "pâques|dimanche de pâques"),
+    (Feast(F::Easter(1)), "lundi de pâques"),
+    (Feast(F::Easter(39)), "ascension|l'ascension"),
+    (Feast(F::Easter(50)), "lundi de pentecôte"),
     (
         Now,
         "maintenant|tout de suite|immédiatement|dès que possible|aussitôt que possible|en ce moment\
@@ -230,7 +241,7 @@ const WORDS: &[(Mean, &str)] = &[
         |moins de|plus de|minimum|maximum|supérieur à|inférieur à|plus que|moins que|ou plus|ou moins|ou après\
         |ou avant|week end|weekend|fin de semaine|début|fin|milieu|quotidien|quotidiennement|hebdomadaire|mensuel\
         |annuel|mensuellement|annuellement|jour ouvrable|jours ouvrables|jours ouvrés|printemps|été|automne|hiver\
-        |trimestre|décennie|siècle|noël|pâques|nouvel an|pendant|durant|au plus tard|au plus tôt|toute la|tout le\
+        |trimestre|décennie|siècle|pendant|durant|au plus tard|au plus tôt|toute la|tout le\
         |le reste|à n'importe|n'importe|n'importe quel|fois par|une fois|deux fois|supérieure à|inférieure à\
         |plus grand que|plus petit que|égal ou|ou égal|plus tôt que|plus tard que|la plupart|dès",
     ),

@@ -2,11 +2,11 @@
 
 use super::Language;
 use crate::prompt::lexicon::Mean::{
-    After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Filler, For, In, Later, Less, Midnight, Minus,
-    Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share, Since, The,
-    ToHour, Turn, Unit, Weekday,
+    After, Ago, And, Article, At, Before, Bound, Clock, Day, DayPart, Feast, Filler, For, In, Later, Less, Midnight,
+    Minus, Month, More, Noon, Not, Now, Num, Of, On, Open, Or, Ordinal, Over, PastHour, Point, Scale, Share, Since,
+    The, ToHour, Turn, Unit, Weekday,
 };
-use crate::prompt::lexicon::{Mean, Part, Turn as T, Unit as U};
+use crate::prompt::lexicon::{Feast as F, Mean, Part, Turn as T, Unit as U};
 
 pub(super) static PORTUGUESE: Language = Language {
     code: "pt",
@@ -174,6 +174,12 @@ const WORDS: &[(Mean, &str)] = &[
     (DayPart(-1, Part::Night), "ontem à noite|noite passada|ontem de noite"),
     (Noon, "meio dia|ao meio dia|meio-dia|do meio dia|meiodia"),
     (Midnight, "meia noite|à meia noite|meianoite"),
+    (Feast(F::On(1, 1)), "ano novo|dia de ano novo"),
+    (Feast(F::On(12, 24)), "véspera de natal"),
+    (Feast(F::On(12, 25)), "natal|dia de natal"),
+    (Feast(F::On(12, 31)), "réveillon|véspera de ano novo"),
+    (Feast(F::Easter(-2)), "sexta feira santa|sexta santa"),
+    (Feast(F::Easter(0)), "páscoa|domingo de páscoa"),
     (Now, "agora|agora mesmo|já|neste momento|imediatamente|o mais rápido possível|o quanto antes|logo que possível"),
     (At, "para as|para a|às|as|por volta das|por volta de|cerca das|cerca de|lá pelas|perto das|aproximadamente às"),
     (Clock, "h|hs|hrs|em ponto"),
@@ -202,7 +208,7 @@ const WORDS: &[(Mean, &str)] = &[
         |maior que|menor que|maior do que|menor do que|mais que|menos que|mais do que|menos do que|ou mais|ou menos\
         |ou depois|ou antes|fim de semana|fins de semana|final de semana|semanal|mensal|anual|diário|diariamente\
         |semanalmente|mensalmente|anualmente|dia útil|dias úteis|início de|início do|fim de|fim do|final de\
-        |final do|meados de|começo de|primavera|verão|outono|inverno|trimestre|década|século|natal|páscoa|ano novo\
+        |final do|meados de|começo de|primavera|verão|outono|inverno|trimestre|década|século\
         |véspera|durante|qualquer|o mais tardar|resto|vezes|uma vez|acima de|abaixo de|superior a|inferior a\
         |igual ou|ou superior|ou inferior|o dia todo|o dia inteiro|meados",
     ),
