@@ -7,7 +7,7 @@ use crate::support::{Config, Host, message};
 pub(super) const ERROR: &str = "Sorry, something went wrong on my side. Please try again.";
 const FAILED: &str = "Sorry, I cannot go on with this. I have stopped it; you can start again.";
 const RESET: &str = "Sorry, I have been updated and lost my place. Please start again.";
-const GRANTS: &str = "grants = { state = ['user'], dialogs = true }";
+pub(super) const GRANTS: &str = "grants = { state = ['user'], dialogs = true }";
 
 pub(super) async fn start(more: &str) -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", &format!("{GRANTS}\n{more}"))).await

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::dialogs::{ERROR, begin, prompt, start};
-use crate::support::message;
+use super::dialogs::{ERROR, GRANTS, begin, prompt, start};
+use crate::support::{Config, Host, message};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_asks_until_the_answer_fits_and_resumes_the_dialog() {
@@ -27,6 +27,27 @@ async fn a_prompt_asks_until_the_answer_fits_and_resumes_the_dialog() {
         (json!({ "kind": "date-time", "prompt": "?" }), "2027-01-02", json!({ "type": "date", "value": "2027-01-02" })),
     ] {
         let resumed = json!({ "from": "prompt", "reason": "completed", "result": result });
+        host.bot("bot")
+            .says(&prompt(&definition))
+            .replies("?")
+            .says(answer)
+            .replies(&format!("script resume {resumed}"))
+            .await;
+    }
+}
+
+/// The bot names a zone that is a day ahead of any other, and the order of dates in digits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_names_the_zone_and_the_order_of_dates() {
+    let config = Config::new().bot("bot", &["time-zone = \"Pacific/Kiritimati\"", "date-order = \"day-month\""]);
+    let Some(host) = Host::start(config.plugin("bot", "scripted", GRANTS)).await else { return };
+    let day = json!({ "kind": "date-time", "prompt": "?", "types": ["date"] });
+    let zoned = json!({ "kind": "date-time", "prompt": "?", "types": ["date-time"] });
+    for (definition, answer, value) in [
+        (day, "5/12/2031", json!({ "type": "date", "value": "2031-12-05" })),
+        (zoned, "2031-12-24T18:30:00Z", json!({ "type": "date-time", "value": "2031-12-25T08:30:00" })),
+    ] {
+        let resumed = json!({ "from": "prompt", "reason": "completed", "result": value });
         host.bot("bot")
             .says(&prompt(&definition))
             .replies("?")

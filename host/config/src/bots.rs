@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde_json::{Map, Number, Value};
 use toml::de::DeValue;
 
@@ -14,7 +15,8 @@ use super::sections::first_set;
 use super::table::{Found, Node, Table, described};
 use super::text::{is_name, shown_bytes};
 use super::{
-    BotSpec, Grants, HttpGrant, KeptTranscripts, Limits, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime, Scope,
+    BotSpec, DateOrder, Grants, HttpGrant, KeptTranscripts, Limits, OnFailure, OnHookFailure, OnNewer, PluginSpec,
+    Runtime, Scope,
 };
 
 /// Prefix of the section names of bots.
@@ -90,6 +92,9 @@ fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime, c
     bot.error_text = text(&mut table, "error-text").unwrap_or(bot.error_text);
     bot.dialog_failed_text = text(&mut table, "dialog-failed-text");
     bot.dialog_reset_text = text(&mut table, "dialog-reset-text");
+    bot.time_zone = time_zone(&mut table);
+    let orders = [("day-month", Some(DateOrder::DayMonth)), ("month-day", Some(DateOrder::MonthDay))];
+    table.choice("date-order", &mut bot.date_order, &orders);
     table.choice("on-newer", &mut bot.on_newer, &[("reset", OnNewer::Reset), ("hold", OnNewer::Hold)]);
     bot.transcripts = transcripts(&mut table);
     let bot_limits = limits(table.table("limits"), &Limits::default());
@@ -132,6 +137,18 @@ fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime, c
     }
     table.finish();
     bot
+}
+
+fn time_zone(table: &mut Table<'_>) -> Option<TimeZone> {
+    let (name, span) = table.string("time-zone")?;
+    let zone = TimeZone::get(name);
+    if zone.is_err() {
+        let path = table.path("time-zone");
+        let why =
+            format!("`{path}` must be a zone of the IANA time zone database such as Europe/Berlin, not \"{name}\"");
+        table.problem(span, why);
+    }
+    zone.ok()
 }
 
 /// Reads `[bots.NAME.transcripts]`. Transcripts are kept if the table exists.

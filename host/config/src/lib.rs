@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 pub use credential::{AppCredential, Source};
@@ -257,6 +258,11 @@ pub struct BotSpec {
     pub notify_key_file: Option<PathBuf>,
     /// `[bots.NAME.transcripts]`: retention of transcripts. Default: none, so that no transcripts are stored.
     pub transcripts: Option<KeptTranscripts>,
+    /// `time-zone`, a name of the IANA database such as `Europe/Berlin`: the zone from which a prompt counts «tomorrow» where
+    /// neither the activity nor the prompt names one. Default: the zone of the host.
+    pub time_zone: Option<TimeZone>,
+    /// `date-order`: how prompts read `5/12/2027` where they do not say so themselves. Default: as the user's locale writes it.
+    pub date_order: Option<DateOrder>,
     /// `on-newer`, default `reset`: what to do with a dialog whose state is newer than the plugin, as after a rollback.
     pub on_newer: OnNewer,
     /// `[[bots.NAME.plugins]]`, in order.
@@ -317,6 +323,15 @@ pub enum OnHookFailure {
     Open,
     /// `disable`: `closed` until the third consecutive failure, then `open` for a while without calling the plugin.
     Disable,
+}
+
+/// How a date in digits is written, such as `5/12/2027`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DateOrder {
+    /// `day-month`
+    DayMonth,
+    /// `month-day`
+    MonthDay,
 }
 
 /// What happens to a dialog frame whose state is newer than its plugin, if no older state was stored.
@@ -464,6 +479,8 @@ impl BotSpec {
             error_text: ERROR_TEXT.to_owned(),
             dialog_failed_text: None,
             dialog_reset_text: None,
+            time_zone: None,
+            date_order: None,
             on_newer: OnNewer::Reset,
             plugins: Vec::new(),
         }

@@ -123,6 +123,8 @@ fn everything_that_can_be_set_is_read() {
             app-id = "00000000-0000-0000-0000-00000000000A"
             auth = { tenant = "00000000-0000-0000-0000-00000000000B", skill-callers = ["*"], cloud = "own" }
             limits = { cpu-ms = 50, memory-bytes = "32 MiB" }
+            time-zone = "America/New_York"
+            date-order = "month-day"
             [[bots.one.plugins]]
             component = "../target/components/not_a_name.wasm"
             name = "good-name"
@@ -152,6 +154,8 @@ fn everything_that_can_be_set_is_read() {
     assert!(config.runtime.cache_dir.ends_with("plugins/data/cache"));
     assert_eq!(config.runtime.instances_per_bot_max, 5);
     assert_eq!(config.runtime.component_bytes_max, 1 << 20);
+    let zone = config.bots["one"].time_zone.as_ref().and_then(jiff::tz::TimeZone::iana_name);
+    assert_eq!((zone, config.bots["one"].date_order), (Some("America/New_York"), Some(DateOrder::MonthDay)));
     let plugin = &config.bots["one"].plugins[0];
     assert_eq!(plugin.limits.cpu, Duration::from_millis(70));
     assert_eq!(plugin.limits.memory_bytes, 32 << 20);
@@ -215,6 +219,10 @@ fn single_problems() {
         (
             "[admin]\nlisten = '127.0.0.1:3978'\n",
             "2:10: `server.listen` (127.0.0.1:3978) and `admin.listen` (127.0.0.1:3978) are the same address; change one of the ports",
+        ),
+        (
+            "[bots.b]\nplugins = [{ component = '../target/components/echo.wasm' }]\ntime-zone = 'Berlin'\n",
+            "3:13: `bots.b.time-zone` must be a zone of the IANA time zone database such as Europe/Berlin, not \"Berlin\"",
         ),
         ("[server]\ndefault-bot = 'b'\n", "2:15: `server.default-bot` is \"b\", but no such bot is configured"),
         (

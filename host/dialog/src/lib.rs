@@ -82,6 +82,8 @@ pub struct Scene<'t> {
     pub notified: Option<&'t str>,
     /// Returns the time, in the zone that holds where the channel names none. Called only where a date may be meant.
     pub now: &'t dyn Fn() -> Zoned,
+    /// Whether `12/24` begins with the month where the prompt does not say so. None: as the locale writes it.
+    pub month_first: Option<bool>,
     /// Whether a frame whose state is newer than its plugin waits for a plugin that knows it, instead of being reset.
     pub holds_newer: bool,
 }

@@ -125,13 +125,15 @@ pub struct NotRecognized {
     pub readings: Vec<Value>,
 }
 
-/// The time from which «tomorrow» counts.
+/// The time from which «tomorrow» counts, and how dates are written there.
 #[derive(Debug, Clone)]
 pub struct Now {
     /// The time on the user's clock.
     pub local: DateTime,
     /// The user's zone, for answers that name a moment in another one.
     pub zone: TimeZone,
+    /// Whether `12/24` begins with the month where the prompt does not say so. None: as the locale writes it.
+    pub month_first: Option<bool>,
 }
 
 /// The longest text that a pattern is tried on, in characters.
@@ -241,7 +243,10 @@ impl Prompt {
                     types,
                     earliest: *earliest,
                     latest: *latest,
-                    month_first: self.month_first.unwrap_or_else(|| language.is_month_first(locale)),
+                    month_first: self
+                        .month_first
+                        .or(now.month_first)
+                        .unwrap_or_else(|| language.is_month_first(locale)),
                     names_noon: language.compounds,
                     now: &now,
                 };
@@ -300,13 +305,13 @@ impl NotRecognized {
 impl From<DateTime> for Now {
     /// A clock of which no zone is known: moments of other zones are read as of Greenwich.
     fn from(local: DateTime) -> Self {
-        Self { local, zone: TimeZone::UTC }
+        Self { local, zone: TimeZone::UTC, month_first: None }
     }
 }
 
 impl From<Zoned> for Now {
     fn from(now: Zoned) -> Self {
-        Self { local: now.datetime(), zone: now.time_zone().clone() }
+        Self { local: now.datetime(), zone: now.time_zone().clone(), month_first: None }
     }
 }
 

@@ -28,6 +28,7 @@ struct Talk {
     /// Whom a notification is for, where one began the turn.
     notified: Option<&'static str>,
     holds_newer: bool,
+    month_first: Option<bool>,
     is_group: bool,
 }
 
@@ -81,6 +82,7 @@ impl Talk {
             steps: VecDeque::new(),
             notified: None,
             holds_newer: false,
+            month_first: None,
             is_group: false,
         }
     }
@@ -112,6 +114,7 @@ impl Talk {
             activity: &activity,
             notified: self.notified,
             now: &now,
+            month_first: self.month_first,
             holds_newer: self.holds_newer,
         };
         transition(&mut Machine { stack: &mut self.stack, progress: &mut self.progress, scene })

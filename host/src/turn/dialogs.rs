@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::stack::fault;
 use super::{Turn, TurnError};
-use crate::config::OnNewer;
+use crate::config::{DateOrder, OnNewer};
 use crate::dialog::{Broken, Call, Effect, FAILED_TEXT, Machine, Offer, RESET_TEXT, Report, Run, Scene, Step};
 use crate::plugin::{Done, Entry, Event, Failure, Fault};
 use crate::storage::StorageError;
@@ -77,12 +77,18 @@ impl Turn {
     /// Lets the machine take one step, which waits for nothing, while what is staged is locked.
     pub(super) fn with_machine<T>(&mut self, step: impl FnOnce(&mut Machine<'_>) -> T) -> T {
         let mut staging = self.effects.staging();
+        let spec = &self.generation.spec;
+        let now = || match &spec.time_zone {
+            Some(zone) => Zoned::now().with_time_zone(zone.clone()),
+            None => Zoned::now(),
+        };
         let scene = Scene {
             catalog: &*self.generation,
             activity: &self.activity,
             notified: self.context.notification.as_ref().map(|notification| &*notification.user),
-            now: &Zoned::now,
-            holds_newer: self.generation.spec.on_newer == OnNewer::Hold,
+            now: &now,
+            month_first: spec.date_order.map(|order| order == DateOrder::MonthDay),
+            holds_newer: spec.on_newer == OnNewer::Hold,
         };
         step(&mut Machine { stack: &mut staging.stack, progress: &mut self.dialogs, scene })
     }

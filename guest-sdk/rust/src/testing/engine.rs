@@ -192,6 +192,7 @@ impl Engine {
             activity: &self.incoming,
             notified: None,
             now: &now,
+            month_first: None,
             holds_newer: false,
         };
         let mut staged = self.host.staged();

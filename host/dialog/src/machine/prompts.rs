@@ -20,8 +20,12 @@ impl Machine<'_> {
         run: &mut Run,
         frame: &Frame,
         event: &str,
-        definition: Value,
+        mut definition: Value,
     ) -> Result<(), Broken> {
+        // Only the host stores what an answer may mean.
+        if let Some(members) = definition.as_object_mut() {
+            members.remove(READINGS);
+        }
         if let Err(why) = Prompt::parse(&definition) {
             return Err(broken(frame, Refusal::invalid(format!("`{}`: prompt: {why}", frame.dialog))));
         }
@@ -92,7 +96,8 @@ impl Machine<'_> {
 
     pub(super) fn recognized(&self, prompt: &Prompt) -> Result<Value, NotRecognized> {
         let answer = self.scene.activity;
-        let now = local_time(answer, prompt, self.scene.now);
+        let mut now = local_time(answer, prompt, self.scene.now);
+        now.month_first = self.scene.month_first;
         prompt.recognize(answer, answer.str("locale"), now)
     }
 
@@ -151,7 +156,7 @@ fn address_again(question: &mut Object, asked: Option<&str>, speaker: &str) {
 }
 
 /// The time from which «tomorrow» counts, with its zone: the user's, where the channel says it or their time zone, then that
-/// of the prompt, then the host's.
+/// of the prompt, then the bot's.
 fn local_time(answer: &Activity, prompt: &Prompt, now: &dyn Fn() -> Zoned) -> Now {
     let stamp = answer.str("localTimestamp");
     let offset = || Pieces::parse(stamp).ok()?.to_numeric_offset().map(TimeZone::fixed);
@@ -161,7 +166,7 @@ fn local_time(answer: &Activity, prompt: &Prompt, now: &dyn Fn() -> Zoned) -> No
         None => now(),
     };
     match stamp.parse() {
-        Ok(local) => Now { local, zone: zone.clone().unwrap_or_else(|| now().time_zone().clone()) },
+        Ok(local) => Now { local, zone: zone.clone().unwrap_or_else(|| now().time_zone().clone()), month_first: None },
         Err(_) => now().into(),
     }
 }

@@ -164,7 +164,9 @@ pub(super) fn find(
         Named::None => Err(NotRecognized::because(NONE)),
         Named::One(found) => Ok(found),
         Named::Several(places) => {
-            let value = |index: &usize| Found { index: *index, score: 1.0, synonym: text.to_owned() }.value(choices);
+            // Whoever chooses one of two by a button has said no word of the choice.
+            let shown = |index: &usize| choices.get(*index).map(|choice| choice.shown().to_owned()).unwrap_or_default();
+            let value = |index: &usize| Found { index: *index, score: 1.0, synonym: shown(index) }.value(choices);
             let readings = if places.len() == 2 { places.iter().map(value).collect() } else { Vec::new() };
             Err(NotRecognized { why: SEVERAL, readings })
         }

@@ -116,6 +116,33 @@ fn a_moment_of_another_zone_is_moved_to_that_of_the_user_or_of_the_prompt() {
 }
 
 #[test]
+fn dates_are_read_in_the_order_of_the_prompt_then_of_the_bot_then_of_the_locale() {
+    for (prompt, bot, day) in [
+        (Value::Null, None, "2027-05-12"),
+        (Value::Null, Some(false), "2027-12-05"),
+        ("month-day".into(), Some(false), "2027-05-12"),
+        ("day-month".into(), None, "2027-12-05"),
+    ] {
+        let definition = json!({ "kind": "date-time", "prompt": "When?", "date-order": prompt });
+        let mut talk = Talk::with([step("prompt", &definition)]);
+        talk.month_first = bot;
+        let mut said = message("ann", "5/12/2027", false);
+        said["locale"] = "en-US".into();
+        let (done, _) = talk.takes(&said, [wait()]).unwrap();
+        let result = format!(r#","result":{{"type":"date","value":"{day}"}}"#);
+        assert_eq!(done, [resumed("completed", &result)], "{prompt} {bot:?}");
+    }
+}
+
+#[test]
+fn a_guest_cannot_say_between_what_its_prompt_asks_to_choose() {
+    let readings = [json!({ "type": "date", "value": "1970-01-01" }), json!({ "type": "date", "value": "1970-01-02" })];
+    let definition = json!({ "kind": "date-time", "prompt": "When?", "readings": readings });
+    let mut talk = Talk::with([step("prompt", &definition)]);
+    assert_eq!(talk.says("1", []).0[1], "send When?");
+}
+
+#[test]
 fn dates_count_from_the_time_of_the_user_or_of_the_host() {
     let definition = json!({ "kind": "date-time", "prompt": "When?", "types": ["date"] });
     for (timestamp, zone, day) in [

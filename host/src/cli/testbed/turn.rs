@@ -294,8 +294,14 @@ impl Turn<'_> {
         let now = self.now;
         let now = || utc(now);
         let catalog = Serving { manifest: &self.manifest, next: &self.frames, turn: self.number };
-        let scene =
-            Scene { catalog: &catalog, activity: &self.activity, notified: None, now: &now, holds_newer: false };
+        let scene = Scene {
+            catalog: &catalog,
+            activity: &self.activity,
+            notified: None,
+            now: &now,
+            month_first: None,
+            holds_newer: false,
+        };
         transition(&mut Machine { stack: &mut self.stack, progress: &mut self.progress, scene })
     }
 }

@@ -222,6 +222,8 @@ fn two_readings_are_named() {
     assert_eq!(asked(&json!({ "kind": "number" }), "en", "5 or 6", "sms")["text"], "Do you mean 5 or 6?");
     let colours = json!({ "kind": "choice", "choices": ["red", "green", "blue"] });
     assert_eq!(asked(&colours, "en", "red or blue", "sms")["text"], "Do you mean (1) red or (2) blue?");
+    let readings = said(&colours, "en", "red or blue", monday()).unwrap_err().readings;
+    assert_eq!((&readings[0]["synonym"], &readings[1]["synonym"]), (&"red".into(), &"blue".into()));
 }
 
 #[test]
