@@ -9,8 +9,8 @@ turntable := $(target_dir)/$(profile_dir)/turntable
 plugins := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 typescript_guests := parity-typescript parity-typescript-2 parity-typescript-3 portable-typescript travel-typescript
 python_guests := parity-python parity-python-2 parity-python-3 portable-python-sdk travel-python
-go_guests := parity-go portable-go
-c_guests := parity-c portable-c
+go_guests := parity-go portable-go travel-go
+c_guests := parity-c portable-c travel-c
 rust_guests := portable-rust surface-rust scripted builders interceptor edited parity hostile
 # Guests without native tests are excluded, because their dependencies would change the features of crates that `make run` has
 # compiled, and cargo would compile those again.
