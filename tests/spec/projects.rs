@@ -136,9 +136,12 @@ fn a_conversation_that_differs_is_shown() {
     let source = std::fs::read_to_string(&bot).unwrap();
     std::fs::write(&bot, source.replace("Echo: ", "You said: ")).unwrap();
     assert_eq!(turntable(&project, &["build"]).code, Some(0));
-    let tested = turntable(&project, &["test"]);
+    let tested = turntable(&project, &["test", "--junit", "build/report.xml"]);
     assert_eq!(tested.code, Some(1), "{tested:?}");
     assert!(tested.stdout.contains("- bot: Echo: hello\n+ bot: You said: hello"), "{tested:?}");
+    let report = std::fs::read_to_string(project.join("build/report.xml")).unwrap();
+    assert!(report.contains("tests=\"1\" failures=\"1\" errors=\"0\""), "{report}");
+    assert!(report.contains("name=\"tests/echo.chat\"") && report.contains("+ bot: You said: hello"), "{report}");
 }
 
 /// Each mistake is named with its file, its line and what to do.
