@@ -9,6 +9,8 @@ turntable := $(target_dir)/$(profile_dir)/turntable
 plugins := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 typescript_guests := parity-typescript parity-typescript-2 parity-typescript-3 portable-typescript travel-typescript
 python_guests := parity-python parity-python-2 parity-python-3 portable-python-sdk travel-python
+go_guests := parity-go portable-go travel-go
+c_guests := parity-c portable-c travel-c
 rust_guests := portable-rust surface-rust scripted builders interceptor edited parity hostile
 # Guests without native tests are excluded, because their dependencies would change the features of crates that `make run` has
 # compiled, and cargo would compile those again.
@@ -19,7 +21,7 @@ together := --no-print-directory -j3
 export TURNTABLE_COMPONENTS ?= $(CURDIR)/target/components
 export TURNTABLE_SKIPPED ?= $(CURDIR)/target/skipped.txt
 
-.PHONY: help run build release dist plugins guests packages clients tests test check prove prompts bench clean
+.PHONY: help run build release dist plugins guests project-guests packages clients tests test check prove prompts bench clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,8 +51,13 @@ guests: ## Build every guest that the tests use
 	guest-sdk/toolchain.sh js portable-js surface-js || [ $$? = 3 ]
 	guest-sdk/toolchain.sh python portable-python surface-python $(python_guests) || [ $$? = 3 ]
 
-packages: ## Pack the SDKs for npm and pip into target/packages, and try them in empty projects
-	guest-sdk/packages.sh
+# The host builds them, as it does for authors.
+project-guests: build ## Build the guests in Go and C
+	TURNTABLE=$(turntable) guest-sdk/toolchain.sh go $(go_guests) || [ $$? = 3 ]
+	TURNTABLE=$(turntable) guest-sdk/toolchain.sh c $(c_guests) || [ $$? = 3 ]
+
+packages: build ## Pack the SDKs into target/packages, and try them in empty projects
+	TURNTABLE=$(turntable) guest-sdk/packages.sh
 
 # The unmodified npm clients that the specs run against the host.
 clients:
@@ -64,6 +71,7 @@ tests:
 test: ## Build every guest and run every test
 	@rm -f $(TURNTABLE_SKIPPED)
 	$(MAKE) $(together) guests clients tests
+	$(MAKE) --no-print-directory project-guests
 	$(CARGO) test --locked $(tested)
 	@if [ -s $(TURNTABLE_SKIPPED) ]; then echo "These tests were skipped:"; cat $(TURNTABLE_SKIPPED); fi
 
@@ -75,7 +83,7 @@ check: ## Format, clippy, rustdoc with warnings denied; dependency policy
 	python3 .ci/features.py $(tested)
 
 # Each spec that reads `support::rounds` repeats its attack more often, and prints what it found.
-prove: guests ## Run the long proofs (thousands of kills, stops and swaps) and print their figures; this takes an hour
+prove: guests project-guests ## Run the long proofs (thousands of kills, stops and swaps) and print their figures; this takes an hour
 	TURNTABLE_PROVE=1 $(CARGO) test --locked $(tested) --test spec -- --nocapture --test-threads 2 $(PROVED)
 
 prompts: ## Measure how well prompts understand answers: a figure for each language and kind, and their speed

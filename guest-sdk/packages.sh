@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Packs the SDKs as their people expect them into target/packages, and tries each package in an empty project: npm for TypeScript and
-# JavaScript, pip for Python. A language whose tools are missing is skipped aloud.
+# JavaScript, pip for Python, the zip file of a module for Go, an archive for C. A language whose tools are missing is skipped
+# aloud. $TURNTABLE is the built host.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -42,7 +43,32 @@ assert TestHost(type("Empty", (Bot,), {})).plugin.manifest()["name"] == "test"')
     say "packed     $(basename "$packages"/turntable_sdk-*.whl)"
 }
 
+# A module without a public path is used through `replace`, from the unpacked archive.
+go_package() {
+    stage go
+    rm -rf "$work/go/tools" "$work"/go/*/*_test.go
+    tar -C "$work" -czf "$packages/turntable-sdk-go-0.1.0.tar.gz" go
+    mkdir "$work/empty-go" && cd "$work/empty-go" && tar -xzf "$packages/turntable-sdk-go-0.1.0.tar.gz"
+    printf 'module empty\n\ngo 1.24\n\nrequire turntable v0.0.0\n\nreplace turntable => ./go\n' >go.mod
+    printf 'package empty\n\nimport (\n\t"testing"\n\n\t"turntable"\n\t"turntable/turntabletest"\n)\n\nfunc TestEmpty(t *testing.T) {\n
+\tif turntabletest.New(t, &turntable.Bot{}).Says("hi").IsHandled {\n\t\tt.Error("it is handled")\n\t}\n}\n' >empty_test.go
+    go test . >&2
+    say "packed     turntable-sdk-go-0.1.0.tar.gz"
+}
+
+c_package() {
+    stage c
+    rm -rf "$work/c/tools" "$work/c/tests"
+    tar -C "$work" -czf "$packages/turntable-sdk-c-0.1.0.tar.gz" c
+    mkdir "$work/empty-c" && cd "$work/empty-c" && tar -xzf "$packages/turntable-sdk-c-0.1.0.tar.gz"
+    printf '#include "turntable_test.h"\ntt_bot turntable_bot;\nint main(void) {\n    TT_EXPECT(tt_test_says("hi"), "");\n    return tt_test_end();\n}\n' >empty.c
+    cc -I c/include empty.c c/src/*.c c/testing/*.c -o empty && ./empty
+    say "packed     turntable-sdk-c-0.1.0.tar.gz"
+}
+
 if command -v npm >/dev/null; then (npm_package); else say "SKIPPED: the npm package: npm is not installed"; fi
 if python3 -c 'import venv, ensurepip' 2>/dev/null; then (pip_package); else
     say "SKIPPED: the Python package: Python with venv is not installed"
 fi
+if command -v go >/dev/null; then (go_package); else say "SKIPPED: the Go module: Go is not installed"; fi
+if command -v cc >/dev/null; then (c_package); else say "SKIPPED: the C archive: no C compiler is installed"; fi

@@ -5,6 +5,7 @@
 #   guest-sdk/toolchain.sh typescript NAME...  bots with the SDK in tests/guests/typescript; see typescript_project
 #   guest-sdk/toolchain.sh js NAME...          tests/guests/js/NAME.js, without an SDK
 #   guest-sdk/toolchain.sh python NAME...      bots with the SDK in tests/guests/python, and without it NAME.py there
+#   guest-sdk/toolchain.sh go|c NAME...        bots with the SDK in tests/guests/go and tests/guests/c, built by `turntable build`
 #
 # Rust guests need only Rust. The script uses the target wasm32-wasip2 if it is installed or if rustup can add it. Otherwise, on
 # Debian, it uses the distribution's Rust and builds the standard library from source. It installs those packages with apt if it
@@ -266,10 +267,36 @@ build_python() {
     done
 }
 
+# --- Go and C -----------------------------------------------------------------------------------------------------
+
+# Builds a bot with the command that authors use. It needs the built host: $TURNTABLE, or the one in target/debug.
+project_bot() {
+    local turntable=${TURNTABLE:-$root/target/debug/turntable} language=$1 name=$2
+    local out=$root/target/guests/$language/$name.wasm
+    [ -x "$turntable" ] || fail "$turntable does not exist; build the host first: make build"
+    mkdir -p "$(dirname "$out")"
+    TURNTABLE_CACHE=$cache "$turntable" build --install "$root/tests/guests/$language/${name%-"$language"}" --out "$out" >&2
+    publish "$out" "$name"
+}
+
+# Go comes from the machine if it is new enough, and otherwise, like the C compiler, from PyPI.
+build_go() { project_bots go "$@"; }
+build_c() { project_bots c "$@"; }
+
+project_bots() {
+    local language=$1 name
+    shift
+    python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+        absent "guests in $language" "Python 3.10 or newer with venv is needed"
+    for name in "$@"; do project_bot "$language" "$name"; done
+}
+
 command=${1:-}
-[ $# -ge 2 ] || fail "usage: toolchain.sh rust|typescript|js|python NAME..."
+[ $# -ge 2 ] || fail "usage: toolchain.sh rust|typescript|js|python|go|c NAME..."
 shift
 case $command in
 rust | typescript | js | python) lock && "build_$command" "$@" ;;
-*) fail "unknown command $command; usage: toolchain.sh rust|typescript|js|python NAME..." ;;
+# `turntable build --install` takes the lock itself.
+go | c) mkdir -p "$cache" "$components" && "build_$command" "$@" ;;
+*) fail "unknown command $command; usage: toolchain.sh rust|typescript|js|python|go|c NAME..." ;;
 esac

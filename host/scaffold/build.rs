@@ -14,6 +14,8 @@ const EMBEDDED: &[&str] = &[
     "guest-sdk/rust/src",
     "guest-sdk/typescript",
     "guest-sdk/python",
+    "guest-sdk/go",
+    "guest-sdk/c",
     "host/activity/Cargo.toml",
     "host/activity/src",
     "host/dialog/Cargo.toml",
@@ -57,9 +59,9 @@ fn collect(root: &Path, path: PathBuf, files: &mut Vec<PathBuf>) -> io::Result<(
         let name = entry?.file_name();
         // Tools leave caches behind, and npm reads the one file whose name begins with a dot.
         let is_hidden = |name: &str| name.starts_with('.') && name != ".npmrc";
-        let is_left_out = name
-            .to_str()
-            .is_some_and(|name| LEFT_OUT.contains(&name) || name.ends_with(".egg-info") || is_hidden(name));
+        let is_left_out = name.to_str().is_some_and(|name| {
+            LEFT_OUT.contains(&name) || name.ends_with(".egg-info") || name.ends_with("_test.go") || is_hidden(name)
+        });
         if in_template || !is_left_out {
             collect(root, path.join(name), files)?;
         }

@@ -12,6 +12,7 @@ use conversations::{Conversation, FAILED, Item};
 async fn release(host: &Host, language: &str, number: u8) {
     let component = match (language, number) {
         ("rust", _) => patched(std::fs::read(host.component("parity")).unwrap(), number),
+        ("go" | "c", _) => patched(std::fs::read(component(&format!("parity-{language}")).unwrap()).unwrap(), number),
         (language, 1) => std::fs::read(component(&format!("parity-{language}")).unwrap()).unwrap(),
         (language, number) => std::fs::read(component(&format!("parity-{language}-{number}")).unwrap()).unwrap(),
     };
@@ -19,7 +20,7 @@ async fn release(host: &Host, language: &str, number: u8) {
     assert_eq!(swap.status, 200, "{}", swap.text);
 }
 
-/// Changes the release in a component of the Rust SDK.
+/// Changes the release in a component of a compiled language.
 fn patched(mut component: Vec<u8>, number: u8) -> Vec<u8> {
     const MARKER: &[u8] = b"RELEASE-1";
     let at = component.windows(MARKER.len()).position(|bytes| bytes == MARKER).unwrap();
@@ -90,6 +91,16 @@ async fn the_python_sdk_answers_as_the_rust_sdk_does() {
     answers_as_the_test_host_does("python").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_go_sdk_answers_as_the_rust_sdk_does() {
+    answers_as_the_test_host_does("go").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_c_sdk_answers_as_the_rust_sdk_does() {
+    answers_as_the_test_host_does("c").await;
+}
+
 /// Says something in the conversation of a language, and returns the texts of the answers.
 async fn says(host: &Host, language: &str, text: &str) -> Vec<String> {
     let mut activity = expecting_replies(message(text));
@@ -102,7 +113,7 @@ async fn says(host: &Host, language: &str, text: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dialog_goes_on_in_another_language() {
     let Some(host) = start("rust").await else { return };
-    for language in ["typescript", "python"] {
+    for language in ["typescript", "python", "go", "c"] {
         if component(&format!("parity-{language}")).is_none() {
             continue;
         }

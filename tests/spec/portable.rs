@@ -130,6 +130,46 @@ async fn speaks_first(language: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn go_speaks_first() {
+    speaks_first("go").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn go_intercepts() {
+    intercepts("go").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn go_remembers_and_asks() {
+    remembers_and_asks("go").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn go() {
+    holds_the_conversation("go").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_speaks_first() {
+    speaks_first("c").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_intercepts() {
+    intercepts("c").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c_remembers_and_asks() {
+    remembers_and_asks("c").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c() {
+    holds_the_conversation("c").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn python_sdk_speaks_first() {
     speaks_first("python-sdk").await;
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::support::command::{Ended, binary};
 use crate::support::{component, skip};
 
-const LANGUAGES: [&str; 4] = ["rust", "typescript", "javascript", "python"];
+const LANGUAGES: [&str; 6] = ["rust", "typescript", "javascript", "python", "go", "c"];
 const TEMPLATES: [&str; 3] = ["echo", "dialog", "middleware"];
 
 /// Runs the binary in a folder, with the cache of tools of this machine.
@@ -39,6 +39,8 @@ fn has_tools(language: &str) -> bool {
     let guest = match language {
         "rust" => "portable-rust",
         "python" => "portable-python-sdk",
+        "go" => "portable-go",
+        "c" => "portable-c",
         _ => "portable-typescript",
     };
     component(guest).is_some()
@@ -46,10 +48,14 @@ fn has_tools(language: &str) -> bool {
 
 /// Builds and tests a project of each template.
 fn builds_and_holds_its_conversation(language: &str) {
+    builds_and_holds(language, &TEMPLATES);
+}
+
+fn builds_and_holds(language: &str, templates: &[&str]) {
     if !has_tools(language) {
         return;
     }
-    for template in TEMPLATES {
+    for template in templates {
         let folder = TempDir::new().unwrap();
         let project = new(&folder, language, template);
         let built = turntable(&project, &["build"]);
@@ -75,6 +81,25 @@ fn a_javascript_project_builds_and_holds_its_conversation() {
 #[test]
 fn a_python_project_builds_and_holds_its_conversation() {
     builds_and_holds_its_conversation("python");
+}
+
+/// A component of Go takes long to compile, so one template is enough; the compiler checks the others.
+#[test]
+fn a_go_project_builds_and_holds_its_conversation() {
+    builds_and_holds("go", &["dialog"]);
+    if !has_tools("go") {
+        return;
+    }
+    for template in ["echo", "middleware"] {
+        let folder = TempDir::new().unwrap();
+        let built = turntable(&new(&folder, "go", template), &["build"]);
+        assert_eq!(built.code, Some(0), "{template}: {built:?}");
+    }
+}
+
+#[test]
+fn a_c_project_builds_and_holds_its_conversation() {
+    builds_and_holds_its_conversation("c");
 }
 
 /// Compiles the SDK anew, without the packages of this workspace; one template is enough.
@@ -111,9 +136,12 @@ fn a_conversation_that_differs_is_shown() {
     let source = std::fs::read_to_string(&bot).unwrap();
     std::fs::write(&bot, source.replace("Echo: ", "You said: ")).unwrap();
     assert_eq!(turntable(&project, &["build"]).code, Some(0));
-    let tested = turntable(&project, &["test"]);
+    let tested = turntable(&project, &["test", "--junit", "build/report.xml"]);
     assert_eq!(tested.code, Some(1), "{tested:?}");
     assert!(tested.stdout.contains("- bot: Echo: hello\n+ bot: You said: hello"), "{tested:?}");
+    let report = std::fs::read_to_string(project.join("build/report.xml")).unwrap();
+    assert!(report.contains("tests=\"1\" failures=\"1\" errors=\"0\""), "{report}");
+    assert!(report.contains("name=\"tests/echo.chat\"") && report.contains("+ bot: You said: hello"), "{report}");
 }
 
 /// Each mistake is named with its file, its line and what to do.
@@ -163,6 +191,47 @@ fn mistakes_in_python_are_named() {
     fails_to_build("python", "bot.py", "from turntable_sdk import Bot\n", &mistakes);
 }
 
+#[test]
+fn mistakes_in_go_are_named() {
+    let mistakes: [(&str, &[&str]); 6] = [
+        ("func init() { turntable.Register(&bot }\n", &["bot.go:6:", "syntax error"]),
+        ("func init() {}\n", &["no file of package main registers the bot; add `func init()"]),
+        (
+            "var bot = turntable.Bot{OnMesage: nil}\nfunc init() { turntable.Register(&bot) }\n",
+            &["bot.go:6:", "unknown field OnMesage"],
+        ),
+        (
+            "import \"net/http\"\nfunc init() { turntable.Register(&bot) }\n",
+            &["bot.go:6:1: a bot cannot use the package `net/http`: this release has no outbound HTTP"],
+        ),
+        (
+            "import \"example.org/pad\"\nvar bot = turntable.Bot{}\nfunc init() { turntable.Register(&bot) }\n",
+            &["bot.go:6:8", "example.org/pad"],
+        ),
+        (
+            "var bot = turntable.Bot{OnMessage: func(turn *turntable.Turn) int { return 5 }}\n\
+             func init() { turntable.Register(&bot) }\n",
+            &["bot.go:6:", "cannot use func"],
+        ),
+    ];
+    fails_to_build("go", "bot.go", "package main\n\nimport \"turntable\"\n\nfunc main() {}\n", &mistakes);
+}
+
+#[test]
+fn mistakes_in_c_are_named() {
+    let mistakes: [(&str, &[&str]); 5] = [
+        ("tt_bot turntable_bot = { .name = ;\n", &["bot.c:2:", "error: expected expression"]),
+        ("int x;\n", &["no C file defines the bot; bot.c must define the bot"]),
+        ("tt_bot turntable_bot = { .on_mesage = 0 };\n", &["bot.c:2:", "on_mesage"]),
+        ("#include \"pad.h\"\ntt_bot turntable_bot;\n", &["bot.c:2:", "'pad.h' file not found"]),
+        (
+            "static tt_flow f(tt_turn *turn) { tt_replay(turn, \"\"); }\ntt_bot turntable_bot = { .on_message = f };\n",
+            &["bot.c:2:", "tt_replay"],
+        ),
+    ];
+    fails_to_build("c", "bot.c", "#include \"turntable.h\"\n", &mistakes);
+}
+
 /// Writes each mistake into a project. Its build must fail and say these texts.
 fn fails_to_build(language: &str, file: &str, begin: &str, mistakes: &[(&str, &[&str])]) {
     if !has_tools(language) {
@@ -187,11 +256,11 @@ fn new_overwrites_nothing_and_takes_only_names() {
     let refused: [(&[&str], &str); 7] = [
         (&["new", "My Bot", "--lang", "rust"], "cannot be the name of a bot: a name has 1 to 64 lower-case letters"),
         (&["new", "../bot", "--lang", "rust"], "cannot be the name of a bot"),
-        (&["new", "bot", "--lang", "go"], "there is no SDK for go in this release"),
+        (&["new", "bot", "--lang", "zig"], "there is no SDK for zig in this release"),
         (&["new", "bot", "--lang", "c#"], "does not compile to a component"),
         (&["new", "bot", "--lang", "cobol"], "`cobol` is not a language that `turntable new` knows"),
         (&["new", "bot", "--lang", "rust", "--template", "shop"], "`shop` is not a template: echo, dialog, middleware"),
-        (&["new", "bot"], "choose a language with --lang: one of rust, typescript, javascript, python"),
+        (&["new", "bot"], "choose a language with --lang: one of rust, typescript, javascript, python, go, c"),
     ];
     for (args, said) in refused {
         let ended = turntable(folder.path(), args);
@@ -224,7 +293,7 @@ fn every_language_and_template_can_be_created() {
 fn a_build_says_what_is_missing() {
     let folder = TempDir::new().unwrap();
     let ended = turntable(folder.path(), &["build"]);
-    assert!(ended.stderr.contains("it has no Cargo.toml, package.json or pyproject.toml"), "{ended:?}");
+    assert!(ended.stderr.contains("it has no Cargo.toml, package.json, pyproject.toml, go.mod or bot.c"), "{ended:?}");
     let project = new(&folder, "python", "echo");
     let mut build = binary();
     build.env("TURNTABLE_CACHE", folder.path().join("cache")).arg("build").current_dir(&project);

@@ -55,22 +55,94 @@ fn the_test_host_of_the_python_sdk_is_true_to_the_host() {
     succeeds(&mut python);
 }
 
-/// What an SDK can do, and the spec that shows it in Rust, in TypeScript and JavaScript, and in Python. A spec is
-/// `FILE::TEST`, and in `travel` a module.
-const CAPABILITIES: &[(&str, [&str; 3])] = &[
-    ("handlers, settings, log, cards, faults", ["portable::rust", "portable::typescript", "portable::python_sdk"]),
+#[test]
+fn the_test_host_of_the_go_sdk_is_true_to_the_host() {
+    if component("parity-go").is_none() {
+        return;
+    }
+    // The cache has Go if the machine had none that is new enough.
+    let cached = tools("go", "guest-sdk/go/tools/requirements.txt");
+    for folder in ["tests/guests/go/parity", "guest-sdk/go"] {
+        let mut go = Command::new(cached.as_ref().map_or("go".into(), |tools| tools.join("bin/go")));
+        succeeds(go.args(["test", "./..."]).current_dir(root().join(folder)).env("GOWORK", "off"));
+    }
+}
+
+#[test]
+fn the_test_host_of_the_c_sdk_is_true_to_the_host() {
+    if component("parity-c").is_none() {
+        return;
+    }
+    let Some(tools) = tools("zig", "guest-sdk/c/tools/requirements.txt") else {
+        skip("the tests of the C SDK: its tools are not installed; `make project-guests` installs them");
+        return;
+    };
+    let folder = tempfile::TempDir::new().unwrap();
+    let programs: [(&str, &[&str], &[&str]); 2] = [
+        ("sdk", &["guest-sdk/c/tests"], &[]),
+        (
+            "parity",
+            &["tests/guests/c/parity", "tests/guests/c/parity/tests"],
+            &["tests/guests/parity/conversations.txt"],
+        ),
+    ];
+    for (name, folders, arguments) in programs {
+        let program = folder.path().join(name);
+        let mut zig = Command::new(tools.join("bin/python"));
+        zig.args(["-m", "ziglang", "cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-I"]);
+        zig.arg(root().join("guest-sdk/c/include"));
+        for sources in [&["guest-sdk/c/src", "guest-sdk/c/testing"], folders].concat() {
+            zig.args(c_files(&root().join(sources)));
+        }
+        // The compiler keeps the libc that it builds in the cache of its tools.
+        let cache = tools.with_file_name("zig-cache");
+        zig.env("ZIG_GLOBAL_CACHE_DIR", &cache).env("ZIG_LOCAL_CACHE_DIR", &cache);
+        succeeds(zig.arg("-o").arg(&program));
+        succeeds(Command::new(program).args(arguments).current_dir(root()));
+    }
+}
+
+fn c_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "c")).collect()
+}
+
+/// What an SDK can do, and the spec that shows it in Rust, in TypeScript and JavaScript, in Python, in Go, and in C. A spec
+/// is `FILE::TEST`, and in `travel` a module.
+const CAPABILITIES: &[(&str, [&str; 5])] = &[
+    (
+        "handlers, settings, log, cards, faults",
+        ["portable::rust", "portable::typescript", "portable::python_sdk", "portable::go", "portable::c"],
+    ),
     (
         "state with etags; routes; prompts with validators",
         [
             "portable::rust_remembers_and_asks",
             "portable::typescript_remembers_and_asks",
             "portable::python_sdk_remembers_and_asks",
+            "portable::go_remembers_and_asks",
+            "portable::c_remembers_and_asks",
         ],
     ),
-    ("middleware", ["portable::rust_intercepts", "portable::typescript_intercepts", "portable::python_sdk_intercepts"]),
+    (
+        "middleware",
+        [
+            "portable::rust_intercepts",
+            "portable::typescript_intercepts",
+            "portable::python_sdk_intercepts",
+            "portable::go_intercepts",
+            "portable::c_intercepts",
+        ],
+    ),
     (
         "notifications and timers",
-        ["portable::rust_speaks_first", "portable::typescript_speaks_first", "portable::python_sdk_speaks_first"],
+        [
+            "portable::rust_speaks_first",
+            "portable::typescript_speaks_first",
+            "portable::python_sdk_speaks_first",
+            "portable::go_speaks_first",
+            "portable::c_speaks_first",
+        ],
     ),
     (
         "waterfalls, straight-line dialogs, all prompts in four human languages, groups, migrations, edits",
@@ -78,16 +150,23 @@ const CAPABILITIES: &[(&str, [&str; 3])] = &[
             "parity::the_host_answers_as_the_test_host_of_the_rust_sdk_does",
             "parity::the_typescript_sdk_answers_as_the_rust_sdk_does",
             "parity::the_python_sdk_answers_as_the_rust_sdk_does",
+            "parity::the_go_sdk_answers_as_the_rust_sdk_does",
+            "parity::the_c_sdk_answers_as_the_rust_sdk_does",
         ],
     ),
-    ("a dialog that waits survives a swap to another language", ["parity::a_dialog_goes_on_in_another_language"; 3]),
-    ("the travel bot", ["travel::mod rust", "travel::mod typescript", "travel::mod python"]),
+    ("a dialog that waits survives a swap to another language", ["parity::a_dialog_goes_on_in_another_language"; 5]),
+    (
+        "the travel bot",
+        ["travel::mod rust", "travel::mod typescript", "travel::mod python", "travel::mod go", "travel::mod c"],
+    ),
     (
         "a test host without WebAssembly, true to the host",
         [
             "parity::the_host_answers_as_the_test_host_of_the_rust_sdk_does",
             "sdks::the_test_host_of_the_typescript_sdk_is_true_to_the_host",
             "sdks::the_test_host_of_the_python_sdk_is_true_to_the_host",
+            "sdks::the_test_host_of_the_go_sdk_is_true_to_the_host",
+            "sdks::the_test_host_of_the_c_sdk_is_true_to_the_host",
         ],
     ),
     (
@@ -96,6 +175,8 @@ const CAPABILITIES: &[(&str, [&str; 3])] = &[
             "projects::a_rust_project_builds_and_holds_its_conversation",
             "projects::a_typescript_project_builds_and_holds_its_conversation",
             "projects::a_python_project_builds_and_holds_its_conversation",
+            "projects::a_go_project_builds_and_holds_its_conversation",
+            "projects::a_c_project_builds_and_holds_its_conversation",
         ],
     ),
     (
@@ -104,6 +185,8 @@ const CAPABILITIES: &[(&str, [&str; 3])] = &[
             "sdk::a_plugin_that_registers_no_bot_does_not_link",
             "projects::mistakes_in_typescript_are_named",
             "projects::mistakes_in_python_are_named",
+            "projects::mistakes_in_go_are_named",
+            "projects::mistakes_in_c_are_named",
         ],
     ),
 ];
@@ -111,7 +194,9 @@ const CAPABILITIES: &[(&str, [&str; 3])] = &[
 /// The table in the documentation has a row for each capability, and each spec in it exists.
 #[test]
 fn the_table_of_languages_is_what_the_specs_show() {
-    let mut table = "| capability | Rust | TypeScript, JavaScript | Python |\n| --- | --- | --- | --- |\n".to_owned();
+    let mut table =
+        "| capability | Rust | TypeScript, JavaScript | Python | Go | C |\n| --- | --- | --- | --- | --- | --- |\n"
+            .to_owned();
     for (capability, specs) in CAPABILITIES {
         let cells = specs.map(|spec| {
             let (file, name) = spec.split_once("::").unwrap();

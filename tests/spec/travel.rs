@@ -4,6 +4,10 @@
 #![allow(clippy::duplicate_mod, reason = "the same conversations are held in each language")]
 
 #[path = "travel/conversations.rs"]
+mod c;
+#[path = "travel/conversations.rs"]
+mod go;
+#[path = "travel/conversations.rs"]
 mod python;
 #[path = "travel/conversations.rs"]
 mod rust;

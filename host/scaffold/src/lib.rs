@@ -21,11 +21,15 @@ pub enum Language {
     JavaScript,
     /// Python, with componentize-py.
     Python,
+    /// Go, with its own compiler.
+    Go,
+    /// C, with zig cc.
+    C,
 }
 
 impl Language {
     /// Every language, in the order in which they are offered.
-    pub const ALL: [Self; 4] = [Self::Rust, Self::TypeScript, Self::JavaScript, Self::Python];
+    pub const ALL: [Self; 6] = [Self::Rust, Self::TypeScript, Self::JavaScript, Self::Python, Self::Go, Self::C];
 
     /// Returns the name for command lines.
     pub fn name(self) -> &'static str {
@@ -34,6 +38,8 @@ impl Language {
             Self::TypeScript => "typescript",
             Self::JavaScript => "javascript",
             Self::Python => "python",
+            Self::Go => "go",
+            Self::C => "c",
         }
     }
 
@@ -44,6 +50,8 @@ impl Language {
             "typescript" | "ts" => Some(Self::TypeScript),
             "javascript" | "js" => Some(Self::JavaScript),
             "python" | "py" => Some(Self::Python),
+            "go" | "golang" => Some(Self::Go),
+            "c" => Some(Self::C),
             _ => None,
         }
     }
@@ -54,6 +62,8 @@ impl Language {
             Self::Rust => &["Cargo.toml", "guest-sdk/rust/", "host/activity/", "host/dialog/"],
             Self::TypeScript | Self::JavaScript => &["guest-sdk/typescript/"],
             Self::Python => &["guest-sdk/python/"],
+            Self::Go => &["guest-sdk/go/"],
+            Self::C => &["guest-sdk/c/"],
         }
     }
 }

@@ -8,7 +8,7 @@ fn paths(language: Language, template: Template) -> Vec<String> {
 
 #[test]
 fn every_project_has_a_bot_a_configuration_a_test_and_its_sdk() {
-    let bots = ["src/lib.rs", "src/bot.ts", "src/bot.js", "bot.py"];
+    let bots = ["src/lib.rs", "src/bot.ts", "src/bot.js", "bot.py", "bot.go", "bot.c"];
     for (language, bot) in Language::ALL.into_iter().zip(bots) {
         for template in Template::ALL {
             let paths = paths(language, template);
@@ -58,5 +58,19 @@ fn names_are_those_of_packages() {
     }
     for name in ["", "2bots", "My-Bot", "a b", "a/b", "..", "a-", "turntable", &"a".repeat(65)] {
         assert!(!is_name(name), "{name}");
+    }
+}
+
+/// The smallest example of each manual is the bot that `turntable new` writes.
+#[test]
+fn the_manuals_of_go_and_c_show_the_echo_bot() {
+    for (language, bot, manual) in [
+        (Language::Go, "bot.go", include_str!("../../../guest-sdk/go/README.md")),
+        (Language::C, "bot.c", include_str!("../../../guest-sdk/c/README.md")),
+    ] {
+        let bot = files("my-bot", language, Template::Echo).into_iter().find(|file| file.path == bot).unwrap();
+        let text = String::from_utf8(bot.contents.into_owned()).unwrap();
+        let (_, code) = text.split_once('\n').unwrap();
+        assert!(manual.contains(code.trim()), "{}: the manual shows another bot than\n{code}", language.name());
     }
 }

@@ -1,5 +1,7 @@
 //! `turntable build`: builds the component of a project, in any language that has an SDK.
 
+mod c;
+mod go;
 mod node;
 mod python;
 mod rust;
@@ -16,7 +18,7 @@ use tools::Tools;
 
 /// Build the component of a bot
 ///
-/// The language follows from the files of the project: Cargo.toml, package.json, or a Python file. Tools that are
+/// The language follows from the files of the project: Cargo.toml, package.json, a Python file, go.mod or bot.c. Tools that are
 /// missing are named, or with --install installed into a cache folder (TURNTABLE_CACHE, default ~/.cache/turntable).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 built, 1 the bot has a mistake or a tool is missing, 2 wrong usage.")]
@@ -57,6 +59,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Language::Rust => rust::build(&project)?,
         Language::TypeScript | Language::JavaScript => node::build(&project)?,
         Language::Python => python::build(&project)?,
+        Language::Go => go::build(&project)?,
+        Language::C => c::build(&project)?,
     }
     let bytes = std::fs::metadata(&project.out).context("the build wrote no component")?.len();
     std::fs::rename(&project.out, &target)
@@ -76,11 +80,26 @@ fn language_of(folder: &Path) -> anyhow::Result<Language> {
     if has("pyproject.toml") || has("bot.py") {
         return Ok(Language::Python);
     }
+    if has("go.mod") {
+        return Ok(Language::Go);
+    }
+    if has("bot.c") {
+        return Ok(Language::C);
+    }
     bail!(
-        "{} is not the project of a bot: it has no Cargo.toml, package.json or pyproject.toml. Create a project with \
+        "{} is not the project of a bot: it has no Cargo.toml, package.json, pyproject.toml, go.mod or bot.c. Create a project with \
          `turntable new NAME`, or name its folder",
         folder.display()
     )
+}
+
+/// Makes the component of a module that a compiler wrote for WASI 0.1, and deletes the module.
+fn componentize(module: &Path, project: &Project, remedy: &str) -> anyhow::Result<()> {
+    let bytes = std::fs::read(module).with_context(|| format!("{} cannot be read", module.display()))?;
+    let component = turntable_componentize::component(&bytes, &project.sdk.join("wit"), "full-plugin");
+    let component = component.with_context(|| format!("the module is no component of the contract; {remedy}"))?;
+    std::fs::write(&project.out, component).with_context(|| format!("{} cannot be written", project.out.display()))?;
+    std::fs::remove_file(module).with_context(|| format!("{} cannot be deleted", module.display()))
 }
 
 /// Returns the folder with the contract and the SDK: the project's own, or one that is written into the cache.

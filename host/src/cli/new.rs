@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// Name of the bot, its package and its folder
     #[arg(value_name = "NAME")]
     name: String,
-    /// Language of the bot: rust, typescript, javascript or python
+    /// Language of the bot: rust, typescript, javascript, python, go or c
     #[arg(long, value_name = "LANGUAGE")]
     lang: Option<String>,
     /// What the bot does at first: echo, dialog or middleware
@@ -83,7 +83,7 @@ fn language(name: Option<&str>) -> anyhow::Result<Language> {
 fn unknown_language(name: &str, names: &[&str]) -> String {
     let offered = names.join(", ");
     match name {
-        "go" | "golang" | "c" | "c++" | "cpp" | "zig" | "moonbit" => format!(
+        "c++" | "cpp" | "zig" | "moonbit" => format!(
             "there is no SDK for {name} in this release. A component of any language that targets the contract in wit/ \
              runs, but \
              `turntable new` creates projects in {offered}"

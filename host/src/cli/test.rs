@@ -1,12 +1,16 @@
 //! `turntable test`: holds the conversations of a project with its bot.
 
+mod junit;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 
 use super::replay;
 use super::terminal::{Style, Terminal};
+use junit::{Case, Outcome};
 
 /// Hold the conversations in tests/ with the bot, and compare its replies
 ///
@@ -24,6 +28,9 @@ pub(super) struct Args {
     /// Configuration of the bot
     #[arg(long, value_name = "FILE", default_value = "turntable.toml")]
     config: PathBuf,
+    /// Also write the results to a file, in the JUnit format that CI servers read
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -36,33 +43,39 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if chats.is_empty() {
         bail!("there are no conversations to hold: no .chat file in {}", shown(&args.paths));
     }
-    let (terminal, mut different, mut broken) = (Terminal::stdout(), 0, 0);
+    let (terminal, mut cases) = (Terminal::stdout(), Vec::new());
     for chat in &chats {
-        match replay::held(chat, &args.config, args.bot.as_deref()) {
-            Ok((true, _)) => {
-                terminal.line(format!("{} {}", terminal.paint(Style::Good, "same".to_owned()), chat.display()))?;
-            }
-            Ok((false, text)) => {
-                different += 1;
-                let word = terminal.paint(Style::Bad, "differs".to_owned());
-                terminal.line(format!("{word} {}\n{text}", chat.display()))?;
-            }
-            Err(error) => {
-                broken += 1;
-                terminal.line(format!(
-                    "{} {}: {error:#}",
-                    terminal.paint(Style::Bad, "failed".to_owned()),
-                    chat.display()
-                ))?;
-            }
-        }
+        let begun = Instant::now();
+        let outcome = match replay::held(chat, &args.config, args.bot.as_deref()) {
+            Ok((true, _)) => Outcome::Same,
+            Ok((false, text)) => Outcome::Differs(text),
+            Err(error) => Outcome::Failed(format!("{error:#}")),
+        };
+        let case = Case { name: chat.display().to_string(), took: begun.elapsed(), outcome };
+        show(terminal, &case)?;
+        cases.push(case);
     }
+    if let Some(file) = &args.junit {
+        std::fs::write(file, junit::report(&cases)).with_context(|| format!("{} cannot be written", file.display()))?;
+    }
+    let count = |is: fn(&Outcome) -> bool| cases.iter().filter(|case| is(&case.outcome)).count();
+    let different = count(|outcome| matches!(outcome, Outcome::Differs(_)));
+    let broken = count(|outcome| matches!(outcome, Outcome::Failed(_)));
     terminal.line(format!("{} conversations: {different} differ, {broken} could not run", chats.len()))?;
     Ok(match (different, broken) {
         (0, 0) => ExitCode::SUCCESS,
         (_, 0) => ExitCode::FAILURE,
         _ => ExitCode::from(replay::COULD_NOT_RUN),
     })
+}
+
+fn show(terminal: Terminal, case: &Case) -> anyhow::Result<()> {
+    let word = |style, word: &str| terminal.paint(style, word.to_owned());
+    Ok(terminal.line(match &case.outcome {
+        Outcome::Same => format!("{} {}", word(Style::Good, "same"), case.name),
+        Outcome::Differs(text) => format!("{} {}\n{text}", word(Style::Bad, "differs"), case.name),
+        Outcome::Failed(text) => format!("{} {}: {text}", word(Style::Bad, "failed"), case.name),
+    })?)
 }
 
 /// Adds a conversation, or those in a folder and its folders.

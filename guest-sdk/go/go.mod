@@ -1,0 +1,3 @@
+module turntable
+
+go 1.24

@@ -1,0 +1,7 @@
+module travel
+
+go 1.24
+
+require turntable v0.0.0
+
+replace turntable => ../../../../guest-sdk/go
