@@ -152,9 +152,7 @@ async fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
     let settings = &config.storage;
     Ok(match config.storage.kind {
         StorageKind::Memory => Arc::new(SqliteStorage::temporary(&config.channel)?),
-        StorageKind::Sqlite => {
-            Arc::new(SqliteStorage::open(&settings.path, settings.durability, &config.channel)?)
-        }
+        StorageKind::Sqlite => Arc::new(SqliteStorage::open(&settings.path, settings.durability, &config.channel)?),
         StorageKind::Postgres => {
             Arc::new(PostgresStorage::open(settings, &config.tls, &config.channel, Handle::current()).await?)
         }

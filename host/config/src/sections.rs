@@ -182,8 +182,7 @@ fn each_rate(table: &mut Table<'_>, key: &'static str, slot: &mut Vec<Rate>) {
 /// Reads `[storage]`.
 pub(super) fn storage(mut table: Table<'_>, folder: &Path, data_dir: &Path) -> Storage {
     let mut storage = Storage::in_data_dir(data_dir);
-    let kinds =
-        [("sqlite", StorageKind::Sqlite), ("memory", StorageKind::Memory), ("postgres", StorageKind::Postgres)];
+    let kinds = [("sqlite", StorageKind::Sqlite), ("memory", StorageKind::Memory), ("postgres", StorageKind::Postgres)];
     table.choice("kind", &mut storage.kind, &kinds);
     if let Some((text, _)) = path_string(&mut table, "path") {
         storage.path = beside(folder, text);
@@ -196,7 +195,8 @@ pub(super) fn storage(mut table: Table<'_>, folder: &Path, data_dir: &Path) -> S
     table.number("connections", &mut storage.connections, 2..=1_000);
     let is_postgres = storage.kind == StorageKind::Postgres;
     if is_postgres && !gives_url {
-        let why = "`storage.kind = \"postgres\"` needs `storage.url`: \"env:NAME\" or \"file:PATH\" of a connection string";
+        let why =
+            "`storage.kind = \"postgres\"` needs `storage.url`: \"env:NAME\" or \"file:PATH\" of a connection string";
         table.problem(table.span_of("kind"), why);
     }
     if is_postgres && table.has("path") {

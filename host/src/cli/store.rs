@@ -77,7 +77,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 let after = sqlite::stats(&path)?.bytes;
                 terminal.line(format!("{}: {before} bytes before, {after} now", path.display()))?;
             }
-            Store::Database(_) => bail!("PostgreSQL reuses free space itself (autovacuum); there is nothing to compact"),
+            Store::Database(_) => {
+                bail!("PostgreSQL reuses free space itself (autovacuum); there is nothing to compact")
+            }
         },
         Action::Stats { place, json } => {
             let counted = match place.store()? {

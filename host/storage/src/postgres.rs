@@ -14,6 +14,7 @@ mod operator;
 mod outbox;
 mod param;
 mod privacy;
+mod process;
 mod schema;
 mod storage;
 mod transcripts;
@@ -28,6 +29,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use self::columns::{Key, record_key};
+use self::connect::Use;
 use self::database::{Database, Session};
 use self::members::{Heart, Other, Patience};
 pub use self::operator::{Report, check, stats};
@@ -98,7 +100,8 @@ impl PostgresStorage {
     /// The error says what is wrong with settings, database, schema or permissions, and what to do; or it names the host
     /// that uses the database.
     pub async fn open(settings: &Settings, tls: &Tls, channel: &Channel, runtime: Handle) -> anyhow::Result<Self> {
-        let pool = connect::pool(settings, tls, &runtime)?;
+        let pool = connect::pool(settings, tls, &runtime, Use::Work)?;
+        let pulse = connect::pool(settings, tls, &runtime, Use::Heart)?;
         let found = connect::look(&pool).await?;
         let id: Arc<str> = ulid::Ulid::new().to_string().into();
         let name = connect::name_of_this_host();
@@ -115,7 +118,8 @@ impl PostgresStorage {
         }
         let begin = found.begin(settings.durability, &id);
         let database = Database::new(pool, runtime.clone(), begin);
-        let heart = Heart::start(database.clone(), id.clone(), &runtime);
+        let pulse = Database::new(pulse, runtime.clone(), "BEGIN".into());
+        let heart = Heart::start(pulse, id.clone(), &runtime);
         let outbox_rows = count_outbox(&database).await.context("counting undelivered messages")?;
         Ok(Self {
             database,

@@ -1,5 +1,6 @@
 //! Keys and settings that the tests share.
 
+#[allow(dead_code, reason = "the specs of the host use the rest of it")]
 pub(crate) mod server;
 
 use turntable_activity::{ChannelInstance, ConversationKey};

@@ -247,7 +247,8 @@ async fn begin(session: &Session, id: &str, limit: usize) -> Result<usize, Failu
     let sql = "SELECT number, place_begun, coalesce(expires_ms < turntable.now_ms(), false) FROM turntable.broadcasts \
                WHERE id = $1 AND state = 'running' FOR UPDATE";
     let Some(running) = session.first(sql, &params![id]).await? else { return Ok(0) };
-    let (number, begun, has_expired): (i64, i64, bool) = (running.try_get(0)?, running.try_get(1)?, running.try_get(2)?);
+    let (number, begun, has_expired): (i64, i64, bool) =
+        (running.try_get(0)?, running.try_get(1)?, running.try_get(2)?);
     let sql = "SELECT t.target, c.place IS NOT NULL, c.gone IS NOT NULL, (SELECT count(*) FROM turntable.notifications AS n \
                WHERE n.place = t.place AND n.ended IS NULL) FROM turntable.broadcast_targets AS t \
                LEFT JOIN turntable.contacts AS c ON c.place = t.place \
@@ -278,7 +279,8 @@ async fn settle_dead_ends(session: &Session, number: i64, next: &[Beginning]) ->
     if ends().next().is_none() {
         return Ok(());
     }
-    let sql = "SELECT turntable.settle($1, target, outcome, why) FROM unnest($2, $3, $4) AS ended(target, outcome, why)";
+    let sql =
+        "SELECT turntable.settle($1, target, outcome, why) FROM unnest($2, $3, $4) AS ended(target, outcome, why)";
     let row = [
         number.into(),
         Param::Ints(ends().map(|(target, ..)| target).collect()),

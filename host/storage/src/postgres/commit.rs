@@ -11,9 +11,7 @@ use super::param::{Columns, Param, params};
 use super::{PostgresStorage, notifications, transcripts};
 use crate::broadcasts::{TargetOutcome, target_of};
 use crate::notifications::End;
-use crate::{
-    Expected, Fence, Lease, Made, OutboxAction, Owner, StateWrite, StorageError, StoredStack, TurnCommit,
-};
+use crate::{Expected, Fence, Lease, Made, OutboxAction, Owner, StateWrite, StorageError, StoredStack, TurnCommit};
 use turntable_activity::ConversationKey;
 
 /// Leases that this process remembers. Beyond it all are forgotten, which costs each conversation one question.
@@ -31,8 +29,7 @@ const LEASE: &str = "INSERT INTO turntable.leases AS held (place, owner, host, f
 const FENCE: &str = "WITH held AS (UPDATE turntable.leases SET last_commit = $3 WHERE place = $1 AND fence = $2 \
     AND last_commit <> $3 RETURNING 1) SELECT turntable.must(EXISTS (SELECT FROM held), 'TT002')";
 /// The same for a commit without a lease.
-const NO_LEASE: &str =
-    "SELECT turntable.must(NOT EXISTS (SELECT FROM turntable.leases WHERE place = $1), 'TT002')";
+const NO_LEASE: &str = "SELECT turntable.must(NOT EXISTS (SELECT FROM turntable.leases WHERE place = $1), 'TT002')";
 const WAS_COMMITTED: &str = "SELECT 1 FROM turntable.leases WHERE place = $1 AND last_commit = $2";
 
 impl PostgresStorage {
@@ -82,7 +79,8 @@ impl PostgresStorage {
         self.check_outbox_bound(commit.outbox.len())?;
         notifications::keep_user(self, &mut commit.proactive).await?;
         let batch = self.batch_of(&commit, key, was_in_inbox);
-        let committed = self.database.commit("commit", batch.statements, (WAS_COMMITTED, params![key, &batch.id])).await;
+        let committed =
+            self.database.commit("commit", batch.statements, (WAS_COMMITTED, params![key, &batch.id].into())).await;
         if let Err(StorageError::Fenced) = committed {
             self.leases.lock().remove(&key);
         }
@@ -136,7 +134,8 @@ impl PostgresStorage {
         let Some((record, answer)) = &commit.record else { return };
         let sql = "INSERT INTO turntable.records (key, place, status, answer, turn_id) VALUES ($1, $2, $3, $4, $5) \
                    ON CONFLICT (key) DO UPDATE SET status = excluded.status, answer = excluded.answer, turn_id = excluded.turn_id";
-        let place_of_record = if record.conversation == commit.conversation { key } else { place(&record.conversation) };
+        let place_of_record =
+            if record.conversation == commit.conversation { key } else { place(&record.conversation) };
         let status = u32::from(answer.status);
         batch.push(sql, params![record_key(record), place_of_record, status, &answer.body, &commit.turn_id]);
         if self.bounds.records.add(1) {
@@ -250,7 +249,7 @@ fn set_stack(batch: &mut Batch, conversation: &ConversationKey, key: Key, stack:
     let sql = "INSERT INTO turntable.frames (place, position, bot, channel, conversation, plugin, dialog, state_version) \
                SELECT $1, position, $2, $3, $4, plugin, dialog, state_version \
                FROM unnest($5, $6, $7) WITH ORDINALITY AS frame(plugin, dialog, state_version, position)";
-    let mut row = params![key, bot, &channel, id];
+    let mut row = Vec::from(params![key, bot, &channel, id]);
     row.push(Param::texts(frames().map(|frame| Some(&*frame.plugin))));
     row.push(Param::texts(frames().map(|frame| Some(&*frame.dialog))));
     row.push(Param::Ints(versions));
@@ -267,7 +266,7 @@ fn push_outbox(batch: &mut Batch, commit: &TurnCommit, key: Key) {
                SELECT $1, $2, $3, $4, $5, $6, action, id, activity \
                FROM unnest($7, $8, $9) WITH ORDINALITY AS sent(action, id, activity, position) ORDER BY position";
     let channel = channel_column(&of.channel);
-    let mut row = params![key, &of.bot, &channel, &of.conversation, &commit.service_url, &commit.turn_id];
+    let mut row = Vec::from(params![key, &of.bot, &channel, &of.conversation, &commit.service_url, &commit.turn_id]);
     row.push(Param::texts(parts().map(|(action, ..)| Some(action))));
     row.push(Param::texts(parts().map(|(_, id, _)| Some(id))));
     row.push(Param::texts(parts().map(|(.., activity)| activity)));
@@ -290,8 +289,9 @@ fn note_target(batch: &mut Batch, commit: &TurnCommit, key: Key) {
     let Some((broadcast, target)) = target_of(id) else { return };
     match TargetOutcome::named(how).unwrap_or(TargetOutcome::Failed) {
         TargetOutcome::Cancelled => {}
-        TargetOutcome::Delivered => batch
-            .push("SELECT turntable.note_turn($1, $2, $3, $4)", params![broadcast, target, key, &commit.turn_id]),
+        TargetOutcome::Delivered => {
+            batch.push("SELECT turntable.note_turn($1, $2, $3, $4)", params![broadcast, target, key, &commit.turn_id]);
+        }
         outcome => {
             let why = (outcome == TargetOutcome::Failed).then_some("the turn failed; the log says why");
             let sql = "SELECT turntable.settle_notified($1, $2, $3, $4)";

@@ -25,20 +25,38 @@ const SERVER_MIN: i32 = 130_000;
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Time to get a connection from the pool.
 const POOL_WAIT_MAX: Duration = Duration::from_secs(10);
+/// The same for the connection that says that the host lives.
+const HEART_WAIT_MAX: Duration = Duration::from_secs(2);
 /// A connection whose peer is silent for this time is broken.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// What a pool of connections is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Turns and deliveries, with as many connections as configured.
+    Work,
+    /// The host's row, with a connection of its own: a host that is busy is not dead.
+    Heart,
+}
+
 /// Makes a pool of connections, without a connection yet.
-pub(super) fn pool(settings: &Settings, tls: &Tls, runtime: &Handle) -> anyhow::Result<Pool> {
-    let config = configuration(settings)?;
+pub(super) fn pool(settings: &Settings, tls: &Tls, runtime: &Handle, used: Use) -> anyhow::Result<Pool> {
+    let mut config = configuration(settings)?;
+    let (connections, patience) = match used {
+        Use::Work => (settings.connections, POOL_WAIT_MAX),
+        Use::Heart => (1, HEART_WAIT_MAX),
+    };
+    if used == Use::Heart {
+        config.tcp_user_timeout(HEART_WAIT_MAX).connect_timeout(HEART_WAIT_MAX);
+    }
     let connector = Connector { tls: MakeRustlsConnect::new(tls_configuration(tls)?), runtime: runtime.clone() };
     let manager = Manager::from_connect(config, connector, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     let pool = Pool::builder(manager)
-        .max_size(settings.connections)
+        .max_size(connections)
         .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(POOL_WAIT_MAX))
-        .create_timeout(Some(POOL_WAIT_MAX))
-        .recycle_timeout(Some(POOL_WAIT_MAX))
+        .wait_timeout(Some(patience))
+        .create_timeout(Some(patience))
+        .recycle_timeout(Some(patience))
         .build();
     pool.context("cannot make the pool of connections to PostgreSQL")
 }
@@ -54,7 +72,10 @@ fn configuration(settings: &Settings) -> anyhow::Result<Config> {
              postgresql://USER@HOST:5432/DATABASE?sslmode=require"
         )
     })?;
-    ensure!(!config.get_hosts().is_empty() || !config.get_hostaddrs().is_empty(), "`storage.url` ({source}) names no host");
+    ensure!(
+        !config.get_hosts().is_empty() || !config.get_hostaddrs().is_empty(),
+        "`storage.url` ({source}) names no host"
+    );
     if let Some(password) = &settings.password {
         config.password(password.read().context("`storage.password`")?.expose_secret());
     }
@@ -91,7 +112,8 @@ fn tls_configuration(tls: &Tls) -> anyhow::Result<ClientConfig> {
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     for path in &tls.root_certificates {
         let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let certificates = certificates.with_context(|| format!("cannot read the certificates in {}", path.display()))?;
+        let certificates =
+            certificates.with_context(|| format!("cannot read the certificates in {}", path.display()))?;
         for certificate in certificates {
             roots.add(certificate).with_context(|| format!("{} has an unusable certificate", path.display()))?;
         }
@@ -115,7 +137,10 @@ impl Connect for Connector {
         let (config, tls) = (config.clone(), self.tls.clone());
         Box::pin(async move {
             // A connection belongs to the runtime in which it was opened.
-            let opening = { let (config, tls) = (config.clone(), tls.clone()); async move { config.connect(tls).await } };
+            let opening = {
+                let (config, tls) = (config.clone(), tls.clone());
+                async move { config.connect(tls).await }
+            };
             let (client, connection) = match self.runtime.spawn(opening).await {
                 Ok(opened) => opened?,
                 // The runtime ends, or the driver panicked.

@@ -32,6 +32,9 @@ const PAUSES: [Duration; 6] = [
     Duration::from_millis(1_000),
     Duration::from_millis(2_000),
 ];
+/// How often a commit whose answer was lost is looked up while the database is away: for some minutes in all.
+const LOOKS_MAX: usize = 60;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Statements that are sent at once.
 const PIPELINE_MAX: usize = 24;
 
@@ -73,7 +76,8 @@ impl Failure {
             Self::Pool(error) => return matches!(error, PoolError::Timeout(_)),
         };
         match error.code() {
-            None => error.is_closed() || error.as_db_error().is_none(),
+            // The connection broke, or could not be made.
+            None => true,
             Some(code) => {
                 let again = [
                     SqlState::T_R_SERIALIZATION_FAILURE,
@@ -234,8 +238,8 @@ async fn run(client: &tokio_postgres::Client, sql: &str, params: &[Param]) -> Re
 pub(super) struct Batch(Vec<(&'static str, Vec<Param>)>);
 
 impl Batch {
-    pub(super) fn push(&mut self, sql: &'static str, params: Vec<Param>) {
-        self.0.push((sql, params));
+    pub(super) fn push(&mut self, sql: &'static str, params: impl Into<Vec<Param>>) {
+        self.0.push((sql, params.into()));
     }
 }
 
@@ -330,10 +334,10 @@ impl Database {
         what: &'static str,
         idempotent: bool,
         sql: &'static str,
-        params: Vec<Param>,
+        params: impl Into<Vec<Param>>,
     ) -> Result<Ran, StorageError> {
         let database = self.clone();
-        let batch = Batch(vec![(sql, params)]);
+        let batch = Batch(vec![(sql, params.into())]);
         self.detached(what, async move {
             let mut pauses = PAUSES.iter();
             loop {
@@ -374,7 +378,7 @@ impl Database {
         loop {
             let Err(failure) = self.send(batch).await else { return Ok(()) };
             may_be_committed |= failure.is_broken();
-            if may_be_committed && !self.read(what, was_committed.0, &was_committed.1).await?.is_empty() {
+            if may_be_committed && self.finds(what, was_committed.0, &was_committed.1).await? {
                 return Ok(());
             }
             match pauses.next() {
@@ -382,6 +386,18 @@ impl Database {
                 _ => return Err(failure.told(what)),
             }
         }
+    }
+
+    /// Returns whether a query has rows. It waits for a database that is away, because a turn whose commit is unknown must neither
+    /// be answered nor run again.
+    async fn finds(&self, what: &str, sql: &str, params: &[Param]) -> Result<bool, StorageError> {
+        for _ in 1..LOOKS_MAX {
+            if let Ok(rows) = self.read(what, sql, params).await {
+                return Ok(!rows.is_empty());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        self.read(what, sql, params).await.map(|rows| !rows.is_empty())
     }
 
     async fn send(&self, batch: &Batch) -> Result<Vec<Ran>, Failure> {

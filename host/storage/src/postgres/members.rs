@@ -1,7 +1,7 @@
 //! The hosts of a database: one at a time in this release.
 //!
-//! A host has a row that it renews. A host that ends deletes its row, and a row that was not renewed in time is deleted by the
-//! host that comes next. Every transaction that writes locks the row of its host, so a host that was declared dead, perhaps
+//! A host has a row that it renews. A host that ends deletes its row. A row that was not renewed in time, or whose process has
+//! ended on the machine of the host that comes next, is deleted by that host. Every transaction that writes locks the row of its host, so a host that was declared dead, perhaps
 //! because it was frozen, stores nothing when it wakes. All times are those of the database.
 
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::database::{Database, Failure, Session};
 use super::param::params;
+use super::process;
 
 /// A host that was not heard from for this time is dead.
 const TTL: Duration = Duration::from_secs(8);
@@ -41,16 +42,23 @@ pub(super) struct Other {
 /// Returns another host of the database that is not known to be dead, and forgets those that are.
 pub(super) async fn other(session: &Session) -> Result<Option<Other>, Failure> {
     session.run("DELETE FROM turntable.hosts WHERE expires <= clock_timestamp()", &[]).await?;
-    let sql = "SELECT id, name, version, beats FROM turntable.hosts ORDER BY started LIMIT 1";
-    let Some(row) = session.first(sql, &[]).await? else { return Ok(None) };
-    Ok(Some(Other { id: row.try_get(0)?, name: row.try_get(1)?, version: row.try_get(2)?, beats: row.try_get(3)? }))
+    let sql = "SELECT id, name, version, beats, process FROM turntable.hosts ORDER BY started";
+    for row in session.rows(sql, &[]).await? {
+        let (id, process): (String, String) = (row.try_get(0)?, row.try_get(4)?);
+        if !process::has_ended(&process) {
+            return Ok(Some(Other { id, name: row.try_get(1)?, version: row.try_get(2)?, beats: row.try_get(3)? }));
+        }
+        session.run("DELETE FROM turntable.hosts WHERE id = $1", &params![&id]).await?;
+    }
+    Ok(None)
 }
 
 /// Makes this host a host of the database.
 pub(super) async fn join(session: &Session, id: &str, name: &str) -> Result<(), Failure> {
-    let sql = "INSERT INTO turntable.hosts (id, name, version, expires) \
-               VALUES ($1, $2, $3, clock_timestamp() + $4::bigint * interval '1 ms')";
-    session.run(sql, &params![id, name, env!("CARGO_PKG_VERSION"), milliseconds(TTL)]).await?;
+    let sql = "INSERT INTO turntable.hosts (id, name, version, process, expires) \
+               VALUES ($1, $2, $3, $4, clock_timestamp() + $5 * interval '1 ms')";
+    let row = params![id, name, env!("CARGO_PKG_VERSION"), &process::this(), milliseconds(TTL)];
+    session.run(sql, &row).await?;
     Ok(())
 }
 
@@ -101,7 +109,7 @@ impl Heart {
         let mut lives = self.lives.clone();
         if lives.wait_for(|lives| !lives).await.is_err() {
             // The host closes the store itself.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -136,11 +144,12 @@ async fn beat(database: Database, id: Arc<str>, alive: watch::Sender<bool>) {
 
 /// Returns false if the host was declared dead.
 async fn renew(database: &Database, id: &str) -> anyhow::Result<bool> {
-    let sql = "UPDATE turntable.hosts SET expires = clock_timestamp() + $2::bigint * interval '1 ms', beats = beats + 1 \
+    let sql = "UPDATE turntable.hosts SET expires = clock_timestamp() + $2 * interval '1 ms', beats = beats + 1 \
                WHERE id = $1 RETURNING 1";
-    let renewed = database.read("renew", sql, &params![id, milliseconds(TTL)]).await.context("renewing the host's row")?;
+    let renewed =
+        database.read("renew", sql, &params![id, milliseconds(TTL)]).await.context("renewing the host's row")?;
     let sql = "DELETE FROM turntable.leases WHERE place IN (SELECT place FROM turntable.leases \
-               WHERE expires < clock_timestamp() - $1::bigint * interval '1 ms' ORDER BY expires LIMIT 500 FOR UPDATE SKIP LOCKED)";
+               WHERE expires < clock_timestamp() - $1 * interval '1 ms' ORDER BY expires LIMIT 500 FOR UPDATE SKIP LOCKED)";
     database.read("renew", sql, &params![milliseconds(LEASES_KEPT)]).await?;
     Ok(!renewed.is_empty())
 }

@@ -187,10 +187,7 @@ impl Notifications for PostgresStorage {
 }
 
 /// Keeps the user who was heard last, where a reference has none.
-pub(super) async fn keep_user(
-    storage: &PostgresStorage,
-    changes: &mut ProactiveChanges,
-) -> Result<(), StorageError> {
+pub(super) async fn keep_user(storage: &PostgresStorage, changes: &mut ProactiveChanges) -> Result<(), StorageError> {
     let Some(reference) = changes.reference.as_mut().filter(|reference| reference.user.is_empty()) else {
         return Ok(());
     };
@@ -257,10 +254,10 @@ fn meet(reference: &Reference) -> (&'static str, Vec<Param>) {
     let Reference { conversation: of, user, text, seen_ms, .. } = reference;
     let (key, channel) = (place(of), channel_column(&of.channel));
     if user.is_empty() {
-        return (MEET_NOBODY, params![key, &of.bot, &channel, &of.conversation, text, *seen_ms]);
+        return (MEET_NOBODY, params![key, &of.bot, &channel, &of.conversation, text, *seen_ms].into());
     }
     let whose = person(&of.bot, &of.channel, user);
-    (MEET_USER, params![key, &of.bot, &channel, &of.conversation, user, text, *seen_ms, whose])
+    (MEET_USER, params![key, &of.bot, &channel, &of.conversation, user, text, *seen_ms, whose].into())
 }
 
 /// What forgets a conversation, in order.
@@ -329,6 +326,7 @@ fn columns_of(new: &Notification) -> Vec<Param> {
         body,
         &new.user,
     ]
+    .into()
 }
 
 pub(super) fn reference_of(row: &Row) -> Result<Reference, tokio_postgres::Error> {

@@ -4,8 +4,9 @@ use anyhow::Context;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
+use super::connect::{self, Use};
 use super::database::causes;
-use super::{connect, schema};
+use super::schema;
 use turntable_config::{Storage as Settings, Tls};
 
 /// What is in a store.
@@ -24,7 +25,7 @@ pub struct Report {
 /// # Errors
 /// The database cannot be reached, or cannot hold a store. The error says why and what to do.
 pub async fn check(settings: &Settings, tls: &Tls) -> anyhow::Result<Vec<String>> {
-    let pool = connect::pool(settings, tls, &Handle::current())?;
+    let pool = connect::pool(settings, tls, &Handle::current(), Use::Work)?;
     connect::look(&pool).await?;
     let client = pool.get().await?;
     let sql = "SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
@@ -51,7 +52,7 @@ pub async fn check(settings: &Settings, tls: &Tls) -> anyhow::Result<Vec<String>
 /// # Errors
 /// The database cannot be reached, or has no store.
 pub async fn stats(settings: &Settings, tls: &Tls) -> anyhow::Result<Report> {
-    let pool = connect::pool(settings, tls, &Handle::current())?;
+    let pool = connect::pool(settings, tls, &Handle::current(), Use::Work)?;
     connect::look(&pool).await?;
     let client = pool.get().await?;
     let count = async |sql: &str| -> anyhow::Result<u64> {

@@ -149,7 +149,7 @@ impl From<bool> for Param {
 
 /// The parameters of a statement, in its order.
 macro_rules! params {
-    ($($value:expr),* $(,)?) => { vec![$($crate::postgres::param::Param::from($value)),*] };
+    ($($value:expr),* $(,)?) => { [$($crate::postgres::param::Param::from($value)),*] };
 }
 pub(super) use params;
 

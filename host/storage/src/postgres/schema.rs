@@ -71,7 +71,8 @@ pub(super) async fn find(session: &Session) -> Result<Found, Failure> {
     if session.first(has_schema, &[]).await?.is_none() {
         session.batch("CREATE SCHEMA turntable").await?;
     }
-    let table = "CREATE TABLE IF NOT EXISTS turntable.schema_version (version bigint NOT NULL, writable_from bigint NOT NULL)";
+    let table =
+        "CREATE TABLE IF NOT EXISTS turntable.schema_version (version bigint NOT NULL, writable_from bigint NOT NULL)";
     session.batch(&format!("SET LOCAL client_min_messages = warning; {table}")).await?;
     let sql = "SELECT version, writable_from FROM turntable.schema_version";
     let Some(row) = session.first(sql, &[]).await? else { return Ok(Found { version: 0, writable_from: 0 }) };

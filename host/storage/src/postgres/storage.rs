@@ -197,7 +197,8 @@ impl Storage for PostgresStorage {
 }
 
 async fn leftovers(session: &super::Session) -> Result<Leftovers, Failure> {
-    let sql = "SELECT bot, channel, conversation, turn_id, activity FROM turntable.inbox WHERE starts <= $1 ORDER BY number";
+    let sql =
+        "SELECT bot, channel, conversation, turn_id, activity FROM turntable.inbox WHERE starts <= $1 ORDER BY number";
     let mut found = Leftovers::default();
     for row in session.rows(sql, &params![STARTS_MAX]).await? {
         let (conversation, turn_id, activity) = (conversation_of(&row, 0)?, row.text(3)?, row.text(4)?);

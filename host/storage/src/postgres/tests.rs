@@ -142,7 +142,9 @@ async fn everything_survives_the_end_of_a_host() {
     }
     let storage = database.open().await;
     let found = storage.accept(&mark("m"), &turn()).await.unwrap();
-    assert!(matches!(found, Accepted::Duplicate { turn_id, answer: found } if found == answer(201) && turn_id == turn()));
+    assert!(
+        matches!(found, Accepted::Duplicate { turn_id, answer: found } if found == answer(201) && turn_id == turn())
+    );
     assert_eq!(&*storage.load_state(&counter()).await.unwrap()["count"].value, "1");
     assert_eq!(storage.load_stack(&one).await.unwrap().as_deref(), Some("[]"));
     assert_eq!(storage.frames("bot").await.unwrap()[0].1, 1);

@@ -52,7 +52,8 @@ impl Transcripts for PostgresStorage {
         let mut items = Vec::with_capacity(rows.len());
         for (number, text, channel_id) in rows {
             let activity = json::object(&text);
-            let activity = activity.map_err(|error| StorageError::Unavailable(anyhow::anyhow!("transcript: {error}")))?;
+            let activity =
+                activity.map_err(|error| StorageError::Unavailable(anyhow::anyhow!("transcript: {error}")))?;
             let channel_id = match names_host_id(&activity) {
                 None => channel_id,
                 Some(target) => {
@@ -123,13 +124,13 @@ fn appending(of: &ConversationKey, items: &[TranscriptItem]) -> Vec<(&'static st
     users.sort_unstable();
     users.dedup();
     let persons = users.iter().map(|user| person(&of.bot, &of.channel, user).to_vec()).collect();
-    let mut heard = params![key, &of.conversation];
+    let mut heard = Vec::from(params![key, &of.conversation]);
     heard.push(Param::texts(users.iter().map(|user| Some(*user))));
     heard.push(Param::Digests(persons));
     let bytes: usize = items.iter().map(|item| item.activity.len()).sum();
     let channel = channel_column(&of.channel);
     let sum = params![key, &of.bot, &channel, &of.conversation, first.at_ms, last.at_ms, items.len(), bytes];
-    vec![(ADD_ITEMS, said), (ADD_USERS, heard), (ADD_UP, sum)]
+    vec![(ADD_ITEMS, said), (ADD_USERS, heard), (ADD_UP, sum.into())]
 }
 
 async fn import(session: &Session, conversation: &ConversationKey, items: &[TranscriptItem]) -> Result<bool, Failure> {
@@ -176,7 +177,9 @@ async fn trim(session: &Session, key: super::Key, before_ms: u64, mut excess: u6
         excess = excess.saturating_sub(length);
         (count, bytes, last) = (count + 1, bytes + length, number);
     }
-    session.run("DELETE FROM turntable.transcript_items WHERE place = $1 AND number <= $2", &params![key, last]).await?;
+    session
+        .run("DELETE FROM turntable.transcript_items WHERE place = $1 AND number <= $2", &params![key, last])
+        .await?;
     let sql = "SELECT at_ms FROM turntable.transcript_items WHERE place = $1 ORDER BY number LIMIT 1";
     match session.first(sql, &params![key]).await? {
         Some(next) => {

@@ -78,10 +78,25 @@ impl Server {
         Some(server)
     }
 
+    /// Stops the server; [`restart`](Self::restart) starts it again.
+    pub(crate) fn stop(&self) {
+        let mut control = User::new().command(&self.binaries.join("pg_ctl"));
+        control.args(["stop", "-s", "-m", "fast", "-D"]).arg(self.folder.join("data")).current_dir(&self.folder);
+        assert!(control.stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap().success());
+    }
+
     fn wait(&self) {
         for _ in 0..2_400 {
             let mut ask = Command::new(self.binaries.join("pg_isready"));
-            if ask.arg("-q").arg("-p").arg(self.port.to_string()).arg("-h").arg(&self.folder).status().is_ok_and(|status| status.success()) {
+            if ask
+                .arg("-q")
+                .arg("-p")
+                .arg(self.port.to_string())
+                .arg("-h")
+                .arg(&self.folder)
+                .status()
+                .is_ok_and(|status| status.success())
+            {
                 return;
             }
             std::thread::sleep(Duration::from_millis(25));
@@ -113,7 +128,11 @@ impl Server {
     /// Restarts the server, as an administrator or a crash (`immediate`) does, and waits until it takes connections.
     pub(crate) fn restart(&self, mode: &str) {
         let mut control = User::new().command(&self.binaries.join("pg_ctl"));
-        control.args(["restart", "-s", "-m", mode, "-D"]).arg(self.folder.join("data")).arg("-l").arg(self.folder.join("log"));
+        control
+            .args(["restart", "-s", "-m", mode, "-D"])
+            .arg(self.folder.join("data"))
+            .arg("-l")
+            .arg(self.folder.join("log"));
         let ran = control.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
         assert!(ran.success());
         self.wait();
@@ -137,9 +156,10 @@ impl User {
         let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
         let passwords = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let find = |name: &str| {
-            let fields: Vec<&str> = passwords.lines().map(|line| line.split(':')).find_map(|mut fields| {
-                (fields.next() == Some(name)).then(|| fields.collect())
-            })?;
+            let fields: Vec<&str> = passwords
+                .lines()
+                .map(|line| line.split(':'))
+                .find_map(|mut fields| (fields.next() == Some(name)).then(|| fields.collect()))?;
             Some((fields.get(1)?.parse().ok()?, fields.get(2)?.parse().ok()?))
         };
         Self { ids: if is_root { find("postgres").or_else(|| find("nobody")) } else { None } }
@@ -163,13 +183,16 @@ impl User {
 
 /// The folder of the server's programs.
 fn binaries() -> Option<PathBuf> {
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|found| found.path().join("bin"));
+    let debian =
+        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|found| found.path().join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = debian.collect();
     folders.sort();
     folders.reverse();
     folders.extend(std::env::split_paths(&path));
-    folders.into_iter().find(|folder| ["initdb", "postgres", "pg_isready", "psql"].iter().all(|name| folder.join(name).exists()))
+    folders
+        .into_iter()
+        .find(|folder| ["initdb", "postgres", "pg_isready", "psql"].iter().all(|name| folder.join(name).exists()))
 }
 
 /// A PgBouncer in transaction mode before a server.
@@ -196,9 +219,10 @@ impl Pooler {
         let mut command = user.command(program);
         command.arg("-q").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.current_dir(&folder).spawn().unwrap();
+        let pooler = Self { folder, process };
         for _ in 0..2_400 {
-            if folder.join(".s.PGSQL.5432").exists() {
-                return Some(Self { folder, process });
+            if pooler.folder.join(".s.PGSQL.5432").exists() {
+                return Some(pooler);
             }
             std::thread::sleep(Duration::from_millis(25));
         }

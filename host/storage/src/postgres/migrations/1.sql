@@ -9,10 +9,10 @@ CREATE SEQUENCE turntable.numbers;
 -- Fences of leases rise even where an expired lease was deleted.
 CREATE SEQUENCE turntable.fences;
 
--- The hosts that use the database. A host that has not renewed `expires` is dead, and the host that notices deletes the row.
--- Every transaction that writes locks the row of its host, so a host without a row writes nothing.
+-- The hosts that use the database. A host that has not renewed `expires` is dead, and so is one whose `process` has ended on its
+-- machine. The host that notices deletes the row. Every transaction that writes locks the row of its host, so a host without a row writes nothing.
 CREATE TABLE turntable.hosts (
-    id text COLLATE "C" PRIMARY KEY, name text NOT NULL, version text NOT NULL,
+    id text COLLATE "C" PRIMARY KEY, name text NOT NULL, version text NOT NULL, process text NOT NULL,
     started timestamptz NOT NULL DEFAULT clock_timestamp(), expires timestamptz NOT NULL, beats bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 

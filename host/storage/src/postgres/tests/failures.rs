@@ -51,7 +51,8 @@ async fn a_certificate_of_an_unknown_authority_or_of_another_name_is_refused_and
     assert!(told.contains("the user or the password is wrong") && !told.contains("wr0ng"), "{told}");
     let storage = open("localhost", "pass w0rd", true).await.unwrap();
     storage.commit(commit(&conversation("c"), vec![send("tt-1")])).await.unwrap();
-    let sql = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'turntable'";
+    let sql =
+        "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'turntable'";
     assert_eq!(server.sql("secured", sql), "t");
 }
 
@@ -60,7 +61,11 @@ async fn a_certificate_of_an_unknown_authority_or_of_another_name_is_refused_and
 async fn commits_happen_once_while_the_server_restarts() {
     let Some(server) = Server::start() else { return };
     let (database, one) = (Database::new(&server), conversation("c"));
-    let storage = Arc::new(PostgresStorage::open(&database.settings(), &Tls::default(), &Channel::default(), Handle::current()).await.unwrap());
+    let storage = Arc::new(
+        PostgresStorage::open(&database.settings(), &Tls::default(), &Channel::default(), Handle::current())
+            .await
+            .unwrap(),
+    );
     let fence = lease(&storage, &one, "turns").await;
     let (stop, mut stopped) = tokio::sync::watch::channel(false);
     let writing = tokio::spawn({
@@ -69,7 +74,11 @@ async fn commits_happen_once_while_the_server_restarts() {
             let mut count = 0;
             while !*stopped.borrow_and_update() {
                 count += 1;
-                let turn = TurnCommit { fence, writes: vec![count_to(count)], ..commit(&one, vec![send(&format!("tt-{count}"))]) };
+                let turn = TurnCommit {
+                    fence,
+                    writes: vec![count_to(count)],
+                    ..commit(&one, vec![send(&format!("tt-{count}"))])
+                };
                 storage.commit(turn).await.unwrap();
             }
             count
@@ -90,7 +99,8 @@ async fn commits_happen_once_while_the_server_restarts() {
     let count = writing.await.unwrap();
     assert!(count > 5);
     assert_eq!(&*storage.load_state(&counter()).await.unwrap()["count"].value, count.to_string());
-    let rows = server.sql(&database.name, "SELECT count(*), count(DISTINCT id), max(sequence) IS NOT NULL FROM turntable.outbox");
+    let rows = server
+        .sql(&database.name, "SELECT count(*), count(DISTINCT id), max(sequence) IS NOT NULL FROM turntable.outbox");
     assert_eq!(rows, format!("{count}|{count}|t"));
 }
 

@@ -24,7 +24,10 @@ async fn a_host_that_was_declared_dead_stores_and_sends_nothing() {
     let (database, one) = (Database::new(server), conversation("c"));
     let frozen = database.open().await;
     let old = lease(&frozen, &one, "turns").await;
-    frozen.commit(TurnCommit { fence: old, writes: vec![count_to(1)], ..commit(&one, vec![send("tt-1")]) }).await.unwrap();
+    frozen
+        .commit(TurnCommit { fence: old, writes: vec![count_to(1)], ..commit(&one, vec![send("tt-1")]) })
+        .await
+        .unwrap();
     let row = frozen.claim_outbox(&one).await.unwrap().unwrap();
     server.sql(&database.name, "UPDATE turntable.hosts SET expires = now() - interval '1 s'");
 
@@ -32,7 +35,9 @@ async fn a_host_that_was_declared_dead_stores_and_sends_nothing() {
     // The lease ended with its host, although it has 60 s left.
     let new = lease(&next, &one, "turns of the next").await;
     assert!(new > old);
-    next.commit(TurnCommit { fence: new, writes: vec![count_to(2)], ..commit(&one, vec![send("tt-2")]) }).await.unwrap();
+    next.commit(TurnCommit { fence: new, writes: vec![count_to(2)], ..commit(&one, vec![send("tt-2")]) })
+        .await
+        .unwrap();
 
     let late = TurnCommit { fence: old, writes: vec![count_to(2)], ..commit(&one, vec![send("tt-late")]) };
     let lost = |result: Result<(), StorageError>| match result {
@@ -42,7 +47,9 @@ async fn a_host_that_was_declared_dead_stores_and_sends_nothing() {
     lost(frozen.commit(late).await);
     lost(frozen.note_delivery(&row, Delivery::Done { channel_id: "late".into() }).await);
     lost(frozen.claim_outbox(&one).await.map(drop));
-    lost(frozen.add_to_inbox(InboxEntry { turn_id: "t".into(), conversation: one.clone(), activity: "{}".into() }).await);
+    lost(
+        frozen.add_to_inbox(InboxEntry { turn_id: "t".into(), conversation: one.clone(), activity: "{}".into() }).await,
+    );
     lost(frozen.lease(&conversation("other"), &"turns".into(), std::time::Duration::ZERO).await.map(drop));
     assert!(frozen.lost().await.contains("has taken over"), "it learns of it without writing");
     assert_eq!(next.outbox_depth().await.unwrap(), 2);
