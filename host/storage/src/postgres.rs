@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Context;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::sync::RwLock;
 use tokio::time::Instant;
 
 use self::columns::{Key, record_key};
@@ -49,6 +50,8 @@ pub struct PostgresStorage {
     bounds: Bounds,
     /// Turns whose activity is in the inbox.
     inbox: Mutex<HashSet<Arc<str>>>,
+    /// Read-locked by each activity on its way into the inbox.
+    adding_to_inbox: Arc<RwLock<()>>,
     /// Rows in the outbox, so that its bound costs no counting.
     outbox_rows: AtomicUsize,
     known: KnownConversations,
@@ -133,6 +136,7 @@ impl PostgresStorage {
                 ids: Kept::new(channel.id_map_entries_max),
             },
             inbox: Mutex::default(),
+            adding_to_inbox: Arc::default(),
             outbox_rows: AtomicUsize::new(outbox_rows),
             known: KnownConversations::default(),
             heart,

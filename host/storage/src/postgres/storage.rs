@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::PostgresStorage;
 use super::columns::{channel_column, conversation_of, digest, place, scope_columns};
 use super::database::Failure;
 use super::param::{Columns, params};
+use super::{PostgresStorage, Session};
 use crate::failpoints::{self, Point};
 use crate::{
     Accepted, DeadLetter, DeduplicationKey, Delivery, FrameTag, InboxEntry, Lease, Leftovers, OutboxRow, Owner,
@@ -33,16 +33,27 @@ impl Storage for PostgresStorage {
     }
 
     async fn add_to_inbox(&self, kept: InboxEntry) -> Result<(), StorageError> {
+        // A caller that goes away does not cut this work. Whoever removes the activity waits until it is stored.
+        let adding = Arc::new(self.adding_to_inbox.clone().read_owned().await);
         self.inbox.lock().insert(kept.turn_id.clone());
-        let sql = "INSERT INTO turntable.inbox (turn_id, place, bot, channel, conversation, activity) \
-                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
         let of = &kept.conversation;
         let (key, channel) = (place(of), channel_column(&of.channel));
         let row = params![&kept.turn_id, key, &of.bot, &channel, &of.conversation, &kept.activity];
-        self.database.run("add_to_inbox", true, sql, row).await.map(drop)
+        let add = move |session: Session| {
+            let (adding, row) = (adding.clone(), row.clone());
+            async move {
+                let sql = "INSERT INTO turntable.inbox (turn_id, place, bot, channel, conversation, activity) \
+                           VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+                session.run(sql, &row).await?;
+                drop(adding);
+                Ok(())
+            }
+        };
+        self.database.write("add_to_inbox", true, add).await
     }
 
     async fn remove_from_inbox(&self, turn_id: &Arc<str>) -> Result<(), StorageError> {
+        let _stored = self.adding_to_inbox.write().await;
         let sql = "DELETE FROM turntable.inbox WHERE turn_id = $1";
         self.database.run("remove_from_inbox", true, sql, params![turn_id]).await?;
         self.inbox.lock().remove(turn_id);
@@ -196,7 +207,7 @@ impl Storage for PostgresStorage {
     }
 }
 
-async fn leftovers(session: &super::Session) -> Result<Leftovers, Failure> {
+async fn leftovers(session: &Session) -> Result<Leftovers, Failure> {
     let sql =
         "SELECT bot, channel, conversation, turn_id, activity FROM turntable.inbox WHERE starts <= $1 ORDER BY number";
     let mut found = Leftovers::default();
