@@ -16,6 +16,7 @@ use crate::config::{Config, StorageKind};
 use crate::delivery::Deliveries;
 use crate::plugin;
 use crate::registry::{Bot, BotStatus, Registry};
+use crate::storage::postgres::PostgresStorage;
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{ProvedOrigin, STARTS_MAX, Storage, StorageError};
 use crate::threads::Guests;
@@ -50,7 +51,7 @@ pub struct App {
 
 impl App {
     /// Builds the parts of a host that listens at these addresses. Nothing is loaded and nothing runs yet.
-    pub(crate) fn build(
+    pub(crate) async fn build(
         config: Arc<Config>,
         (public, admin): (SocketAddr, Option<SocketAddr>),
         middleware: Vec<Box<dyn Middleware>>,
@@ -59,7 +60,7 @@ impl App {
         let plugins = plugin::Runtime::new(&config.runtime).context("cannot start the plugin runtime")?;
         let auth = Arc::new(Auth::new(&config.tls, Handle::current())?);
         let registry = Arc::new(Registry::new(&config, plugins.clone())?.authenticated_by(auth.clone())?);
-        let storage = open_storage(&config)?;
+        let storage = open_storage(&config).await?;
         let directline = Arc::new(DirectLine::new(&config, public));
         let own = std::iter::once(public).chain(admin).collect();
         let connector = Arc::new(Connector::new(&config.channel, own, Some(auth.clone()))?);
@@ -147,11 +148,13 @@ impl App {
     }
 }
 
-fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
+async fn open_storage(config: &Config) -> anyhow::Result<Arc<dyn Storage>> {
+    let settings = &config.storage;
     Ok(match config.storage.kind {
         StorageKind::Memory => Arc::new(SqliteStorage::temporary(&config.channel)?),
-        StorageKind::Sqlite => {
-            Arc::new(SqliteStorage::open(&config.storage.path, config.storage.durability, &config.channel)?)
+        StorageKind::Sqlite => Arc::new(SqliteStorage::open(&settings.path, settings.durability, &config.channel)?),
+        StorageKind::Postgres => {
+            Arc::new(PostgresStorage::open(settings, &config.tls, &config.channel, Handle::current()).await?)
         }
     })
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -62,7 +62,7 @@ async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyho
         None => None,
     };
     let addresses = (public.local_addr()?, admin.as_ref().map(TcpListener::local_addr).transpose()?);
-    let app = App::build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests.clone())?;
+    let app = App::build(config.clone(), addresses, std::mem::take(&mut options.middleware), guests.clone()).await?;
     // Start to watch before the bots are loaded, so that no change is missed.
     let _watch = config.runtime.watch.then(|| file_watch::start(app.registry.clone(), &Handle::current()));
     app.registry.load_all().await;
@@ -82,7 +82,11 @@ async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyho
     let mut signals = Signals::new()?;
     announce(&app, &options)?;
 
-    let signal = signals.next().await;
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        // Another host continues the work; what this one still does would not be stored.
+        why = app.storage.lost() => bail!("{why}"),
+    };
     stop_gracefully(&app, signal, &mut signals, stop, servers).await;
     Ok(())
 }
@@ -198,7 +202,7 @@ async fn stop_gracefully(
                  `storage.kind` is `memory`"
             ),
             // An activity is stored before the answer 202 or with the commit. Without an answer, the channel must send it again.
-            StorageKind::Sqlite => tracing::error!(
+            StorageKind::Sqlite | StorageKind::Postgres => tracing::error!(
                 cut,
                 undelivered = report.left,
                 finished,

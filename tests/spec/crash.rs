@@ -8,14 +8,14 @@ use tokio::sync::RwLock;
 use crate::support::{Config, Connector, Host, message, rounds, within};
 
 const POINTS: [&str; 7] = ["accept", "accepted", "commit", "committed", "send", "sent", "noted"];
-const GRANTS: &str = "grants = { state = ['conversation', 'user'], dialogs = true }";
+pub(crate) const GRANTS: &str = "grants = { state = ['conversation', 'user'], dialogs = true }";
 
 async fn start() -> Option<Host> {
     Host::start(Config::new().bot("bot", &[]).plugin("bot", "scripted", GRANTS)).await
 }
 
 /// Returns the `number`th message of a conversation. The bot counts the messages.
-fn counting(connector: &Connector, conversation: &str, number: usize) -> Value {
+pub(crate) fn counting(connector: &Connector, conversation: &str, number: usize) -> Value {
     let mut activity = message("add conversation count");
     activity["id"] = format!("{conversation}-{number}").into();
     activity["conversation"]["id"] = conversation.into();
@@ -24,7 +24,7 @@ fn counting(connector: &Connector, conversation: &str, number: usize) -> Value {
 }
 
 /// Checks the replies to counting messages: all are there, in order, and at most this many are repeated.
-fn check(connector: &Connector, conversation: &str, messages: usize, kills: usize) {
+pub(crate) fn check(connector: &Connector, conversation: &str, messages: usize, kills: usize) {
     let calls = connector.calls_now();
     let of = |path: &str| path.contains(&format!("/{conversation}/"));
     let mut got: Vec<usize> =
@@ -37,6 +37,11 @@ fn check(connector: &Connector, conversation: &str, messages: usize, kills: usiz
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_point_loses_and_doubles_nothing() {
+    kill_at_every_point(start).await;
+}
+
+/// Kills hosts at each failpoint. None: a component is missing.
+pub(crate) async fn kill_at_every_point(start: impl AsyncFn() -> Option<Host>) {
     const MESSAGES: usize = 6;
     let mut hits = Vec::new();
     for point in POINTS {
@@ -83,11 +88,15 @@ async fn a_kill_at_any_point_loses_and_doubles_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_under_load_lose_and_double_nothing() {
+    let Some(host) = start().await else { return };
+    kill_under_load(host, rounds(5, 1_000)).await;
+}
+
+/// Kills a host so many times while eight conversations talk to it.
+pub(crate) async fn kill_under_load(host: Host, kills: usize) {
     const CONVERSATIONS: usize = 8;
     // A message waits for at most one kill, so there are more messages than kills.
-    let kills = rounds(5, 1_000);
     let messages = kills * 2 + 2;
-    let Some(host) = start().await else { return };
     let connector = Connector::start().await;
     let host = Arc::new(RwLock::new(host));
     let users = (0..CONVERSATIONS).map(|user| {

@@ -38,6 +38,7 @@ mod opening;
 mod outbound;
 mod parity;
 mod portable;
+mod postgres;
 mod privacy;
 mod projects;
 mod prompts;

@@ -160,7 +160,8 @@ pub(super) fn credential(table: &mut Table<'_>, is_managed: bool, folder: &Path)
     given.into_iter().next().or(managed)
 }
 
-fn source(table: &mut Table<'_>, key: &'static str, folder: &Path) -> Option<Source> {
+/// Reads where a secret comes from.
+pub(super) fn source(table: &mut Table<'_>, key: &'static str, folder: &Path) -> Option<Source> {
     let (text, span) = table.string(key)?;
     let words = |text: &str| text.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>();
     let found = match text.split_once(':') {

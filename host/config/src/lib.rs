@@ -204,6 +204,12 @@ pub struct Storage {
     pub path: PathBuf,
     /// `durability`, default `full`.
     pub durability: Durability,
+    /// `url`: where the connection string of PostgreSQL comes from. Required with `postgres`.
+    pub url: Option<Source>,
+    /// `password`: where the password of PostgreSQL comes from. Default: in the connection string.
+    pub password: Option<Source>,
+    /// `connections`: connections to PostgreSQL at a time, default 8.
+    pub connections: usize,
 }
 
 /// Implementations of the store.
@@ -213,6 +219,8 @@ pub enum StorageKind {
     Sqlite,
     /// A temporary database that ends with the process.
     Memory,
+    /// A database of a PostgreSQL server.
+    Postgres,
 }
 
 /// Which failures a committed turn survives.
@@ -227,7 +235,14 @@ pub enum Durability {
 impl Storage {
     /// Returns the default settings with the file in this data folder.
     pub fn in_data_dir(data_dir: &std::path::Path) -> Self {
-        Self { kind: StorageKind::Sqlite, path: data_dir.join("turntable.db"), durability: Durability::Full }
+        Self {
+            kind: StorageKind::Sqlite,
+            path: data_dir.join("turntable.db"),
+            durability: Durability::Full,
+            url: None,
+            password: None,
+            connections: 8,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
+use super::credential::source;
 use super::read::beside;
 use super::table::Table;
 use super::text::{addresses_overlap, connector_origin, host_name, origin};
@@ -181,12 +182,32 @@ fn each_rate(table: &mut Table<'_>, key: &'static str, slot: &mut Vec<Rate>) {
 /// Reads `[storage]`.
 pub(super) fn storage(mut table: Table<'_>, folder: &Path, data_dir: &Path) -> Storage {
     let mut storage = Storage::in_data_dir(data_dir);
-    table.choice("kind", &mut storage.kind, &[("sqlite", StorageKind::Sqlite), ("memory", StorageKind::Memory)]);
+    let kinds = [("sqlite", StorageKind::Sqlite), ("memory", StorageKind::Memory), ("postgres", StorageKind::Postgres)];
+    table.choice("kind", &mut storage.kind, &kinds);
     if let Some((text, _)) = path_string(&mut table, "path") {
         storage.path = beside(folder, text);
     }
     let durabilities = [("full", Durability::Full), ("process", Durability::Process)];
     table.choice("durability", &mut storage.durability, &durabilities);
+    let gives_url = table.has("url");
+    storage.url = source(&mut table, "url", folder);
+    storage.password = source(&mut table, "password", folder);
+    table.number("connections", &mut storage.connections, 2..=1_000);
+    let is_postgres = storage.kind == StorageKind::Postgres;
+    if is_postgres && !gives_url {
+        let why =
+            "`storage.kind = \"postgres\"` needs `storage.url`: \"env:NAME\" or \"file:PATH\" of a connection string";
+        table.problem(table.span_of("kind"), why);
+    }
+    if is_postgres && table.has("path") {
+        table.problem(table.span_of("path"), "`storage.path` has no effect with `storage.kind = \"postgres\"`");
+    }
+    for key in ["url", "password", "connections"] {
+        if !is_postgres && table.has(key) {
+            let why = format!("`{}` has no effect without `storage.kind = \"postgres\"`", table.path(key));
+            table.problem(table.span_of(key), why);
+        }
+    }
     table.finish();
     storage
 }

@@ -115,6 +115,11 @@ fn everything_that_can_be_set_is_read() {
             component-bytes-max = "1 MiB"
             [channel]
             connector-origins = ["http://localhost:*"]
+            [storage]
+            kind = "postgres"
+            url = "env:DATABASE_URL"
+            password = "file:password"
+            connections = 20
             [clouds.own]
             channel-metadata = "http://127.0.0.1:9/keys"
             entra-issuers = ["https://own.example/{tenant}"]
@@ -156,6 +161,10 @@ fn everything_that_can_be_set_is_read() {
     assert_eq!(config.runtime.component_bytes_max, 1 << 20);
     let zone = config.bots["one"].time_zone.as_ref().and_then(jiff::tz::TimeZone::iana_name);
     assert_eq!((zone, config.bots["one"].date_order), (Some("America/New_York"), Some(DateOrder::MonthDay)));
+    let storage = &config.storage;
+    assert_eq!((storage.kind, storage.connections), (StorageKind::Postgres, 20));
+    assert_eq!(storage.url, Some(Source::Environment("DATABASE_URL".to_owned())));
+    assert!(matches!(&storage.password, Some(Source::File(path)) if path.ends_with("plugins/password")));
     let plugin = &config.bots["one"].plugins[0];
     assert_eq!(plugin.limits.cpu, Duration::from_millis(70));
     assert_eq!(plugin.limits.memory_bytes, 32 << 20);
@@ -252,6 +261,21 @@ fn single_problems() {
             "2:20: `clouds.public.channel-metadata`: \"keys\" is not a URL such as \"https://login.example.org\"\n\
              3:18: `clouds.public.entra-issuers`: \"https://sts.example/\" must contain `{tenant}` once, in place of the id of the tenant\n\
              4:20: `clouds.public.inner-addresses`: \"localhost\" is not an IP address, such as \"10.0.0.7\"",
+        ),
+        (
+            "[storage]\nkind = 'postgres'\npath = 'file'\n",
+            "2:8: `storage.kind = \"postgres\"` needs `storage.url`: \"env:NAME\" or \"file:PATH\" of a connection string\n\
+             3:8: `storage.path` has no effect with `storage.kind = \"postgres\"`",
+        ),
+        (
+            "[storage]\nkind = 'postgres'\nurl = 'postgresql://s3cret@host/db'\n",
+            "3:7: `storage.url` must say where the secret is: \"env:NAME\", \"file:PATH\" or \"command:PROGRAM\"",
+        ),
+        (
+            "[storage]\nurl = 'env:URL'\nconnections = 1\n",
+            "2:7: `storage.url` has no effect without `storage.kind = \"postgres\"`\n\
+             3:15: `storage.connections` must be between 2 and 1000\n\
+             3:15: `storage.connections` has no effect without `storage.kind = \"postgres\"`",
         ),
         (
             "[channel.rates.test]\nconversation = ['1/s', 'often']\nbot = 7\n",

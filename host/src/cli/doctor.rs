@@ -76,7 +76,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let findings = match config::load(&args.config) {
         Ok(config) => {
             let mut findings = vec![Finding::passed("configuration", format!("{} is valid", args.config.display()))];
-            findings.extend(machine::findings(&config));
+            findings.extend(machine::findings(&config).await);
             findings.extend(bot::findings(&config, args.bot.as_deref(), args.endpoint.as_deref()).await?);
             findings
         }

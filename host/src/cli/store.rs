@@ -1,14 +1,15 @@
-//! `turntable store`: works on the store of a stopped host.
+//! `turntable store`: works on the store of a stopped host, or looks into a database that a host uses.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{anyhow, bail};
 use clap::Subcommand;
+use serde::Serialize;
 
 use super::terminal::{Style, Terminal};
-use crate::config::{self, StorageKind};
-use crate::storage::sqlite;
+use crate::config::{self, Config, StorageKind};
+use crate::storage::{postgres, sqlite};
 
 /// Check, compact or measure the store of a stopped host
 #[derive(Debug, clap::Args)]
@@ -41,15 +42,25 @@ struct Place {
     config: PathBuf,
 }
 
+/// The store that a configuration names.
+enum Store {
+    File(PathBuf),
+    Database(Box<Config>),
+}
+
 /// Runs the command.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let terminal = Terminal::stdout();
     match &args.action {
         Action::Check(place) => {
-            let path = place.path()?;
-            let found = sqlite::check(&path)?;
+            let (name, found) = match place.store()? {
+                Store::File(path) => (path.display().to_string(), sqlite::check(&path)?),
+                Store::Database(config) => {
+                    ("the database of storage.url".to_owned(), wait_for(postgres::check(&config.storage, &config.tls))?)
+                }
+            };
             if found.is_empty() {
-                terminal.line(terminal.paint(Style::Good, format!("{}: no damage", path.display())))?;
+                terminal.line(terminal.paint(Style::Good, format!("{name}: no damage")))?;
                 return Ok(ExitCode::SUCCESS);
             }
             terminal.line(found.join("\n"))?;
@@ -59,36 +70,74 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             ))?;
             return Ok(ExitCode::FAILURE);
         }
-        Action::Compact(place) => {
-            let path = place.path()?;
-            let before = sqlite::stats(&path)?.bytes;
-            sqlite::compact(&path)?;
-            let after = sqlite::stats(&path)?.bytes;
-            terminal.line(format!("{}: {before} bytes before, {after} now", path.display()))?;
-        }
+        Action::Compact(place) => match place.store()? {
+            Store::File(path) => {
+                let before = sqlite::stats(&path)?.bytes;
+                sqlite::compact(&path)?;
+                let after = sqlite::stats(&path)?.bytes;
+                terminal.line(format!("{}: {before} bytes before, {after} now", path.display()))?;
+            }
+            Store::Database(_) => {
+                bail!("PostgreSQL reuses free space itself (autovacuum); there is nothing to compact")
+            }
+        },
         Action::Stats { place, json } => {
-            let report = sqlite::stats(&place.path()?)?;
+            let counted = match place.store()? {
+                Store::File(path) => Counted::File(sqlite::stats(&path)?),
+                Store::Database(config) => Counted::Database(wait_for(postgres::stats(&config.storage, &config.tls))?),
+            };
             if *json {
-                terminal.line(serde_json::to_string_pretty(&report)?)?;
+                terminal.line(serde_json::to_string_pretty(&counted)?)?;
                 return Ok(ExitCode::SUCCESS);
             }
-            let mut rows = vec![vec!["bytes".to_owned(), report.bytes.to_string()]];
-            rows.push(vec!["free bytes".to_owned(), report.free_bytes.to_string()]);
-            rows.extend(report.entries.iter().map(|(table, count)| vec![table.replace('_', " "), count.to_string()]));
-            terminal.line(terminal.aligned(&rows).join("\n"))?;
+            terminal.line(terminal.aligned(&counted.rows()).join("\n"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is in a store.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Counted {
+    File(sqlite::Report),
+    Database(postgres::Report),
+}
+
+impl Counted {
+    fn rows(&self) -> Vec<Vec<String>> {
+        let (bytes, entries) = match self {
+            Self::File(report) => (report.bytes, &report.entries),
+            Self::Database(report) => (report.bytes, &report.entries),
+        };
+        let mut rows = vec![vec!["bytes".to_owned(), bytes.to_string()]];
+        match self {
+            Self::File(report) => rows.push(vec!["free bytes".to_owned(), report.free_bytes.to_string()]),
+            Self::Database(report) => {
+                rows.push(vec!["host".to_owned(), report.host.clone().unwrap_or_else(|| "none runs".to_owned())]);
+            }
+        }
+        rows.extend(entries.iter().map(|(table, count)| vec![table.replace('_', " "), count.to_string()]));
+        rows
+    }
+}
+
 impl Place {
-    fn path(&self) -> anyhow::Result<PathBuf> {
-        let config = config::load_sections(&self.config, &["storage", "runtime"]).map_err(|problems| {
+    fn store(&self) -> anyhow::Result<Store> {
+        let config = config::load_sections(&self.config, &["storage", "runtime", "tls"]).map_err(|problems| {
             anyhow!("{problems}\nthe location of the store is unknown; name its configuration with --config")
         })?;
-        if config.storage.kind == StorageKind::Memory {
-            bail!("{} sets storage.kind = \"memory\", so there is no file", self.config.display());
+        match config.storage.kind {
+            StorageKind::Memory => {
+                bail!("{} sets storage.kind = \"memory\", so there is no file", self.config.display())
+            }
+            StorageKind::Sqlite => Ok(Store::File(config.storage.path)),
+            StorageKind::Postgres => Ok(Store::Database(Box::new(config))),
         }
-        Ok(config.storage.path)
     }
+}
+
+/// Waits for work of the network.
+fn wait_for<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }

@@ -5,6 +5,7 @@
 //! stores that several hosts share. Every implementation passes the suite in `conformance`.
 
 pub mod broadcasts;
+mod claims;
 mod commit;
 mod deduplication;
 mod failpoints;
@@ -13,6 +14,7 @@ mod known;
 mod leases;
 pub mod notifications;
 mod outbox;
+pub mod postgres;
 pub mod privacy;
 pub mod sqlite;
 mod state;
@@ -163,6 +165,12 @@ pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
 
     /// Returns the number of undelivered rows, for metrics and for shutdown.
     async fn outbox_depth(&self) -> Result<u64, StorageError>;
+
+    /// Returns once another process has taken the store over, with what to tell the operator. A store that nothing can take over
+    /// never returns.
+    async fn lost(&self) -> String {
+        std::future::pending().await
+    }
 
     /// Tidies up at a graceful stop, so that the next start need not. Called once, last; nothing is lost without it.
     async fn close(&self) -> Result<(), StorageError> {

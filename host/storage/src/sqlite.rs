@@ -23,14 +23,12 @@ mod temporary;
 mod transcripts;
 mod writer;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::watch;
 
 use self::cache::Cache;
 use self::checkpoint::Checkpoints;
@@ -40,15 +38,16 @@ use self::index::Lookup;
 pub use self::operator::{Report, check, compact, stats};
 use self::temporary::Temporary;
 use self::writer::{Joined, Writer};
+use super::claims::Claims;
 use super::known::KnownConversations;
 use super::leases::Leases;
-use super::{Accepted, Answer, DeduplicationKey, StorageError};
+use super::{Accepted, DeduplicationKey, StorageError};
 use turntable_config::{Channel, Durability};
 
 /// A store in SQLite.
 pub struct SqliteStorage {
     database: Database,
-    running: Arc<Mutex<Running>>,
+    claims: Claims,
     leases: Arc<Mutex<Leases>>,
     bounds: Arc<Bounds>,
     cache: Arc<Cache>,
@@ -78,17 +77,6 @@ impl Bounds {
     }
 }
 
-/// Activities whose first run is going on.
-type Running = HashMap<DeduplicationKey, Run>;
-
-struct Run {
-    turn_id: Arc<str>,
-    /// Dropped without a value when the run is released.
-    answer: watch::Sender<Option<Answer>>,
-    /// The answer of the last flush.
-    flushed: Option<Answer>,
-}
-
 impl SqliteStorage {
     /// Opens the store, or makes it. The error says what is wrong with the file, and what to do.
     pub fn open(path: &Path, durability: Durability, channel: &Channel) -> anyhow::Result<Self> {
@@ -115,7 +103,7 @@ impl SqliteStorage {
             database,
             _rebuilding: rebuilding,
             cache,
-            running: Arc::default(),
+            claims: Claims::default(),
             leases: Arc::default(),
             bounds: Arc::new(bounds),
             outbox_rows: Arc::new(AtomicUsize::new(outbox_rows)),
@@ -133,19 +121,10 @@ impl SqliteStorage {
         self.database.read(what, read)
     }
 
-    fn running(&self) -> MutexGuard<'_, Running> {
-        self.running.lock()
-    }
-
     fn claim(&self, key: &DeduplicationKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
         // Claimed before the file is asked, so that nobody else claims it meanwhile.
-        {
-            let mut running = self.running();
-            if let Some(run) = running.get(key) {
-                return Ok(Accepted::Running { turn_id: run.turn_id.clone(), answer: run.answer.subscribe() });
-            }
-            let run = Run { turn_id: turn_id.clone(), answer: watch::Sender::new(None), flushed: None };
-            running.insert(key.clone(), run);
+        if let Some(running) = self.claims.claim(key, turn_id) {
+            return Ok(running);
         }
         let found = self.cache.records.find(key);
         if found == Lookup::Absent {
@@ -154,19 +133,13 @@ impl SqliteStorage {
         match self.read("accept", |connection| deduplication::record_of(connection, key, found)) {
             Ok(None) => Ok(Accepted::New),
             Ok(Some((turn_id, answer))) => {
-                self.finish(key, answer.clone());
+                self.claims.finish(key, answer.clone());
                 Ok(Accepted::Duplicate { turn_id, answer })
             }
             Err(error) => {
-                self.running().remove(key);
+                self.claims.release(key);
                 Err(error)
             }
-        }
-    }
-
-    fn finish(&self, key: &DeduplicationKey, answer: Answer) {
-        if let Some(run) = self.running().remove(key) {
-            run.answer.send_replace(Some(answer));
         }
     }
 }

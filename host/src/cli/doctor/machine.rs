@@ -8,16 +8,19 @@ use super::Finding;
 use crate::config::{Allocator, Config, StorageKind};
 use crate::http::admin::{Setting, load_token};
 use crate::plugin::Runtime;
-use crate::storage::sqlite;
+use crate::storage::{postgres, sqlite};
 
 /// Free space below which the store may soon fail.
 const FREE_BYTES_MIN: u64 = 256 << 20;
 
 /// Returns the findings about the machine.
-pub(super) fn findings(config: &Config) -> Vec<Finding> {
+pub(super) async fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = vec![data_folder(&config.runtime.data_dir)];
     findings.extend(secrets(config));
-    findings.push(store(config));
+    findings.push(match config.storage.kind {
+        StorageKind::Postgres => database(config).await,
+        StorageKind::Sqlite | StorageKind::Memory => store(config),
+    });
     findings.push(disk(&config.storage.path));
     findings.push(allocator(config));
     findings
@@ -86,6 +89,15 @@ fn store(config: &Config) -> Finding {
             Finding::skipped(CHECK, format!("{error:#}"), "A running host owns the store. Stop the host to check it.")
         }
         Err(error) => Finding::failed(CHECK, format!("{error:#}"), "Name a file of this host in `storage.path`."),
+    }
+}
+
+async fn database(config: &Config) -> Finding {
+    const CHECK: &str = "store";
+    match postgres::check(&config.storage, &config.tls).await {
+        Ok(found) if found.is_empty() => Finding::passed(CHECK, "the database of `storage.url` can be used"),
+        Ok(found) => Finding::failed(CHECK, found.join("; "), "Restore the database from a backup."),
+        Err(error) => Finding::failed(CHECK, format!("{error:#}"), "Follow the advice in the message."),
     }
 }
 

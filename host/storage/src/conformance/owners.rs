@@ -63,6 +63,17 @@ async fn who_was_overtaken_stores_nothing(storage: &dyn Storage) {
     assert_eq!(stored(storage, "late").await, Some(("1".into(), "e".into())));
     let row = storage.claim_outbox(&one).await.unwrap().unwrap();
     storage.note_delivery(&row, done("c-late")).await.unwrap();
+    // A third owner, after which neither of the two stores anything.
+    lease(storage, &one, "b", Duration::ZERO).await.unwrap();
+    let third = lease(storage, &one, "c", MINUTE).await.unwrap();
+    assert!(third > second);
+    for overtaken in [first, second] {
+        let late = TurnCommit { fence: overtaken, ..late() };
+        assert!(matches!(storage.commit(late).await, Err(StorageError::Fenced)));
+    }
+    assert!(lease(storage, &one, "b", MINUTE).await.is_err());
+    assert_eq!(storage.load_stack(&one).await.unwrap(), None);
+    assert!(storage.claim_outbox(&one).await.unwrap().is_none());
 }
 
 async fn what_another_owner_left_is_taken_over(storage: &dyn Storage) {

@@ -80,12 +80,8 @@ impl SqliteStorage {
             self.known.stored(reference);
         }
         match record {
-            Some((key, answer)) if ends_turn => self.finish(&key, answer),
-            Some((key, answer)) => {
-                if let Some(run) = self.running().get_mut(&key) {
-                    run.flushed = Some(answer);
-                }
-            }
+            Some((key, answer)) if ends_turn => self.claims.finish(&key, answer),
+            Some((key, answer)) => self.claims.flushed(&key, answer),
             None => {}
         }
         Ok(())

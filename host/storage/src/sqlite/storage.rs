@@ -12,7 +12,7 @@ use super::cache::UNDELIVERED;
 use super::columns::{ROW, channel_of, columns, conversation_of, integer, row_of, scope_columns};
 use super::index::Lookup;
 use super::writer::Undo;
-use super::{Run, SqliteStorage, commit, failed, ids, outbox, run, transcripts};
+use super::{SqliteStorage, commit, failed, ids, outbox, run, transcripts};
 use crate::failpoints::{self, Point};
 use crate::{
     Accepted, DeadLetter, DeduplicationKey, Delivery, FrameTag, InboxEntry, Lease, Leftovers, OutboxRow, Owner,
@@ -30,11 +30,8 @@ impl Storage for SqliteStorage {
     }
 
     async fn release(&self, key: &DeduplicationKey) {
-        let run = self.running().remove(key);
-        // A flush has left its mark in the file already.
-        if let Some(Run { answer, flushed: Some(flushed), .. }) = run {
-            answer.send_replace(Some(flushed));
-        }
+        // A flush has left its record in the file already.
+        self.claims.release(key);
     }
 
     async fn add_to_inbox(&self, kept: InboxEntry) -> Result<(), StorageError> {

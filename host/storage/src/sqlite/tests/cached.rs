@@ -1,5 +1,7 @@
 //! What the process knows of its database without asking it.
 
+use std::collections::HashMap;
+
 use super::*;
 
 #[tokio::test]
