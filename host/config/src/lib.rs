@@ -3,6 +3,7 @@
 //! No other crate reads configuration. [`load`] reports all problems at once, each with its line.
 
 mod bots;
+mod bridge;
 mod credential;
 mod grants;
 pub mod http;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use bridge::Bridge;
 pub use credential::{AppCredential, Source};
 pub use grants::{Grants, Scope};
 pub use http::{Credential, CredentialPlace, HostPattern, HttpGrant, HttpRule, Methods};
@@ -259,8 +261,10 @@ pub struct BotSpec {
     pub transcripts: Option<KeptTranscripts>,
     /// `on-newer`, default `reset`: what to do with a dialog whose state is newer than the plugin, as after a rollback.
     pub on_newer: OnNewer,
-    /// `[[bots.NAME.plugins]]`, in order.
+    /// `[[bots.NAME.plugins]]` with `component`, in order.
     pub plugins: Vec<PluginSpec>,
+    /// The last entry of `[[bots.NAME.plugins]]`, if it has `bridge`.
+    pub bridge: Option<Arc<Bridge>>,
 }
 
 /// Retention of a bot's transcripts.
@@ -466,6 +470,7 @@ impl BotSpec {
             dialog_reset_text: None,
             on_newer: OnNewer::Reset,
             plugins: Vec::new(),
+            bridge: None,
         }
     }
 }
