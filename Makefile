@@ -59,11 +59,14 @@ project-guests: build ## Build the guests in Go and C
 packages: build ## Pack the SDKs into target/packages, and try them in empty projects
 	TURNTABLE=$(turntable) guest-sdk/packages.sh
 
-# The unmodified npm clients that the specs run against the host.
+# The unmodified clients of npm and PyPI that the specs run against the host.
 clients:
 	@if command -v npm >/dev/null; then cd tests/clients && (cmp -s package-lock.json node_modules/.installed || \
 	    (npm ci --no-audit --no-fund --ignore-scripts && cp package-lock.json node_modules/.installed)) && ./webchat.sh; \
 	else echo "SKIPPED: npm clients: node and npm are not installed"; fi
+	@cd tests/clients && cmp -s requirements.txt python/.installed || \
+	    (rm -rf python && python3 -m venv python && python/bin/pip install --quiet -r requirements.txt \
+	    && cp requirements.txt python/.installed)
 
 tests:
 	$(CARGO) test --locked $(tested) --no-run

@@ -20,6 +20,7 @@ use crate::storage::postgres::PostgresStorage;
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{ProvedOrigin, STARTS_MAX, Storage, StorageError};
 use crate::threads::Guests;
+use crate::turn::bridge::Bridges;
 use crate::turn::middleware::Middleware;
 use crate::turn::{Services, Turns};
 
@@ -45,6 +46,8 @@ pub struct App {
     pub directline: Arc<DirectLine>,
     /// The secrets by which sites use Direct Line.
     pub site_secrets: Secrets,
+    /// Bridged bots.
+    pub bridges: Arc<Bridges>,
     /// The plugin runtime.
     pub plugins: Arc<plugin::Runtime>,
 }
@@ -71,17 +74,21 @@ impl App {
             connector,
             Handle::current(),
         ));
+        let bridges = Bridges::new(&config.runtime.data_dir, &config.tls, public, Handle::current())?;
+        let bridges = Arc::new(bridges);
         let services = Services {
             storage: storage.clone(),
             deliveries: deliveries.clone(),
             plugins: plugins.clone(),
             due: Arc::default(),
+            bridges: Some(bridges.clone()),
         };
         let turns =
             Arc::new(Turns::new(&config.server, &config.runtime, services, registry.clone(), middleware, guests));
         let site_secrets = Secrets::in_data_dir(&config.runtime.data_dir);
         Ok(Arc::new(Self {
             site_secrets,
+            bridges,
             config,
             public,
             admin,

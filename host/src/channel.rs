@@ -1,5 +1,6 @@
 //! How activities leave the host: one trait, with one implementation per kind of peer.
 
+pub mod bridge;
 pub mod connector;
 pub mod directline;
 pub mod recorder;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::{ConversationKey, Object};
@@ -30,6 +32,32 @@ pub struct Opened {
     pub conversation: Arc<str>,
     /// `serviceUrl` of the conversation, if the channel returned one.
     pub service_url: Option<Arc<str>>,
+}
+
+/// A call of the connector's REST API that the host passes on as it is.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    /// The method.
+    pub method: http::Method,
+    /// The segments of the path below the `serviceUrl`, decoded.
+    pub path: Vec<String>,
+    /// The query, encoded.
+    pub query: Option<String>,
+    /// The body: JSON, or empty.
+    pub body: Bytes,
+}
+
+/// The answer to a [`Relay`], whatever its status.
+#[derive(Debug, Clone)]
+pub struct Relayed {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: Option<http::HeaderValue>,
+    /// `Retry-After`.
+    pub retry_after: Option<http::HeaderValue>,
+    /// The body.
+    pub body: Bytes,
 }
 
 /// An origin to which replies of a bot were not sent, because the configuration does not allow it.
@@ -64,6 +92,12 @@ pub trait Channel: Send + Sync {
     async fn open(&self, at: &Address, _parameters: &Object) -> Result<Opened, ChannelError> {
         let why = format!("on {} only users can begin conversations", at.conversation.channel);
         Err(ChannelError::Refused { status: None, fault: None, why })
+    }
+
+    /// Passes a call of the connector's REST API on, and returns the answer.
+    async fn relay(&self, at: &Address, _call: Relay) -> Result<Relayed, ChannelError> {
+        let why = format!("{} has no connector for this call", at.conversation.channel);
+        Err(ChannelError::Refused { status: Some(501), fault: None, why })
     }
 
     /// Sends a new activity and returns the channel's id of it, or `""` if the channel returns none. All ids within

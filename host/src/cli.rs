@@ -12,6 +12,7 @@ mod deploy;
 mod directline;
 mod doctor;
 mod forget;
+mod import;
 mod inspect;
 mod new;
 mod notifications;
@@ -80,6 +81,7 @@ enum Command {
     Transcripts(transcripts::Args),
     Replay(replay::Args),
     Store(store::Args),
+    Import(import::Args),
 }
 
 /// Runs the command line of this process and returns its exit code: 0 done, 1 failed, 2 wrong usage.
@@ -135,6 +137,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => replay::run(&args),
         Command::Transcripts(args) => wait_for(transcripts::run(args)),
         Command::Store(args) => store::run(&args),
+        Command::Import(args) => import::run(&args),
     }
 }
 

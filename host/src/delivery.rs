@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::activity::{ConversationKey, Object};
-use crate::channel::{Address, Channel, ChannelError, Opened, RefusedOrigin};
+use crate::channel::{Address, Channel, ChannelError, Opened, RefusedOrigin, Relay, Relayed};
 use crate::config;
 use crate::storage::Storage;
 use courier::{Courier, Ephemeral, Wait};
@@ -126,6 +126,11 @@ impl Deliveries {
             let why = "the host failed during the call; see its log".to_owned();
             Err(ChannelError::Ambiguous { why, retry_after: None })
         })
+    }
+
+    /// Passes a call of the connector's REST API on to the channel of a conversation.
+    pub async fn relay(&self, at: &Address, call: Relay) -> Result<Relayed, ChannelError> {
+        self.shared.courier.channel_of(&at.conversation).relay(at, call).await
     }
 
     /// Watches the outcomes of the rows of a turn. Must be called before the turn runs.

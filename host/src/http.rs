@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod body;
+mod bridge;
 mod broadcasts;
 pub mod dev;
 pub mod directline;
@@ -47,6 +48,7 @@ pub fn public_router(app: &Arc<App>) -> Router {
     let local = directline::Local::new(app.clone());
     let routes = messages::routes(app.clone(), &guard)
         .merge(notifications::routes(app.clone(), &guard))
+        .merge(bridge::routes(app.clone(), &guard))
         .merge(directline::routes(&local, &guard))
         .merge(page::routes(server.development))
         .merge(dev::routes(app.clone(), &guard));

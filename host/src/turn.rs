@@ -4,6 +4,7 @@
 //! serves it to the answer, and what it does is staged (`Effects`) until it ends.
 
 mod address;
+pub mod bridge;
 pub mod broadcaster;
 mod contention;
 mod cron;
@@ -36,6 +37,7 @@ use std::time::Duration;
 use parking_lot::MutexGuard;
 use serde_json::json;
 
+use self::bridge::Bridges;
 use self::contention::{Contention, Key};
 use self::effects::Effects;
 pub use self::entry::{Refusal, Ticket, Turns};
@@ -66,6 +68,8 @@ pub struct Services {
     pub plugins: Arc<Runtime>,
     /// Told when a notification may be due.
     pub due: Arc<tokio::sync::Notify>,
+    /// Bridged bots. None in a host that only replays.
+    pub bridges: Option<Arc<Bridges>>,
 }
 
 /// What does not change during a turn.

@@ -135,6 +135,7 @@ pub(super) fn can_run() -> bool {
     false
 }
 
-fn folder() -> PathBuf {
+/// Returns the folder of the clients.
+pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients")
 }

@@ -8,6 +8,7 @@ mod support;
 
 mod admin;
 mod authentication;
+mod bridge;
 mod broadcast;
 mod cli;
 mod clients;
@@ -34,6 +35,7 @@ mod log;
 mod messages;
 mod middleware;
 mod notify;
+mod old_bots;
 mod opening;
 mod outbound;
 mod parity;

@@ -6,6 +6,7 @@ pub(crate) mod components;
 pub(crate) mod conversation;
 pub(crate) mod host;
 pub(crate) mod issuer;
+pub(crate) mod old_bot;
 pub(crate) mod postgres;
 pub(crate) mod raw;
 pub(crate) mod server;

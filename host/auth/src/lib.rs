@@ -7,11 +7,13 @@
 mod acquire;
 mod assertion;
 mod fetch;
+mod issuer;
 mod jwks;
 mod keys;
 mod outgoing;
 mod probe;
 mod refused;
+mod ticket;
 mod token;
 
 use std::collections::HashMap;
@@ -26,11 +28,13 @@ use turntable_outbound::Reach;
 
 use acquire::Tokens;
 use fetch::Caller;
+pub use issuer::BridgeIssuer;
 use keys::KeyServer;
 use outgoing::Proofs;
 pub use outgoing::{Presented, Proof};
 pub use probe::KeysProbe;
 pub use refused::{Answer, Refused};
+pub use ticket::{TICKET_KEY_BYTES, Ticket, Tickets};
 use token::Issuer;
 
 /// The identities of all bots that have a registration.

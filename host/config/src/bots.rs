@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Number, Value};
 use toml::de::DeValue;
 
+use super::bridge::bridge;
 use super::read::beside;
 use super::registration::{Clouds, registration};
 use super::sections::first_set;
@@ -111,7 +112,15 @@ fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime, c
             match node.get_ref() {
                 DeValue::Table(entries) => {
                     let section = Table::new(&path, entries, node.span(), table.found());
-                    bot.plugins.extend(plugin(section, index, files, &bot_limits, &bot.plugins));
+                    if bot.bridge.is_some() {
+                        let why = "comes after the entry with `bridge`, which must be the last and the only one";
+                        table.problem(node.span(), format!("`{path}` {why}"));
+                    }
+                    if section.has("bridge") {
+                        bot.bridge = bridge(section, &bot_limits, &bot.plugins).map(Into::into);
+                    } else {
+                        bot.plugins.extend(plugin(section, index, files, &bot_limits, &bot.plugins));
+                    }
                 }
                 other => table.problem(node.span(), format!("`{path}` must be a table, not {}", described(other))),
             }
@@ -120,7 +129,7 @@ fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime, c
     } else if !table.has("plugins") {
         table.problem(
             table.span(),
-            format!("bot \"{name}\" has no plugins: add [[bots.{name}.plugins]] with `component`"),
+            format!("bot \"{name}\" has no plugins: add [[bots.{name}.plugins]] with `component` or `bridge`"),
         );
     }
     let layers = bot.plugins.iter().filter(|plugin| plugin.grants.middleware).count();
@@ -316,7 +325,7 @@ fn json(node: Node<'_>, path: &str, found: &Found) -> Option<Value> {
 }
 
 /// Reads a `limits` table. Limits that it does not set are taken from `base`.
-fn limits(mut table: Table<'_>, base: &Limits) -> Limits {
+pub(super) fn limits(mut table: Table<'_>, base: &Limits) -> Limits {
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
     let mut limits = base.clone();
@@ -400,7 +409,7 @@ fn text(table: &mut Table<'_>, key: &'static str) -> Option<String> {
     None
 }
 
-fn bad_name(what: &str, name: &str) -> String {
+pub(super) fn bad_name(what: &str, name: &str) -> String {
     let name: String = name.chars().take(80).collect();
     format!("\"{name}\" is not a valid {what} name: use 1 to 64 of a-z, 0-9 and -, and do not begin with -")
 }

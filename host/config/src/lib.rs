@@ -3,6 +3,7 @@
 //! No other crate reads configuration. [`load`] reports all problems at once, each with its line.
 
 mod bots;
+mod bridge;
 mod credential;
 mod grants;
 pub mod http;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+pub use bridge::Bridge;
 pub use credential::{AppCredential, Source};
 pub use grants::{Grants, Scope};
 pub use http::{Credential, CredentialPlace, HostPattern, HttpGrant, HttpRule, Methods};
@@ -280,8 +282,10 @@ pub struct BotSpec {
     pub date_order: Option<DateOrder>,
     /// `on-newer`, default `reset`: what to do with a dialog whose state is newer than the plugin, as after a rollback.
     pub on_newer: OnNewer,
-    /// `[[bots.NAME.plugins]]`, in order.
+    /// `[[bots.NAME.plugins]]` with `component`, in order.
     pub plugins: Vec<PluginSpec>,
+    /// The last entry of `[[bots.NAME.plugins]]`, if it has `bridge`.
+    pub bridge: Option<Arc<Bridge>>,
 }
 
 /// Retention of a bot's transcripts.
@@ -498,6 +502,7 @@ impl BotSpec {
             date_order: None,
             on_newer: OnNewer::Reset,
             plugins: Vec::new(),
+            bridge: None,
         }
     }
 }

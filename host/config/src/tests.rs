@@ -283,6 +283,21 @@ fn single_problems() {
              2:24: `channel.rates.test.conversation`: \"often\" is not a rate; write a number of sends and a window, such as \"60/30s\" or \"1800/1h\"\n\
              3:7: `channel.rates.test.bot` must be an array of strings, not a whole number",
         ),
+        (
+            "[bots.b]\nplugins = [{ bridge = 'http://old.example/api/messages', bridge-settle = 1 }, { bridge = 'ftp://127.0.0.1/' }]\n",
+            "2:23: `bots.b.plugins[0].bridge` has plain `http` to another machine; use `https`, or an address of loopback\n\
+             2:58: unknown key `bots.b.plugins[0].bridge-settle`; did you mean `bridge-settle-ms`?\n\
+             2:90: `bots.b.plugins[1].bridge` is not an `http` or `https` URL",
+        ),
+        (
+            "[bots.b]\nplugins = [{ bridge = 'https://old.example/api/messages', component = 'a.wasm' }]\n",
+            "2:23: `bots.b.plugins[0].bridge-callback` is missing; the other bot is on another machine, so it needs a URL of the \
+             public listener\n2:71: `bots.b.plugins[0].component` and `bridge` exclude each other; make them two entries",
+        ),
+        (
+            "[bots.b]\nplugins = [{ bridge = 'http://127.0.0.1:1/' }, { component = '../target/components/echo.wasm' }]\n",
+            "2:48: `bots.b.plugins[1]` comes after the entry with `bridge`, which must be the last and the only one",
+        ),
     ];
     for (wrong, problem) in cases {
         let text = if wrong.is_empty() { String::new() } else { format!("{wrong}{bot}") };

@@ -7,6 +7,7 @@
 //! | reply | `POST v3/conversations/{conversation}/activities/{activity}` | `{id}` |
 //! | update | `PUT v3/conversations/{conversation}/activities/{activity}` | `{id}` |
 //! | delete | `DELETE v3/conversations/{conversation}/activities/{activity}` | empty |
+//! | of a bridged bot | as it is | any |
 //!
 //! All ids are percent-encoded. The status of a success is 200, 201 or 202, and its body may be empty. A POST has no
 //! idempotency key, so a timeout or 5xx leaves open whether the activity was delivered.
@@ -35,7 +36,7 @@ use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCod
 use turntable_auth::{Auth, Identity};
 use url::Url;
 
-use super::{Address, Channel, ChannelError, Opened, RefusedOrigin};
+use super::{Address, Channel, ChannelError, Opened, RefusedOrigin, Relay, Relayed};
 use crate::activity::{ConversationKey, Object};
 use crate::config;
 use origin::{Loopback, NotAdmitted, Origins};
@@ -106,7 +107,7 @@ impl Connector {
         let conversation: &str = &to.conversation.conversation;
         let path = ["v3", "conversations", conversation, "activities", activity_id];
         let body = activity.map(|activity| size::checked(activity, &to.conversation.channel)).transpose()?;
-        reply::read(self.exchange(method, to, &path, body).await?).await
+        reply::read(self.exchange(method, to, &path, None, body).await?).await
     }
 
     /// Makes a call and returns the response, whatever its status. With an identity, a 401 is answered by a second call
@@ -116,10 +117,12 @@ impl Connector {
         method: Method,
         to: &Address,
         path: &[&str],
+        query: Option<&str>,
         body: Option<Bytes>,
     ) -> Result<Response, ChannelError> {
         let identity = self.identity(&to.conversation.bot);
-        let url = self.url(to, identity.as_deref(), path)?;
+        let mut url = self.url(to, identity.as_deref(), path)?;
+        url.set_query(query);
         let Some(identity) = identity else {
             return sent(self.client.request(method, url), path, body).await;
         };
@@ -208,7 +211,13 @@ impl Channel for Connector {
 
     async fn open(&self, at: &Address, parameters: &Object) -> Result<Opened, ChannelError> {
         let body = Some(body_of(parameters)?);
-        reply::read_opened(self.exchange(Method::POST, at, &["v3", "conversations"], body).await?).await
+        reply::read_opened(self.exchange(Method::POST, at, &["v3", "conversations"], None, body).await?).await
+    }
+
+    async fn relay(&self, at: &Address, call: Relay) -> Result<Relayed, ChannelError> {
+        let path: Vec<&str> = call.path.iter().map(String::as_str).collect();
+        let body = Some(call.body).filter(|body| !body.is_empty());
+        reply::relayed(self.exchange(call.method, at, &path, call.query.as_deref(), body).await?).await
     }
 
     async fn send(&self, to: &Address, activity: &Arc<str>) -> Result<Arc<str>, ChannelError> {
@@ -239,7 +248,8 @@ fn settled(client: ClientBuilder, send_timeout: Duration) -> anyhow::Result<Clie
 async fn sent(mut request: RequestBuilder, path: &[&str], body: Option<Bytes>) -> Result<Response, ChannelError> {
     // Some deployments route by this header. It is left out if the id contains characters that a header cannot carry, and
     // for calls that have no conversation yet.
-    let conversation = path.get(2).and_then(|conversation| HeaderValue::from_str(conversation).ok());
+    let conversation = path.get(2).filter(|_| path.get(1) == Some(&"conversations"));
+    let conversation = conversation.and_then(|conversation| HeaderValue::from_str(conversation).ok());
     if let Some(conversation) = conversation {
         request = request.header("x-ms-conversation-id", conversation);
     }

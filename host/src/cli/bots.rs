@@ -72,7 +72,7 @@ fn detail(bot: &BotStatus, terminal: Terminal) -> String {
             vec![
                 format!("  {}", plugin.name),
                 plugin.describes.clone().unwrap_or_else(|| "-".to_owned()),
-                plugin.digest.clone().unwrap_or_else(|| "not loaded".to_owned()),
+                plugin.digest.clone().unwrap_or_else(|| without_digest(&plugin.source).to_owned()),
                 plugin.bytes.map_or_else(String::new, |bytes| format!("{bytes} bytes")),
                 format!("from {}", plugin.source),
             ]
@@ -82,6 +82,11 @@ fn detail(bot: &BotStatus, terminal: Terminal) -> String {
     lines.extend(failure(bot, terminal));
     lines.extend(refused(bot, terminal));
     lines.join("\n")
+}
+
+/// Returns what stands where the digest of a component would.
+fn without_digest(source: &str) -> &'static str {
+    if source == "bridge" { "a process of its own" } else { "not loaded" }
 }
 
 fn state(bot: &BotStatus) -> &'static str {

@@ -48,6 +48,12 @@ pub mod code {
     pub const REQUEST_TIMEOUT: &str = "RequestTimeout";
     /// The bot has not met the conversation or user.
     pub const UNKNOWN_CONVERSATION: &str = "UnknownConversation";
+    /// The bridged bot has not met the conversation.
+    pub const CONVERSATION_NOT_FOUND: &str = "ConversationNotFound";
+    /// The conversation has no such activity of the bot.
+    pub const ACTIVITY_NOT_FOUND: &str = "ActivityNotFoundInConversation";
+    /// The conversation has no such member.
+    pub const MEMBER_NOT_FOUND: &str = "MemberNotFoundInConversation";
     /// The channel takes nothing for the conversation any more.
     pub const CONVERSATION_GONE: &str = "ConversationGone";
     /// The key of idempotency came with another body before.

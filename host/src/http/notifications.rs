@@ -328,7 +328,7 @@ pub(super) fn key_of(headers: &HeaderMap, body: &[u8]) -> Result<Option<Idempote
 /// A notification as those see it who ask about it.
 pub(super) fn shown(notification: &Notification) -> Value {
     let content: Value = json::value(&notification.content).unwrap_or_default();
-    let brings = ["activity", "event", "dialog"].into_iter().find(|member| !content[*member].is_null());
+    let brings = ["activity", "event", "dialog", "bridged"].into_iter().find(|member| !content[*member].is_null());
     json!({
         "id": &*notification.id,
         "channel": notification.conversation.channel.to_string(),

@@ -14,6 +14,7 @@ use super::components::Source;
 use super::routes::Routes;
 use super::{LoadFailure, RegistryError, Swap};
 use crate::config::{BotSpec, KeptTranscripts};
+use crate::plugin::metrics::PluginMetrics;
 use crate::plugin::{BotShare, Plugin};
 use crate::telemetry;
 
@@ -61,6 +62,8 @@ pub struct Generation {
     pub has_dialogs: bool,
     /// Indexes of the plugins that are middleware, outermost first.
     pub layers: Vec<usize>,
+    /// Metrics of the calls of the bridged bot, if there is one.
+    pub bridge_metrics: PluginMetrics,
     /// The origin of each component, in the order of the plugins.
     pub(super) sources: Vec<Source>,
     /// The time since which each digest serves, in the order of the plugins.
@@ -163,6 +166,7 @@ impl Bot {
             layers: (0..plugins.len())
                 .filter(|position| plugins.get(*position).is_some_and(|plugin| plugin.is_middleware()))
                 .collect(),
+            bridge_metrics: PluginMetrics::default(),
             has_dialogs: plugins.iter().any(|plugin| plugin.grants.dialogs),
             spec,
             plugins,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bot, Generation};
 use crate::channel::RefusedOrigin;
+use crate::config::Bridge;
 
 /// Status of a bot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,7 +56,7 @@ pub struct PluginStatus {
     pub bytes: Option<u64>,
     /// Time since which this digest serves, RFC 3339.
     pub since: Option<String>,
-    /// Origin of the component: `file`, or `deploy`, which includes rollbacks.
+    /// Origin of the component: `file`, or `deploy`, which includes rollbacks; `bridge` for a bridged bot, which has none.
     pub source: String,
 }
 
@@ -102,7 +103,11 @@ impl Bot {
         let current = serving.current.as_deref();
         let plugins = match current {
             Some(generation) => generation.plugin_status(),
-            None => serving.spec.plugins.iter().map(|spec| PluginStatus::unloaded(&spec.name)).collect(),
+            None => {
+                let bridge = serving.spec.bridge.as_deref().map(PluginStatus::of_bridge);
+                let plugins = serving.spec.plugins.iter().map(|spec| PluginStatus::unloaded(&spec.name));
+                plugins.chain(bridge).collect()
+            }
         };
         BotStatus {
             name: self.name.to_string(),
@@ -129,11 +134,18 @@ impl Generation {
             since: Some(since.to_string()),
             source: source.label().to_owned(),
         })
+        .chain(self.spec.bridge.as_deref().map(PluginStatus::of_bridge))
         .collect()
     }
 }
 
 impl PluginStatus {
+    /// Returns the status of a bridged bot, which has no component.
+    fn of_bridge(bridge: &Bridge) -> Self {
+        let describes = Some(format!("bridge to {}", bridge.url));
+        Self { describes, source: "bridge".to_owned(), ..Self::unloaded(&bridge.name) }
+    }
+
     fn unloaded(name: &str) -> Self {
         Self {
             name: name.to_owned(),

@@ -1,5 +1,5 @@
-//! Who gets the activity: routes of global handlers, the dialog that waits, activity handlers, in this order, until one
-//! has handled it.
+//! Who gets the activity: routes of global handlers, the dialog that waits, activity handlers, the bridged bot, in this
+//! order, until one has handled it.
 
 use super::{Turn, TurnError};
 use crate::config::OnFailure;
@@ -34,7 +34,7 @@ impl Turn {
             generation.plugins.get(*position).is_some_and(|plugin| plugin.manifest.handles(activity.kind()))
         };
         let handlers: Vec<usize> = (0..generation.plugins.len()).filter(handles).collect();
-        if !self.reserve(&routes, &handlers).await? {
+        if !self.reserve(&routes, &handlers).await? && generation.spec.bridge.is_none() {
             return Ok(());
         }
         self.with_machine(|machine| machine.lapse_confirmation());
@@ -53,10 +53,10 @@ impl Turn {
         for position in handlers {
             let text = activity.text().clone();
             if self.handle(position, "activity".to_owned(), &text).await? == Flow::Handled {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        self.hand_to_bridge("activity").await
     }
 
     /// Takes the activity through the layers of middleware. False: one of them stopped it.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
-use ulid::Ulid;
 
 use super::TurnContext;
 use super::contention::Seats;
@@ -108,13 +107,17 @@ impl Effects {
         }
     }
 
-    /// Stages an activity that passed middleware, or sends it at once if it is ephemeral.
-    pub(super) async fn stage(&self, mut activity: Object, threaded: bool) -> Result<Arc<str>, Fault> {
+    /// Stages an activity that passed middleware under this host id, or sends it at once if it is ephemeral.
+    pub(super) async fn stage(
+        &self,
+        host_id: Arc<str>,
+        mut activity: Object,
+        threaded: bool,
+    ) -> Result<Arc<str>, Fault> {
         // Middleware may have written into what is the host's to say.
         if !self.context.address(&mut activity, threaded) {
             return Ok("".into());
         }
-        let host_id: Arc<str> = format!("tt-{}", Ulid::new()).into();
         let is_normal = self.context.inbound.activity.delivery_mode() == DeliveryMode::Normal;
         if is_normal && is_ephemeral(&activity) {
             self.send_now(&host_id, activity).await?;

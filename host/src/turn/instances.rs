@@ -130,6 +130,12 @@ impl Instances {
         }
     }
 
+    /// Drops the instances and frees their slots. A plugin that is called later gets a new one.
+    pub(super) fn release(&mut self) {
+        self.live.iter_mut().for_each(|slot| slot.instance = None);
+        self.permits = None;
+    }
+
     /// The one of the plugin at this position.
     pub(super) fn of(&mut self, position: usize) -> Option<&mut Slot> {
         self.live.get_mut(position)

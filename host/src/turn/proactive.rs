@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
+use super::bridge::late::Late;
 use super::cron::{next_of, shortened};
 use super::outgoing::is_the_hosts;
 use crate::activity::{Activity, ChannelInstance, ConversationKey, Inbound, Object};
@@ -38,6 +39,8 @@ pub enum Content {
         /// What it begins with.
         options: Value,
     },
+    /// What a bridged bot did outside of its turns. Nobody else can ask for it.
+    Bridged(Late),
 }
 
 impl Content {
@@ -93,6 +96,7 @@ impl Content {
                 text["dialog"] = json!({ "plugin": plugin, "id": dialog });
                 text["options"] = options.clone();
             }
+            Self::Bridged(late) => text["bridged"] = late.value(),
         }
         text.to_string().into()
     }
@@ -193,7 +197,10 @@ pub(super) fn inbound_of(notification: &Notification, reference: &Reference) -> 
 
 fn content_of(notification: &Notification) -> Result<Content, String> {
     let value = json::value(&notification.content).map_err(|error| error.to_string())?;
-    Content::read(&value)
+    match &value["bridged"] {
+        Value::Null => Content::read(&value),
+        late => Late::read(late).map(Content::Bridged),
+    }
 }
 
 /// Returns how the conversation of an activity is reached; none where the activity names no place to answer to.

@@ -124,6 +124,12 @@ impl Config {
         }
     }
 
+    /// Adds an entry of `[[bots.NAME.plugins]]` as it is.
+    pub(crate) fn entry(mut self, entry: &str) -> Self {
+        self.bots.push_str(entry);
+        self
+    }
+
     /// Adds a plugin whose component is the given file.
     pub(crate) fn file(mut self, bot: &str, component: &Path, more: &str) -> Self {
         let name = component.file_stem().unwrap().to_str().unwrap();

@@ -5,18 +5,20 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
 use crate::activity::{ID_BYTES_MAX, members};
-use crate::channel::{ChannelError, Fault, Opened};
+use crate::channel::{ChannelError, Fault, Opened, Relayed};
 use crate::json;
 
 /// Maximum number of response bytes that are read. A usual body is `{"id": …}`.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 /// Maximum length of the excerpt in an error.
 const WHY_CHARS_MAX: usize = 300;
+/// Maximum size of a body that is passed on to a bridged bot: lists of members, and attachments.
+const RELAYED_BYTES_MAX: usize = 4 << 20;
 /// Headers by which the operators of the channel can find a call.
 const CORRELATION: [&str; 2] = ["x-correlating-operationid", "x-ms-request-id"];
 
@@ -37,6 +39,30 @@ pub(super) async fn read_opened(response: Response) -> Result<Opened, ChannelErr
         });
     }
     Ok(Opened { conversation, service_url: Some(service_url).filter(|url| !url.is_empty()) })
+}
+
+/// Reads the answer to a call that was passed on, whatever its status.
+pub(super) async fn relayed(mut response: Response) -> Result<Relayed, ChannelError> {
+    let encoding = response.headers().get(CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let why = "the answer of the channel is compressed, so it was not read".to_owned();
+        return Err(ChannelError::Refused { status: Some(502), fault: None, why });
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+        if body.len() + chunk.len() > RELAYED_BYTES_MAX {
+            let why = format!("the answer of the channel is larger than {RELAYED_BYTES_MAX} bytes");
+            return Err(ChannelError::Refused { status: Some(502), fault: None, why });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let header = |name| response.headers().get(name).cloned();
+    Ok(Relayed {
+        status: response.status().as_u16(),
+        content_type: header(CONTENT_TYPE),
+        retry_after: header(RETRY_AFTER),
+        body: body.into(),
+    })
 }
 
 /// Returns the body of a success, or null if it is empty or not JSON, which some channels send.

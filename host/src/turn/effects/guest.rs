@@ -45,7 +45,7 @@ impl TurnHost for GuestTurn {
     async fn respond(&self, status: u32, body: Option<&str>) -> Result<(), Fault> {
         let inbound = &self.effects.context.inbound.activity;
         let response = outgoing::checked_response(inbound, status, body, &self.plugin.limits)?;
-        Ok(self.effects.respond(self.layers, &self.plugin, response).await?)
+        Ok(self.effects.respond(self.layers, &self.plugin.name, &self.plugin.limits, response).await?)
     }
 
     async fn flush(&self) -> Result<(), Fault> {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use ulid::Ulid;
 
 use super::{Passage, Unsent, internal};
 use crate::activity::Object;
+use crate::config::Limits;
 use crate::json;
-use crate::plugin::{Event, Failure, Fault, Plugin};
+use crate::plugin::{Event, Failure, Fault};
 use crate::storage::Answer;
 use crate::turn::effects::Effects;
 use crate::turn::middleware::{Outgoing, Verdict};
@@ -20,6 +22,18 @@ impl Effects {
         self: &Arc<Self>,
         layers: usize,
         sender: &str,
+        activity: Object,
+        threaded: bool,
+    ) -> Result<Arc<str>, Unsent> {
+        self.send_as(format!("tt-{}", Ulid::new()).into(), layers, sender, activity, threaded).await
+    }
+
+    /// The same with this host id.
+    pub(in crate::turn) async fn send_as(
+        self: &Arc<Self>,
+        host_id: Arc<str>,
+        layers: usize,
+        sender: &str,
         mut activity: Object,
         threaded: bool,
     ) -> Result<Arc<str>, Unsent> {
@@ -27,7 +41,7 @@ impl Effects {
             return Ok("".into());
         }
         match self.leave(layers, sender, Outgoing::Send(activity)).await? {
-            Some(Outgoing::Send(activity)) => self.stage(activity, threaded).await.map_err(Unsent::Fault),
+            Some(Outgoing::Send(activity)) => self.stage(host_id, activity, threaded).await.map_err(Unsent::Fault),
             _ => Ok("".into()),
         }
     }
@@ -61,7 +75,8 @@ impl Effects {
     pub(in crate::turn) async fn respond(
         self: &Arc<Self>,
         layers: usize,
-        plugin: &Plugin,
+        sender: &str,
+        limits: &Limits,
         response: Answer,
     ) -> Result<(), Unsent> {
         if layers == 0 && self.hooks.native.is_empty() {
@@ -72,13 +87,13 @@ impl Effects {
         let mut activity = json!({ "type": "invokeResponse", "value": { "status": response.status } });
         activity["value"]["body"] = body.into();
         let activity = activity.as_object().cloned().unwrap_or_default();
-        let passed = match self.leave(layers, &plugin.name, Outgoing::Send(activity)).await? {
+        let passed = match self.leave(layers, sender, Outgoing::Send(activity)).await? {
             Some(Outgoing::Send(activity)) => {
                 let value = activity.get("value").cloned().unwrap_or_default();
                 let status = value["status"].as_u64().and_then(|status| u32::try_from(status).ok());
                 let body = value.get("body").filter(|body| !body.is_null()).map(Value::to_string);
                 let status = status.unwrap_or(response.status.into());
-                let checked = checked_response(&self.context.inbound.activity, status, body.as_deref(), &plugin.limits);
+                let checked = checked_response(&self.context.inbound.activity, status, body.as_deref(), limits);
                 Some(checked.map_err(Unsent::Fault)?)
             }
             _ => None,

@@ -72,6 +72,7 @@ impl Turn {
                 self.effects.send(self.effects.hooks.layers(), sender, activity, false).await?;
                 Ok(())
             }
+            Content::Bridged(late) => self.bring_late(&notification.sender, late).await,
             Content::Event { .. } => self.hand_to_handlers(&trigger_of(notification)).await,
             Content::Dialog { plugin, dialog, options } => {
                 let Some(known) = self.generation.dialog(&plugin, &dialog) else {
@@ -93,10 +94,10 @@ impl Turn {
             if plugin.manifest.handles("event")
                 && self.handle(position, trigger.to_owned(), &text).await? == Flow::Handled
             {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        self.hand_to_bridge(trigger).await
     }
 
     /// Notes how the notification ends when the turn does.
