@@ -6,10 +6,12 @@
 pub mod admin;
 pub mod body;
 mod broadcasts;
+mod dead_letters;
 pub mod dev;
 pub mod directline;
 pub mod error;
 pub mod guard;
+mod inbox;
 pub mod messages;
 mod notifications;
 pub mod page;
