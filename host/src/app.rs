@@ -18,11 +18,11 @@ use crate::plugin;
 use crate::registry::{Bot, BotStatus, Registry};
 use crate::storage::postgres::PostgresStorage;
 use crate::storage::sqlite::SqliteStorage;
-use crate::storage::{ProvedOrigin, STARTS_MAX, Storage, StorageError};
+use crate::storage::{InboxEntry, ProvedOrigin, Storage, StorageError};
 use crate::threads::Guests;
 use crate::turn::bridge::Bridges;
 use crate::turn::middleware::Middleware;
-use crate::turn::{Services, Turns};
+use crate::turn::{Services, Ticket, Turns};
 
 /// The parts of a running host that the HTTP layer uses.
 pub struct App {
@@ -103,32 +103,68 @@ impl App {
     }
 
     /// Resumes the activities and deliveries that an earlier process accepted and did not finish.
-    pub(crate) async fn take_over(&self) -> anyhow::Result<()> {
+    pub(crate) async fn take_over(self: &Arc<Self>) -> anyhow::Result<()> {
         let proofs = self.storage.proofs().await.context("cannot read the origins of channels from the store")?;
         let proof = |ProvedOrigin { bot, app_id, channel, origin }| Proof { bot, app_id, channel, origin };
         self.auth.restore(proofs.into_iter().map(proof));
         let left = self.storage.leftovers().await.context("cannot read unfinished work from the store")?;
-        if !left.activities.is_empty() || !left.outbox.is_empty() {
+        if !left.activities.is_empty() || !left.suspects.is_empty() || !left.outbox.is_empty() {
             let sends: usize = left.outbox.iter().map(|(_, rows)| rows).sum();
             tracing::info!(
-                activities = left.activities.len(),
+                activities = left.activities.len() + left.suspects.len(),
                 sends,
                 "resuming the work that the last process did not finish"
             );
         }
         for turn in left.given_up {
-            tracing::error!(%turn, starts = STARTS_MAX, "an accepted activity is given up: no start completed it");
+            tracing::error!(
+                %turn,
+                "an accepted activity is given up, because the process ended each time it ran; see `turntable inbox`"
+            );
         }
         for (conversation, rows) in left.outbox {
             self.deliveries.wake(&conversation, rows);
         }
+        let mut others = Vec::new();
         for kept in left.activities {
-            let turn_id = kept.turn_id.clone();
-            if let Err(refusal) = self.turns.resume(kept).await {
-                tracing::error!(turn = %turn_id, ?refusal, "an activity cannot be resumed; the next start retries it");
-            }
+            others.extend(self.resume(kept).await);
+        }
+        if !left.suspects.is_empty() {
+            tokio::spawn(self.clone().resume_one_by_one(others, left.suspects));
         }
         Ok(())
+    }
+
+    /// Runs activities that several starts ran and none ended: each alone, and after the others, so that it is known which
+    /// one ends the process and no innocent one waits behind it.
+    async fn resume_one_by_one(self: Arc<Self>, others: Vec<Ticket>, suspects: Vec<InboxEntry>) {
+        for ticket in others {
+            // Without an answer the turn has ended too.
+            let _ = ticket.answer.await;
+        }
+        for kept in suspects {
+            let turn_id = kept.turn_id.clone();
+            tracing::warn!(turn = %turn_id, "an accepted activity that earlier starts could not end runs alone");
+            if let Err(error) = self.storage.note_run_alone(&turn_id).await {
+                tracing::error!(turn = %turn_id, %error, "the store failed; the next start runs the activity");
+                continue;
+            }
+            if let Some(ticket) = self.resume(kept).await {
+                let _ = ticket.answer.await;
+            }
+        }
+    }
+
+    /// Runs an accepted activity. None if it cannot be queued, which is logged.
+    pub(crate) async fn resume(&self, kept: InboxEntry) -> Option<Ticket> {
+        let turn_id = kept.turn_id.clone();
+        match self.turns.resume(kept).await {
+            Ok(ticket) => Some(ticket),
+            Err(refusal) => {
+                tracing::error!(turn = %turn_id, ?refusal, "an activity cannot be resumed; the next start retries it");
+                None
+            }
+        }
     }
 
     /// Stores what a channel's token proved, so that replies may go there, also after a restart.

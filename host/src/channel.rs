@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::activity::{ConversationKey, Object};
 use crate::json;
@@ -23,6 +24,24 @@ pub struct Address {
     pub conversation: ConversationKey,
     /// `serviceUrl` of the activity that began or continued the conversation.
     pub service_url: Arc<str>,
+}
+
+impl Address {
+    /// Returns the peers without which no call to this address succeeds: what issues the tokens of the bot, and the origin of
+    /// the connector.
+    pub(crate) fn peers(&self) -> [Arc<str>; 2] {
+        [self.token_issuer(), self.origin()]
+    }
+
+    /// Returns what issues the tokens of the bot, for operators.
+    pub(crate) fn token_issuer(&self) -> Arc<str> {
+        format!("token issuer of bot {}", self.conversation.bot).into()
+    }
+
+    /// Returns scheme, host and port of the connector, or `""` if the `serviceUrl` is not a URL.
+    pub(crate) fn origin(&self) -> Arc<str> {
+        Url::parse(&self.service_url).map(|url| url.origin().ascii_serialization()).unwrap_or_default().into()
+    }
 }
 
 /// A conversation that a channel created.
@@ -156,12 +175,12 @@ pub enum ChannelError {
         /// The time after which the channel asks for a retry.
         retry_after: Option<Duration>,
     },
-    /// The activity was certainly not delivered. A retry is safe.
-    NotDelivered {
+    /// The activity was certainly not delivered, because a peer that the call needs cannot be reached. A retry is safe.
+    Unreachable {
+        /// The peer, one of [`Address::peers`].
+        peer: Arc<str>,
         /// The cause.
         why: String,
-        /// The time after which the channel asks for a retry.
-        retry_after: Option<Duration>,
     },
     /// The activity may have been delivered (timeout, or 5xx after the body was sent). A retry may duplicate it.
     Ambiguous {
@@ -181,7 +200,7 @@ impl std::fmt::Display for ChannelError {
             Self::Refused { status: None, fault: Some(fault), why } => write!(f, "refused ({}): {why}", fault.name()),
             Self::Refused { status: Some(status), fault: None, why } => write!(f, "refused with {status}: {why}"),
             Self::Refused { status: None, fault: None, why } => write!(f, "refused: {why}"),
-            Self::Throttled { why, .. } | Self::NotDelivered { why, .. } => write!(f, "not delivered: {why}"),
+            Self::Throttled { why, .. } | Self::Unreachable { why, .. } => write!(f, "not delivered: {why}"),
             Self::Ambiguous { why, .. } => write!(f, "may have been delivered: {why}"),
         }
     }
@@ -194,7 +213,7 @@ impl ChannelError {
     pub(crate) fn and(mut self, what: &str) -> Self {
         let (Self::Refused { why, .. }
         | Self::Throttled { why, .. }
-        | Self::NotDelivered { why, .. }
+        | Self::Unreachable { why, .. }
         | Self::Ambiguous { why, .. }) = &mut self;
         why.push_str("; ");
         why.push_str(what);

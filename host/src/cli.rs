@@ -13,6 +13,7 @@ mod directline;
 mod doctor;
 mod forget;
 mod import;
+mod inbox;
 mod inspect;
 mod new;
 mod notifications;
@@ -77,6 +78,7 @@ enum Command {
     References(notifications::ReferencesArgs),
     Forget(forget::Args),
     DeadLetters(dead_letters::Args),
+    Inbox(inbox::Args),
     Directline(directline::Args),
     Transcripts(transcripts::Args),
     Replay(replay::Args),
@@ -133,6 +135,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::References(args) => wait_for(notifications::references(args)),
         Command::Forget(args) => wait_for(forget::run(args)),
         Command::DeadLetters(args) => wait_for(dead_letters::run(args)),
+        Command::Inbox(args) => wait_for(inbox::run(args)),
         Command::Directline(args) => wait_for(directline::run(args)),
         Command::Replay(args) => replay::run(&args),
         Command::Transcripts(args) => wait_for(transcripts::run(args)),

@@ -6,6 +6,7 @@
 
 mod courier;
 mod ids;
+mod outages;
 mod pace;
 mod rates;
 mod slots;
@@ -14,6 +15,7 @@ mod watched;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
@@ -49,6 +51,9 @@ const EPHEMERALS_PER_CONVERSATION_MAX: usize = 64;
 /// Maximum number of ephemeral activities that wait in all conversations.
 const EPHEMERALS_MAX: usize = 4_096;
 
+/// Rows of one conversation that were committed within this time are one item of work.
+const MERGED_WITHIN: Duration = Duration::from_secs(1);
+
 struct Shared {
     /// A blocking mutex, because every operation is short: a map access and a push.
     lanes: Mutex<Lanes>,
@@ -66,8 +71,8 @@ struct Lanes {
 
 /// One item of work of a lane.
 enum Work {
-    /// Deliver this many rows of the outbox.
-    Rows(usize),
+    /// Deliver this many rows of the outbox, which were committed at this time.
+    Rows(usize, Instant),
     /// Send an ephemeral activity, which has no row.
     Now(Box<Ephemeral>),
 }
@@ -94,7 +99,7 @@ impl Deliveries {
 
     /// Announces `rows` new outbox rows of a conversation. Called after each commit. Never blocks.
     pub fn wake(&self, conversation: &ConversationKey, rows: usize) {
-        self.push(conversation, Work::Rows(rows));
+        self.push(conversation, Work::Rows(rows, Instant::now()));
     }
 
     /// Sends an activity outside of the transaction: `typing`, or a piece of a stream. Never blocks.
@@ -133,6 +138,11 @@ impl Deliveries {
         self.shared.courier.channel_of(&at.conversation).relay(at, call).await
     }
 
+    /// Returns the number of peers (connectors, and issuers of tokens) that cannot be reached now. Deliveries to them wait.
+    pub fn peers_unreachable(&self) -> usize {
+        self.shared.courier.peers_unreachable()
+    }
+
     /// Watches the outcomes of the rows of a turn. Must be called before the turn runs.
     pub fn watch(&self, turn_id: Arc<str>) -> DeliveryWatch {
         self.shared.courier.watched.watch(turn_id)
@@ -166,7 +176,7 @@ impl Shared {
             // The binding ends the lock here; the lock must not be held during the delivery.
             let work = self.lanes().pop(&conversation);
             match work {
-                Some(Work::Rows(rows)) => self.courier.deliver_rows(&conversation, rows).await,
+                Some(Work::Rows(rows, since)) => self.courier.deliver_rows(&conversation, rows, since).await,
                 Some(Work::Now(ephemeral)) => self.courier.deliver_now(*ephemeral).await,
                 None => break,
             }
@@ -179,7 +189,7 @@ impl Lanes {
     /// Appends work. Returns true if the conversation had no lane, so that the caller must start a task.
     fn push(&mut self, conversation: &ConversationKey, work: Work) -> bool {
         let admitted = match &work {
-            Work::Rows(_) => true,
+            Work::Rows(..) => true,
             Work::Now(_) => self.make_room(conversation),
         };
         if !admitted {
@@ -196,7 +206,11 @@ impl Lanes {
             }
             Entry::Occupied(mut lane) => {
                 match (lane.get_mut().back_mut(), work) {
-                    (Some(Work::Rows(waiting)), Work::Rows(more)) => *waiting = waiting.saturating_add(more),
+                    (Some(Work::Rows(waiting, since)), Work::Rows(more, now))
+                        if now.saturating_duration_since(*since) <= MERGED_WITHIN =>
+                    {
+                        *waiting = waiting.saturating_add(more);
+                    }
                     (_, work) => lane.get_mut().push_back(work),
                 }
                 false
@@ -209,7 +223,7 @@ impl Lanes {
         let next = self.work.get_mut(conversation)?.pop_front();
         match &next {
             Some(Work::Now(_)) => self.ephemerals -= 1,
-            Some(Work::Rows(_)) => {}
+            Some(Work::Rows(..)) => {}
             None => {
                 self.work.remove(conversation);
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -44,6 +45,7 @@ struct Ports {
 /// # Errors
 /// The host cannot start: a thread, a listener, the store or the plugin runtime fails.
 pub fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
+    raise_descriptors();
     let guests = GuestThreads::start(config.runtime.workers)?;
     // Transport has its own threads, so that no guest keeps a request from being read or answered.
     let transport = threads::start("turntable-io", config.runtime.workers.clamp(1, 4))?;
@@ -51,6 +53,30 @@ pub fn serve(config: Config, options: ServeOptions) -> anyhow::Result<()> {
     guests.stop();
     transport.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// Number of file descriptors with which a host at its default limits gets by: connections of both listeners, calls to channels
+/// and requests of plugins.
+const DESCRIPTORS_WANTED: u64 = 16_384;
+
+/// Raises the soft limit of descriptors to the hard one, because the usual soft limit of 1,024 is for programs that use
+/// `select`. Logs a limit at which the host may run out.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, ..limit.clone() };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files cannot be raised");
+        }
+    }
+    match getrlimit(Resource::Nofile).current {
+        Some(current) if current < DESCRIPTORS_WANTED => tracing::warn!(
+            limit = current,
+            wanted = DESCRIPTORS_WANTED,
+            "the host may run out of open files; raise the hard limit (`ulimit -Hn`, or `LimitNOFILE=` of systemd)"
+        ),
+        current => tracing::debug!(limit = current, "open files"),
+    }
 }
 
 async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyhow::Result<()> {

@@ -75,6 +75,14 @@ pub mod name {
     pub const TURN_SECONDS: &str = "turntable_turn_seconds";
     /// Number of ended deliveries, by bot and outcome.
     pub const DELIVERIES: &str = "turntable_deliveries_total";
+    /// Number of dead letters that were deleted because newer ones needed their place, by bot.
+    pub const DEAD_LETTERS_DROPPED: &str = "turntable_dead_letters_dropped_total";
+    /// Number of peers (connectors, and issuers of tokens) that cannot be reached now.
+    pub const PEERS_UNREACHABLE: &str = "turntable_peers_unreachable";
+    /// Number of accepted activities that the host does not run any more, because no start of the host could end them.
+    pub const INBOX_GIVEN_UP: &str = "turntable_inbox_given_up";
+    /// 1 if the last write to the store succeeded, otherwise 0.
+    pub const STORE_HEALTHY: &str = "turntable_store_healthy";
     /// Number of deliveries that waited for the rate limit of their channel or were dropped for it, by bot.
     pub const DELIVERIES_THROTTLED: &str = "turntable_deliveries_throttled_total";
     /// Time that deliveries waited for the rate limit of their channel, by bot.
@@ -158,6 +166,10 @@ fn describe() {
     describe_histogram!(name::TURN_SECONDS, Unit::Seconds, "Time from the start of a turn to its commit");
     plugin::metrics::describe();
     describe_counter!(name::DELIVERIES, "Number of ended deliveries to channels, by outcome");
+    describe_counter!(name::DEAD_LETTERS_DROPPED, "Number of dead letters deleted to make room for newer ones, by bot");
+    describe_gauge!(name::PEERS_UNREACHABLE, "Number of connectors and token issuers that cannot be reached");
+    describe_gauge!(name::INBOX_GIVEN_UP, "Number of accepted activities that no start of the host could end");
+    describe_gauge!(name::STORE_HEALTHY, "1 if the last write to the store succeeded, otherwise 0");
     describe_counter!(
         name::DELIVERIES_THROTTLED,
         "Number of deliveries that waited for the rate limit of their channel or were dropped"
@@ -199,7 +211,13 @@ pub fn turn_ended(bot: &str, outcome: &'static str, duration: Duration) {
     });
 }
 
-/// Records the end of a delivery. `outcome`: `delivered`, `refused`, `unreachable` or `ambiguous`.
+/// Records that a dead letter of a bot was deleted to make room for a newer one.
+pub fn dead_letter_dropped(bot: &str) {
+    counter!(name::DEAD_LETTERS_DROPPED, "bot" => bot.to_owned()).increment(1);
+}
+
+/// Records the end of a delivery. `outcome`: `delivered`, `refused`, `throttled`, `unreachable`, `ambiguous`, or the name of a
+/// [`Fault`](crate::channel::Fault).
 pub fn delivery_ended(bot: &str, outcome: &'static str) {
     let look_up = || counter!(name::DELIVERIES, "bot" => bot.to_owned(), "outcome" => outcome);
     DELIVERIES.record(bot, (outcome, "", 0), look_up, |deliveries| deliveries.increment(1));
@@ -265,6 +283,12 @@ pub struct Gauges {
     pub outbox_rows: u64,
     /// Number of enabled bots without a generation.
     pub bots_waiting: usize,
+    /// Number of peers that cannot be reached now.
+    pub peers_unreachable: usize,
+    /// Number of accepted activities that are not run any more.
+    pub inbox_given_up: usize,
+    /// Whether the last write to the store succeeded.
+    pub store_healthy: bool,
 }
 
 /// Sets the gauges before metrics are rendered.
@@ -276,6 +300,9 @@ pub fn gauges(now: Gauges) {
     gauge!(name::INSTANCE_SLOTS_MAX).set(now.instance_slots.1 as f64);
     gauge!(name::OUTBOX_ROWS).set(now.outbox_rows as f64);
     gauge!(name::BOTS_WAITING).set(now.bots_waiting as f64);
+    gauge!(name::PEERS_UNREACHABLE).set(now.peers_unreachable as f64);
+    gauge!(name::INBOX_GIVEN_UP).set(now.inbox_given_up as f64);
+    gauge!(name::STORE_HEALTHY).set(f64::from(u8::from(now.store_healthy)));
 }
 
 /// Returns a duration in whole microseconds, the unit of logs and turn records.
@@ -304,7 +331,17 @@ mod tests {
         load_failed("telemetry-test", "watch");
         request_ended("public", "POST", "/api/messages", 200, Duration::from_micros(500));
         plugin::metrics::outbound_request("telemetry-test", "echo", "denied");
-        gauges(Gauges { turns_running: 3, turns_queued: 4, instance_slots: (7, 8), outbox_rows: 5, bots_waiting: 6 });
+        dead_letter_dropped("telemetry-test");
+        gauges(Gauges {
+            turns_running: 3,
+            turns_queued: 4,
+            instance_slots: (7, 8),
+            outbox_rows: 5,
+            bots_waiting: 6,
+            peers_unreachable: 9,
+            inbox_given_up: 10,
+            store_healthy: true,
+        });
         let text = handle.render();
         for line in [
             r#"turntable_turns_total{bot="telemetry-test",outcome="completed"} 1"#,
@@ -327,6 +364,10 @@ mod tests {
             "turntable_instance_slots_max 8",
             "turntable_outbox_rows 5",
             "turntable_bots_waiting 6",
+            r#"turntable_dead_letters_dropped_total{bot="telemetry-test"} 1"#,
+            "turntable_peers_unreachable 9",
+            "turntable_inbox_given_up 10",
+            "turntable_store_healthy 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
         }

@@ -87,13 +87,13 @@ async fn a_reload_reads_the_file_again() {
 async fn probes_tell_alive_and_ready_apart() {
     let Some(host) = start().await else { return };
     assert_eq!(probe(&host, "/healthz").await, (200, json!({ "status": "ok" })));
-    assert_eq!(probe(&host, "/readyz").await, (200, json!({ "ready": true, "waiting": [] })));
+    assert_eq!(probe(&host, "/readyz").await, (200, json!({ "ready": true, "waiting": [], "store": "ok" })));
     drop(host);
 
     let config = Config::new().bot("broken", &[]).plugin("broken", "hostile", "settings.describe = 'trap'");
     let Some(host) = Host::start(config.bot("bot", &["hostile"])).await else { return };
     assert_eq!(probe(&host, "/healthz").await.0, 200);
-    assert_eq!(probe(&host, "/readyz").await, (503, json!({ "ready": false, "waiting": ["broken"] })));
+    assert_eq!(probe(&host, "/readyz").await, (503, json!({ "ready": false, "waiting": ["broken"], "store": "ok" })));
     post(&host, "/v1/bots/broken/disable").await;
     assert_eq!(probe(&host, "/readyz").await.0, 200);
 }

@@ -124,7 +124,7 @@ async fn a_reply_that_is_lost_says_why() {
     let elsewhere = Connector::start().await;
     let kept = "not retried, because it could be delivered twice (channel.ambiguous is \"drop\")";
     for (behaviour, says) in [
-        (page(), ["may have been delivered: 502 Bad Gateway: a page with the title", kept]),
+        (page(), ["may have been delivered: 502 Bad Gateway; not retried", kept]),
         (Behaviour::Stall, ["may have been delivered: no response within channel.send-timeout-ms", kept]),
         (Behaviour::HangUp, ["may have been delivered: the connection was closed before a response", kept]),
         (Behaviour::Redirect(elsewhere.service_url()), ["refused with 307", "are not followed"]),
@@ -199,13 +199,16 @@ async fn replies_go_to_configured_origins_only() {
     assert!(connector.calls_now().is_empty());
 }
 
-/// If nobody listens, the host reports it after the last attempt, and other conversations are not affected.
+/// If nobody listens, the host reports it when the wait is over, and other conversations are not affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_connector_is_said() {
-    let config = Config::new().set("channel.send-attempts-max", "1").bot("echo", &["echo"]);
+    let config = Config::new().set("channel.unreachable-ms", "1").bot("echo", &["echo"]);
     let Some(host) = Host::start(config).await else { return };
     let letter = dead_letter(&host, &closed_port().await).await;
-    assert!(letter["why"].as_str().unwrap().starts_with("not delivered: "), "{letter:#}");
+    let why = letter["why"].as_str().unwrap();
+    assert!(why.starts_with("not delivered: cannot connect") && why.ends_with("channel.unreachable-ms"), "{why}");
+    let line = host.logged("a peer is unreachable").await;
+    assert!(line.contains(letter["service_url"].as_str().unwrap()), "{line}");
     host.bot("echo").says("hi").replies("Echo: hi").await;
 }
 

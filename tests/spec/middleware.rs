@@ -372,7 +372,8 @@ async fn a_swap_changes_the_layers_of_the_next_turn() {
 /// Redaction in the outermost layer: no plugin, no channel and no dead letter contains a number.
 #[tokio::test(flavor = "multi_thread")]
 async fn redact_removes_numbers_from_all_that_enters_and_leaves() {
-    let config = Config::new().bot("bot", &[]).plugin("bot", "redact", "grants = { middleware = true }");
+    let config = Config::new().set("channel.unreachable-ms", "1").bot("bot", &[]);
+    let config = config.plugin("bot", "redact", "grants = { middleware = true }");
     let Some(host) = Host::start(config.plugin("bot", "scripted", HANDLER)).await else { return };
     host.bot("bot")
         .says("set conversation k \"4111 1111 1111 1111\"\nget conversation k")

@@ -37,7 +37,7 @@ impl Stage {
     async fn start(auth: &str, certificate: &Certificate) -> Option<Self> {
         let issuer = Issuer::start().await;
         let connector = Connector::with_tls(certificate).await;
-        let config = Config::new().set("channel.send-attempts-max", "1").set("tls.root-certificates", "['root.pem']");
+        let config = Config::new().set("channel.unreachable-ms", "1").set("tls.root-certificates", "['root.pem']");
         let folder = folder(&config);
         certificate.write(&folder.join("root.pem"));
         write_private(&folder.join("secret"), &format!("{SECRET}\n"));

@@ -9,9 +9,9 @@ use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
-use crate::support::{Config, Connector, Host, command, expecting_replies, message, skip, turntable};
+use crate::support::{Config, Connector, Host, command, expecting_replies, message, skip, turntable, within};
 
-const GRANTS: &str = "grants = { state = ['conversation'], dialogs = true }";
+const GRANTS: &str = "grants = { state = ['conversation', 'bot'], dialogs = true }";
 
 fn config() -> Config {
     Config::new().bot("bot", &[]).plugin("bot", "scripted", GRANTS)
@@ -311,4 +311,85 @@ fn as_of_the_first_release(file: &Path) {
         let copy = format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}");
         connection.execute(&copy, []).unwrap();
     }
+}
+
+/// Asks the admin listener whether the host is ready.
+async fn ready(host: &Host) -> (u16, Value) {
+    let answer = host.admin("GET", "/readyz", Vec::new()).await;
+    (answer.status, answer.json()["store"].clone())
+}
+
+/// Waits until the host says that it is ready, or that it is not.
+async fn becomes(host: &Host, status: u16) {
+    within("the change of readiness", async { while ready(host).await.0 != status {} }).await;
+}
+
+/// SQLite would go on with a file that nobody finds again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_removed_or_replaced_is_noticed_and_nothing_is_accepted() {
+    for (ending, replaced) in [("", false), ("-wal", false), ("", true)] {
+        let Some(host) = Host::start(config()).await else { return };
+        converse(&host).await;
+        assert_eq!(ready(&host).await, (200, "ok".into()));
+        let file = PathBuf::from(format!("{}{ending}", store(&host).display()));
+        if replaced {
+            let beside = file.with_extension("copy");
+            fs::copy(&file, &beside).unwrap();
+            fs::rename(beside, &file).unwrap();
+        } else {
+            fs::remove_file(&file).unwrap();
+        }
+        // No request makes the host look.
+        let line = host.logged("the store is lost").await;
+        assert!(line.contains(&file.display().to_string()) && line.contains("\"ERROR\""), "{line}");
+        assert_eq!(ready(&host).await, (503, "failing".into()));
+        assert_eq!(host.post("bot", &expecting_replies(message("hello"))).await.status, 503);
+        assert_eq!(host.admin("GET", "/healthz", Vec::new()).await.status, 200);
+    }
+}
+
+/// Nothing is sent to a host that is not ready, so it finds out by itself that the disk takes writes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_store_takes_no_writes_is_not_ready_until_it_does() {
+    let Some(host) = Host::start(config().launcher(command::after("trap '' XFSZ"))).await else { return };
+    converse(&host).await;
+    let unlimited = limit_file_size(&host, Some(1));
+    assert_eq!(host.post("bot", &expecting_replies(message("add conversation count"))).await.status, 503);
+    becomes(&host, 503).await;
+    host.logged("the store takes no writes").await;
+    let metrics = host.admin("GET", "/metrics", Vec::new()).await.text;
+    assert!(metrics.lines().any(|line| line == "turntable_store_healthy 0"), "{metrics}");
+    assert_eq!(host.admin("GET", "/healthz", Vec::new()).await.status, 200);
+    limit_file_size(&host, unlimited);
+    becomes(&host, 200).await;
+    host.logged("the store takes writes again").await;
+    goes_on(&host).await;
+}
+
+/// The log of the store fills a small disk long before it would be written back. The turn at which it is full is refused, and
+/// the next ones succeed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_disk_is_not_wedged_by_the_log_of_the_store() {
+    const LOG_BYTES: u64 = 512 << 10;
+    let Some(mut host) = Host::start(config().launcher(command::after("trap '' XFSZ"))).await else { return };
+    converse(&host).await;
+    // The file itself is smaller than this and does not grow, because each turn changes the same value.
+    limit_file_size(&host, Some(LOG_BYTES));
+    let (mut refused, mut counted) = (0, 0);
+    while refused < 3 {
+        let answer = host.post("bot", &expecting_replies(message("add bot count"))).await;
+        match answer.status {
+            503 => refused += 1,
+            _ => {
+                counted += 1;
+                assert_eq!(answer.replies()[0]["text"], counted.to_string(), "nothing is lost");
+                assert!(counted < 2_000, "the log never reaches {LOG_BYTES} bytes");
+            }
+        }
+    }
+    becomes(&host, 200).await;
+    limit_file_size(&host, None);
+    host.again(None).await;
+    goes_on(&host).await;
+    println!("{counted} turns, {refused} refused at a full disk");
 }

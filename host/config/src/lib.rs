@@ -162,7 +162,10 @@ pub struct Channel {
     pub connector_origins: Vec<String>,
     /// `send-timeout-ms`, default 10,000: time of one call to the connector.
     pub send_timeout: Duration,
-    /// `send-attempts-max`, default 3: attempts to send an activity that the channel certainly did not take. A 429 does
+    /// `unreachable-ms`, default 900,000: how long a send waits while no connection to its channel can be made, or the bot
+    /// gets no token for it.
+    pub unreachable_wait: Duration,
+    /// `send-attempts-max`, default 3: attempts to send what may be sent twice and was perhaps not taken. A 429 does
     /// not count as an attempt: the host waits and retries, up to ten times.
     pub send_attempts_max: u32,
     /// `ambiguous`, default `drop`.
@@ -473,6 +476,7 @@ impl Default for Channel {
         Self {
             connector_origins: vec!["http://localhost:56150".to_owned()],
             send_timeout: Duration::from_millis(10_000),
+            unreachable_wait: Duration::from_secs(900),
             send_attempts_max: 3,
             ambiguous: Ambiguous::Drop,
             rates: [("msteams".to_owned(), Rates::msteams())].into(),

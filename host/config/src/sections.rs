@@ -22,6 +22,9 @@ const GIB: u64 = 1 << 30;
 /// Range of every configurable wait, in milliseconds.
 const WAIT_MS: RangeInclusive<u64> = 1..=600_000;
 
+/// Range of `channel.unreachable-ms`, up to a week.
+const UNREACHABLE_MS: RangeInclusive<u64> = 1..=604_800_000;
+
 /// Default of `connector-origins` in development mode, because development tools choose another port at each start.
 const ANY_PORT: &str = "http://localhost:*";
 
@@ -142,6 +145,7 @@ pub(super) fn channel(mut table: Table<'_>, development: bool) -> Channel {
     }
     each(&mut table, "connector-origins", &mut channel.connector_origins, connector_origin);
     table.millis("send-timeout-ms", &mut channel.send_timeout, WAIT_MS);
+    table.millis("unreachable-ms", &mut channel.unreachable_wait, UNREACHABLE_MS);
     table.number("send-attempts-max", &mut channel.send_attempts_max, 1..=20);
     table.choice("ambiguous", &mut channel.ambiguous, &[("drop", Ambiguous::Drop), ("resend", Ambiguous::Resend)]);
     table.number("outbox-rows-max", &mut channel.outbox_rows_max, 1..=1_000_000);

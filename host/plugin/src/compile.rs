@@ -1,14 +1,15 @@
 //! From bytes to compiled code, outside this process.
 //!
 //! Compilation is not bounded by wasmtime, and keeps tens of megabytes in the engine that did it. So a child of this
-//! same binary does it: empty environment, no network, no new programs, limits on memory, CPU time, file size and wall
-//! time, low priority, one at a time. The child also is the only one to parse the component before it is compiled.
+//! same binary does it: empty environment, no files, no network, no new programs, limits on memory, CPU time, file size and
+//! wall time, low priority, one at a time. The child also is the only one to parse the component before it is compiled.
 //!
 //! Protocol: the component is the child's standard input; its standard error is a report (JSON); its standard output is
 //! a memory file that receives the compiled code.
 
 mod child;
 mod group;
+mod system_calls;
 
 use std::fs::File;
 use std::io::{Seek, Write};

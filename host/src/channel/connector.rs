@@ -17,6 +17,7 @@
 //! call configured loopback origins only.
 
 mod origin;
+mod patience;
 mod refused;
 mod reply;
 mod size;
@@ -32,7 +33,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, redirect, retry};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, StatusCode, redirect, retry};
 use turntable_auth::{Auth, Identity};
 use url::Url;
 
@@ -40,7 +41,9 @@ use super::{Address, Channel, ChannelError, Opened, RefusedOrigin, Relay, Relaye
 use crate::activity::{ConversationKey, Object};
 use crate::config;
 use origin::{Loopback, NotAdmitted, Origins};
+use patience::Patience;
 use refused::RefusedOrigins;
+use reply::Answer;
 
 /// Sends activities to connectors.
 pub struct Connector {
@@ -119,28 +122,53 @@ impl Connector {
         path: &[&str],
         query: Option<&str>,
         body: Option<Bytes>,
-    ) -> Result<Response, ChannelError> {
+    ) -> Result<Answer, ChannelError> {
         let identity = self.identity(&to.conversation.bot);
         let mut url = self.url(to, identity.as_deref(), path)?;
         url.set_query(query);
         let Some(identity) = identity else {
-            return sent(self.client.request(method, url), path, body).await;
+            return self.sent(self.client.request(method, url), to, path, body).await;
         };
         let client = self.client_of(&to.conversation.bot, &identity)?;
         let channel = to.conversation.channel.to_string();
         let mut is_second = false;
         loop {
             let request = identity.request(&client, method.clone(), &channel, url.clone()).await;
-            let (request, presented) = request.map_err(|error| ChannelError::NotDelivered {
+            let (request, presented) = request.map_err(|error| ChannelError::Unreachable {
+                peer: to.token_issuer(),
                 why: format!("the bot has no token for the connector: {error:#}"),
-                retry_after: None,
             })?;
-            let response = sent(request, path, body.clone()).await?;
-            if response.status() != StatusCode::UNAUTHORIZED || is_second {
-                return Ok(response);
+            let answer = self.sent(request, to, path, body.clone()).await?;
+            if answer.response.status() != StatusCode::UNAUTHORIZED || is_second {
+                return Ok(answer);
             }
             identity.rejected(&presented).await;
             is_second = true;
+        }
+    }
+
+    async fn sent(
+        &self,
+        mut request: RequestBuilder,
+        to: &Address,
+        path: &[&str],
+        body: Option<Bytes>,
+    ) -> Result<Answer, ChannelError> {
+        // Some deployments route by this header. It is left out if the id contains characters that a header cannot carry, and
+        // for calls that have no conversation yet.
+        let conversation = path.get(2).filter(|_| path.get(1) == Some(&"conversations"));
+        let conversation = conversation.and_then(|conversation| HeaderValue::from_str(conversation).ok());
+        if let Some(conversation) = conversation {
+            request = request.header("x-ms-conversation-id", conversation);
+        }
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
+        }
+        let mut patience = Patience::new(self.send_timeout);
+        match patience.wait_for(request.send()).await {
+            Some(Ok(response)) => Ok(Answer { response, patience }),
+            Some(Err(error)) => Err(reply::failure(&error, to.origin())),
+            None => Err(reply::silence()),
         }
     }
 
@@ -239,24 +267,9 @@ fn settled(client: ClientBuilder, send_timeout: Duration) -> anyhow::Result<Clie
     client
         .user_agent(concat!("Turntable/", env!("CARGO_PKG_VERSION"), " (Activity protocol connector)"))
         .connect_timeout(CONNECT_TIMEOUT_MAX.min(send_timeout / 2))
-        .timeout(send_timeout)
         .pool_idle_timeout(IDLE_CONNECTION_MAX)
         .build()
         .context("cannot create the HTTP client of the connector")
-}
-
-async fn sent(mut request: RequestBuilder, path: &[&str], body: Option<Bytes>) -> Result<Response, ChannelError> {
-    // Some deployments route by this header. It is left out if the id contains characters that a header cannot carry, and
-    // for calls that have no conversation yet.
-    let conversation = path.get(2).filter(|_| path.get(1) == Some(&"conversations"));
-    let conversation = conversation.and_then(|conversation| HeaderValue::from_str(conversation).ok());
-    if let Some(conversation) = conversation {
-        request = request.header("x-ms-conversation-id", conversation);
-    }
-    if let Some(body) = body {
-        request = request.header(CONTENT_TYPE, "application/json; charset=utf-8").body(body);
-    }
-    request.send().await.map_err(|error| reply::failure(&error))
 }
 
 fn body_of(parameters: &Object) -> Result<Bytes, ChannelError> {

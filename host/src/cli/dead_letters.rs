@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Subcommand;
+use reqwest::Method;
 use serde_json::Value;
 
 use super::admin::{Admin, AdminArgs};
@@ -29,10 +31,25 @@ enum Action {
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// Put dead letters at the end of the outbox
-    Retry(Chosen),
+    /// Put dead letters at the end of the outbox: those with these numbers, or all of a bot, oldest first
+    Retry(Retried),
     /// Delete dead letters
     Drop(Chosen),
+}
+
+#[derive(Debug, clap::Args)]
+struct Retried {
+    /// Retry all dead letters of this bot, oldest first
+    #[arg(long = "bot", value_name = "BOT", conflicts_with_all = ["one_bot", "numbers"], required_unless_present = "one_bot")]
+    all_of: Option<String>,
+    /// Bot of the dead letters
+    #[arg(value_name = "BOT", requires = "numbers")]
+    one_bot: Option<String>,
+    /// Numbers of the dead letters, as listed
+    #[arg(value_name = "NUMBER")]
+    numbers: Vec<u64>,
+    #[command(flatten)]
+    admin: AdminArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,18 +73,31 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let columns = ["number", "what", "conversation", "service_url", "why"];
             Terminal::stdout().list(&letters, &columns, "no dead letters", json)?;
         }
-        Action::Retry(chosen) => end(chosen, true).await?,
-        Action::Drop(chosen) => end(chosen, false).await?,
+        Action::Retry(Retried { all_of: Some(bot), admin, .. }) => retry_all(&Admin::find(&admin)?, &bot).await?,
+        Action::Retry(Retried { one_bot, numbers, admin, .. }) => {
+            let admin = Admin::find(&admin)?;
+            for number in numbers {
+                admin.end_dead_letter(&one_bot.clone().unwrap_or_default(), number, true).await?;
+                Terminal::stdout().line(format!("{number} will be retried"))?;
+            }
+        }
+        Action::Drop(chosen) => {
+            let admin = Admin::find(&chosen.admin)?;
+            for number in chosen.numbers {
+                admin.end_dead_letter(&chosen.bot, number, false).await?;
+                Terminal::stdout().line(format!("{number} was deleted"))?;
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn end(chosen: Chosen, retry: bool) -> anyhow::Result<()> {
-    let admin = Admin::find(&chosen.admin)?;
-    for number in chosen.numbers {
-        admin.end_dead_letter(&chosen.bot, number, retry).await?;
-        let what = if retry { "will be retried" } else { "was deleted" };
-        Terminal::stdout().line(format!("{number} {what}"))?;
+async fn retry_all(admin: &Admin, bot: &str) -> anyhow::Result<()> {
+    let ended = admin.ask(Method::POST, bot, &["dead-letters", "retry"], &[], None).await?;
+    let (retried, left) = (ended["retried"].as_u64().unwrap_or_default(), ended["left"].as_u64().unwrap_or_default());
+    Terminal::stdout().line(format!("{retried} will be retried"))?;
+    if left > 0 {
+        bail!("the outbox has no room for {left} more; repeat the command when some are delivered");
     }
     Ok(())
 }

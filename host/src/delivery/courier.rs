@@ -9,8 +9,10 @@ use backon::{ExponentialBuilder, Retryable};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::ids::{self, Stream};
+use super::outages::{Admission, Outages};
 use super::pace::{self, Pace};
 use super::rates::{Rates, Taken};
 use super::slots::Slots;
@@ -19,7 +21,7 @@ use crate::activity::{ChannelInstance, ConversationKey, Object};
 use crate::channel::{self, Address, Channel, ChannelError, Fault, Opened, RefusedOrigin};
 use crate::config::{self, Ambiguous};
 use crate::json;
-use crate::storage::{Delivery, OutboxAction, OutboxRow, Storage, StorageError};
+use crate::storage::{Delivery, DroppedLetter, OutboxAction, OutboxRow, Storage, StorageError};
 use crate::telemetry;
 
 /// An activity without an outbox row, sent at once.
@@ -36,6 +38,7 @@ pub(super) struct Courier {
     direct_line: Arc<dyn Channel>,
     connector: Arc<dyn Channel>,
     slots: Slots,
+    outages: Outages,
     rates: Rates,
     pub(super) watched: Arc<Watched>,
     delivered: AtomicU64,
@@ -68,6 +71,7 @@ impl Courier {
             direct_line,
             connector,
             slots,
+            outages: Outages::new(channel.unreachable_wait),
             rates: Rates::new(&channel.rates),
             watched: Arc::default(),
             delivered,
@@ -84,15 +88,20 @@ impl Courier {
         stored("outbox_depth", || self.storage.outbox_depth()).await.unwrap_or_default()
     }
 
-    /// Delivers up to `rows` of the oldest rows of a conversation. A row that fails permanently does not block the next
-    /// one.
-    pub(super) async fn deliver_rows(&self, conversation: &ConversationKey, rows: usize) {
+    /// Returns the number of peers that cannot be reached now.
+    pub(super) fn peers_unreachable(&self) -> usize {
+        self.outages.len()
+    }
+
+    /// Delivers up to `rows` of the oldest rows of a conversation, which were committed at this time. A row that fails
+    /// permanently does not block the next one.
+    pub(super) async fn deliver_rows(&self, conversation: &ConversationKey, rows: usize, committed: Instant) {
         for _ in 0..rows {
             let claimed = stored("claim_outbox", || self.storage.claim_outbox(conversation)).await;
             let Some(row) = claimed.flatten() else { return };
-            let (delivery, how) = self.deliver(&row).await;
+            let (delivery, how) = self.deliver(&row, committed).await;
             telemetry::delivery_ended(&conversation.bot, how);
-            stored("note_delivery", || self.storage.note_delivery(&row, delivery.clone())).await;
+            let dropped = stored("note_delivery", || self.storage.note_delivery(&row, delivery.clone())).await;
             if let Delivery::Dead { why, .. } = &delivery {
                 tracing::warn!(
                     bot = %conversation.bot,
@@ -104,6 +113,7 @@ impl Courier {
                     "delivery failed; the activity is kept as a dead letter"
                 );
             }
+            dropped.unwrap_or_default().iter().for_each(log_dropped);
             let outcome = match delivery {
                 Delivery::Done { .. } => Outcome::Delivered,
                 Delivery::Dead { gone: true, .. } => Outcome::Gone,
@@ -118,13 +128,13 @@ impl Courier {
     }
 
     /// Delivers a row. Returns the result, and its name in metrics and logs.
-    async fn deliver(&self, row: &OutboxRow) -> (Delivery, &'static str) {
+    async fn deliver(&self, row: &OutboxRow, committed: Instant) -> (Delivery, &'static str) {
         let to = Address { conversation: row.conversation.clone(), service_url: row.service_url.clone() };
         let call = match self.call_of(row).await {
             Ok(call) => call,
             Err(why) => return (Delivery::Dead { why, gone: false }, "refused"),
         };
-        match self.persist(&to, &call).await {
+        match self.persist(&to, &call, committed).await {
             Ok(channel_id) => {
                 self.delivered.fetch_add(1, Ordering::Relaxed);
                 (Delivery::Done { channel_id }, "delivered")
@@ -143,6 +153,10 @@ impl Courier {
             tracing::debug!(bot = %conversation.bot, "a piece of a stream is dropped: its start has no channel id");
             return;
         }
+        if !is_message && to.peers().iter().any(|peer| self.outages.is_out(peer)) {
+            tracing::debug!(bot = %conversation.bot, "an ephemeral activity is dropped: its channel is unreachable");
+            return;
+        }
         let can_wait = is_message || ids::opens_stream(&activity);
         let call = Call::Send(written(&activity));
         if !can_wait && self.rates.take(conversation, &mut Taken::default()).is_err() {
@@ -151,7 +165,7 @@ impl Courier {
             return;
         }
         let sent = match (is_message, can_wait) {
-            (true, _) => self.persist(&to, &call).await,
+            (true, _) => self.persist(&to, &call, Instant::now()).await,
             (false, true) => self.attempt(&to, &call).await,
             (false, false) => self.ask(&to, &call).await,
         };
@@ -208,12 +222,12 @@ impl Courier {
     /// Sends, and retries while that is safe and attempts are left. A retry is safe if the channel certainly did not
     /// take the activity, and always for updates and deletions, which are idempotent. An ambiguous send of a new
     /// activity is retried only with `channel.ambiguous = "resend"`.
-    async fn persist(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
+    async fn persist(&self, to: &Address, call: &Call, committed: Instant) -> Result<Arc<str>, ChannelError> {
         let mut pace = Pace::new(self.send_attempts_max);
         let resends = self.ambiguous == Ambiguous::Resend || !matches!(call, Call::Send(_));
         let mut perhaps_done = false;
         loop {
-            let error = match self.attempt(to, call).await {
+            let error = match self.reach(to, call, committed).await {
                 Ok(channel_id) => return Ok(channel_id),
                 Err(error) => error,
             };
@@ -229,7 +243,7 @@ impl Courier {
                     );
                 }
                 ChannelError::Ambiguous { .. } => perhaps_done = true,
-                ChannelError::NotDelivered { .. } | ChannelError::Throttled { .. } => {}
+                ChannelError::Unreachable { .. } | ChannelError::Throttled { .. } => {}
             }
             let delay = match pace.wait_after(&error) {
                 Ok(delay) => delay,
@@ -237,6 +251,28 @@ impl Courier {
             };
             tracing::debug!(bot = %to.conversation.bot, %error, ?delay, "delivery failed and is retried");
             (self.wait)(delay).await;
+        }
+    }
+
+    /// Makes one attempt that reaches the channel. While a peer is unreachable it waits, at most for
+    /// `channel.unreachable-ms`.
+    async fn reach(&self, to: &Address, call: &Call, committed: Instant) -> Result<Arc<str>, ChannelError> {
+        loop {
+            // Held during the attempt. The issuer of tokens is waited for before the connector, so a bot without tokens keeps
+            // no other bot from probing the connector.
+            let mut probes = Vec::new();
+            let peers = if self.outages.is_empty() { None } else { Some(to.peers()) };
+            for peer in peers.into_iter().flatten() {
+                match self.outages.admit(&peer, committed).await {
+                    Admission::Open => {}
+                    Admission::Probe(turn) => probes.push(turn),
+                    Admission::Expired(why) => return Err(ChannelError::Unreachable { peer, why }),
+                }
+            }
+            match self.attempt(to, call).await {
+                Err(ChannelError::Unreachable { .. }) => {}
+                reached => return reached,
+            }
         }
     }
 
@@ -286,11 +322,32 @@ impl Courier {
     }
 
     async fn ask(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
+        if to.conversation.channel == ChannelInstance::LocalDirectLine {
+            return self.call(to, call).await;
+        }
+        let answer = self.slots.run(to, self.call(to, call)).await;
+        self.note_reach(to, answer.as_ref().err());
+        answer
+    }
+
+    /// Notes which peers a call reached.
+    fn note_reach(&self, to: &Address, error: Option<&ChannelError>) {
+        match error {
+            None if self.outages.is_empty() => {}
+            Some(ChannelError::Unreachable { peer, why }) => {
+                self.outages.failed(peer, why);
+                if *peer != to.token_issuer() {
+                    self.outages.reached(&to.token_issuer());
+                }
+            }
+            // The host refused the call itself.
+            Some(ChannelError::Refused { status: None, .. }) => {}
+            _ => to.peers().iter().for_each(|peer| self.outages.reached(peer)),
+        }
+    }
+
+    async fn call(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
         let channel = self.channel_of(&to.conversation);
-        let _slot = match to.conversation.channel {
-            ChannelInstance::LocalDirectLine => None,
-            ChannelInstance::Wire(_) => Some(self.slots.acquire(&to.service_url).await),
-        };
         let asked = async {
             match call {
                 Call::Send(activity) => channel.send(to, activity).await,
@@ -344,9 +401,22 @@ fn outcome_of(error: &ChannelError) -> &'static str {
     match error {
         ChannelError::Refused { fault: Some(fault), .. } => fault.name(),
         ChannelError::Refused { fault: None, .. } => "refused",
-        ChannelError::NotDelivered { .. } | ChannelError::Throttled { .. } => "unreachable",
+        ChannelError::Unreachable { .. } => "unreachable",
+        ChannelError::Throttled { .. } => "throttled",
         ChannelError::Ambiguous { .. } => "ambiguous",
     }
+}
+
+/// Logs and counts a dead letter that was deleted to make room for a newer one.
+fn log_dropped(letter: &DroppedLetter) {
+    telemetry::dead_letter_dropped(&letter.conversation.bot);
+    tracing::warn!(
+        bot = %letter.conversation.bot,
+        channel = %letter.conversation.channel,
+        conversation = %letter.conversation.conversation,
+        sequence = letter.sequence,
+        "an old dead letter is deleted, because there are more than channel.dead-letters-max"
+    );
 }
 
 /// Retries a store operation until it succeeds, because a lane that continued without it would lose or repeat a row.

@@ -47,11 +47,12 @@ impl Pace {
                 let least = self.throttled.next().ok_or("given up after ten answers like this one")?;
                 retry_after.unwrap_or(BACK_OFF_MIN).max(least)
             }
-            ChannelError::NotDelivered { retry_after, .. } | ChannelError::Ambiguous { retry_after, .. } => {
+            ChannelError::Ambiguous { retry_after, .. } => {
                 let own = self.failed.next().ok_or("given up after channel.send-attempts-max attempts")?;
                 // An immediate retry would use up the few attempts while the channel still fails.
                 retry_after.filter(|after| *after >= BACK_OFF_MIN).unwrap_or(own)
             }
+            ChannelError::Unreachable { .. } => return Err("given up after channel.unreachable-ms"),
             ChannelError::Refused { .. } => return Err("a retry would be refused again"),
         };
         Ok(wait.min(RETRY_AFTER_MAX))

@@ -140,8 +140,8 @@ fn text(host_id: &str, text: &str) -> OutboxAction {
     send(host_id, &format!(r#"{{"text":"{text}"}}"#))
 }
 
-fn not_delivered(retry_after: Option<u64>) -> Result<Arc<str>, ChannelError> {
-    Err(ChannelError::NotDelivered { why: "busy".to_owned(), retry_after: retry_after.map(Duration::from_secs) })
+fn unreachable() -> Result<Arc<str>, ChannelError> {
+    Err(ChannelError::Unreachable { peer: "http://localhost".into(), why: "refused".to_owned() })
 }
 
 fn throttled(retry_after: u64) -> Result<Arc<str>, ChannelError> {
@@ -154,7 +154,7 @@ fn refused() -> Result<Arc<str>, ChannelError> {
 
 #[tokio::test]
 async fn order_holds_while_a_row_is_tried_again() {
-    let mut fixture = Fixture::new(vec![not_delivered(Some(7)), not_delivered(Some(5))]);
+    let mut fixture = Fixture::new(vec![throttled(7), throttled(5)]);
     fixture.commit("a", vec![text("tt-1", "one"), text("tt-2", "two")]).await;
     fixture.commit("a", vec![text("tt-3", "three")]).await;
     assert_eq!(fixture.drained().await, DrainReport { delivered: 3, left: 0 });
@@ -170,20 +170,36 @@ async fn order_holds_while_a_row_is_tried_again() {
     assert_eq!(fixture.storage.channel_id(&conversation("a"), "tt-3").await.unwrap().as_deref(), Some("c3"));
 }
 
+/// Nothing was sent, so the row waits in its place, and one conversation finds out that the channel is back.
 #[tokio::test]
-async fn attempts_end_and_the_next_row_goes_on() {
-    let mut fixture = Fixture::new(vec![not_delivered(None), not_delivered(Some(9_999)), not_delivered(Some(1))]);
+async fn what_cannot_be_reached_waits_and_its_conversations_stay_in_order() {
+    let mut fixture = Fixture::new(vec![unreachable()]);
     fixture.commit("a", vec![text("tt-1", "one"), text("tt-2", "two")]).await;
-    assert_eq!(fixture.drained().await, DrainReport { delivered: 1, left: 0 });
+    assert_eq!(fixture.calls.recv().await.unwrap(), r#"a POST {"text":"one"}"#);
+    fixture.commit("b", vec![text("tt-3", "three")]).await;
+    fixture.now("c", "tt-4", r#"{"type":"typing"}"#);
+    assert_eq!(fixture.drained().await, DrainReport { delivered: 3, left: 0 });
     let calls = fixture.all_calls();
-    assert_eq!(calls.len(), 4, "3 attempts, then the next row: {calls:?}");
-    assert!(calls[3].ends_with(r#"POST {"text":"two"}"#));
-    // First the back-off of 1 to 2 s with jitter, then the limit on the channel's `Retry-After`.
-    let waits = WAITS.take();
-    assert!((1..=2).contains(&waits[0].as_secs()), "{waits:?}");
-    assert_eq!(waits[1..], [Duration::from_secs(60)]);
-    let why = "not delivered: busy; given up after channel.send-attempts-max attempts";
-    assert_eq!(fixture.dead().await, [why]);
+    let of = |id: &str| calls.iter().filter(|call| call.starts_with(id)).cloned().collect::<Vec<_>>();
+    assert_eq!(of("a"), [r#"a POST {"text":"one"}"#, r#"a POST {"text":"two"}"#]);
+    assert_eq!(of("b"), [r#"b POST {"text":"three"}"#]);
+    assert_eq!(of("c"), Vec::<String>::new(), "typing is late and dropped");
+    assert!(calls.iter().position(|call| call.starts_with('a')) < calls.iter().position(|call| call.starts_with('b')));
+    assert_eq!(fixture.dead().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_stays_out_of_reach_becomes_dead_letters_oldest_first() {
+    let brief = config::Channel { unreachable_wait: Duration::from_millis(20), ..settings() };
+    let mut fixture = Fixture::with(brief, (0..1_000).map(|_| unreachable()).collect());
+    fixture.commit("a", vec![text("tt-1", "one"), text("tt-2", "two")]).await;
+    fixture.commit("a", vec![text("tt-3", "three")]).await;
+    assert_eq!(fixture.drained().await, DrainReport { delivered: 0, left: 0 });
+    let letters = fixture.storage.dead_letters("bot").await.unwrap();
+    let sequences: Vec<u64> = letters.iter().rev().map(|letter| letter.row.sequence).collect();
+    assert_eq!(sequences, [1, 2, 3]);
+    assert_eq!(letters[2].why, "not delivered: refused; given up after channel.unreachable-ms");
+    assert!(fixture.all_calls().iter().all(|call| call.starts_with("a POST")), "it was tried");
 }
 
 /// A 429 does not count as a failed attempt: the channel took nothing and says when it will.
@@ -377,7 +393,7 @@ async fn pieces_of_a_stream_carry_the_channels_id() {
 
 #[tokio::test]
 async fn the_end_of_a_stream_that_never_started_is_a_message() {
-    let mut fixture = Fixture::new(vec![refused(), not_delivered(Some(1))]);
+    let mut fixture = Fixture::new(vec![refused(), throttled(1)]);
     fixture.now("a", "tt-1", OPENING);
     fixture.now("a", "tt-2", &piece("typing"));
     fixture.now("a", "tt-3", &piece("message"));

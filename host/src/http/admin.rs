@@ -3,7 +3,7 @@
 //! | route | token | answer |
 //! | --- | --- | --- |
 //! | `GET /healthz` | no | 200 `{"status":"ok"}`: the process answers |
-//! | `GET /readyz` | no | 200 where every enabled bot has a generation, else 503; `{"ready":…,"waiting":[bot, …]}` |
+//! | `GET /readyz` | no | 200 where every enabled bot has a generation and the store takes writes, else 503; `{"ready":…,"waiting":[bot, …],"store":"ok"}`, or `"failing"` |
 //! | `GET /metrics` | yes | Prometheus text |
 //! | `GET /v1/bots` | yes | `[BotStatus, …]`, by name; `refused_origins` says where replies may not go |
 //! | `GET /v1/bots/{bot}` | yes | `BotStatus` |
@@ -26,12 +26,11 @@
 //! | `…/v1/bots/{bot}/transcripts…` | yes | see `http/transcripts.rs` |
 //! | `DELETE /v1/bots/{bot}/conversations?…`, `…/users?…` | yes | see `http/privacy.rs` |
 //! | `…/v1/bots/{bot}/directline/secrets…` | yes | see `http/site_secrets.rs` |
-//! | `GET /v1/bots/{bot}/dead-letters` | yes | `[{…}, …]`, newest first, without activity text |
-//! | `POST /v1/bots/{bot}/dead-letters/{sequence}/retry` | yes | `{"sequence":…}`: it is in the outbox again, behind what waits there |
-//! | `DELETE /v1/bots/{bot}/dead-letters/{sequence}` | yes | `{"sequence":…}`: it is forgotten |
+//! | `…/v1/bots/{bot}/dead-letters…` | yes | see `http/dead_letters.rs` |
+//! | `…/v1/bots/{bot}/inbox…` | yes | see `http/inbox.rs` |
 //!
-//! The probes need no token, as those who call them (systemd, a supervisor) keep no secrets; they name bots and say
-//! nothing else. Metrics count what users do, so they need one. The token goes into `Authorization: Bearer`, never into
+//! The probes need no token, as those who call them (systemd, a supervisor) keep no secrets; they name bots, whether the store
+//! takes writes, and nothing else. Metrics count what users do, so they need one. The token goes into `Authorization: Bearer`, never into
 //! a URL. Requests of web pages are refused: no page has business here.
 
 use std::sync::Arc;
@@ -42,9 +41,9 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -55,13 +54,11 @@ use super::error::{HttpError, code};
 use super::guard::{self, Guard};
 use super::request::Query;
 pub use super::token::{Setting, Token, load as load_token, load_or_create as load_or_create_token};
-use super::{notifications, privacy, site_secrets, transcripts};
+use super::{dead_letters, inbox, notifications, privacy, site_secrets, transcripts};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
-use crate::json;
 use crate::registry::{Bot, BotStatus, Swap};
 use crate::storage::notifications::ReferenceFilter;
-use crate::storage::{DeadLetter, OutboxAction};
 use crate::telemetry::{self, PrometheusHandle};
 
 /// Components that are uploaded at once: each is held in memory whole.
@@ -97,9 +94,8 @@ pub fn routes(app: Arc<App>, guard: &Arc<Guard>, token: Token, metrics: Promethe
         .route("/v1/bots/{bot}/notifications/{id}", get(notification).delete(cancel_notification))
         .merge(broadcasts)
         .route("/v1/bots/{bot}/references", get(references).delete(forget_reference))
-        .route("/v1/bots/{bot}/dead-letters", get(dead_letters))
-        .route("/v1/bots/{bot}/dead-letters/{sequence}", delete(drop_dead_letter))
-        .route("/v1/bots/{bot}/dead-letters/{sequence}/retry", post(retry_dead_letter))
+        .merge(dead_letters::routes())
+        .merge(inbox::routes())
         .merge(transcripts::routes())
         .merge(privacy::routes())
         .merge(site_secrets::routes())
@@ -130,9 +126,11 @@ async fn healthy() -> Json<Value> {
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {
-    let waiting = admin.waiting();
-    let status = if waiting.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": waiting.is_empty(), "waiting": waiting }))).into_response()
+    let (waiting, store_fails) = (admin.waiting(), admin.app.storage.trouble().is_some());
+    let ready = waiting.is_empty() && !store_fails;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let store = if store_fails { "failing" } else { "ok" };
+    (status, Json(json!({ "ready": ready, "waiting": waiting, "store": store }))).into_response()
 }
 
 async fn metrics_text(State(admin): State<Arc<Admin>>) -> Result<Response, HttpError> {
@@ -143,6 +141,9 @@ async fn metrics_text(State(admin): State<Arc<Admin>>) -> Result<Response, HttpE
         instance_slots: app.turns.instance_slots(),
         outbox_rows: app.storage.outbox_depth().await?,
         bots_waiting: admin.waiting().len(),
+        peers_unreachable: app.deliveries.peers_unreachable(),
+        inbox_given_up: inbox::given_up(app).await?,
+        store_healthy: app.storage.trouble().is_none(),
     });
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(CONTENT_TYPE, text)], admin.metrics.render()).into_response())
@@ -209,13 +210,6 @@ async fn turns(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Res
     Ok(Json(json!(turns)))
 }
 
-async fn dead_letters(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Result<Json<Value>, HttpError> {
-    let bot = admin.bot(&name)?;
-    let letters = admin.app.storage.dead_letters(bot.name()).await?;
-    let letters: Vec<_> = letters.iter().map(Letter::of).collect();
-    Ok(Json(json!(letters)))
-}
-
 /// Runs an operation to its end, also where the caller hangs up: half a deployment would be worse than a late one.
 async fn detached<T, E>(operation: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<Json<T>, HttpError>
 where
@@ -246,30 +240,6 @@ impl Admin {
         let waiting = bots.iter().filter(|bot| bot.is_enabled() && bot.generation().is_none());
         waiting.map(|bot| bot.name().clone()).collect()
     }
-}
-
-async fn retry_dead_letter(
-    State(admin): State<Arc<Admin>>,
-    Path((name, sequence)): Path<(String, u64)>,
-) -> Result<Json<Value>, HttpError> {
-    let bot = admin.bot(&name)?;
-    let retried = admin.app.storage.retry_dead_letter(bot.name(), sequence).await?;
-    let conversation = retried.ok_or_else(|| no_dead_letter(&name, sequence))?;
-    admin.app.deliveries.wake(&conversation, 1);
-    tracing::info!(bot = %name, sequence, "dead letter is tried again");
-    Ok(Json(json!({ "sequence": sequence })))
-}
-
-async fn drop_dead_letter(
-    State(admin): State<Arc<Admin>>,
-    Path((name, sequence)): Path<(String, u64)>,
-) -> Result<Json<Value>, HttpError> {
-    let bot = admin.bot(&name)?;
-    if !admin.app.storage.drop_dead_letter(bot.name(), sequence).await? {
-        return Err(no_dead_letter(&name, sequence));
-    }
-    tracing::info!(bot = %name, sequence, "dead letter is dropped");
-    Ok(Json(json!({ "sequence": sequence })))
 }
 
 async fn notify(
@@ -361,60 +331,6 @@ async fn forget_reference(
     }
     tracing::info!(bot = %name, "a conversation is forgotten");
     Ok(Json(json!({ "channel": of.channel, "conversation": of.conversation })))
-}
-
-fn no_dead_letter(bot: &str, sequence: u64) -> HttpError {
-    HttpError::not_found(format!("the bot `{bot}` has no dead letter {sequence}"))
-}
-
-/// A dead letter as operators see it: what it was and why it died, not what it said.
-#[derive(Debug, Serialize)]
-struct Letter<'a> {
-    bot: &'a str,
-    channel: String,
-    conversation: &'a str,
-    service_url: &'a str,
-    turn_id: &'a str,
-    sequence: u64,
-    /// `send`, `update` or `delete`.
-    action: &'static str,
-    /// Host id of a send; target of an update or delete.
-    id: &'a str,
-    /// `type` of the activity; absent for a delete.
-    kind: Option<String>,
-    why: &'a str,
-    /// Milliseconds since 1970.
-    at_ms: u64,
-}
-
-impl<'a> Letter<'a> {
-    fn of(letter: &'a DeadLetter) -> Self {
-        let row = &letter.row;
-        let (action, id, activity) = match &row.action {
-            OutboxAction::Send { host_id, activity } => ("send", host_id, Some(activity)),
-            OutboxAction::Update { target, activity } => ("update", target, Some(activity)),
-            OutboxAction::Delete { target } => ("delete", target, None),
-        };
-        Self {
-            bot: &row.conversation.bot,
-            channel: row.conversation.channel.to_string(),
-            conversation: &row.conversation.conversation,
-            service_url: &row.service_url,
-            turn_id: &row.turn_id,
-            sequence: row.sequence,
-            action,
-            id,
-            kind: activity.and_then(|activity| kind_of(activity)),
-            why: &letter.why,
-            at_ms: letter.at_ms,
-        }
-    }
-}
-
-/// Returns the `type` of a stored activity.
-fn kind_of(activity: &str) -> Option<String> {
-    let activity = json::object(activity).ok()?;
-    activity.get("type").and_then(Value::as_str).map(ToOwned::to_owned)
 }
 
 #[cfg(test)]

@@ -233,7 +233,7 @@ fn not_opened(why: NotOpened) -> HttpError {
             let after = retry_after.unwrap_or(RETRY_AFTER_DEFAULT);
             HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message).retry_after(after)
         }
-        ChannelError::Refused { .. } | ChannelError::NotDelivered { .. } => {
+        ChannelError::Refused { .. } | ChannelError::Unreachable { .. } => {
             failed("the channel did not open the conversation; the log says why")
         }
         ChannelError::Ambiguous { .. } => {

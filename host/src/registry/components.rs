@@ -5,6 +5,8 @@
 //! until no rollback can restore it, because its file may have changed by the time it is pinned.
 
 use std::collections::BTreeSet;
+use std::fs::{DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,7 +57,7 @@ const DIGEST: &str = "sha256:";
 impl Components {
     pub(super) fn open(data_dir: &Path, bytes_max: u64) -> anyhow::Result<Self> {
         let folder = data_dir.join("components");
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        make_private(&folder).with_context(|| format!("cannot make the private folder {}", folder.display()))?;
         Ok(Self { folder: Some(folder), bytes_max, keeping: Mutex::default() })
     }
 
@@ -165,6 +167,12 @@ impl Components {
         }
         Ok(tokio::fs::read(path).await.with_context(say)?.into())
     }
+}
+
+/// Makes the folder, which only the host may enter. An earlier version made it, and the files in it, readable for everyone.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    std::fs::set_permissions(folder, Permissions::from_mode(0o700))
 }
 
 fn tidy(folder: &Path, in_use: &BTreeSet<Arc<str>>) -> std::io::Result<()> {

@@ -30,10 +30,10 @@ use async_trait::async_trait;
 use self::broadcasts::Broadcasts;
 pub use self::commit::{FrameTag, Made, Pending, StoredStack, TurnCommit};
 pub use self::deduplication::{Accepted, Answer, DeduplicationKey};
-pub use self::inbox::{InboxEntry, Leftovers, STARTS_MAX};
+pub use self::inbox::{GivenUp, InboxEntry, Leftovers, RUNS_ALONE_MAX, STARTS_TOGETHER};
 pub use self::leases::{Fence, Lease, Owner};
 use self::notifications::Notifications;
-pub use self::outbox::{DeadLetter, Delivery, OutboxAction, OutboxRow};
+pub use self::outbox::{DeadLetter, Delivery, DroppedLetter, OutboxAction, OutboxRow, OutboxUse};
 use self::privacy::Privacy;
 pub use self::state::{Expected, ScopeOwner, StateScope, StateValue, StateWrite};
 use self::transcripts::Transcripts;
@@ -102,6 +102,19 @@ pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
     /// Returns what an earlier process left, and counts the start. Called once, before the first turn.
     async fn leftovers(&self) -> Result<Leftovers, StorageError>;
 
+    /// Counts that a suspect is about to run alone. It is durable when this returns, so the next start knows it.
+    async fn note_run_alone(&self, turn_id: &Arc<str>) -> Result<(), StorageError>;
+
+    /// Returns the activities of a bot that are given up, oldest first.
+    async fn given_up(&self, bot: &str) -> Result<Vec<GivenUp>, StorageError>;
+
+    /// Takes an activity back that was given up, so that the caller runs it. If the process ends before the turn does, the next
+    /// start runs it alone once more. None: the bot has no such activity.
+    async fn retry_given_up(&self, bot: &str, number: u64) -> Result<Option<InboxEntry>, StorageError>;
+
+    /// Forgets an activity that was given up. False: the bot has no such activity.
+    async fn drop_given_up(&self, bot: &str, number: u64) -> Result<bool, StorageError>;
+
     /// Takes or renews the lease of a conversation.
     async fn lease(&self, conversation: &ConversationKey, owner: &Owner, ttl: Duration) -> Result<Lease, StorageError>;
 
@@ -118,7 +131,8 @@ pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
     async fn waiting_in(&self, bot: &str, frame: &FrameTag, max: usize) -> Result<Vec<ConversationKey>, StorageError>;
 
     /// Makes a turn real. After `Ok`, every row will be delivered or become a dead letter, and every host id in it is
-    /// known to `channel_id`. After any error nothing has changed, and the claim of the activity still stands.
+    /// known to `channel_id`. After any error nothing has changed, and the claim of the activity still stands. Rows beyond
+    /// the shares of [`OutboxUse::admit`] are refused.
     async fn commit(&self, commit: TurnCommit) -> Result<(), StorageError>;
 
     /// Returns the oldest undelivered row of a conversation, the same one until `note_delivery` has ended it. Each
@@ -126,8 +140,8 @@ pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
     async fn claim_outbox(&self, conversation: &ConversationKey) -> Result<Option<OutboxRow>, StorageError>;
 
     /// Ends a claimed row: it leaves the outbox, and a delivered send maps its host id and the channel's to each other.
-    /// A row that was ended before changes nothing.
-    async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError>;
+    /// A row that was ended before changes nothing. Returns the dead letters that were deleted to make room.
+    async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<Vec<DroppedLetter>, StorageError>;
 
     /// Maps the ids of an activity that left at once, without an outbox row. `channel_id` is empty where the channel
     /// gave none.
@@ -151,7 +165,7 @@ pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
     async fn dead_letters(&self, bot: &str) -> Result<Vec<DeadLetter>, StorageError>;
 
     /// Moves a dead letter back into the outbox, behind what waits there, and returns its conversation, whose lane the
-    /// caller wakes. None: the bot has no such letter.
+    /// caller wakes. None: the bot has no such letter. Fails like a commit where the outbox has no room for it.
     async fn retry_dead_letter(&self, bot: &str, sequence: u64) -> Result<Option<ConversationKey>, StorageError>;
 
     /// Forgets a dead letter. False: the bot has no such letter.
@@ -170,6 +184,12 @@ pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
     /// never returns.
     async fn lost(&self) -> String {
         std::future::pending().await
+    }
+
+    /// Returns why the store takes nothing at the moment: its last write failed, or its file is gone. None: it is well. A
+    /// store whose write failed goes on trying by itself.
+    fn trouble(&self) -> Option<String> {
+        None
     }
 
     /// Tidies up at a graceful stop, so that the next start need not. Called once, last; nothing is lost without it.

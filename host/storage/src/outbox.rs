@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::StorageError;
 use turntable_activity::ConversationKey;
 
 /// One thing that a turn sends.
@@ -67,6 +68,57 @@ impl Delivery {
             Self::Done { channel_id } => channel_id.clone(),
             Self::Dead { .. } => "".into(),
         }
+    }
+}
+
+/// A dead letter that was deleted because newer ones needed its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DroppedLetter {
+    /// The conversation.
+    pub conversation: ConversationKey,
+    /// Its number.
+    pub sequence: u64,
+}
+
+/// The undelivered rows that bound what a turn may add, before it adds any.
+#[derive(Debug, Clone, Default)]
+pub struct OutboxUse {
+    /// Rows of all bots.
+    pub all: usize,
+    /// Rows of the bot.
+    pub bot: usize,
+    /// Rows of the conversation.
+    pub conversation: usize,
+    /// The bot with the most rows, and how many.
+    pub largest: Option<(Arc<str>, usize)>,
+}
+
+impl OutboxUse {
+    /// Decides whether a turn may add rows.
+    ///
+    /// A bot may have at most as many undelivered rows as are still free for all, and a conversation at most as many as are
+    /// still free for its bot. A bot that sends to a dead channel therefore takes half of the rows, two take a third each, and
+    /// whatever they do there is room for a bot and for a conversation that has no undelivered rows.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`], which names the bound and the bot with the most rows.
+    pub fn admit(&self, of: &ConversationKey, adds: usize, max: usize) -> Result<(), StorageError> {
+        let free = max.saturating_sub(self.all);
+        let free_of_bot = free.saturating_sub(self.bot);
+        let (whose, has, share) = if self.bot + adds > free {
+            (format!("bot `{}`", of.bot), self.bot, free)
+        } else if self.conversation + adds > free_of_bot {
+            (format!("a conversation of bot `{}`", of.bot), self.conversation, free_of_bot)
+        } else {
+            return Ok(());
+        };
+        let largest = self.largest.as_ref().map(|(bot, rows)| format!("; most are of bot `{bot}`: {rows}"));
+        Err(StorageError::Full(format!(
+            "{whose} has {has} undelivered sends and this turn adds {adds}, but its share is {share}; {} of \
+             channel.outbox-rows-max ({max}) are taken{}",
+            self.all,
+            largest.unwrap_or_default()
+        )))
     }
 }
 

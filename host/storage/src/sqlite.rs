@@ -10,7 +10,9 @@ mod commit;
 mod database;
 mod deduplication;
 mod file;
+mod health;
 mod ids;
+mod inbox;
 mod index;
 mod notifications;
 mod numbered;
@@ -25,7 +27,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -34,6 +36,7 @@ use self::cache::Cache;
 use self::checkpoint::Checkpoints;
 use self::database::{Database, Readers};
 use self::file::StoreFile;
+use self::health::{Care, Health};
 use self::index::Lookup;
 pub use self::operator::{Report, check, compact, stats};
 use self::temporary::Temporary;
@@ -53,13 +56,12 @@ pub struct SqliteStorage {
     cache: Arc<Cache>,
     /// Learns where marks and ids are in a file that is opened again.
     _rebuilding: Option<Joined>,
-    /// Rows in the outbox, so that its bound costs no counting.
-    outbox_rows: Arc<AtomicUsize>,
     /// Whether there may be a transcript: else no delivery looks for its item.
     has_transcripts: AtomicBool,
     /// Whether there may be a broadcast: else no delivery looks for its target.
     has_broadcasts: AtomicBool,
     known: KnownConversations,
+    health: Arc<Health>,
 }
 
 struct Bounds {
@@ -84,8 +86,12 @@ impl SqliteStorage {
         let connection = file.connect()?;
         let found = Opened::read(&connection, channel)?;
         let rebuilding = rebuild_index(found.cache.clone(), file.connect()?)?;
-        let writer = Writer::start(connection, Checkpoints::start(file.connect()?)?)?;
-        Ok(Self::over(Database::File { writer, readers: Readers::new(file) }, found, Some(rebuilding)))
+        let health = Arc::<Health>::default();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let checkpoints = Checkpoints::start(file.connect()?, folder.to_owned())?;
+        let writer = Writer::start(connection, checkpoints, Care::of(file.path(), health.clone()))?;
+        let database = Database::File { writer, readers: Readers::new(file) };
+        Ok(Self { health, ..Self::over(database, found, Some(rebuilding)) })
     }
 
     /// Makes a store that ends with this process and leaves nothing behind. The error says what is wrong with the folder of
@@ -98,7 +104,7 @@ impl SqliteStorage {
     }
 
     fn over(database: Database, found: Opened, rebuilding: Option<Joined>) -> Self {
-        let Opened { cache, bounds, outbox_rows, has_transcripts, has_broadcasts } = found;
+        let Opened { cache, bounds, has_transcripts, has_broadcasts } = found;
         Self {
             database,
             _rebuilding: rebuilding,
@@ -106,10 +112,10 @@ impl SqliteStorage {
             claims: Claims::default(),
             leases: Arc::default(),
             bounds: Arc::new(bounds),
-            outbox_rows: Arc::new(AtomicUsize::new(outbox_rows)),
             has_transcripts: AtomicBool::new(has_transcripts),
             has_broadcasts: AtomicBool::new(has_broadcasts),
             known: KnownConversations::default(),
+            health: Arc::default(),
         }
     }
 
@@ -122,6 +128,7 @@ impl SqliteStorage {
     }
 
     fn claim(&self, key: &DeduplicationKey, turn_id: &Arc<str>) -> Result<Accepted, StorageError> {
+        self.health.check_not_lost().map_err(|why| StorageError::Unavailable(anyhow::anyhow!(why)))?;
         // Claimed before the file is asked, so that nobody else claims it meanwhile.
         if let Some(running) = self.claims.claim(key, turn_id) {
             return Ok(running);
@@ -148,7 +155,6 @@ impl SqliteStorage {
 struct Opened {
     cache: Arc<Cache>,
     bounds: Bounds,
-    outbox_rows: usize,
     has_transcripts: bool,
     has_broadcasts: bool,
 }
@@ -166,7 +172,6 @@ impl Opened {
                 records_max: channel.redelivery_marks_max,
                 ids_max: channel.id_map_entries_max,
             },
-            outbox_rows: connection.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0))?,
             has_transcripts: transcripts::any(connection)?,
             has_broadcasts: broadcasts::any(connection)?,
         })

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::conversation::message;
 use super::{tls, within};
@@ -60,6 +60,8 @@ pub(crate) enum Behaviour {
     Garbage,
     /// Never answers.
     Stall,
+    /// Answers like `Take` when it is told to.
+    TakeLater(Arc<Notify>),
 }
 
 /// A connector on a port of its own. It stops when its last clone is dropped.
@@ -80,7 +82,12 @@ struct Shared {
 impl Connector {
     /// Starts a connector on a free port of loopback.
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0").await
+    }
+
+    /// Starts a connector at this address, where nobody listens.
+    pub(crate) async fn at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { calls: Mutex::default(), count: watch::Sender::new(0), plan: Mutex::default() });
         let router = Router::new().fallback(take).with_state(Arc::clone(&shared));
@@ -176,5 +183,9 @@ async fn take(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         Behaviour::HangUp => std::panic::resume_unwind(Box::new("the connector hangs up")),
         Behaviour::Garbage => (StatusCode::OK, Body::from("<html>not JSON")).into_response(),
         Behaviour::Stall => std::future::pending().await,
+        Behaviour::TakeLater(told) => {
+            told.notified().await;
+            (StatusCode::CREATED, Json(json!({ "id": format!("channel-{number}") }))).into_response()
+        }
     }
 }

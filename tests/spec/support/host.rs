@@ -287,7 +287,8 @@ impl Host {
         self.wait().await
     }
 
-    async fn wait(&mut self) -> ExitStatus {
+    /// Waits for the end of a host that ends by itself.
+    pub(crate) async fn wait(&mut self) -> ExitStatus {
         let mut state = self.log.state.subscribe();
         within("the end of the log", state.wait_for(|(_, ended)| *ended)).await.unwrap();
         self.child.wait().unwrap()

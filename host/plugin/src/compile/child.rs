@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use wasmtime::Engine;
 
-use super::{Finding, Report, Task, WORKER_COMMAND};
+use super::{Finding, Report, Task, WORKER_COMMAND, system_calls};
 use crate::engine::code_settings;
 use crate::preflight::{self, Preflight};
 
@@ -98,37 +98,5 @@ fn confine(memory: u64, seconds: u64) -> anyhow::Result<Option<String>> {
     // Less urgent than anything that serves; a kernel that refuses this only makes compilations more urgent.
     let _ = rustix::process::nice(10);
     // Some kernels and container runtimes have no seccomp filters.
-    Ok(confine_system_calls().err().map(|error| format!("its system calls cannot be filtered: {error:#}")))
-}
-
-/// No sockets, no new programs, no other processes' memory.
-fn confine_system_calls() -> anyhow::Result<()> {
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
-    let refused = [
-        libc::SYS_socket,
-        libc::SYS_socketpair,
-        libc::SYS_connect,
-        libc::SYS_bind,
-        libc::SYS_execve,
-        libc::SYS_execveat,
-        libc::SYS_ptrace,
-        libc::SYS_process_vm_readv,
-        libc::SYS_process_vm_writev,
-        libc::SYS_kill,
-        // The host ends the worker as a process group; nothing leaves it.
-        libc::SYS_setsid,
-        libc::SYS_setpgid,
-        libc::SYS_mount,
-        libc::SYS_unshare,
-        libc::SYS_bpf,
-        libc::SYS_keyctl,
-        libc::SYS_io_uring_setup,
-    ];
-    let rules = refused.into_iter().map(|call| (call, Vec::new())).collect();
-    let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
-    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture)?;
-    let program: BpfProgram = filter.try_into()?;
-    seccompiler::apply_filter_all_threads(&program)?;
-    Ok(())
+    Ok(system_calls::confine().err().map(|error| format!("its system calls cannot be filtered: {error:#}")))
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,28 +10,37 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION, RETRY
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
+use super::patience::Patience;
 use crate::activity::{ID_BYTES_MAX, members};
 use crate::channel::{ChannelError, Fault, Opened, Relayed};
 use crate::json;
 
 /// Maximum number of response bytes that are read. A usual body is `{"id": …}`.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
-/// Maximum length of the excerpt in an error.
+/// Maximum length of a cause in an error.
 const WHY_CHARS_MAX: usize = 300;
 /// Maximum size of a body that is passed on to a bridged bot: lists of members, and attachments.
 const RELAYED_BYTES_MAX: usize = 4 << 20;
+/// Maximum length of an error code or a correlation id of the channel.
+const NAME_BYTES_MAX: usize = 64;
 /// Headers by which the operators of the channel can find a call.
 const CORRELATION: [&str; 2] = ["x-correlating-operationid", "x-ms-request-id"];
 
+/// A response whose head has arrived, and the time that is left for its body.
+pub(super) struct Answer {
+    pub(super) response: Response,
+    pub(super) patience: Patience,
+}
+
 /// Reads the response to a call. A success yields the channel's id, or `""` if there is none.
-pub(super) async fn read(response: Response) -> Result<Arc<str>, ChannelError> {
+pub(super) async fn read(answer: Answer) -> Result<Arc<str>, ChannelError> {
     // The status decides. The activity was taken, even if the body is cut off.
-    Ok(text(&taken(response).await?, "id"))
+    Ok(text(&taken(answer).await?, "id"))
 }
 
 /// Reads the response to the creation of a conversation. The id is required, because nothing can be sent without it.
-pub(super) async fn read_opened(response: Response) -> Result<Opened, ChannelError> {
-    let body = taken(response).await?;
+pub(super) async fn read_opened(answer: Answer) -> Result<Opened, ChannelError> {
+    let body = taken(answer).await?;
     let (conversation, service_url) = (text(&body, "id"), text(&body, "serviceUrl"));
     if conversation.is_empty() {
         return Err(ChannelError::Ambiguous {
@@ -42,14 +52,16 @@ pub(super) async fn read_opened(response: Response) -> Result<Opened, ChannelErr
 }
 
 /// Reads the answer to a call that was passed on, whatever its status.
-pub(super) async fn relayed(mut response: Response) -> Result<Relayed, ChannelError> {
+pub(super) async fn relayed(answer: Answer) -> Result<Relayed, ChannelError> {
+    let Answer { mut response, mut patience } = answer;
     let encoding = response.headers().get(CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let why = "the answer of the channel is compressed, so it was not read".to_owned();
         return Err(ChannelError::Refused { status: Some(502), fault: None, why });
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+    let cut = |error: reqwest::Error| ChannelError::Ambiguous { why: clean(&causes(&error)), retry_after: None };
+    while let Some(chunk) = patience.wait_for(response.chunk()).await.ok_or_else(silence)?.map_err(cut)? {
         if body.len() + chunk.len() > RELAYED_BYTES_MAX {
             let why = format!("the answer of the channel is larger than {RELAYED_BYTES_MAX} bytes");
             return Err(ChannelError::Refused { status: Some(502), fault: None, why });
@@ -66,10 +78,11 @@ pub(super) async fn relayed(mut response: Response) -> Result<Relayed, ChannelEr
 }
 
 /// Returns the body of a success, or null if it is empty or not JSON, which some channels send.
-async fn taken(response: Response) -> Result<Value, ChannelError> {
+async fn taken(answer: Answer) -> Result<Value, ChannelError> {
+    let Answer { response, mut patience } = answer;
     let status = response.status();
     let headers = response.headers().clone();
-    let body = read_bounded(response).await;
+    let body = read_bounded(response, &mut patience).await;
     if status.is_success() {
         return Ok(json::from_slice(&body).unwrap_or_default());
     }
@@ -86,22 +99,43 @@ async fn taken(response: Response) -> Result<Value, ChannelError> {
     })
 }
 
-/// Classifies a call without a response.
-pub(super) fn failure(error: &reqwest::Error) -> ChannelError {
+/// Classifies a call to this origin that has no response.
+pub(super) fn failure(error: &reqwest::Error, origin: Arc<str>) -> ChannelError {
     let why = clean(&causes(error));
-    if error.is_builder() {
+    if error.is_builder() || is_out_of_reach(error) {
         ChannelError::Refused { status: None, fault: None, why }
     } else if error.is_connect() {
-        ChannelError::NotDelivered { why, retry_after: None }
+        ChannelError::Unreachable { peer: origin, why }
     } else {
         ChannelError::Ambiguous { why, retry_after: None }
     }
 }
 
+/// A call without a response in its time. The channel may have taken the activity.
+pub(super) fn silence() -> ChannelError {
+    ChannelError::Ambiguous { why: "no response within channel.send-timeout-ms".to_owned(), retry_after: None }
+}
+
+/// Returns whether the host itself refused an address to which the name of the origin resolves. Waiting does not change that.
+fn is_out_of_reach(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let refused = cause.downcast_ref::<io::Error>();
+        // An error of the system has a number.
+        if refused
+            .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none())
+        {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
 /// Reads at most [`RESPONSE_BYTES_MAX`] bytes. The rest of a longer or interrupted body is ignored.
-async fn read_bounded(mut response: Response) -> Vec<u8> {
+async fn read_bounded(mut response: Response, patience: &mut Patience) -> Vec<u8> {
     let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
+    while let Some(Ok(Some(chunk))) = patience.wait_for(response.chunk()).await {
         let room = RESPONSE_BYTES_MAX - body.len();
         body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
         if body.len() == RESPONSE_BYTES_MAX {
@@ -122,29 +156,29 @@ fn text(body: &Value, member: &str) -> Arc<str> {
     if text.len() > ID_BYTES_MAX { "".into() } else { text.into() }
 }
 
+/// Describes an error by its status, its code and the ids by which the channel knows it. Texts of the channel are left out,
+/// because they may repeat what the user said.
 fn describe(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     let mut why = status.to_string();
-    let said = match headers.get(CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            format!(
-                "(not read, because its Content-Encoding is {})",
-                clean(&String::from_utf8_lossy(encoding.as_bytes()))
-            )
-        }
-        _ => clean(&error_text(body)),
-    };
-    if !said.is_empty() {
-        let _ = write!(why, ": {said}");
+    if let Some(code) = error_code(body) {
+        let _ = write!(why, ": {code}");
     }
-    if let Some(location) = headers.get(LOCATION) {
-        let _ = write!(why, "; redirects to {} are not followed", clean(&String::from_utf8_lossy(location.as_bytes())));
+    if headers.contains_key(LOCATION) {
+        why.push_str("; redirects are not followed");
     }
     for name in CORRELATION {
-        if let Some(value) = headers.get(name) {
-            let _ = write!(why, "; {name} {}", clean(&String::from_utf8_lossy(value.as_bytes())));
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        if let Some(value) = value.filter(|value| is_name(value)) {
+            let _ = write!(why, "; {name} {value}");
         }
     }
     why
+}
+
+/// Returns whether a text of the channel is a code or an id and cannot be a sentence.
+fn is_name(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_part)
 }
 
 /// Returns the cause of a refusal by its error code, or by a status that has one cause only.
@@ -160,26 +194,11 @@ fn fault(status: StatusCode, body: &[u8]) -> Option<Fault> {
     }
 }
 
-/// Returns `code: message` of the protocol's error body, the title of an HTML page, or else the body.
-fn error_text(body: &[u8]) -> String {
-    let error = json::from_slice::<Value>(body).ok().and_then(|value| members::get(&value, "error").cloned());
-    let member = |name: &str| Some(members::get(error.as_ref()?, name)?.as_str()?.to_owned());
-    match (member("code"), member("message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => {
-            let text = String::from_utf8_lossy(body);
-            title(&text).map_or_else(|| text.to_string(), |title| format!("a page with the title \"{}\"", title.trim()))
-        }
-    }
-}
-
-/// Returns the title of an HTML page, which proxies send.
-fn title(text: &str) -> Option<&str> {
-    let lower = text.to_ascii_lowercase();
-    let start = lower.find("<title>")? + "<title>".len();
-    let length = lower[start..].find("</title>")?;
-    text.get(start..start + length)
+/// Returns the code of the protocol's error body.
+fn error_code(body: &[u8]) -> Option<String> {
+    let body = json::from_slice::<Value>(body).ok()?;
+    let code = members::get(members::get(&body, "error")?, "code")?.as_str()?;
+    is_name(code).then(|| code.to_owned())
 }
 
 /// Shortens untrusted text and removes control characters, for one log line.
@@ -192,7 +211,6 @@ fn causes(error: &reqwest::Error) -> String {
     // The URL is left out: the log line has its information already, and it contains the conversation id.
     let mut text = match error {
         error if error.is_connect() => "cannot connect".to_owned(),
-        error if error.is_timeout() => "no response within channel.send-timeout-ms".to_owned(),
         _ => "the connection was closed before a response".to_owned(),
     };
     let mut source = error.source();

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ToSql, params};
 
-use super::cache::{Records, UNDELIVERED};
+use super::cache::{Cache, UNDELIVERED};
 use super::columns::{columns, scope_columns};
 use super::writer::Undo;
-use super::{Bounds, SqliteStorage, broadcasts, deduplication, failed, notifications, outbox, run, transcripts};
+use super::{Bounds, SqliteStorage, broadcasts, deduplication, failed, inbox, notifications, outbox, run, transcripts};
 use crate::leases::Leases;
 use crate::{
     DeduplicationKey, Expected, Made, OutboxAction, OutboxRow, StateWrite, StorageError, StoredStack, TurnCommit,
@@ -23,8 +23,8 @@ impl SqliteStorage {
             return fenced(&self.leases, &commit);
         }
         let removed = commit.proactive.removed.then(|| commit.conversation.clone());
-        let (record, ends_turn, rows) = (commit.record.clone(), commit.ends_turn, commit.outbox.len());
-        let (leases, bounds, outbox_rows) = (self.leases.clone(), self.bounds.clone(), self.outbox_rows.clone());
+        let (record, ends_turn) = (commit.record.clone(), commit.ends_turn);
+        let (leases, bounds) = (self.leases.clone(), self.bounds.clone());
         if !commit.transcript.is_empty() {
             self.has_transcripts.store(true, Ordering::Relaxed);
         }
@@ -40,8 +40,7 @@ impl SqliteStorage {
             }
             fenced(&leases, &commit)?;
             let is_in_inbox = known.inbox.has(&commit.turn_id);
-            let outbox_rows = outbox_rows.load(Ordering::Relaxed);
-            let mut written = write(connection, commit, &known.records, &bounds, outbox_rows, is_in_inbox)?;
+            let mut written = write(connection, commit, &known, &bounds, is_in_inbox)?;
             if written.made.as_mut().is_some_and(Made::made)
                 && let Some(chain) = &chain
             {
@@ -72,7 +71,6 @@ impl SqliteStorage {
             }
         };
         self.database.write_then(undo, false, work, follow).await?;
-        self.outbox_rows.fetch_add(rows, Ordering::Relaxed);
         if let Some(conversation) = removed {
             self.known.forget(&conversation);
         }
@@ -119,17 +117,13 @@ pub(super) fn undo(commit: &TurnCommit) -> Undo {
 pub(super) fn write(
     connection: &Connection,
     commit: TurnCommit,
-    records: &Records,
+    known: &Cache,
     bounds: &Bounds,
-    outbox_rows: usize,
     is_in_inbox: bool,
 ) -> Result<Written, StorageError> {
     let sends = commit.outbox.len();
-    if outbox_rows + sends > bounds.outbox_rows_max {
-        return Err(StorageError::Full(format!(
-            "{outbox_rows} sends are undelivered and this turn adds {sends}; channel.outbox-rows-max is {}",
-            bounds.outbox_rows_max
-        )));
+    if sends > 0 {
+        known.outbox.used(&commit.conversation).admit(&commit.conversation, sends, bounds.outbox_rows_max)?;
     }
     for write in &commit.writes {
         write_state(connection, write)?;
@@ -139,7 +133,7 @@ pub(super) fn write(
     }
     let number = match &commit.record {
         Some((key, answer)) => {
-            deduplication::set_record(connection, key, &commit.turn_id, answer, records, bounds.records_max)?
+            deduplication::set_record(connection, key, &commit.turn_id, answer, &known.records, bounds.records_max)?
         }
         None => None,
     };
@@ -151,7 +145,7 @@ pub(super) fn write(
     transcripts::append(connection, &commit.conversation, &commit.transcript)?;
     broadcasts::note_turn(connection, &commit)?;
     if is_in_inbox {
-        remove_from_inbox(connection, &commit.turn_id)?;
+        inbox::remove(connection, &commit.turn_id)?;
     }
     let TurnCommit { conversation, service_url, turn_id, outbox, writes, stack, record, made, .. } = commit;
     let record = record.zip(number).map(|((key, _), number)| (key, number));
@@ -162,10 +156,6 @@ pub(super) fn write(
     let rows = rows.collect();
     let stack = stack.map(|stack| (conversation, stack.map(|stack| stack.text)));
     Ok(Written { rows, writes, stack, left_inbox: is_in_inbox.then_some(turn_id), record, made })
-}
-
-pub(super) fn remove_from_inbox(connection: &Connection, turn_id: &str) -> Result<(), StorageError> {
-    run(connection, "DELETE FROM kept WHERE turn_id = ?", params![turn_id]).map(drop)
 }
 
 /// Fails with a conflict, and changes nothing, where the key does not hold what is expected.

@@ -69,11 +69,16 @@ impl StoreFile {
         match &mut connection {
             Ok(connection) => {
                 migrate(connection, path)?;
+                write_back(connection);
                 connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
             }
             Err(error) => return Err(refused(path, error)),
         }
         Ok(file)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Opens a connection with this store's settings.
@@ -106,6 +111,13 @@ impl StoreFile {
         connection.pragma_update(None, "foreign_keys", "OFF")?;
         connection.set_prepared_statement_cache_capacity(128);
         Ok(connection)
+    }
+}
+
+/// Empties the log that a killed process left, which may be what fills a small disk.
+fn write_back(connection: &Connection) {
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        tracing::warn!(%error, "the log of the store could not be written back into its file at the start");
     }
 }
 
@@ -221,7 +233,8 @@ fn refuse_network(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn wal(path: &Path) -> PathBuf {
+/// The path of the write-ahead log of a store.
+pub(super) fn wal(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()

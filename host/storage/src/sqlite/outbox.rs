@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::cache::{Ids, Oldest};
+use super::cache::{Ids, Oldest, Outbox};
 use super::columns::{ROW, columns, conversation_of, row_of};
 use super::notifications::now_ms;
 use super::writer::Undo;
 use super::{Bounds, SqliteStorage, broadcasts, failed, ids, run, transcripts};
-use crate::{Delivery, OutboxAction, OutboxRow, StorageError, TurnCommit};
+use crate::{Delivery, DroppedLetter, OutboxAction, OutboxRow, StorageError, TurnCommit};
 use turntable_activity::ConversationKey;
 
 impl SqliteStorage {
@@ -30,7 +30,11 @@ impl SqliteStorage {
         })
     }
 
-    pub(super) async fn end_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
+    pub(super) async fn end_delivery(
+        &self,
+        row: &OutboxRow,
+        delivery: Delivery,
+    ) -> Result<Vec<DroppedLetter>, StorageError> {
         let (row, bounds) = (row.clone(), self.bounds.clone());
         let (cache, known) = (self.cache.clone(), self.cache.clone());
         let has_transcripts = self.has_transcripts.load(Ordering::Relaxed);
@@ -55,10 +59,7 @@ impl SqliteStorage {
             }
             cache.outbox.ended(&noted.conversation, noted.sequence, ended.was_in_file);
         };
-        if self.database.write_then(undo, true, work, follow).await?.was_in_file {
-            self.outbox_rows.fetch_sub(1, Ordering::Relaxed);
-        }
-        Ok(())
+        Ok(self.database.write_then(undo, true, work, follow).await?.dropped)
     }
 }
 
@@ -68,6 +69,8 @@ pub(super) struct Ended {
     pub(super) was_in_file: bool,
     /// Where its id is now.
     pub(super) id: Option<i64>,
+    /// Dead letters that were deleted for this one.
+    pub(super) dropped: Vec<DroppedLetter>,
 }
 
 /// Returns the place of the row, and the bytes of its text.
@@ -106,7 +109,7 @@ pub(super) fn end_row(
     bounds: &Bounds,
 ) -> Result<Ended, StorageError> {
     if run(connection, "DELETE FROM outbox WHERE sequence = ?", params![row.sequence])? == 0 {
-        return Ok(Ended { was_in_file: false, id: None });
+        return Ok(Ended { was_in_file: false, id: None, dropped: Vec::new() });
     }
     let id = match &row.action {
         OutboxAction::Send { host_id, .. } => {
@@ -114,13 +117,15 @@ pub(super) fn end_row(
         }
         OutboxAction::Update { .. } | OutboxAction::Delete { .. } => None,
     };
-    if let Delivery::Dead { why, .. } = delivery {
-        bury(connection, row, why, bounds.dead_letters_max)?;
-    }
-    Ok(Ended { was_in_file: true, id })
+    let dropped = match delivery {
+        Delivery::Dead { why, .. } => bury(connection, row, why, bounds.dead_letters_max)?,
+        Delivery::Done { .. } => Vec::new(),
+    };
+    Ok(Ended { was_in_file: true, id, dropped })
 }
 
-fn bury(connection: &Connection, row: &OutboxRow, why: &str, max: usize) -> Result<(), StorageError> {
+/// Makes a dead letter of a row, and returns the oldest ones, which have no place any more.
+fn bury(connection: &Connection, row: &OutboxRow, why: &str, max: usize) -> Result<Vec<DroppedLetter>, StorageError> {
     let (bot, channel, conversation) = columns(&row.conversation);
     let (action, id, activity) = parts(&row.action);
     let sql = "INSERT INTO dead_letters (sequence, bot, channel, conversation, service_url, turn_id, action, id, activity, \
@@ -140,8 +145,18 @@ fn bury(connection: &Connection, row: &OutboxRow, why: &str, max: usize) -> Resu
     ];
     run(connection, sql, letter)?;
     let sql = "DELETE FROM dead_letters WHERE sequence <= \
-               (SELECT sequence FROM dead_letters ORDER BY sequence DESC LIMIT 1 OFFSET ?)";
-    run(connection, sql, params![max]).map(drop)
+               (SELECT sequence FROM dead_letters ORDER BY sequence DESC LIMIT 1 OFFSET ?) \
+               RETURNING bot, channel, conversation, sequence";
+    let delete = || {
+        let mut statement = connection.prepare_cached(sql)?;
+        let dropped = statement.query_map(params![max], |row| {
+            Ok(DroppedLetter { conversation: conversation_of(row)?, sequence: row.get(3)? })
+        })?;
+        dropped.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    let mut dropped = delete().map_err(|error| failed("write", &error))?;
+    dropped.sort_by_key(|letter| letter.sequence);
+    Ok(dropped)
 }
 
 /// Moves a dead letter back into the outbox, behind what waits there. None: there is no such letter.
@@ -150,10 +165,12 @@ pub(super) fn retry(
     bot: &str,
     sequence: i64,
     bounds: &Bounds,
+    outbox: &Outbox,
 ) -> Result<Option<ConversationKey>, StorageError> {
     let find = "SELECT bot, channel, conversation FROM dead_letters WHERE bot = ? AND sequence = ?";
     let conversation = connection.query_row(find, params![bot, sequence], conversation_of).optional();
     let Some(conversation) = conversation.map_err(|error| failed("read", &error))? else { return Ok(None) };
+    outbox.used(&conversation).admit(&conversation, 1, bounds.outbox_rows_max)?;
     let sql = "INSERT INTO outbox (sequence, bot, channel, conversation, service_url, turn_id, action, id, activity) \
                SELECT ?, bot, channel, conversation, service_url, turn_id, action, id, activity FROM dead_letters \
                WHERE bot = ? AND sequence = ?";

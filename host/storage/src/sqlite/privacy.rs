@@ -1,7 +1,6 @@
 //! Forgetting in the file. Bytes of what is deleted may stay in free pages until `turntable store compact`.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -12,7 +11,7 @@ use super::index::Numbers;
 use super::writer::Undo;
 use super::{SqliteStorage, broadcasts, failed, run};
 use crate::privacy::{Forgotten, Privacy};
-use crate::{STARTS_MAX, StorageError};
+use crate::{RUNS_ALONE_MAX, StorageError};
 use turntable_activity::{ChannelInstance, ConversationKey};
 
 /// Tables whose rows belong to a conversation, and what they are to an operator.
@@ -45,9 +44,6 @@ impl Privacy for SqliteStorage {
         let forget = move |connection: &Connection| forget_conversation(connection, &known, &key);
         let forgotten = self.database.write_then(Undo::Itself, false, forget, follow).await;
         self.known.forget(conversation);
-        if let Ok(forgotten) = &forgotten {
-            self.outbox_rows.fetch_sub(forgotten.0.get("undelivered").copied().unwrap_or(0), Ordering::Relaxed);
-        }
         forgotten
     }
 
@@ -118,8 +114,8 @@ pub(super) fn forget_conversation(
                    AND channel = ? AND conversation = ?";
         forgotten.add("state", run(connection, sql, params![bot, namespace, channel, conversation])?);
     }
-    let sql = "DELETE FROM kept WHERE bot = ? AND channel = ? AND conversation = ? AND starts > ?";
-    forgotten.add("given_up", run(connection, sql, params![bot, channel, conversation, STARTS_MAX])?);
+    let sql = "DELETE FROM kept WHERE bot = ? AND channel = ? AND conversation = ? AND runs_alone >= ?";
+    forgotten.add("given_up", run(connection, sql, params![bot, channel, conversation, RUNS_ALONE_MAX])?);
     Ok(forgotten)
 }
 

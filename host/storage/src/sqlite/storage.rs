@@ -12,11 +12,11 @@ use super::cache::UNDELIVERED;
 use super::columns::{ROW, channel_of, columns, conversation_of, integer, row_of, scope_columns};
 use super::index::Lookup;
 use super::writer::Undo;
-use super::{SqliteStorage, commit, failed, ids, outbox, run, transcripts};
+use super::{Run, SqliteStorage, commit, failed, ids, inbox, outbox, run, transcripts};
 use crate::failpoints::{self, Point};
 use crate::{
-    Accepted, DeadLetter, DeduplicationKey, Delivery, FrameTag, InboxEntry, Lease, Leftovers, OutboxRow, Owner,
-    PROOFS_MAX, ProvedOrigin, STARTS_MAX, StateScope, StateValue, Storage, StorageError, TurnCommit,
+    Accepted, DeadLetter, DeduplicationKey, Delivery, DroppedLetter, FrameTag, GivenUp, InboxEntry, Lease, Leftovers,
+    OutboxRow, Owner, PROOFS_MAX, ProvedOrigin, StateScope, StateValue, Storage, StorageError, TurnCommit,
 };
 use turntable_activity::ConversationKey;
 
@@ -35,39 +35,38 @@ impl Storage for SqliteStorage {
     }
 
     async fn add_to_inbox(&self, kept: InboxEntry) -> Result<(), StorageError> {
-        // No start could run it.
-        if self.database.is_temporary() {
-            return Ok(());
-        }
-        self.cache.inbox.add(&kept.turn_id);
-        self.database
-            .write(move |connection| {
-                let sql =
-                    "INSERT OR IGNORE INTO kept (turn_id, bot, channel, conversation, activity) VALUES (?, ?, ?, ?, ?)";
-                let (bot, channel, conversation) = columns(&kept.conversation);
-                run(connection, sql, params![kept.turn_id, bot, channel, conversation, kept.activity]).map(drop)
-            })
-            .await
+        self.keep(kept).await
     }
 
     async fn remove_from_inbox(&self, turn_id: &Arc<str>) -> Result<(), StorageError> {
-        if self.database.is_temporary() {
-            return Ok(());
-        }
-        let turn = turn_id.clone();
-        self.database.write(move |connection| commit::remove_from_inbox(connection, &turn)).await?;
-        self.cache.inbox.forget(turn_id);
-        Ok(())
+        self.forget_kept(turn_id).await
     }
 
     async fn leftovers(&self) -> Result<Leftovers, StorageError> {
-        let found = self.database.write(|connection| {
-            run(connection, "UPDATE kept SET starts = starts + 1", [])?;
-            // Whether a dialog still waits is found out again.
-            run(connection, "UPDATE notifications SET held = 0 WHERE held = 1", [])?;
-            leftovers(connection).map_err(|error| failed("leftovers", &error))
-        });
-        found.await
+        self.database.write(inbox::leftovers).await
+    }
+
+    async fn note_run_alone(&self, turn_id: &Arc<str>) -> Result<(), StorageError> {
+        let turn = turn_id.clone();
+        self.database.write(move |connection| inbox::note_run_alone(connection, &turn)).await
+    }
+
+    async fn given_up(&self, bot: &str) -> Result<Vec<GivenUp>, StorageError> {
+        self.read("given_up", |connection| inbox::given_up(connection, bot))
+    }
+
+    async fn retry_given_up(&self, bot: &str, number: u64) -> Result<Option<InboxEntry>, StorageError> {
+        let bot: Arc<str> = bot.into();
+        self.database.write(move |connection| inbox::retry(connection, &bot, number)).await
+    }
+
+    async fn drop_given_up(&self, bot: &str, number: u64) -> Result<bool, StorageError> {
+        let bot: Arc<str> = bot.into();
+        let dropped = self.database.write(move |connection| inbox::drop_one(connection, &bot, number)).await?;
+        if let Some(turn_id) = &dropped {
+            self.cache.inbox.forget(turn_id);
+        }
+        Ok(dropped.is_some())
     }
 
     async fn lease(&self, conversation: &ConversationKey, owner: &Owner, ttl: Duration) -> Result<Lease, StorageError> {
@@ -147,7 +146,7 @@ impl Storage for SqliteStorage {
         Ok(row)
     }
 
-    async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
+    async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<Vec<DroppedLetter>, StorageError> {
         failpoints::reach(Point::Sent).await;
         let noted = self.end_delivery(row, delivery).await;
         failpoints::reach(Point::Noted).await;
@@ -218,18 +217,15 @@ impl Storage for SqliteStorage {
 
     async fn retry_dead_letter(&self, bot: &str, sequence: u64) -> Result<Option<ConversationKey>, StorageError> {
         let bot: Arc<str> = bot.into();
-        let (cache, bounds) = (self.cache.clone(), self.bounds.clone());
+        let (cache, known, bounds) = (self.cache.clone(), self.cache.clone(), self.bounds.clone());
         let follow = move |retried: &mut Option<ConversationKey>| {
             if let Some(conversation) = retried {
                 cache.outbox.count(conversation, 1);
             }
         };
-        let retry = move |connection: &Connection| outbox::retry(connection, &bot, integer(sequence), &bounds);
-        let retried = self.database.write_then(Undo::Itself, false, retry, follow).await?;
-        if retried.is_some() {
-            self.outbox_rows.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(retried)
+        let retry =
+            move |connection: &Connection| outbox::retry(connection, &bot, integer(sequence), &bounds, &known.outbox);
+        self.database.write_then(Undo::Itself, false, retry, follow).await
     }
 
     async fn drop_dead_letter(&self, bot: &str, sequence: u64) -> Result<bool, StorageError> {
@@ -265,7 +261,11 @@ impl Storage for SqliteStorage {
     }
 
     async fn outbox_depth(&self) -> Result<u64, StorageError> {
-        Ok(u64::try_from(self.outbox_rows.load(Ordering::Relaxed)).unwrap_or(u64::MAX))
+        Ok(u64::try_from(self.cache.outbox.rows()).unwrap_or(u64::MAX))
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.health.trouble()
     }
 
     async fn close(&self) -> Result<(), StorageError> {
@@ -276,22 +276,4 @@ impl Storage for SqliteStorage {
         self.database.write(|_| Ok(())).await?;
         self.read("close", |connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))
     }
-}
-
-fn leftovers(connection: &Connection) -> rusqlite::Result<Leftovers> {
-    let sql = "SELECT bot, channel, conversation, turn_id, activity FROM kept WHERE starts <= ? ORDER BY number";
-    let mut kept = connection.prepare(sql)?;
-    let kept = kept.query_map([STARTS_MAX], |row| {
-        Ok(InboxEntry { conversation: conversation_of(row)?, turn_id: row.get(3)?, activity: row.get(4)? })
-    })?;
-    let sql = "SELECT turn_id FROM kept WHERE starts > ? ORDER BY number";
-    let mut given_up = connection.prepare(sql)?;
-    let given_up = given_up.query_map([STARTS_MAX], |row| row.get(0))?;
-    let mut rows = connection.prepare("SELECT bot, channel, conversation, count(*) FROM outbox GROUP BY 1, 2, 3")?;
-    let rows = rows.query_map([], |row| Ok((conversation_of(row)?, row.get(3)?)))?;
-    Ok(Leftovers {
-        activities: kept.collect::<Result<_, _>>()?,
-        given_up: given_up.collect::<Result<_, _>>()?,
-        outbox: rows.collect::<Result<_, _>>()?,
-    })
 }

@@ -17,8 +17,8 @@ use super::*;
 use crate::privacy::Privacy;
 use crate::testing::{conversation, settings};
 use crate::{
-    Delivery, Expected, FrameTag, InboxEntry, Lease, Made, OutboxAction, Pending, STARTS_MAX, ScopeOwner, StateScope,
-    StateValue, StateWrite, Storage, StoredStack, TurnCommit,
+    Delivery, Expected, FrameTag, InboxEntry, Lease, Made, OutboxAction, Pending, RUNS_ALONE_MAX, STARTS_TOGETHER,
+    ScopeOwner, StateScope, StateValue, StateWrite, Storage, StoredStack, TurnCommit,
 };
 
 /// Settings with room for a hundred of everything.
@@ -130,12 +130,57 @@ async fn an_activity_that_ends_the_process_at_every_start_is_not_run_for_ever() 
     let folder = Folder::new();
     let kept = InboxEntry { turn_id: "kept".into(), conversation: conversation("one"), activity: "{}".into() };
     folder.open().add_to_inbox(kept).await.unwrap();
-    for _ in 0..STARTS_MAX {
+    for _ in 0..STARTS_TOGETHER {
         assert_eq!(folder.open().leftovers().await.unwrap().activities.len(), 1);
     }
-    let left = folder.open().leftovers().await.unwrap();
-    assert!(left.activities.is_empty());
+    // A start that ends before the suspect ran does not count.
+    for _ in 0..RUNS_ALONE_MAX {
+        assert_eq!(folder.open().leftovers().await.unwrap().suspects.len(), 1);
+        let storage = folder.open();
+        let left = storage.leftovers().await.unwrap();
+        assert!(left.activities.is_empty() && left.given_up.is_empty());
+        storage.note_run_alone(&left.suspects[0].turn_id).await.unwrap();
+    }
+    let storage = folder.open();
+    let left = storage.leftovers().await.unwrap();
+    assert!(left.activities.is_empty() && left.suspects.is_empty());
     assert_eq!(left.given_up, ["kept".into()]);
+
+    // An operator takes it back, and then drops it.
+    let given_up = storage.given_up("bot").await.unwrap();
+    assert_eq!((given_up.len(), &*given_up[0].entry.turn_id), (1, "kept"));
+    let number = given_up[0].number;
+    assert!(storage.retry_given_up("other", number).await.unwrap().is_none());
+    assert_eq!(&*storage.retry_given_up("bot", number).await.unwrap().unwrap().activity, "{}");
+    assert!(storage.given_up("bot").await.unwrap().is_empty() && !storage.drop_given_up("bot", number).await.unwrap());
+    drop(storage);
+    let storage = folder.open();
+    let left = storage.leftovers().await.unwrap();
+    assert_eq!(left.suspects.len(), 1, "it may have ended the process again");
+    storage.note_run_alone(&left.suspects[0].turn_id).await.unwrap();
+    assert!(
+        !storage.drop_given_up("other", number).await.unwrap() && storage.drop_given_up("bot", number).await.unwrap()
+    );
+    assert!(storage.leftovers().await.unwrap().given_up.is_empty());
+}
+
+/// Whoever ran alone least often is next, so a kill amid one activity does not count against all.
+#[tokio::test]
+async fn suspects_take_turns() {
+    let folder = Folder::new();
+    for turn_id in ["one", "two"] {
+        let kept = InboxEntry { turn_id: turn_id.into(), conversation: conversation(turn_id), activity: "{}".into() };
+        folder.open().add_to_inbox(kept).await.unwrap();
+    }
+    for _ in 0..STARTS_TOGETHER {
+        folder.open().leftovers().await.unwrap();
+    }
+    for expected in ["one", "two", "one", "two"] {
+        let storage = folder.open();
+        let left = storage.leftovers().await.unwrap();
+        assert_eq!(&*left.suspects[0].turn_id, expected);
+        storage.note_run_alone(&left.suspects[0].turn_id).await.unwrap();
+    }
 }
 
 /// The outbox may be empty at a start, and a dead letter keeps the number that it had there.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::checkpoint::Checkpoints;
 use super::failed;
+use super::health::Care;
 use crate::StorageError;
 
 /// A transaction is committed when nothing more waits, or after this time.
@@ -32,14 +33,19 @@ const CHAIN_WAIT: Duration = Duration::from_millis(1);
 /// Work that waits for the writer; turns wait beyond it.
 const QUEUE_MAX: usize = 4_096;
 
+/// While there is no work, the file is looked after so often.
+const CARE_EVERY: Duration = Duration::from_secs(1);
+
 /// What became of the transaction.
-type Committed = Result<(), Arc<rusqlite::Error>>;
+pub(super) type Committed = Result<(), Arc<rusqlite::Error>>;
 /// Runs in the transaction, and returns what to do once it is known what became of that.
 type Run = Box<dyn FnOnce(&Connection) -> Ran + Send>;
 
 struct Ran {
     /// Whether what it left half-done can only go with the transaction.
     spoiled: bool,
+    /// Whether SQLite failed.
+    failed: bool,
     tell: Box<dyn FnOnce(&Committed) + Send>,
 }
 
@@ -116,13 +122,13 @@ impl Drop for Joined {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, checkpoints: Checkpoints) -> std::io::Result<Self> {
+    pub(super) fn start(connection: Connection, checkpoints: Checkpoints, care: Care) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_MAX);
         let chain = Arc::<Chain>::default();
         let links = chain.clone();
         let thread = thread::Builder::new()
             .name("turntable-store".into())
-            .spawn(move || work(&connection, &queue, &links, checkpoints))?;
+            .spawn(move || work(&connection, &queue, &links, checkpoints, &care))?;
         Ok(Self { jobs, chain, _thread: Joined::new(thread) })
     }
 
@@ -148,7 +154,8 @@ impl Writer {
                 Undo::Itself => savepoint(connection, work),
                 Undo::Transaction => work(connection),
             });
-            let spoiled = undo == Undo::Transaction && matches!(result, Some(Err(StorageError::Unavailable(_))));
+            let failed = matches!(result, Some(Err(StorageError::Unavailable(_))));
+            let spoiled = undo == Undo::Transaction && failed;
             let tell = Box::new(move |committed: &Committed| {
                 let result = match (result, committed) {
                     (Some(result), Ok(())) => result.map(|mut done| {
@@ -158,13 +165,13 @@ impl Writer {
                     // What failed by itself says so.
                     (Some(Err(error)), Err(_)) => Err(error),
                     // What succeeded is undone with the transaction.
-                    (Some(Ok(_)), Err(error)) => Err(failed("commit", error)),
-                    (None, Err(error)) => Err(failed("begin", error)),
+                    (Some(Ok(_)), Err(error)) => Err(super::failed("commit", error)),
+                    (None, Err(error)) => Err(super::failed("begin", error)),
                     (None, Ok(())) => Err(gone()),
                 };
                 let _ = sender.send(result);
             });
-            Ran { spoiled, tell }
+            Ran { spoiled, failed, tell }
         });
         let mut job = Job { run, can_wait };
         // Bounded: where the disk is slower than the turns, they wait here and not in memory.
@@ -185,22 +192,24 @@ fn gone() -> StorageError {
     StorageError::Unavailable(anyhow::anyhow!("the store's writer has ended; restart the host"))
 }
 
-fn work(connection: &Connection, queue: &Receiver<Job>, chain: &Chain, checkpoints: Checkpoints) {
+fn work(connection: &Connection, queue: &Receiver<Job>, chain: &Chain, checkpoints: Checkpoints, care: &Care) {
     Checkpoints::watch(connection);
     let mut before = 0;
-    while let Ok(first) = queue.recv() {
+    while let Some(first) = first(connection, queue, &checkpoints, care) {
         let mut pending = gathered(first, queue);
         if before >= BUSY_FROM {
             // Not a wait for each: whoever brings work would have to wake this thread.
             thread::sleep(GATHERING);
         }
         let mut waiting = Vec::new();
-        let mut committed: Committed = execute(connection, "BEGIN IMMEDIATE").map_err(Arc::new);
+        let mut has_failed = false;
+        let mut committed = care.admit().and_then(|()| execute(connection, "BEGIN IMMEDIATE").map_err(Arc::new));
         let until = Instant::now() + BATCH_TIME_MAX;
         while let Some(job) = pending.pop_front() {
             match catch_unwind(AssertUnwindSafe(|| (job.run)(connection))) {
                 Ok(ran) => {
                     waiting.push(ran.tell);
+                    has_failed |= ran.failed;
                     if ran.spoiled {
                         committed = committed.and_then(|()| Err(undone(ffi::SQLITE_ABORT, "other work in it failed")));
                     }
@@ -222,21 +231,32 @@ fn work(connection: &Connection, queue: &Receiver<Job>, chain: &Chain, checkpoin
             }
         }
         if committed.is_ok() {
-            committed = execute(connection, "COMMIT").map_err(Arc::new);
+            // Nobody is told that something is kept which went into a file that was removed.
+            committed = execute(connection, "COMMIT").map_err(Arc::new).and_then(|()| care.check_file());
         }
-        if committed.is_err() && !connection.is_autocommit() {
-            let _ = connection.execute_batch("ROLLBACK");
-        }
+        end_transaction(connection);
         chain.expected.store(0, Ordering::Relaxed);
         before = waiting.len();
         for tell in waiting {
             tell(&committed);
         }
+        care.note(connection, &checkpoints, committed.is_ok() && !has_failed);
         checkpoints.after_commit(connection);
     }
     drop(checkpoints);
     // A clean end leaves no log to check at the next start.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// Waits for work, and looks after the file meanwhile. None: the store is closed.
+fn first(connection: &Connection, queue: &Receiver<Job>, checkpoints: &Checkpoints, care: &Care) -> Option<Job> {
+    loop {
+        match queue.recv_timeout(CARE_EVERY) {
+            Ok(job) => return Some(job),
+            Err(RecvTimeoutError::Timeout) => care.idle(connection, checkpoints),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
 }
 
 fn undone(code: i32, why: &str) -> Arc<rusqlite::Error> {
@@ -272,6 +292,13 @@ fn savepoint<T>(
     }
     savepoint("RELEASE turn")?;
     result
+}
+
+/// Undoes a transaction that could not be committed.
+pub(super) fn end_transaction(connection: &Connection) {
+    if !connection.is_autocommit() {
+        let _ = connection.execute_batch("ROLLBACK");
+    }
 }
 
 /// Runs a statement that is parsed once for the connection.
