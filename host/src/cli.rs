@@ -22,6 +22,7 @@ mod terminal;
 mod test;
 mod testbed;
 mod transcripts;
+mod turns;
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
@@ -78,6 +79,7 @@ enum Command {
     DeadLetters(dead_letters::Args),
     Directline(directline::Args),
     Transcripts(transcripts::Args),
+    Turns(turns::Args),
     Replay(replay::Args),
     Store(store::Args),
 }
@@ -132,6 +134,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Forget(args) => wait_for(forget::run(args)),
         Command::DeadLetters(args) => wait_for(dead_letters::run(args)),
         Command::Directline(args) => wait_for(directline::run(args)),
+        Command::Turns(args) => wait_for(turns::run(args)),
         Command::Replay(args) => replay::run(&args),
         Command::Transcripts(args) => wait_for(transcripts::run(args)),
         Command::Store(args) => store::run(&args),

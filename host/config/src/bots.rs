@@ -14,7 +14,8 @@ use super::sections::first_set;
 use super::table::{Found, Node, Table, described};
 use super::text::{is_name, shown_bytes};
 use super::{
-    BotSpec, Grants, HttpGrant, KeptTranscripts, Limits, OnFailure, OnHookFailure, OnNewer, PluginSpec, Runtime, Scope,
+    BotSpec, Grants, HttpGrant, KeptTranscripts, Limits, OnFailure, OnHookFailure, OnNewer, Overlap, PluginSpec,
+    Runtime, Scope,
 };
 
 /// Prefix of the section names of bots.
@@ -91,6 +92,7 @@ fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime, c
     bot.dialog_failed_text = text(&mut table, "dialog-failed-text");
     bot.dialog_reset_text = text(&mut table, "dialog-reset-text");
     table.choice("on-newer", &mut bot.on_newer, &[("reset", OnNewer::Reset), ("hold", OnNewer::Hold)]);
+    table.choice("overlap", &mut bot.overlap, &[("queue", Overlap::Queue), ("interrupt", Overlap::Interrupt)]);
     bot.transcripts = transcripts(&mut table);
     let bot_limits = limits(table.table("limits"), &Limits::default());
     if let Some(nodes) = table.array("plugins", "an array of tables [[plugins]]") {

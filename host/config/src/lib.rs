@@ -259,6 +259,8 @@ pub struct BotSpec {
     pub transcripts: Option<KeptTranscripts>,
     /// `on-newer`, default `reset`: what to do with a dialog whose state is newer than the plugin, as after a rollback.
     pub on_newer: OnNewer,
+    /// `overlap`, default `queue`: what happens to a message that comes while a turn of its conversation runs.
+    pub overlap: Overlap,
     /// `[[bots.NAME.plugins]]`, in order.
     pub plugins: Vec<PluginSpec>,
 }
@@ -327,6 +329,15 @@ pub enum OnNewer {
     /// `hold`: the frame is kept until a plugin that knows its state serves again. Meanwhile messages go to the
     /// handlers.
     Hold,
+}
+
+/// What happens to a message that comes while a turn of its conversation runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// `queue`: its turn runs after those that wait.
+    Queue,
+    /// `interrupt`: the turn that runs is stopped.
+    Interrupt,
 }
 
 impl Default for Server {
@@ -465,6 +476,7 @@ impl BotSpec {
             dialog_failed_text: None,
             dialog_reset_text: None,
             on_newer: OnNewer::Reset,
+            overlap: Overlap::Queue,
             plugins: Vec::new(),
         }
     }
