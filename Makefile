@@ -5,6 +5,7 @@ CARGO ?= cargo
 profile_dir := $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 target_dir := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 turntable := $(target_dir)/$(profile_dir)/turntable
+model := $(target_dir)/$(profile_dir)/examples/model
 
 plugins := $(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 typescript_guests := parity-typescript parity-typescript-2 parity-typescript-3 portable-typescript travel-typescript
@@ -21,17 +22,21 @@ together := --no-print-directory -j3
 export TURNTABLE_COMPONENTS ?= $(CURDIR)/target/components
 export TURNTABLE_SKIPPED ?= $(CURDIR)/target/skipped.txt
 
-.PHONY: help run build release dist plugins guests project-guests packages clients tests test check prove prompts bench clean
+.PHONY: help run build model release dist plugins guests project-guests packages clients tests test check prove prompts bench clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: ## Build everything, start the host with the example bots, print the URL to open
-	$(MAKE) $(together) build plugins
-	$(turntable) serve plugins/turntable.toml
+	$(MAKE) $(together) build plugins model
+	$(model) 127.0.0.1:3980 & model=$$!; trap "kill $$model 2>/dev/null" EXIT; $(turntable) serve plugins/turntable.toml
 
 build: ## Build the host (PROFILE=release for an optimised one)
 	$(CARGO) build --locked --profile $(PROFILE) -p turntable
+
+# The program that stands in for a model in `make run`.
+model:
+	$(CARGO) build --locked --profile $(PROFILE) -p assistant --example model
 
 release: ## Build an optimised host into target/release
 	$(CARGO) build --locked --release -p turntable

@@ -249,6 +249,11 @@ export class Turn {
   typing(): void;
   /** Delivers what is staged now. If the turn fails later, the flushed part remains. Handlers only. */
   flush(): void;
+  /**
+   * Opens a reply that grows while the user reads it, and flushes the turn. `informative` is a first line that the first text replaces.
+   * Handlers only.
+   */
+  stream(informative?: string): TextStream;
   respond(response: InvokeResponse): void;
   /** Returns a setting of the operator. */
   config<T = any>(key: string): T | undefined;
@@ -256,6 +261,14 @@ export class Turn {
   /** Returns a setting. Fault `invalid` if it is not set. */
   required<T = any>(key: string): T;
   configKeys(): string[];
+}
+
+/** A reply that grows while the user reads it. A stream that is left open is closed by the host at the end of the handler. */
+export interface TextStream {
+  /** Appends text. Fault `unavailable`: the user stopped the stream, so return. */
+  append(text: string): void;
+  /** Ends the stream. A message without text gets what was appended. */
+  close(what?: Sendable): void;
 }
 
 export interface Route {
@@ -268,6 +281,8 @@ export interface Route {
   /** A question that the host asks before the route interrupts a dialog. */
   confirm?: string;
   after?: "reprompt" | "none";
+  /** Whether the message stops the turn that runs in the conversation, and is answered next. */
+  control?: boolean;
 }
 
 /** Name, version and description come from package.json unless they are given here. */

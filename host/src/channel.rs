@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use self::stream::RefusedPart;
 use crate::activity::{ConversationKey, Object};
 use crate::json;
 
@@ -142,6 +143,8 @@ pub enum Fault {
     TooLarge,
     /// The conversation does not exist any more.
     Gone,
+    /// The channel does not take this part of a stream.
+    Stream(RefusedPart),
 }
 
 impl Fault {
@@ -152,6 +155,7 @@ impl Fault {
             Self::NotInRoster => "not-in-roster",
             Self::TooLarge => "too-large",
             Self::Gone => "gone",
+            Self::Stream(_) => "stream-refused",
         }
     }
 }

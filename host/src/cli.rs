@@ -24,6 +24,7 @@ mod terminal;
 mod test;
 mod testbed;
 mod transcripts;
+mod turns;
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
@@ -81,6 +82,7 @@ enum Command {
     Inbox(inbox::Args),
     Directline(directline::Args),
     Transcripts(transcripts::Args),
+    Turns(turns::Args),
     Replay(replay::Args),
     Store(store::Args),
     Import(import::Args),
@@ -137,6 +139,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(args) => wait_for(dead_letters::run(args)),
         Command::Inbox(args) => wait_for(inbox::run(args)),
         Command::Directline(args) => wait_for(directline::run(args)),
+        Command::Turns(args) => wait_for(turns::run(args)),
         Command::Replay(args) => replay::run(&args),
         Command::Transcripts(args) => wait_for(transcripts::run(args)),
         Command::Store(args) => store::run(&args),

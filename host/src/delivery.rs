@@ -10,6 +10,7 @@ mod outages;
 mod pace;
 mod rates;
 mod slots;
+mod streams;
 mod watched;
 
 use std::collections::hash_map::Entry;
@@ -27,9 +28,11 @@ use crate::channel::{Address, Channel, ChannelError, Opened, RefusedOrigin, Rela
 use crate::config;
 use crate::storage::Storage;
 use courier::{Courier, Ephemeral, Wait};
+pub use streams::{Live, StreamStart};
 pub use watched::{DeliveryWatch, Outcome};
 
-/// Delivers the outbox rows of the store, and ephemeral activities.
+/// Delivers the outbox rows of the store, and ephemeral activities. A cheap handle.
+#[derive(Clone)]
 pub struct Deliveries {
     shared: Arc<Shared>,
     /// The runtime of the transport threads. Lanes run there, so that no guest delays a delivery.
@@ -108,7 +111,13 @@ impl Deliveries {
     /// delivered or too many activities wait. Only the last message of a stream is retried like an outbox row.
     pub fn send_now(&self, to: Address, host_id: Arc<str>, activity: Object) {
         let conversation = to.conversation.clone();
-        self.push(&conversation, Work::Now(Box::new(Ephemeral { to, host_id, activity })));
+        self.push(&conversation, Work::Now(Box::new(Ephemeral { to, host_id, activity, piece: None })));
+    }
+
+    /// Sends a piece of a stream that this host opened.
+    fn send_piece(&self, piece: Ephemeral) {
+        let conversation = piece.to.conversation.clone();
+        self.push(&conversation, Work::Now(Box::new(piece)));
     }
 
     /// Returns whether activities of a conversation may be sent to this `serviceUrl`.

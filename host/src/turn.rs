@@ -28,6 +28,8 @@ mod scheduler;
 mod stack;
 mod staging;
 mod state;
+mod stop;
+mod streams;
 mod transcript;
 
 use std::collections::BTreeSet;
@@ -48,6 +50,7 @@ use self::middleware::{Middleware, Next};
 pub(crate) use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
 use self::staging::{Leaving, Staging};
+pub use self::stop::RunningTurn;
 use crate::activity::{Activity, DeliveryMode, Inbound, Object};
 use crate::channel::Address;
 use crate::delivery::Deliveries;
@@ -79,6 +82,8 @@ pub struct TurnContext {
     pub(crate) services: Arc<Services>,
     /// What began the turn, where it was no activity of a channel.
     pub(crate) notification: Option<Notification>,
+    /// A stream that an earlier process left open, which the turn closes.
+    left_open: Option<streams::LeftOpen>,
     /// Whether the channel took nothing for the conversation any more when that began the turn.
     gone: bool,
     /// The mark that the commit leaves. None: the activity has no id.
@@ -86,6 +91,7 @@ pub struct TurnContext {
     contention: Contention,
     /// Held while the activity is being kept, so that keeping it and the end of its turn cannot pass each other.
     keeping: tokio::sync::Mutex<Keeping>,
+    stop: stop::StopSwitch,
 }
 
 /// Whether a restart runs the activity of a turn.
@@ -119,6 +125,8 @@ pub struct Turn {
 pub(crate) enum Ended {
     Completed,
     Failed,
+    /// By its user or an operator.
+    Stopped,
     HostFailure,
 }
 
@@ -141,6 +149,8 @@ pub enum TurnError {
     Storage(StorageError),
     /// The host could not run a guest.
     Host(String),
+    /// Its user or an operator stopped it.
+    Stopped,
 }
 
 impl std::fmt::Debug for TurnContext {
@@ -210,7 +220,11 @@ impl Turn {
 
     /// Runs the layers, and makes real what they made of the turn. Returns its answer.
     async fn run(&mut self, middleware: &[Box<dyn Middleware>]) -> Result<Answer, TurnError> {
-        Next::new(middleware).run(self).await?;
+        let context = self.context.clone();
+        match Self::unless_stopped(&context, Next::new(middleware).run(self)).await {
+            Err(TurnError::Stopped) => self.end_stopped().await?,
+            ended => ended?,
+        }
         let outcome = if self.stopped { "stopped" } else { self.ended.label() };
         self.effects.turn_end(self.layers_passed, outcome).await?;
         self.commit().await
@@ -246,7 +260,7 @@ impl Turn {
         self.ended = Ended::Failed;
         self.staging().clear();
         let text = self.generation.spec.error_text.clone();
-        if self.context.inbound.activity.kind() == "message" {
+        if !self.close_stream_anyway(&text).await? && self.context.inbound.activity.kind() == "message" {
             self.say_anyway(&text).await?;
         }
         self.end_failed()?;
@@ -339,6 +353,7 @@ impl Ended {
         match self {
             Self::Completed => "completed",
             Self::Failed => "failed",
+            Self::Stopped => "stopped",
             Self::HostFailure => "host-failure",
         }
     }
@@ -353,6 +368,7 @@ impl std::fmt::Display for TurnError {
             }
             Self::Storage(error) => error.fmt(f),
             Self::Host(why) => f.write_str(why),
+            Self::Stopped => f.write_str("the turn was stopped"),
         }
     }
 }

@@ -19,7 +19,7 @@ fn folder() -> tempfile::TempDir {
     fs::create_dir_all(folder.path().join("plugins")).unwrap();
     fs::create_dir_all(folder.path().join("target/components")).unwrap();
     for name in
-        ["help", "welcome", "echo", "cancel", "settings", "travel", "redact", "price-watch", "redact", "not_a_name"]
+        ["help", "welcome", "echo", "cancel", "settings", "travel", "redact", "price-watch", "assistant", "not_a_name"]
     {
         fs::write(folder.path().join(format!("target/components/{name}.wasm")), b"\0asm").unwrap();
     }
@@ -79,12 +79,13 @@ fn the_reference_configuration_is_fine() {
     let folder = folder();
     let path = write(folder.path(), include_str!("../../plugins/turntable.toml"));
     let ended = turntable(&["check", "--offline", &path], "");
-    assert_eq!(ended.stdout, format!("{path}: 5 bots with 11 plugins, no problems\n"));
+    assert_eq!(ended.stdout, format!("{path}: 6 bots with 13 plugins, no problems\n"));
     assert_eq!(ended.code, Some(0));
     let report: Value = serde_json::from_str(&turntable(&["check", "--offline", "--json", &path], "").stdout).unwrap();
     assert_eq!(
         report,
         serde_json::json!({ "ok": true, "problems": [], "warnings": [], "bots": [
+            { "name": "assistant", "plugins": ["cancel", "assistant"] },
             { "name": "demo", "plugins": ["help", "welcome", "echo"] }, { "name": "echo", "plugins": ["echo"] },
             { "name": "redacted", "plugins": ["redact", "echo"] }, { "name": "stocks", "plugins": ["price-watch"] },
             { "name": "travel", "plugins": ["help", "cancel", "settings", "travel"] }
@@ -96,13 +97,13 @@ fn the_reference_configuration_is_fine() {
 #[test]
 fn the_reference_configuration_loads() {
     let folder = folder();
-    for name in ["help", "welcome", "echo", "cancel", "settings", "travel", "redact", "price-watch"] {
+    for name in ["help", "welcome", "echo", "cancel", "settings", "travel", "redact", "price-watch", "assistant"] {
         let Some(component) = component(name) else { return };
         fs::copy(component, folder.path().join(format!("target/components/{name}.wasm"))).unwrap();
     }
     let path = write(folder.path(), include_str!("../../plugins/turntable.toml"));
     let ended = turntable(&["check", &path], "");
-    assert_eq!(ended.stdout, format!("{path}: 5 bots with 11 plugins, no problems\n"));
+    assert_eq!(ended.stdout, format!("{path}: 6 bots with 13 plugins, no problems\n"));
     assert_eq!(ended.code, Some(0));
     assert!(!folder.path().join(".turntable").exists(), "a check leaves nothing behind");
 }

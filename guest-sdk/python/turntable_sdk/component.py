@@ -7,7 +7,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Type
 
 from componentize_py_types import Err  # type: ignore[import-not-found]
 from wit_world import exports  # type: ignore[import-not-found]
-from wit_world.imports import config, conversations, dialogs, log, state, turn, types  # type: ignore[import-not-found]
+from wit_world.imports import config, conversations, dialogs, log, state, text_stream, turn, types  # type: ignore[import-not-found]
 
 from . import jsontext
 from .dialog import Event, Step
@@ -23,9 +23,10 @@ class _Host(NamedTuple):
     log: Any
     dialogs: Any
     conversations: Any
+    text_stream: Any
 
 
-_HOST = _Host(turn, state, config, log, dialogs, conversations)
+_HOST = _Host(turn, state, config, log, dialogs, conversations, text_stream)
 
 
 def _meta(meta: Any) -> Meta:

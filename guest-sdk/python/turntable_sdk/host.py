@@ -15,3 +15,4 @@ class Host(Protocol):
     log: Any
     dialogs: Any
     conversations: Any
+    text_stream: Any

@@ -19,6 +19,8 @@ class Route:
     confirm: Optional[str] = None
     #: `reprompt` or `none`: what happens to the interrupted dialog afterwards.
     after: Optional[str] = None
+    #: Whether the message stops the turn that runs in the conversation, and is answered next.
+    control: bool = False
 
     def to_json(self) -> Dict[str, Any]:
         """Returns the route as the manifest has it."""
@@ -30,6 +32,7 @@ class Route:
             "order": self.order,
             "confirm": self.confirm,
             "after": self.after,
+            "control": self.control or None,
         }
         return {name: value for name, value in members.items() if value is not None}
 

@@ -220,6 +220,7 @@ class _Turn:
         self._error: Optional[BaseException] = None
         self._manifest = host.plugin.manifest()
         self.turn = _TurnImports(self)
+        self.text_stream = _TextStreamImports(self)
         self.state = _StateImports(self)
         self.config = _ConfigImports(host.settings)
         self.log = self
@@ -357,6 +358,36 @@ class _TurnImports:
         if not 200 <= status < 600:
             raise Fault.invalid(f"the status {status} is not between 200 and 599")
         self._turn._staged.response = {"status": status, **({} if body is None else {"body": jsontext.loads(body)})}
+
+
+class _TextStreamImports:
+    def __init__(self, turn: _Turn) -> None:
+        self._turn = turn
+        self._open: Optional[str] = None
+        self._text = ""
+
+    def open(self, informative: Optional[str]) -> str:
+        if not self._turn._in_handler:
+            raise Fault.denied("not within `on-dialog` or `on-event`")
+        if self._open is not None:
+            raise Fault.invalid("a stream is open in this turn")
+        self._turn.commit()
+        self._open, self._text = f"stream-{self._turn._memory.number()}", ""
+        return self._open
+
+    def append(self, id: str, text: str) -> None:
+        self._check(id)
+        self._text += text
+
+    def close(self, id: str, activity: str) -> None:
+        self._check(id)
+        self._open = None
+        last = jsontext.loads(activity)
+        self._turn.stage({**last, "text": last.get("text") or self._text}, "reply")
+
+    def _check(self, id: str) -> None:
+        if self._open is None or self._open != id:
+            raise Fault.invalid("no stream with this id is open in this turn")
 
 
 class _StateImports:

@@ -103,6 +103,12 @@ class Turn:
         with host_call():
             self._host.turn.flush()
 
+    def stream(self, informative: Optional[str] = None) -> TextStream:
+        """Opens a reply that grows while the user reads it, and flushes the turn. `informative` is a first line that the first
+        text replaces. Handlers only."""
+        with host_call():
+            return TextStream(self._host, self._host.text_stream.open(informative))
+
     def respond(self, response: Response) -> None:
         """Sets the response to an invoke. Handlers of invokes return their response instead."""
         body = None if response.body is None else jsontext.dumps(response.body)
@@ -144,6 +150,26 @@ class Turn:
     def config_keys(self) -> List[str]:
         """Returns the names of all settings, sorted."""
         return self._host.config.keys()
+
+
+class TextStream:
+    """A reply that grows while the user reads it. A stream that is left open is closed by the host at the end of the handler."""
+
+    def __init__(self, host: Host, id: str) -> None:
+        self._host = host
+        self._id = id
+
+    def append(self, text: str) -> None:
+        """Appends text. Fault `unavailable`: the user stopped the stream, so return."""
+        if text:
+            with host_call():
+                self._host.text_stream.append(self._id, text)
+
+    def close(self, what: Sendable = {"type": "message"}) -> None:
+        """Ends the stream. A message without text gets what was appended."""
+        activity = jsontext.dumps(to_activity(what))
+        with host_call():
+            self._host.text_stream.close(self._id, activity)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 mod http;
 
 use crate::bindings::exports::turntable::bot::bot_handler as exported;
-use crate::bindings::turntable::bot::{config, conversations, dialogs, log, state, turn, types};
+use crate::bindings::turntable::bot::{config, conversations, dialogs, log, state, text_stream, turn, types};
 use crate::http::{Reply, Request};
 use crate::stack::Frame;
 use crate::state::Entry;
@@ -102,6 +102,18 @@ impl Host for Imports {
 
     fn http(&self, request: Request) -> Result<Reply> {
         http::send(&request)
+    }
+
+    fn stream_open(&self, informative: Option<&str>) -> Result<String> {
+        text_stream::open(informative).map_err(fault_in)
+    }
+
+    fn stream_append(&self, id: &str, text: &str) -> Result<()> {
+        text_stream::append(id, text).map_err(fault_in)
+    }
+
+    fn stream_close(&self, id: &str, activity: &str) -> Result<()> {
+        text_stream::close(id, activity).map_err(fault_in)
     }
 
     fn since_epoch_ms(&self) -> u64 {

@@ -19,6 +19,7 @@ mod read;
 mod register;
 mod stack;
 mod state;
+mod stream;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod turn;
@@ -43,6 +44,7 @@ pub use prompt::Prompt;
 pub use serde_json::{Value, json};
 pub use stack::{Frame, Stack};
 pub use state::{Scope, State, Stored};
+pub use stream::TextStream;
 pub use turn::{Level, Meta, Turn};
 
 /// The types that nearly every plugin uses, among them every type in the signature of a handler, a dialog, a hook or
@@ -52,8 +54,8 @@ pub mod prelude {
     pub use crate::{
         Activity, AdaptiveCardAction, Attachment, Bot, CardAction, ChannelAccount, Check, Delivery, Dialog, DialogSet,
         Dialogs, Dialogue, Event, Fault, Flow, HeroCard, InvokeResponse, Level, Manifest, MessageReaction, Meta,
-        Middleware, Migration, Once, Outcome, Passage, Result, Route, Scope, Search, Step, StraightLine, TokenExchange,
-        TokenResponse, Turn, Value, Verdict, Waterfall, WaterfallStep, When, json,
+        Middleware, Migration, Once, Outcome, Passage, Result, Route, Scope, Search, Step, StraightLine, TextStream,
+        TokenExchange, TokenResponse, Turn, Value, Verdict, Waterfall, WaterfallStep, When, json,
     };
 }
 

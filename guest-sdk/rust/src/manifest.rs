@@ -49,6 +49,7 @@ pub struct Route {
     order: Option<i64>,
     confirm: Option<String>,
     after: Option<&'static str>,
+    control: bool,
 }
 
 /// What happens to the interrupted dialog after a route has handled a message.
@@ -271,6 +272,7 @@ impl Route {
             order: None,
             confirm: None,
             after: None,
+            control: false,
         }
     }
 
@@ -321,6 +323,14 @@ impl Route {
         self
     }
 
+    /// Makes messages of the route act at once: they stop the turn that runs in the conversation, if it is of the same user, and
+    /// their own turn is the next one. For «stop» and «cancel».
+    #[must_use]
+    pub fn control(mut self) -> Self {
+        self.control = true;
+        self
+    }
+
     fn into_value(self) -> Value {
         let mut object = Map::new();
         object.insert("name".to_owned(), self.name.into());
@@ -333,6 +343,7 @@ impl Route {
             ("order", self.order.map(Value::from)),
             ("confirm", self.confirm.map(Value::from)),
             ("after", self.after.map(Value::from)),
+            ("control", self.control.then_some(true.into())),
         ];
         for (key, value) in optional {
             if let Some(value) = value {

@@ -78,6 +78,8 @@ pub enum Call {
     Conversations,
     /// `Turn::http`.
     Http,
+    /// `Turn::stream`.
+    Stream,
 }
 
 /// A host with one bot, one user and one conversation. Each activity is a turn with a new bot.
@@ -334,6 +336,7 @@ impl<B: Bot + Default> TestHost<B> {
             progress: Progress::default(),
         };
         let result = engine.run();
+        host.close_stream();
         let committed = host.commit() || host.has_flushed();
         (host.end(result, engine.progress.reprompts()), committed)
     }

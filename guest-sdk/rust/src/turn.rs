@@ -10,7 +10,7 @@ use crate::conversations::Conversations;
 use crate::http::{Http, Reply, Request};
 use crate::stack::{Frame, Stack};
 use crate::state::{Entry, State};
-use crate::{Activity, Fault, InvokeResponse, Result, read};
+use crate::{Activity, Fault, InvokeResponse, Result, TextStream, read};
 
 /// The functions of the host, the only interface between the SDK and the contract. `host.rs` implements it with the imports of
 /// the component, and `testing.rs` with a fake host.
@@ -37,6 +37,9 @@ pub(crate) trait Host {
     fn schedule(&self, name: &str, at: &str, reference: &str, mode: &str, content: &str) -> Result<String>;
     fn cancel(&self, id: &str) -> Result<bool>;
     fn http(&self, request: Request) -> Result<Reply>;
+    fn stream_open(&self, informative: Option<&str>) -> Result<String>;
+    fn stream_append(&self, id: &str, text: &str) -> Result<()>;
+    fn stream_close(&self, id: &str, activity: &str) -> Result<()>;
     fn since_epoch_ms(&self) -> u64;
 }
 
@@ -182,6 +185,26 @@ impl Turn {
     /// Shows a typing indicator. It leaves at once and lasts for about three seconds.
     pub fn typing(&self) -> Result<()> {
         self.reply(Activity::new("typing")).map(drop)
+    }
+
+    /// Opens a reply that grows while the user reads it. `informative` is a first line that the first text replaces, or `None`.
+    /// Opening a stream flushes the turn, see [`flush`](Self::flush). It works in handlers, not in dialogs and middleware.
+    ///
+    /// ```
+    /// # use turntable_sdk::prelude::*;
+    /// # fn answer(turn: &Turn) -> Result {
+    /// let mut stream = turn.stream("Looking that up …")?;
+    /// for word in ["Paris", " is the", " capital of France."] {
+    ///     stream.append(word)?;
+    /// }
+    /// stream.close()?;
+    /// # Ok(Handled)
+    /// # }
+    /// ```
+    ///
+    /// Faults: `denied` (in a dialog or middleware), `invalid` (another stream is open), and those of `flush`.
+    pub fn stream<'a>(&self, informative: impl Into<Option<&'a str>>) -> Result<TextStream<'_>> {
+        TextStream::open(&*self.host, informative.into())
     }
 
     /// Delivers what is staged now. Use it before slow work. If the turn fails later, the flushed part remains.

@@ -4,6 +4,7 @@ import * as conversations from "turntable:bot/conversations@0.1.0";
 import * as dialogs from "turntable:bot/dialogs@0.1.0";
 import * as log from "turntable:bot/log@0.1.0";
 import * as state from "turntable:bot/state@0.1.0";
+import * as textStream from "turntable:bot/text-stream@0.1.0";
 import * as turn from "turntable:bot/turn@0.1.0";
 import { subscribeDuration } from "wasi:clocks/monotonic-clock@0.2.0";
 import { Fault, toRecord } from "../src/fault.js";
@@ -14,7 +15,7 @@ import { seed } from "./random.js";
 import { dropTimers, runTimer } from "./timers.js";
 import { trace } from "./trace.js";
 
-const host = { config, conversations, dialogs, log, state, turn };
+const host = { config, conversations, dialogs, log, state, textStream, turn };
 const idle = [];
 
 /** A component has no event loop beside the SDK's, so the end of the queue says that nothing can happen any more. */

@@ -63,6 +63,10 @@ export class Turn {
     call(() => this.host.turn.flush());
   }
 
+  stream(informative = undefined) {
+    return new TextStream(this.host, informative);
+  }
+
   respond({ status, body }) {
     call(() => this.host.turn.respond(status, body === undefined ? undefined : JSON.stringify(body)));
   }
@@ -96,6 +100,25 @@ export class Turn {
 
   configKeys() {
     return this.host.config.keys();
+  }
+}
+
+/** A reply that grows while the user reads it. */
+class TextStream {
+  #host;
+  #id;
+
+  constructor(host, informative) {
+    this.#host = host;
+    this.#id = call(() => host.textStream.open(informative));
+  }
+
+  append(more) {
+    if (more) call(() => this.#host.textStream.append(this.#id, String(more)));
+  }
+
+  close(what = { type: "message" }) {
+    call(() => this.#host.textStream.close(this.#id, text(what)));
   }
 }
 

@@ -16,7 +16,7 @@ use super::sections::first_set;
 use super::table::{Found, Node, Table, described};
 use super::text::{is_name, shown_bytes};
 use super::{
-    BotSpec, DateOrder, Grants, HttpGrant, KeptTranscripts, Limits, OnFailure, OnHookFailure, OnNewer, PluginSpec,
+    BotSpec, DateOrder, Grants, HttpGrant, KeptTranscripts, Limits, OnFailure, OnHookFailure, OnNewer, Overlap, PluginSpec,
     Runtime, Scope,
 };
 
@@ -97,6 +97,7 @@ fn bot(name: &str, mut table: Table<'_>, files: &Files<'_>, runtime: &Runtime, c
     let orders = [("day-month", Some(DateOrder::DayMonth)), ("month-day", Some(DateOrder::MonthDay))];
     table.choice("date-order", &mut bot.date_order, &orders);
     table.choice("on-newer", &mut bot.on_newer, &[("reset", OnNewer::Reset), ("hold", OnNewer::Hold)]);
+    table.choice("overlap", &mut bot.overlap, &[("queue", Overlap::Queue), ("interrupt", Overlap::Interrupt)]);
     bot.transcripts = transcripts(&mut table);
     let bot_limits = limits(table.table("limits"), &Limits::default());
     if let Some(nodes) = table.array("plugins", "an array of tables [[plugins]]") {

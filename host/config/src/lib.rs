@@ -285,6 +285,8 @@ pub struct BotSpec {
     pub date_order: Option<DateOrder>,
     /// `on-newer`, default `reset`: what to do with a dialog whose state is newer than the plugin, as after a rollback.
     pub on_newer: OnNewer,
+    /// `overlap`, default `queue`: what happens to a message that comes while a turn of its conversation runs.
+    pub overlap: Overlap,
     /// `[[bots.NAME.plugins]]` with `component`, in order.
     pub plugins: Vec<PluginSpec>,
     /// The last entry of `[[bots.NAME.plugins]]`, if it has `bridge`.
@@ -364,6 +366,15 @@ pub enum OnNewer {
     /// `hold`: the frame is kept until a plugin that knows its state serves again. Meanwhile messages go to the
     /// handlers.
     Hold,
+}
+
+/// What happens to a message that comes while a turn of its conversation runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// `queue`: its turn runs after those that wait.
+    Queue,
+    /// `interrupt`: the turn that runs is stopped.
+    Interrupt,
 }
 
 impl Default for Server {
@@ -505,6 +516,7 @@ impl BotSpec {
             time_zone: None,
             date_order: None,
             on_newer: OnNewer::Reset,
+            overlap: Overlap::Queue,
             plugins: Vec::new(),
             bridge: None,
         }

@@ -18,7 +18,18 @@ impl Folder {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("plugins")).unwrap();
         fs::create_dir_all(folder.path().join("target/components")).unwrap();
-        for name in ["help", "welcome", "echo", "cancel", "settings", "travel", "redact", "price-watch", "not_a_name"] {
+        for name in [
+            "help",
+            "welcome",
+            "echo",
+            "cancel",
+            "settings",
+            "travel",
+            "redact",
+            "price-watch",
+            "assistant",
+            "not_a_name",
+        ] {
             fs::write(folder.path().join(format!("target/components/{name}.wasm")), b"\0asm").unwrap();
         }
         Self(folder)

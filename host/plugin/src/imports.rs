@@ -5,6 +5,7 @@ mod conversations;
 mod dialogs;
 mod log;
 mod state;
+mod text_stream;
 mod turn;
 pub(super) mod wasi;
 
@@ -29,6 +30,7 @@ pub(super) fn link(linker: &mut Linker<GuestState>) -> anyhow::Result<()> {
     wit::conversations::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     wit::config::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     wit::log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::text_stream::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     Ok(())

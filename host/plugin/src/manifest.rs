@@ -54,6 +54,8 @@ pub struct Route {
     pub confirm: Option<String>,
     /// Whether a dialog that it interrupted repeats its question.
     pub reprompts: bool,
+    /// Whether its messages act at once: they stop the turn that runs in the conversation, and go before what waits.
+    pub controls: bool,
     pattern: Regex,
 }
 
@@ -254,8 +256,16 @@ impl Reader {
             self.problem(path, "after", "must be `reprompt` or `none`");
         }
         let reprompts = after.as_deref() != Some("none");
+        let controls = match route.get("control") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(controls)) => *controls,
+            Some(_) => {
+                self.problem(path, "control", "must be true or false");
+                false
+            }
+        };
         let pattern = self.pattern(route, path);
-        Some(Route { name, score, order: order?, locales, confirm, reprompts, pattern: pattern? })
+        Some(Route { name, score, order: order?, locales, confirm, reprompts, controls, pattern: pattern? })
     }
 
     fn pattern(&mut self, route: &Map<String, Value>, path: &str) -> Option<Regex> {

@@ -30,6 +30,15 @@ pub trait TurnHost: Send + Sync {
     /// Commits and delivers what is staged.
     async fn flush(&self) -> Result<(), Fault>;
 
+    /// Opens a stream with an informative line and returns its id.
+    async fn open_stream(&self, informative: Option<&str>) -> Result<Arc<str>, Fault>;
+
+    /// Appends text to the stream.
+    async fn append(&self, stream: &str, text: &str) -> Result<(), Fault>;
+
+    /// Closes the stream with its final message.
+    async fn close_stream(&self, stream: &str, activity: &str) -> Result<(), Fault>;
+
     /// Returns the CPU time that middleware of this turn has used. Middleware runs inside the calls of guests that send, and
     /// those guests do not pay for it.
     fn middleware_cpu(&self) -> Duration;

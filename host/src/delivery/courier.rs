@@ -9,6 +9,7 @@ use backon::{ExponentialBuilder, Retryable};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::ids::{self, Stream};
@@ -16,8 +17,10 @@ use super::outages::{Admission, Outages};
 use super::pace::{self, Pace};
 use super::rates::{Rates, Taken};
 use super::slots::Slots;
+use super::streams::{Shown, Streams};
 use super::watched::{Outcome, Watched};
 use crate::activity::{ChannelInstance, ConversationKey, Object};
+use crate::channel::stream::{Pieces, RefusedPart, stream_info, unmark};
 use crate::channel::{self, Address, Channel, ChannelError, Fault, Opened, RefusedOrigin};
 use crate::config::{self, Ambiguous};
 use crate::json;
@@ -29,6 +32,8 @@ pub(super) struct Ephemeral {
     pub(super) to: Address,
     pub(super) host_id: Arc<str>,
     pub(super) activity: Object,
+    /// For a piece of a stream that this host opened: how the channel takes it, and who waits for the answer.
+    pub(super) piece: Option<(Pieces, oneshot::Sender<Result<(), ChannelError>>)>,
 }
 
 pub(super) struct Courier {
@@ -41,6 +46,7 @@ pub(super) struct Courier {
     outages: Outages,
     rates: Rates,
     pub(super) watched: Arc<Watched>,
+    streams: Streams,
     delivered: AtomicU64,
     wait: Wait,
 }
@@ -74,9 +80,14 @@ impl Courier {
             outages: Outages::new(channel.unreachable_wait),
             rates: Rates::new(&channel.rates),
             watched: Arc::default(),
+            streams: Streams::default(),
             delivered,
             wait,
         }
+    }
+
+    pub(super) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
     }
 
     /// Returns the number of rows delivered since the start.
@@ -130,11 +141,20 @@ impl Courier {
     /// Delivers a row. Returns the result, and its name in metrics and logs.
     async fn deliver(&self, row: &OutboxRow, committed: Instant) -> (Delivery, &'static str) {
         let to = Address { conversation: row.conversation.clone(), service_url: row.service_url.clone() };
+        if let Some((stream, activity)) = end_of_stream(row) {
+            let delivered = self.deliver_end(&to, &stream, activity, committed).await;
+            return self.outcome(row, delivered);
+        }
         let call = match self.call_of(row).await {
             Ok(call) => call,
             Err(why) => return (Delivery::Dead { why, gone: false }, "refused"),
         };
-        match self.persist(&to, &call, committed).await {
+        let delivered = self.persist(&to, &call, committed).await;
+        self.outcome(row, delivered)
+    }
+
+    fn outcome(&self, row: &OutboxRow, delivered: Result<Arc<str>, ChannelError>) -> (Delivery, &'static str) {
+        match delivered {
             Ok(channel_id) => {
                 self.delivered.fetch_add(1, Ordering::Relaxed);
                 (Delivery::Done { channel_id }, "delivered")
@@ -145,8 +165,14 @@ impl Courier {
 
     /// Sends an ephemeral activity. If it cannot be sent, it is lost and the loss is logged.
     pub(super) async fn deliver_now(&self, ephemeral: Ephemeral) {
-        let Ephemeral { to, host_id, mut activity } = ephemeral;
+        let Ephemeral { to, host_id, mut activity, piece } = ephemeral;
         let conversation = &to.conversation;
+        if let Some((pieces, answer)) = piece {
+            let sent = self.deliver_piece(&to, &host_id, activity, pieces).await;
+            // Nobody waits if the stream was closed meanwhile.
+            let _ = answer.send(sent);
+            return;
+        }
         let is_message = kind(&activity) == "message";
         let stream = ids::resolve(&*self.storage, conversation, &mut activity).await;
         if stream == Stream::Unknown && !is_message {
@@ -192,6 +218,94 @@ impl Courier {
                 tracing::debug!(bot = %conversation.bot, %error, "an ephemeral activity was not delivered");
             }
         }
+    }
+
+    /// Sends a piece of a stream.
+    async fn deliver_piece(
+        &self,
+        to: &Address,
+        stream: &Arc<str>,
+        mut activity: Object,
+        pieces: Pieces,
+    ) -> Result<(), ChannelError> {
+        let conversation = &to.conversation;
+        let is_text = stream_info(&activity).is_some_and(|info| info["streamType"] == "streaming");
+        let text =
+            if is_text { activity.get("text").and_then(Value::as_str).unwrap_or_default() } else { "" }.to_owned();
+        let place = ids::resolve(&*self.storage, conversation, &mut activity).await;
+        let call = Call::Send(written(&activity));
+        let sent = match place {
+            Stream::Opens => self.attempt(to, &call).await,
+            Stream::Of(_) => match self.rates.take(conversation, &mut Taken::default()) {
+                Ok(()) => self.ask(to, &call).await,
+                Err(wait) => {
+                    telemetry::delivery_throttled(&conversation.bot);
+                    let why = "the rate limit of the channel is reached (channel.rates)".to_owned();
+                    Err(ChannelError::Throttled { why, retry_after: Some(wait) })
+                }
+            },
+            Stream::None | Stream::Unknown => {
+                let why = "the channel returned no id for the start of the stream".to_owned();
+                Err(ChannelError::Refused { status: None, fault: None, why })
+            }
+        };
+        self.streams.note(stream, pieces, &text, &sent);
+        match sent {
+            Ok(id) if place == Stream::Opens => {
+                stored("map_id", || self.storage.map_id(conversation, stream, &id)).await;
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::debug!(bot = %conversation.bot, %error, "a piece of a stream was not delivered");
+                Err(error)
+            }
+        }
+    }
+
+    /// Delivers the last message of a stream. If the channel does not take it as that, it updates the first piece, and if the
+    /// channel cannot do that either, it is a message of its own.
+    async fn deliver_end(
+        &self,
+        to: &Address,
+        stream: &str,
+        mut activity: Object,
+        committed: Instant,
+    ) -> Result<Arc<str>, ChannelError> {
+        let shown = self.streams.end(stream);
+        let Stream::Of(id) = ids::resolve(&*self.storage, &to.conversation, &mut activity).await else {
+            return self.persist(to, &Call::Send(written(&activity)), committed).await;
+        };
+        if shown.as_ref().is_some_and(|shown| shown.refused == Some(RefusedPart::Stopped)) {
+            return Ok(id);
+        }
+        let wait = shown.as_ref().map(Shown::wait).unwrap_or_default();
+        if !wait.is_zero() {
+            (self.wait)(wait).await;
+        }
+        let text = activity.get("text").and_then(Value::as_str).unwrap_or_default();
+        let updates = activity.get("channelData").and_then(|data| data.get("streamId")).is_none();
+        if shown.is_none_or(|shown| shown.takes_as_end(text)) {
+            match self.persist(to, &Call::Send(written(&activity)), committed).await {
+                Err(ChannelError::Refused { fault, status: Some(400..=409), .. }) => match RefusedPart::of(fault) {
+                    RefusedPart::Stopped | RefusedPart::Done => return Ok(id),
+                    RefusedPart::Over => {}
+                },
+                // Whether or not the channel has it: an update may be repeated.
+                Err(ChannelError::Ambiguous { .. }) if updates => {}
+                sent => return sent.map(|sent| if sent.is_empty() { id } else { sent }),
+            }
+        }
+        unmark(&mut activity);
+        if updates {
+            let mut update = activity.clone();
+            update.insert("id".to_owned(), Value::from(&*id));
+            match self.persist(to, &Call::Update(id.clone(), written(&update)), committed).await {
+                Err(ChannelError::Refused { fault: None | Some(Fault::Stream(_)), .. }) => {}
+                updated => return updated.map(|_| id),
+            }
+        }
+        self.persist(to, &Call::Send(written(&activity)), committed).await
     }
 
     /// Resolves the ids of a row, or returns why the row cannot be sent.
@@ -371,6 +485,17 @@ impl Ephemeral {
     pub(super) fn can_be_missed(&self) -> bool {
         kind(&self.activity) == "typing" && !ids::opens_stream(&self.activity)
     }
+}
+
+/// Returns the host id of the stream whose last message a row is, and the message.
+fn end_of_stream(row: &OutboxRow) -> Option<(String, Object)> {
+    let OutboxAction::Send { activity, .. } = &row.action else { return None };
+    if !ids::may_name_host_ids(activity) || !activity.contains("streaminfo") {
+        return None;
+    }
+    let activity = json::object(activity).ok()?;
+    let stream = stream_info(&activity).filter(|info| info["streamType"] == "final")?["streamId"].as_str()?.to_owned();
+    Some((stream, activity))
 }
 
 fn read(activity: &str) -> Result<Object, String> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::activity::{ConversationKey, Object};
-use crate::channel::stream::{is_stream_info, stream_info};
+use crate::channel::stream::{is_stream_info, stream_info, unmark};
 use crate::storage::Storage;
 
 /// The relation of an activity to a stream.
@@ -82,23 +82,15 @@ fn stream_id(info: &Value) -> Option<&str> {
 /// Sets the stream id in the entity, and in `channelData` if Web Chat's form is present. Without an id, removes the
 /// members that mark the activity as part of a stream.
 fn rewrite_stream(activity: &mut Object, id: Option<&str>) {
+    let Some(id) = id else { return unmark(activity) };
     if let Some(Value::Array(entities)) = activity.get_mut("entities") {
-        match id {
-            Some(id) => {
-                for info in entities.iter_mut().filter(|entity| is_stream_info(entity)) {
-                    info["streamId"] = id.into();
-                }
-            }
-            None => entities.retain(|entity| !is_stream_info(entity)),
+        for info in entities.iter_mut().filter(|entity| is_stream_info(entity)) {
+            info["streamId"] = id.into();
         }
     }
-    if let Some(Value::Object(data)) = activity.get_mut("channelData") {
-        match id {
-            Some(id) if data.contains_key("streamId") => {
-                data.insert("streamId".to_owned(), id.into());
-            }
-            Some(_) => {}
-            None => data.retain(|member, _| !matches!(&**member, "streamId" | "streamType" | "streamSequence")),
-        }
+    if let Some(Value::Object(data)) = activity.get_mut("channelData")
+        && data.contains_key("streamId")
+    {
+        data.insert("streamId".to_owned(), id.into());
     }
 }

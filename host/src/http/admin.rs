@@ -13,6 +13,8 @@
 //! | `POST /v1/bots/{bot}/rollback` | yes | `Swap`, or 409 where there is nothing to roll back to |
 //! | `POST /v1/bots/{bot}/enable`, `…/disable` | yes | `BotStatus` |
 //! | `GET /v1/bots/{bot}/turns` | yes | `[TurnRecord, …]`, newest first |
+//! | `GET /v1/bots/{bot}/turns/running` | yes | `[RunningTurn, …]`, the longest running first |
+//! | `DELETE /v1/bots/{bot}/turns/running/{turn}` | yes | `{turn_id, stopped}`; false: it commits already; 404: no such turn runs |
 //! | `POST /v1/bots/{bot}/notifications` | yes | what became of it, see `http/notifications.rs` |
 //! | `GET /v1/bots/{bot}/notifications` | yes | `[{…}, …]`: notifications and timers that wait, by time; at most 1,000 |
 //! | `GET /v1/bots/{bot}/notifications/{id}` | yes | one, also a day after it ended |
@@ -90,6 +92,8 @@ pub fn routes(app: Arc<App>, guard: &Arc<Guard>, token: Token, metrics: Promethe
         .route("/v1/bots/{bot}/enable", post(enable))
         .route("/v1/bots/{bot}/disable", post(disable))
         .route("/v1/bots/{bot}/turns", get(turns))
+        .route("/v1/bots/{bot}/turns/running", get(running_turns))
+        .route("/v1/bots/{bot}/turns/running/{turn}", delete(stop_turn))
         .route("/v1/bots/{bot}/notifications", get(notifications).post(notify))
         .route("/v1/bots/{bot}/notifications/{id}", get(notification).delete(cancel_notification))
         .merge(broadcasts)
@@ -208,6 +212,23 @@ async fn turns(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Res
     let turns = admin.app.turns.recent(bot.name());
     let turns: Vec<_> = turns.iter().map(AsRef::as_ref).collect();
     Ok(Json(json!(turns)))
+}
+
+async fn running_turns(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Result<Json<Value>, HttpError> {
+    let bot = admin.bot(&name)?;
+    Ok(Json(json!(admin.app.turns.running_turns(bot.name()))))
+}
+
+async fn stop_turn(
+    State(admin): State<Arc<Admin>>,
+    Path((name, turn)): Path<(String, String)>,
+) -> Result<Json<Value>, HttpError> {
+    let bot = admin.bot(&name)?;
+    let stopped =
+        admin.app.turns.stop_turn(bot.name(), &turn).ok_or_else(|| {
+            HttpError::not_found(format!("no turn \"{turn}\" of bot \"{name}\" runs; it may have ended"))
+        })?;
+    Ok(Json(json!({ "turn_id": turn, "stopped": stopped })))
 }
 
 /// Runs an operation to its end, also where the caller hangs up: half a deployment would be worse than a late one.

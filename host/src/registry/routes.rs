@@ -18,6 +18,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Routes {
     entries: Vec<Entry>,
+    have_controls: bool,
 }
 
 /// A route that wants the message: the plugin's position and the route's name.
@@ -40,7 +41,21 @@ impl Routes {
             }
         }
         entries.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.order.cmp(&b.order)).then(a.plugin.cmp(&b.plugin)));
-        Self { entries }
+        let have_controls = plugins.iter().any(|plugin| plugin.manifest.routes.iter().any(|route| route.controls));
+        Self { entries, have_controls }
+    }
+
+    /// Whether the best route that wants this activity controls the conversation.
+    pub(crate) fn controls(&self, plugins: &[Arc<Plugin>], activity: &Activity) -> bool {
+        if !self.have_controls {
+            return false;
+        }
+        let best = self.matches(plugins, activity).into_iter().next();
+        let route = best.and_then(|found| {
+            let routes = &plugins.get(found.plugin)?.manifest.routes;
+            routes.iter().find(|route| route.name == found.name)
+        });
+        route.is_some_and(|route| route.controls)
     }
 
     /// Returns the routes that want this activity, best first.

@@ -14,6 +14,9 @@ impl Turn {
         if let Some(notification) = self.context.notification.clone() {
             return self.deliver(&notification).await;
         }
+        if let Some(left) = self.context.left_open.clone() {
+            return self.close_left_open(&left).await;
+        }
         let generation = self.generation.clone();
         if generation.has_dialogs {
             self.effects.load_stack().await.map_err(TurnError::Storage)?;

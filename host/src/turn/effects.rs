@@ -17,6 +17,7 @@ use super::contention::Seats;
 use super::hooks::Hooks;
 use super::middleware::Middleware;
 use super::staging::{Leaving, Staged, Staging, is_ephemeral, stream_opens};
+use super::streams::TurnStream;
 use crate::activity::{DeliveryMode, Object};
 use crate::channel::stream::stream_info;
 use crate::plugin::{Fault, NotificationRequest, Plugin};
@@ -30,6 +31,8 @@ pub(crate) struct Effects {
     staging: Mutex<Staging>,
     /// A flush under way. It ends even if the guest that asked for it is cut meanwhile.
     flushing: tokio::sync::Mutex<Option<JoinHandle<Result<(), StorageError>>>>,
+    /// The stream of the turn, until its last message is stored. Held while a piece passes middleware, which cannot stream.
+    pub(super) stream: tokio::sync::Mutex<Option<TurnStream>>,
 }
 
 impl Effects {
@@ -45,6 +48,7 @@ impl Effects {
             hooks: Hooks::new(generation.clone(), native.clone()),
             staging: Mutex::new(Staging::new(context.clone(), fence, seats, generation.spec.transcripts.is_some())),
             flushing: tokio::sync::Mutex::default(),
+            stream: tokio::sync::Mutex::default(),
         }
     }
 
@@ -65,6 +69,7 @@ impl Effects {
         let stored = self.staging().store(leaving, answer, true);
         stored.await?;
         self.staging().committed();
+        self.stream_is_over().await;
         Ok(())
     }
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 use ulid::Ulid;
 
 use super::contention::Contention;
+use super::effects::Effects;
 use super::feed::RecordFeed;
 use super::instances::Slots;
 use super::middleware::{self, Middleware};
@@ -16,7 +18,9 @@ use super::queue::{Lane, Queues};
 use super::record::{Records, TurnRecord};
 use super::run::unavailable;
 use super::scheduler::Scheduler;
-use super::{Answer, Keeping, Services, TurnContext};
+use super::stop::{LiveTurns, StopSwitch};
+use super::streams::LeftOpen;
+use super::{Answer, Keeping, Services, Turn, TurnContext, streams};
 use crate::activity::{Activity, Inbound};
 use crate::config;
 use crate::registry::{Bot, Registry};
@@ -36,6 +40,7 @@ pub struct Turns {
     pub(super) middleware: Arc<[Box<dyn Middleware>]>,
     pub(super) slots: Slots,
     pub(super) records: Records,
+    pub(super) live: LiveTurns,
     pub(super) scheduler: Scheduler,
     /// Told when a broadcast may have targets to begin.
     pub(super) broadcasting: tokio::sync::Notify,
@@ -101,8 +106,24 @@ pub(super) struct Origin {
     pub(super) mark: Option<DeduplicationKey>,
     pub(super) keeping: Keeping,
     pub(super) notification: Option<Notification>,
+    /// Whether it is the next activity of its conversation, whatever waits.
+    pub(super) controls: bool,
+    /// A stream that the turn closes, left open by an earlier process or by a turn that failed in the host.
+    pub(super) left_open: Option<LeftOpen>,
     /// Whether the channel takes nothing for the conversation any more.
     pub(super) gone: bool,
+}
+
+impl Origin {
+    /// An activity of a channel.
+    pub(super) fn of_channel(
+        inbound: Inbound,
+        turn_id: Arc<str>,
+        mark: Option<DeduplicationKey>,
+        keeping: Keeping,
+    ) -> Self {
+        Self { inbound, turn_id, mark, keeping, notification: None, controls: false, left_open: None, gone: false }
+    }
 }
 
 /// Why an activity was not accepted. Nothing of it was stored; the channel may send it again.
@@ -141,6 +162,7 @@ impl Turns {
             middleware: middleware::built_in().into_iter().chain(middleware).collect(),
             slots: Slots::new(plugins),
             records: Records::new(),
+            live: LiveTurns::default(),
             scheduler: Scheduler::default(),
             broadcasting: tokio::sync::Notify::new(),
             contention: Contention::default(),
@@ -161,9 +183,7 @@ impl Turns {
         if !bot.is_enabled() {
             return Err(Refusal::Disabled);
         }
-        if bot.generation().is_none() {
-            return Err(Refusal::NoGeneration);
-        }
+        let generation = bot.generation().ok_or(Refusal::NoGeneration)?;
         let turn_id: Arc<str> = Ulid::new().to_string().into();
         let mark = DeduplicationKey::of(&inbound);
         if let Some(key) = &mark {
@@ -174,13 +194,15 @@ impl Turns {
                 Err(error) => return Err(Refusal::Storage(error.to_string())),
             }
         }
-        self.enqueue(bot, Origin { inbound, turn_id, mark, keeping: Keeping::No, notification: None, gone: false })
-            .await
+        let controls = self.overlap(&generation, &inbound);
+        let origin = Origin::of_channel(inbound, turn_id, mark, Keeping::No);
+        self.enqueue(bot, Origin { controls, ..origin }).await
     }
 
     /// Accepts an activity that an earlier process accepted and kept. It keeps its turn id, under which it is kept.
     pub async fn resume(self: &Arc<Self>, kept: InboxEntry) -> Result<Ticket, Refusal> {
         let bot = self.registry.bot(&kept.conversation.bot).ok_or(Refusal::UnknownBot)?;
+        let left_open = streams::left_open(&kept);
         let activity = Activity::parse(&kept.activity).map_err(|error| Refusal::Storage(error.to_string()))?;
         let request_id = format!("resumed-{}", kept.turn_id).into();
         let inbound = Inbound { key: kept.conversation, activity: Arc::new(activity), request_id };
@@ -197,15 +219,15 @@ impl Turns {
                 Err(error) => return Err(Refusal::Storage(error.to_string())),
             }
         }
-        let origin =
-            Origin { inbound, turn_id: kept.turn_id, mark, keeping: Keeping::Kept, notification: None, gone: false };
-        self.enqueue(bot, origin).await
+        let origin = Origin::of_channel(inbound, kept.turn_id, mark, Keeping::Kept);
+        self.enqueue(bot, Origin { left_open, ..origin }).await
     }
 
     pub(super) async fn enqueue(self: &Arc<Self>, bot: Arc<Bot>, origin: Origin) -> Result<Ticket, Refusal> {
-        let Origin { inbound, turn_id, mark, keeping, notification, gone } = origin;
+        let Origin { inbound, turn_id, mark, keeping, notification, controls, left_open, gone } = origin;
         let lane = match (&notification, inbound.activity.kind()) {
             (Some(_), _) => Lane::Internal,
+            _ if controls => Lane::Control,
             (None, "invoke") => Lane::Invoke,
             (None, _) => Lane::Channel,
         };
@@ -214,10 +236,12 @@ impl Turns {
             inbound,
             services: self.services.clone(),
             notification,
+            left_open,
             gone,
             mark: mark.clone(),
             contention: self.contention.clone(),
             keeping: tokio::sync::Mutex::new(keeping),
+            stop: StopSwitch::default(),
         });
         let first_run = Some(context.clone());
         let (sender, answer) = oneshot::channel();
@@ -226,6 +250,7 @@ impl Turns {
         let job = async move {
             let (answer, rest) = turns.run_to_answer(&bot, context.clone(), queued.elapsed()).await;
             turns.after(&context, rest.as_ref());
+            turns.close_later(rest.as_ref().and_then(Turn::effects_of_failure)).await;
             // Nobody may be waiting any more: the turn is detached from its request.
             let _ = sender.send(answer);
             // Its instances are torn down while the answer is on its way.
@@ -242,6 +267,21 @@ impl Turns {
                 Err(Refusal::QueueFull(bound))
             }
         }
+    }
+
+    /// Closes the stream that a turn left open because it failed in the host, in a turn of its own.
+    async fn close_later(self: &Arc<Self>, failed: Option<Arc<Effects>>) {
+        let Some(effects) = failed else { return };
+        let Some(kept) = effects.left_open_stream().await else { return };
+        if let Err(refusal) = self.clone().resume_boxed(kept).await {
+            let turn = &effects.context.turn_id;
+            tracing::error!(%turn, ?refusal, "a stream is not closed; the next start closes it");
+        }
+    }
+
+    /// The same as [`Turns::resume`] for a turn that resumes another one: a future that contains itself needs a box.
+    fn resume_boxed(self: Arc<Self>, kept: InboxEntry) -> BoxFuture<'static, Result<Ticket, Refusal>> {
+        Box::pin(async move { self.resume(kept).await })
     }
 
     fn ticket_of_first_run(&self, turn_id: Arc<str>, mut running: watch::Receiver<Option<Answer>>) -> Ticket {

@@ -82,6 +82,11 @@ impl Hooks {
         self.slots.len()
     }
 
+    /// What the bot says if a turn fails.
+    pub(super) fn error_text(&self) -> &str {
+        &self.generation.spec.error_text
+    }
+
     /// Notes a call that has ended.
     pub(super) fn record(&self, call: CallRecord) {
         self.calls.lock().records.push(call);

@@ -109,7 +109,10 @@ impl<'a> Next<'a> {
     pub async fn run(self, turn: &mut Turn) -> Result<(), TurnError> {
         match self.rest.split_first() {
             Some((layer, rest)) => layer.on_turn(turn, Next { rest }).await,
-            None => turn.dispatch().await,
+            None => {
+                turn.dispatch().await?;
+                turn.close_stream(None).await.map(drop)
+            }
         }
     }
 }

@@ -22,6 +22,8 @@ type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) enum Lane {
     /// An activity of the channel.
     Channel,
+    /// A message that controls the conversation: it goes before everything that waits.
+    Control,
     /// An invoke of the channel, whose caller waits: it overtakes what the host began.
     Invoke,
     /// A notification or a timer.
@@ -97,11 +99,12 @@ impl Queues {
         match state.waiting.get_mut(key) {
             Some(waiting) => {
                 let length = if lane == Lane::Internal { waiting.internal.len() } else { waiting.channel.len() };
-                if length >= shared.per_conversation_max {
+                if length >= shared.per_conversation_max && lane != Lane::Control {
                     return Err("turns-queued-per-conversation-max");
                 }
                 match lane {
                     Lane::Internal => waiting.internal.push_back(Box::pin(job)),
+                    Lane::Control => waiting.channel.push_front((true, Box::pin(job))),
                     lane => waiting.channel.push_back((lane == Lane::Invoke, Box::pin(job))),
                 }
             }

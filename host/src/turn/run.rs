@@ -76,6 +76,7 @@ impl Turns {
         queued: Duration,
     ) -> (Answer, Option<Turn>) {
         let started = Instant::now();
+        let _listed = self.live.list(&context);
         let run = self.run_turn(bot, context.clone(), queued);
         let panic = match AssertUnwindSafe(run).catch_unwind().await {
             Ok(ended) => return ended,
@@ -114,6 +115,7 @@ impl Turns {
                 Err(TurnError::Storage(StorageError::Conflict)) if reruns < RERUNS_MAX && !turn.has_flushed() => {
                     reruns += 1;
                     tracing::debug!(bot = %bot.name(), turn = %context.turn_id, reruns, "state changed, the turn runs again");
+                    context.stop.runs_again();
                     let contended = turn.contended();
                     // Its instances and their slots are free for others while it waits.
                     drop(turn);

@@ -128,7 +128,8 @@ impl Turns {
         };
         let gone = reference.is_some_and(|reference| reference.gone.is_some());
         let notification = Some(notification);
-        self.enqueue(bot, Origin { inbound, turn_id, mark: None, keeping: Keeping::No, notification, gone }).await
+        let origin = Origin::of_channel(inbound, turn_id, None, Keeping::No);
+        self.enqueue(bot, Origin { notification, gone, ..origin }).await
     }
 
     /// Says that something may be due.

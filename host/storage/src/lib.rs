@@ -93,7 +93,8 @@ pub trait Storage: Notifications + Broadcasts + Transcripts + Privacy {
     /// learn it either way. Without a claim nothing happens. An activity in the inbox stays there, because its caller counts on it.
     async fn release(&self, key: &DeduplicationKey);
 
-    /// Stores an accepted activity so that a restart runs it. The commit of its turn removes it.
+    /// Stores an accepted activity so that a restart runs it, in the place of an earlier one of the same turn. The commit of the
+    /// turn removes it.
     async fn add_to_inbox(&self, activity: InboxEntry) -> Result<(), StorageError>;
 
     /// Removes an activity whose turn has ended. Nothing happens if the inbox does not have it.

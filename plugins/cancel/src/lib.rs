@@ -83,7 +83,7 @@ impl Bot for Cancel {
                 }
             }));
         LANGUAGES.iter().enumerate().fold(manifest, |manifest, (position, words)| {
-            let route = Route::new(words.language, words.pattern).score(1.0).after(After::None);
+            let route = Route::new(words.language, words.pattern).score(1.0).after(After::None).control();
             // English words cancel in every language.
             manifest.route(if position == 0 { route } else { route.locales([words.language]) })
         })

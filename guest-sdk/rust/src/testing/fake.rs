@@ -51,6 +51,8 @@ pub(crate) struct FakeHost {
     in_handler: Cell<bool>,
     /// How much of what was sent is flushed, and so survives a fault.
     flushed: RefCell<usize>,
+    /// The open stream: its id and text.
+    stream: RefCell<Option<(String, String)>>,
 }
 
 /// The most bytes of an activity or of a step's data.
@@ -64,7 +66,16 @@ impl FakeHost {
         let conversation = incoming.conversation.as_ref().map(|it| it.id.clone()).unwrap_or_default();
         let staged = RefCell::new(memory.borrow().stage(&conversation));
         let in_handler = Cell::new(false);
-        Self { script, incoming, seen, memory, staged, in_handler, flushed: RefCell::new(0) }
+        Self {
+            script,
+            incoming,
+            seen,
+            memory,
+            staged,
+            in_handler,
+            flushed: RefCell::new(0),
+            stream: RefCell::default(),
+        }
     }
 
     pub(super) fn staged(&self) -> RefMut<'_, Staged> {
@@ -101,6 +112,17 @@ impl FakeHost {
         }
         *self.flushed.borrow_mut() = self.seen.borrow().sent.len();
         Ok(())
+    }
+
+    /// Closes the stream that a handler left open.
+    pub(super) fn close_stream(&self) {
+        let open = self.stream.borrow().clone();
+        if let Some((id, text)) = open
+            && !text.is_empty()
+        {
+            // It stages a message, which nothing refuses.
+            let _ = self.stream_close(&id, r#"{"type":"message"}"#);
+        }
     }
 
     /// Whether something left already, so that the turn cannot run again.
@@ -255,6 +277,39 @@ impl Host for FakeHost {
     fn flush(&self) -> Result<()> {
         self.check(Call::Flush)?;
         if self.in_handler.get() { self.flush_staged() } else { Err(Fault::denied("return the step `flush` instead")) }
+    }
+
+    fn stream_open(&self, _informative: Option<&str>) -> Result<String> {
+        self.check(Call::Stream)?;
+        if !self.in_handler.get() {
+            return Err(Fault::denied("not within `on-dialog` or `on-event`"));
+        }
+        if self.stream.borrow().is_some() {
+            return Err(Fault::invalid("a stream is open in this turn: close it before you open another one"));
+        }
+        self.flush_staged()?;
+        let id = self.frame_id().to_string();
+        *self.stream.borrow_mut() = Some((id.clone(), String::new()));
+        Ok(id)
+    }
+
+    fn stream_append(&self, id: &str, more: &str) -> Result<()> {
+        match &mut *self.stream.borrow_mut() {
+            Some((open, text)) if open == id => Ok(text.push_str(more)),
+            _ => Err(Fault::invalid("no stream with this id is open in this turn")),
+        }
+    }
+
+    fn stream_close(&self, id: &str, activity: &str) -> Result<()> {
+        let open = self.stream.borrow_mut().take_if(|(open, _)| open == id);
+        let Some((_, text)) = open else {
+            return Err(Fault::invalid("no stream with this id is open in this turn"));
+        };
+        let mut activity = activity_of(activity)?;
+        if activity.text.as_deref().unwrap_or_default().is_empty() {
+            activity.text = Some(text);
+        }
+        self.stage(Call::Stream, SentAs::Reply, &Value::Object(activity.into_object()).to_string()).map(drop)
     }
 
     fn respond(&self, status: u32, body: Option<&str>) -> Result<()> {

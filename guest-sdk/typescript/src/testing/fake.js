@@ -11,6 +11,7 @@ export class Fake {
   #options;
   #manifest;
   #values;
+  #stream;
   #sent = [];
   #committed = 0;
   #log = [];
@@ -183,6 +184,11 @@ export class Fake {
     return id;
   }
 
+  #openStream(id) {
+    if (this.#stream?.id !== id) throw new Fault("invalid", "no stream with this id is open in this turn");
+    return this.#stream;
+  }
+
   #imports() {
     return {
       turn: {
@@ -205,6 +211,24 @@ export class Fake {
           if (!(status >= 200 && status < 600))
             throw new Fault("invalid", `the status ${status} is not between 200 and 599`);
           this.#response = { status, ...(body === undefined ? {} : { body: JSON.parse(body) }) };
+        },
+      },
+      textStream: {
+        open: () => {
+          if (!this.#inHandler) throw new Fault("denied", "not within `on-dialog` or `on-event`");
+          if (this.#stream) throw new Fault("invalid", "a stream is open in this turn");
+          this.commit();
+          this.#stream = { id: `stream-${this.#memory.number()}`, text: "" };
+          return this.#stream.id;
+        },
+        append: (id, text) => {
+          this.#openStream(id).text += text;
+        },
+        close: (id, activity) => {
+          const { text } = this.#openStream(id);
+          this.#stream = undefined;
+          const last = JSON.parse(activity);
+          this.#stage({ ...last, text: last.text || text }, true);
         },
       },
       state: {

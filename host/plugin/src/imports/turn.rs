@@ -32,13 +32,8 @@ impl wit::turn::Host for GuestState {
 
     async fn flush(&mut self) -> HostResult<()> {
         self.enter()?;
-        let why = match self.within {
-            Within::Activity => None,
-            Within::Dialog => Some("not within `on-dialog`: return the step `flush` instead"),
-            Within::Hook => Some("not within `on-event`"),
-        };
-        if let Some(why) = why {
-            return Ok(Err(Fault::new("denied", why).into()));
+        if let Err(fault) = self.may_flush() {
+            return Ok(Err(fault.into()));
         }
         Ok(match self.turn() {
             Ok(turn) => turn.flush().await.map_err(Into::into),
@@ -56,6 +51,17 @@ impl wit::turn::Host for GuestState {
 }
 
 impl GuestState {
+    /// Checks that the function of the guest that runs may flush.
+    pub(super) fn may_flush(&self) -> Result<(), Fault> {
+        match self.within {
+            Within::Activity => Ok(()),
+            Within::Dialog => {
+                Err(Fault::new("denied", "not within `on-dialog`: return the step `flush`, which flushes the turn"))
+            }
+            Within::Hook => Err(Fault::new("denied", "not within `on-event`")),
+        }
+    }
+
     async fn send_as(&mut self, activity: &str, threaded: bool) -> HostResult<String> {
         let turn = match self.enter_turn()? {
             Ok(turn) => turn,
@@ -67,7 +73,7 @@ impl GuestState {
 }
 
 /// Waits for something that the turn does and that middleware sees. The guest does not pay for the CPU time of the middleware.
-async fn seen_by_middleware<T>(
+pub(super) async fn seen_by_middleware<T>(
     meter: &Meter,
     turn: &dyn TurnHost,
     done: impl Future<Output = Result<T, Fault>>,

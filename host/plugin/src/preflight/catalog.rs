@@ -76,6 +76,7 @@ mod tests {
                 "log",
                 "middleware",
                 "state",
+                "text-stream",
                 "turn",
                 "types"
             ]

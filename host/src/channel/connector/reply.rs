@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::patience::Patience;
 use crate::activity::{ID_BYTES_MAX, members};
+use crate::channel::stream::RefusedPart;
 use crate::channel::{ChannelError, Fault, Opened, Relayed};
 use crate::json;
 
@@ -189,6 +190,10 @@ fn fault(status: StatusCode, body: &[u8]) -> Option<Fault> {
         ("ConversationBlockedByUser" | "BotDisabledByAdmin", _) => Some(Fault::Blocked),
         ("BotNotInConversationRoster", _) => Some(Fault::NotInRoster),
         ("MessageSizeTooBig", _) | (_, StatusCode::PAYLOAD_TOO_LARGE) => Some(Fault::TooLarge),
+        ("ContentStreamNotAllowed", _) => {
+            let message = error.as_ref().and_then(|error| members::get(error, "message")?.as_str());
+            Some(Fault::Stream(RefusedPart::read(message.unwrap_or_default())))
+        }
         ("ConversationNotFound", _) | (_, StatusCode::GONE) => Some(Fault::Gone),
         _ => None,
     }

@@ -52,6 +52,18 @@ impl TurnHost for GuestTurn {
         self.effects.flush().await
     }
 
+    async fn open_stream(&self, informative: Option<&str>) -> Result<Arc<str>, Fault> {
+        self.effects.open_stream(&self.plugin, self.layers, informative).await
+    }
+
+    async fn append(&self, stream: &str, text: &str) -> Result<(), Fault> {
+        self.effects.append(&self.plugin, self.layers, stream, text).await
+    }
+
+    async fn close_stream(&self, stream: &str, activity: &str) -> Result<(), Fault> {
+        self.effects.end_stream(&self.plugin, self.layers, stream, activity).await
+    }
+
     fn middleware_cpu(&self) -> Duration {
         self.effects.hooks.cpu()
     }

@@ -103,7 +103,7 @@ impl Effects {
     }
 
     /// Lets something leave through the outermost layers of so many. None: one of them stopped it.
-    async fn leave(
+    pub(in crate::turn) async fn leave(
         self: &Arc<Self>,
         layers: usize,
         sender: &str,

@@ -66,6 +66,11 @@ impl Staging {
         &self.sent
     }
 
+    /// Whether an activity with this host id is staged, or left in this turn.
+    pub(in crate::turn) fn has_sent(&self, host_id: &str) -> bool {
+        self.sent.iter().any(|sent| **sent == *host_id)
+    }
+
     /// Stages something to be sent.
     pub(in crate::turn) fn push(&mut self, action: Staged) {
         if let Staged::Send { host_id, .. } = &action {

@@ -19,8 +19,8 @@ impl SqliteStorage {
         }
         self.cache.inbox.add(&kept.turn_id);
         let add = move |connection: &Connection| {
-            let sql =
-                "INSERT OR IGNORE INTO kept (turn_id, bot, channel, conversation, activity) VALUES (?, ?, ?, ?, ?)";
+            let sql = "INSERT INTO kept (turn_id, bot, channel, conversation, activity) VALUES (?, ?, ?, ?, ?)
+                       ON CONFLICT (turn_id) DO UPDATE SET activity = excluded.activity";
             let (bot, channel, conversation) = columns(&kept.conversation);
             run(connection, sql, params![kept.turn_id, bot, channel, conversation, kept.activity]).map(drop)
         };

@@ -5,6 +5,8 @@
 //! - `get SCOPE KEY`, `set SCOPE KEY JSON`, `swap SCOPE KEY ETAG JSON` (`-` is the empty etag), `remove SCOPE KEY`, and
 //!   `add SCOPE KEY`, which adds one to a number with its etag;
 //! - `begin DIALOG OPTIONS`, `replace DIALOG OPTIONS`, `cancel-all`, `reprompt`, `stack`;
+//! - `open LINE` (opens a stream; LINE may be missing), `append TEXT` (`_` stands for a blank), `close TEXT` (without TEXT: with what
+//!   was appended), `sleep MS`, `spin`;
 //! - `id TEXT` (reports whether the reply got an id), `try TEXT` (reports why the reply was refused), `revise TEXT`, `retract`,
 //!   `typing`, `flush`, `trap`, `pass` (returns flow `next`);
 //! - `reference`, `notify MODE CONTENT`, `notify-to REFERENCE MODE CONTENT`, `again MODE NAME` (an event that stages the same event
@@ -28,8 +30,13 @@ mod bindings {
 
 use bindings::exports::turntable::bot::{bot_handler, dialog_handler};
 use bindings::turntable::bot::types::{Event, Fault, Flow, Step, TurnMeta};
-use bindings::turntable::bot::{config, conversations, dialogs, state, turn};
+use bindings::turntable::bot::{config, conversations, dialogs, state, text_stream, turn};
 use serde_json::{Value, json};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The stream that the turn has open.
+static STREAM: Mutex<String> = Mutex::new(String::new());
 
 struct Scripted;
 
@@ -167,6 +174,27 @@ fn obey(line: &str) -> Result<(), Fault> {
         ["unschedule", id] => match conversations::cancel(id) {
             Ok(cancelled) => say(&format!("cancelled {cancelled}")),
             Err(fault) => refused(&fault),
+        },
+        ["open", ..] => {
+            let line = Some(rest(1)).filter(|line| !line.is_empty());
+            let id = text_stream::open(line)?;
+            *STREAM.lock().unwrap() = id;
+            Ok(())
+        }
+        ["append", ..] => text_stream::append(&STREAM.lock().unwrap(), &rest(1).replace('_', " ")),
+        ["close", ..] => {
+            let mut message = json!({ "type": "message" });
+            if !rest(1).is_empty() {
+                message["text"] = rest(1).into();
+            }
+            text_stream::close(&STREAM.lock().unwrap(), &message.to_string())
+        }
+        ["sleep", milliseconds] => {
+            std::thread::sleep(Duration::from_millis(milliseconds.parse().unwrap_or_default()));
+            Ok(())
+        }
+        ["spin"] => loop {
+            std::hint::black_box(());
         },
         ["typing"] => turn::send(r#"{"type":"typing"}"#).map(drop),
         ["pass"] => Ok(()),

@@ -6,7 +6,7 @@ mod bindings {
     wit_bindgen::generate!({
         path: "../../../wit",
         world: "full-plugin",
-        features: ["calls", "text-stream", "user-tokens"],
+        features: ["calls", "user-tokens"],
     });
 }
 
