@@ -43,7 +43,7 @@ impl Storage for PostgresStorage {
             let (adding, row) = (adding.clone(), row.clone());
             async move {
                 let sql = "INSERT INTO turntable.inbox (turn_id, place, bot, channel, conversation, activity) \
-                           VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+                           VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (turn_id) DO UPDATE SET activity = excluded.activity";
                 session.run(sql, &row).await?;
                 drop(adding);
                 Ok(())
