@@ -71,8 +71,7 @@ fn check(calls: &[Call]) {
 async fn web_chat_shows_a_text_that_grows_and_one_message() {
     let Some(host) = start().await else { return };
     let connector = Connector::start().await;
-    let script =
-        "open Looking_that_up\nsleep 900\nappend Par\nsleep 900\nappend is\nappend .\nclose";
+    let script = "open Looking_that_up\nsleep 900\nappend Par\nsleep 900\nappend is\nappend .\nclose";
     assert_eq!(host.post("bot", &web_chat(&connector, script)).await.status, 200);
     let calls = until_message(&connector).await;
     check(&calls);
@@ -222,8 +221,10 @@ async fn a_crash_in_mid_stream_ends_it_once_with_what_was_there() {
         });
         host.again(None).await;
         let calls = until_message(&connector).await;
-        check(&calls);
         let (last, pieces) = calls.split_last().unwrap();
+        // Killed before the host had the answer to the first piece, it knows no id of the stream: the end is a plain message.
+        let is_nameless = pieces.len() == 1 && last.body.get("entities").is_none();
+        check(if is_nameless { pieces } else { &calls });
         let shown = pieces.last().map_or("", |piece| piece.text());
         assert!(last.text().starts_with(shown) && last.text().ends_with(ERROR), "{calls:#?}");
         // Nothing is left to close at the next start.

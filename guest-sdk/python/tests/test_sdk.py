@@ -38,6 +38,20 @@ class Handlers(unittest.TestCase):
         answer = says("hi", on_message=lambda self, turn: turn.reply(f"Echo: {turn.text}") and None)
         self.assertEqual((answer.flow, answer.texts), ("handled", ["Echo: hi"]))
 
+    def test_a_stream_ends_with_all_that_was_appended(self):
+        def on_message(test, turn):
+            stream = turn.stream("Looking that up")
+            for word in ("Par", "", "is."):
+                stream.append(word)
+            with self.assertRaises(Fault):
+                turn.stream()
+            stream.close()
+            with self.assertRaises(Fault):
+                stream.append("more")
+            turn.stream().close(message("Bye", suggest=["again"]))
+
+        self.assertEqual(says("hi", on_message=on_message).texts, ["Paris.", "Bye"])
+
     def test_an_activity_without_a_handler_goes_on(self):
         self.assertEqual(says("hi").flow, "next")
 

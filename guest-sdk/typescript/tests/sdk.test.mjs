@@ -31,6 +31,18 @@ test("an activity without a handler goes on", async () => {
   assert.equal((await says({ onMessage: async () => "next" }, "hi")).flow, "next");
 });
 
+test("a stream ends with all that was appended", async () => {
+  const onMessage = (turn) => {
+    const stream = turn.stream("Looking that up");
+    for (const word of ["Par", "", "is."]) stream.append(word);
+    assert.throws(() => turn.stream(), { code: "invalid" });
+    stream.close();
+    assert.throws(() => stream.append("more"), { code: "invalid" });
+    turn.stream().close(message("Bye", { suggest: ["again"] }));
+  };
+  assert.deepEqual((await says({ onMessage }, "hi")).texts, ["Paris.", "Bye"]);
+});
+
 test("each turn has a bot of its own", async () => {
   class Counts extends Bot {
     count = 0;

@@ -295,7 +295,10 @@ impl Host for FakeHost {
 
     fn stream_append(&self, id: &str, more: &str) -> Result<()> {
         match &mut *self.stream.borrow_mut() {
-            Some((open, text)) if open == id => Ok(text.push_str(more)),
+            Some((open, text)) if open == id => {
+                text.push_str(more);
+                Ok(())
+            }
             _ => Err(Fault::invalid("no stream with this id is open in this turn")),
         }
     }
