@@ -41,8 +41,10 @@ impl OldBot {
         within("the start of the bot", listens).await;
     }
 
+    /// Returns the entry of the configuration, with more TOML for it. The bot has all the time that it needs.
     fn entry(&self, more: &str) -> String {
-        format!("[[bots.bot.plugins]]\nbridge = 'http://{}/api/messages'\n{more}\n", self.address)
+        let time = "limits.wall-ms = 300000";
+        format!("[[bots.bot.plugins]]\nbridge = 'http://{}/api/messages'\n{time}\n{more}\n", self.address)
     }
 
     /// Kills the bot with SIGKILL, and starts it again.
@@ -88,10 +90,15 @@ fn spawn(sdk: &str, address: SocketAddr, more: &[&str]) -> Option<Child> {
     Some(command.spawn().expect("the bot starts"))
 }
 
+/// A configuration in which callers wait for as long as a bot needs on a busy machine.
+fn patient() -> Config {
+    Config::new().set("server.expect-replies-deadline-ms", "120000").set("server.invoke-deadline-ms", "120000")
+}
+
 /// What works behind a bridge with every SDK.
 async fn works(sdk: &'static str) -> Option<(OldBot, Host, Connector)> {
     let old = OldBot::start(sdk).await?;
-    let config = Config::new().bot("bot", &[]).entry(&old.entry("grants = { conversations = true }"));
+    let config = patient().bot("bot", &[]).entry(&old.entry("grants = { conversations = true }"));
     let (host, connector) = (Host::start(config).await.unwrap(), Connector::start().await);
     host.bot("bot").says("hi").replies("Old: hi").says("two").replies("Old: one").replies("Old: two").await;
     host.bot("bot").says("edit").replies("Old: final").await;
@@ -151,7 +158,7 @@ async fn a_bot_of_botbuilder_takes_the_tokens_of_the_host_for_those_of_its_chann
     let issuer = format!("http://{address}/api/bots/bot/bridge");
     let Some(old) = OldBot::start_with("botbuilder", &[APP, &issuer]).await else { return };
     let entry = old.entry(&format!("bridge-app-id = '{APP}'"));
-    let config = Config::new().set("server.listen", &format!("'{address}'")).bot("bot", &[]).entry(&entry);
+    let config = patient().set("server.listen", &format!("'{address}'")).bot("bot", &[]).entry(&entry);
     let Some(host) = Host::start(config).await else { return };
     invokes(&host).await;
     host.reconfigure("bot", &format!("bridge-app-id = '{APP}'"), "").await;
@@ -167,7 +174,7 @@ async fn a_bot_that_is_killed_under_load_loses_no_message_and_no_order() {
     const CONVERSATIONS: usize = 4;
     let kills = rounds(1, 20);
     let Some(mut old) = OldBot::start("botbuilder").await else { return };
-    let config = Config::new().set("server.acknowledge-ms", "100").bot("bot", &[]).entry(&old.entry(""));
+    let config = patient().set("server.acknowledge-ms", "100").bot("bot", &[]).entry(&old.entry(""));
     let (host, connector) = (Host::start(config).await.unwrap(), Connector::start().await);
     let mut sent = 0;
     for kill in 0..kills {
@@ -200,7 +207,7 @@ async fn a_bot_that_is_killed_under_load_loses_no_message_and_no_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dialog_moves_into_a_component_while_a_user_is_in_it() {
     let Some(mut old) = OldBot::start("botbuilder").await else { return };
-    let config = Config::new().bot("other", &["scripted"]).bot("bot", &[]).entry(&old.entry(""));
+    let config = patient().bot("other", &["scripted"]).bot("bot", &[]).entry(&old.entry(""));
     let Some(mut host) = Host::start(config).await else { return };
     let connector = Connector::start().await;
     let mut message = connector.message("ask");
@@ -238,7 +245,7 @@ async fn a_dialog_moves_into_a_component_while_a_user_is_in_it() {
         "dialog": { "plugin": "scripted", "id": "script" }, "options": { "steps": steps }
     });
     let begun = host.admin("POST", "/v1/bots/bot/notifications", body.to_string().into_bytes()).await;
-    assert_eq!(begun.status, 200, "{}", begun.text);
+    assert!(matches!(begun.status, 200 | 202), "{}", begun.text);
     assert_eq!(connector.calls(3).await[2].text(), "When to Rome?");
     for (says, hears) in [("tomorrow", "Booked Rome"), ("pass", "Old: pass")] {
         (message["text"], message["id"]) = (says.into(), says.into());

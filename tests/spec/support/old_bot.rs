@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -75,9 +76,11 @@ impl OldBot {
         Self { address, heard, count, server }
     }
 
-    /// Returns the entry of the configuration, with more TOML for it.
+    /// Returns the entry of the configuration, with more TOML for it. The bot has all the time that it needs, unless that says
+    /// otherwise.
     pub(crate) fn entry(&self, bot: &str, more: &str) -> String {
-        format!("[[bots.{bot}.plugins]]\nbridge = 'http://{}/api/messages'\n{more}\n", self.address)
+        let time = if more.contains("wall-ms") { "" } else { "limits.wall-ms = 300000" };
+        format!("[[bots.{bot}.plugins]]\nbridge = 'http://{}/api/messages'\n{time}\n{more}\n", self.address)
     }
 
     /// Waits until the bot has got this many activities, and returns all.
@@ -159,5 +162,5 @@ pub(crate) fn status(status: u16) -> Response {
 /// An answer with JSON.
 pub(crate) fn answer(status: u16, body: &Value) -> Response {
     use axum::response::IntoResponse;
-    (axum::http::StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
+    (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
 }
