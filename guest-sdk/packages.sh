@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Packs the SDKs as their people expect them into target/packages, and tries each package in an empty project: npm for TypeScript and
-# JavaScript, pip for Python, the zip file of a module for Go, an archive for C. A language whose tools are missing is skipped
+# JavaScript, pip for Python, archives for Go and C. A language whose tools are missing is skipped
 # aloud. $TURNTABLE is the built host.
 set -euo pipefail
 

@@ -193,28 +193,24 @@ fn mistakes_in_python_are_named() {
 
 #[test]
 fn mistakes_in_go_are_named() {
-    let mistakes: [(&str, &[&str]); 6] = [
-        ("func init() { turntable.Register(&bot }\n", &["bot.go:6:", "syntax error"]),
-        ("func init() {}\n", &["no file of package main registers the bot; add `func init()"]),
+    let rest = "func init() { turntable.Register(&bot) }\nfunc main() {}\n";
+    let with = |mistake: &str| format!("{mistake}\n{rest}");
+    let mistakes = [
+        (with("var bot = turntable.Bot{"), ["bot.go:", "syntax error"]),
+        ("func main() {}\n".to_owned(), ["no file of package main registers the bot", "add `func init()"]),
+        (with("var bot = turntable.Bot{OnMesage: nil}"), ["bot.go:4:", "unknown field OnMesage"]),
         (
-            "var bot = turntable.Bot{OnMesage: nil}\nfunc init() { turntable.Register(&bot) }\n",
-            &["bot.go:6:", "unknown field OnMesage"],
+            with("import \"net/http\"\nvar bot turntable.Bot"),
+            ["bot.go:4:1: a bot cannot use the package `net/http`", "no outbound HTTP"],
         ),
+        (with("import \"example.org/pad\"\nvar bot turntable.Bot"), ["bot.go:4:8", "go get example.org/pad"]),
         (
-            "import \"net/http\"\nfunc init() { turntable.Register(&bot) }\n",
-            &["bot.go:6:1: a bot cannot use the package `net/http`: this release has no outbound HTTP"],
-        ),
-        (
-            "import \"example.org/pad\"\nvar bot = turntable.Bot{}\nfunc init() { turntable.Register(&bot) }\n",
-            &["bot.go:6:8", "example.org/pad"],
-        ),
-        (
-            "var bot = turntable.Bot{OnMessage: func(turn *turntable.Turn) int { return 5 }}\n\
-             func init() { turntable.Register(&bot) }\n",
-            &["bot.go:6:", "cannot use func"],
+            with("var bot = turntable.Bot{OnMessage: func(*turntable.Turn) int { return 5 }}"),
+            ["bot.go:4:", "cannot use func"],
         ),
     ];
-    fails_to_build("go", "bot.go", "package main\n\nimport \"turntable\"\n\nfunc main() {}\n", &mistakes);
+    let mistakes: Vec<(&str, &[&str])> = mistakes.iter().map(|(source, said)| (source.as_str(), &said[..])).collect();
+    fails_to_build("go", "bot.go", "package main\n\nimport \"turntable\"\n", &mistakes);
 }
 
 #[test]
