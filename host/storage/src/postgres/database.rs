@@ -404,41 +404,24 @@ impl Database {
         let session = self.session().await?;
         let client = session.0.client()?;
         let chunks: Vec<_> = batch.0.chunks(PIPELINE_MAX).collect();
-        let (mut failure, mut results) = (None, Vec::new());
-        // A pipeline sends its statements in the order in which they are polled first. After an error PostgreSQL refuses the rest, and
-        // COMMIT rolls back.
+        let mut results = Vec::new();
         for (number, chunk) in chunks.iter().enumerate() {
             let begin = (number == 0).then_some(&*self.begin);
             let end = (number + 1 == chunks.len()).then_some("COMMIT");
-            let (began, ran, ended) = futures_util::join!(
-                simple(client, begin),
-                join_all(chunk.iter().map(|(sql, params)| run(client, sql, params))),
-                simple(client, end),
-            );
-            failure = began.err();
-            for ran in ran {
-                match ran {
-                    Ok(ran) => results.push(ran),
-                    Err(error) => failure = failure.or(Some(error)),
+            match pipeline(client, begin, chunk, end).await {
+                Ok(ran) => results.extend(ran),
+                Err(failure) => {
+                    // After an error COMMIT rolls back.
+                    let has_ended = end.is_some() && !failure.is_broken();
+                    if has_ended || session.batch("ROLLBACK").await.is_ok() {
+                        session.ended();
+                    }
+                    return Err(failure);
                 }
             }
-            failure = failure.or(ended.err());
-            if failure.is_some() {
-                break;
-            }
         }
-        match failure {
-            None => {
-                session.ended();
-                Ok(results)
-            }
-            Some(failure) => {
-                if session.batch("ROLLBACK").await.is_ok() {
-                    session.ended();
-                }
-                Err(failure)
-            }
-        }
+        session.ended();
+        Ok(results)
     }
 
     async fn session(&self) -> Result<Session, Failure> {
@@ -459,6 +442,24 @@ impl Database {
             }
         }
     }
+}
+
+/// Sends statements at once, in the order in which they are polled first. After an error PostgreSQL refuses the rest. Returns the
+/// first error.
+async fn pipeline(
+    client: &tokio_postgres::Client,
+    begin: Option<&str>,
+    statements: &[(&'static str, Vec<Param>)],
+    end: Option<&str>,
+) -> Result<Vec<Ran>, Failure> {
+    let (began, ran, ended) = futures_util::join!(
+        simple(client, begin),
+        join_all(statements.iter().map(|(sql, params)| run(client, sql, params))),
+        simple(client, end),
+    );
+    began?;
+    let ran = ran.into_iter().collect::<Result<_, _>>()?;
+    ended.map(|()| ran)
 }
 
 async fn simple(client: &tokio_postgres::Client, sql: Option<&str>) -> Result<(), Failure> {

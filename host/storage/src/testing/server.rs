@@ -133,7 +133,13 @@ impl Server {
             .arg(self.folder.join("data"))
             .arg("-l")
             .arg(self.folder.join("log"));
-        let ran = control.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+        let ran = control
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
         assert!(ran.success());
         self.wait();
     }

@@ -85,15 +85,14 @@ async fn commits_happen_once_while_the_server_restarts() {
         }
     });
     for mode in ["fast", "immediate", "fast", "immediate", "immediate"] {
-        let before = server.sql(&database.name, "SELECT count(*) FROM turntable.outbox");
         tokio::task::block_in_place(|| server.restart(mode));
-        // Turns go on before the next restart.
-        for _ in 0..2_000 {
-            if server.sql(&database.name, "SELECT count(*) FROM turntable.outbox") != before {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        goes_on(&server, &database.name).await;
+    }
+    // Connections that break at any point of a commit.
+    for _ in 0..30 {
+        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'turntable'";
+        server.sql(&database.name, sql);
+        goes_on(&server, &database.name).await;
     }
     stop.send_replace(true);
     let count = writing.await.unwrap();
@@ -102,6 +101,19 @@ async fn commits_happen_once_while_the_server_restarts() {
     let rows = server
         .sql(&database.name, "SELECT count(*), count(DISTINCT id), max(sequence) IS NOT NULL FROM turntable.outbox");
     assert_eq!(rows, format!("{count}|{count}|t"));
+}
+
+/// Waits until another commit is made.
+async fn goes_on(server: &Server, database: &str) {
+    let rows = || server.sql(database, "SELECT count(*) FROM turntable.outbox");
+    let before = rows();
+    for _ in 0..2_000 {
+        if rows() != before {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("no commit succeeds any more");
 }
 
 /// PgBouncer gives each transaction another connection, and this version refuses named statements.
