@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Rlimit, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use crate::support::{Behaviour, Config, Connector, Host, message, rounds, turntable, within};
+use crate::support::{Behaviour, Config, Connector, Host, command, message, rounds, turntable, within};
 
 /// Returns an address of loopback at which nobody listens.
 async fn free_address() -> String {
@@ -162,13 +162,13 @@ async fn a_bot_with_a_dead_channel_leaves_room_for_others() {
     assert_eq!(connector.calls(1).await[0].text(), "Echo: hi");
 }
 
-/// The connector takes the calls and never answers in these conversations. The timeout is longer than the patience of the
-/// spec, so the other reply would not arrive if it waited for them.
+/// The connector takes the calls and never answers in these conversations. The timeout is longer than the patience of
+/// the spec, so the other reply would not arrive if it waited for them.
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_conversations_hold_up_nobody_else() {
     const SILENT: usize = 130;
     let config = Config::new().set("channel.send-timeout-ms", "600000").set("server.shutdown-grace-ms", "0");
-    let Some(host) = Host::start(config.bot("echo", &["echo"])).await else { return };
+    let Some(host) = Host::start(config.bot("echo", &["echo"]).bot("other", &["echo"])).await else { return };
     let connector = Connector::start().await;
     for number in 0..SILENT {
         connector.plan(Behaviour::Stall);
@@ -176,8 +176,11 @@ async fn silent_conversations_hold_up_nobody_else() {
         assert_eq!(host.post("echo", &said(&address, &format!("silent{number}"), "hi")).await.status, 200);
     }
     connector.calls(SILENT).await;
-    assert_eq!(host.post("echo", &connector.message("good")).await.status, 200);
-    assert_eq!(connector.calls(SILENT + 1).await[SILENT].text(), "Echo: good");
+    for (count, bot) in ["echo", "other"].into_iter().enumerate() {
+        assert_eq!(host.post(bot, &connector.message(bot)).await.status, 200);
+        let place = SILENT + count;
+        assert_eq!(connector.calls(place + 1).await[place].text(), format!("Echo: {bot}"));
+    }
 }
 
 /// A machine stands still for longer than the timeout while the answer waits in its socket.
@@ -202,6 +205,25 @@ async fn a_freeze_does_not_make_a_dead_letter_of_a_reply_that_was_taken() {
         }
     };
     within("the end of the delivery", delivered).await;
+}
+
+/// The usual soft limit of open files is for programs that use `select`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_may_open_as_many_files_as_the_hard_limit_allows() {
+    let config = Config::new().launcher(command::after("ulimit -Hn 900; ulimit -Sn 400")).bot("echo", &["echo"]);
+    let Some(host) = Host::start(config).await else { return };
+    let limit = getrlimit_of(&host);
+    assert_eq!((limit.current, limit.maximum), (Some(900), Some(900)));
+    let line = host.logged("the host may run out of open files").await;
+    assert!(line.contains("LimitNOFILE"), "{line}");
+}
+
+/// Returns the limit of open files of a host.
+fn getrlimit_of(host: &Host) -> Rlimit {
+    let text = std::fs::read_to_string(format!("/proc/{}/limits", host.pid().as_raw_nonzero())).unwrap();
+    let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let mut numbers = line.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    Rlimit { current: numbers.next(), maximum: numbers.next() }
 }
 
 /// What a connector says about a call may be what the user said. It stands neither in the log nor in the dead letter.

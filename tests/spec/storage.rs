@@ -313,6 +313,28 @@ fn as_of_the_first_release(file: &Path) {
     }
 }
 
+/// Components, pins, keys and the store itself are for the host's user only.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_may_read_what_the_host_keeps() {
+    let config = config();
+    let components = config.data().join("components");
+    fs::create_dir(&components).unwrap();
+    fs::set_permissions(&components, Permissions::from_mode(0o755)).unwrap();
+    let Some(host) = Host::start(config).await else { return };
+    converse(&host).await;
+    let swapped = host.deploy("bot", "scripted", fs::read(host.component("scripted")).unwrap()).await;
+    assert_eq!(swapped.status, 200, "{}", swapped.text);
+    let mut folders = vec![host.data()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let found = entry.metadata().unwrap();
+            let mode = found.permissions().mode() & 0o777;
+            assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", entry.path().display());
+            folders.extend(found.is_dir().then(|| entry.path()));
+        }
+    }
+}
+
 /// Asks the admin listener whether the host is ready.
 async fn ready(host: &Host) -> (u16, Value) {
     let answer = host.admin("GET", "/readyz", Vec::new()).await;

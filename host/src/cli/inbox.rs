@@ -11,8 +11,8 @@ use super::terminal::Terminal;
 
 /// List, retry or drop accepted activities that a running host does not run any more
 ///
-/// A host that answered 202 runs the activity, also after a restart. If the process ended each time that an activity ran, the
-/// host gives it up, so that the others can run.
+/// A host that answered 202 runs the activity, also after a restart. If the process ended each time that an activity
+/// ran, the host gives it up, so that the others can run.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Args {

@@ -9,7 +9,7 @@ use backon::{ExponentialBuilder, Retryable};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
 use super::ids::{self, Stream};
@@ -59,6 +59,21 @@ enum Call {
     Send(Arc<str>),
     Update(Arc<str>, Arc<str>),
     Delete(Arc<str>),
+}
+
+/// The place of one attempt in the rate of its channel, and how long it waited for that.
+#[derive(Default)]
+struct Place {
+    taken: Taken,
+    waited: Duration,
+}
+
+impl Place {
+    fn is_used(&self, to: &Address) {
+        if !self.waited.is_zero() {
+            telemetry::delivery_was_throttled(&to.conversation.bot, self.waited);
+        }
+    }
 }
 
 impl Courier {
@@ -371,45 +386,65 @@ impl Courier {
     /// Makes one attempt that reaches the channel. While a peer is unreachable it waits, at most for
     /// `channel.unreachable-ms`.
     async fn reach(&self, to: &Address, call: &Call, committed: Instant) -> Result<Arc<str>, ChannelError> {
+        // An attempt that reached nobody has not used its place in the rate.
+        let mut place = Place::default();
         loop {
-            // Held during the attempt. The issuer of tokens is waited for before the connector, so a bot without tokens keeps
-            // no other bot from probing the connector.
-            let mut probes = Vec::new();
-            let peers = if self.outages.is_empty() { None } else { Some(to.peers()) };
-            for peer in peers.into_iter().flatten() {
-                match self.outages.admit(&peer, committed).await {
-                    Admission::Open => {}
-                    Admission::Probe(turn) => probes.push(turn),
-                    Admission::Expired(why) => return Err(ChannelError::Unreachable { peer, why }),
-                }
+            let probes = self.admit(to, committed).await?;
+            if let Err(wait) = self.rates.take(&to.conversation, &mut place.taken) {
+                // Others may probe meanwhile.
+                drop(probes);
+                self.wait_for_rate(to, &mut place, wait).await;
+                continue;
             }
-            match self.attempt(to, call).await {
+            match self.ask(to, call).await {
                 Err(ChannelError::Unreachable { .. }) => {}
-                reached => return reached,
+                reached => {
+                    place.is_used(to);
+                    return reached;
+                }
             }
         }
     }
 
+    /// Waits until the peers of an address are reachable, as far as the host knows, or until it is the turn of this delivery
+    /// to find out. The issuer of tokens comes first, so a bot without tokens keeps no other bot from probing the connector.
+    async fn admit(&self, to: &Address, committed: Instant) -> Result<Vec<OwnedMutexGuard<()>>, ChannelError> {
+        let mut probes = Vec::new();
+        if self.outages.is_empty() {
+            return Ok(probes);
+        }
+        for peer in to.peers() {
+            match self.outages.admit(&peer, committed).await {
+                Admission::Open => {}
+                Admission::Probe(turn) => probes.push(turn),
+                Admission::Expired(why) => return Err(ChannelError::Unreachable { peer, why }),
+            }
+        }
+        Ok(probes)
+    }
+
     /// Makes one attempt as soon as the rate limit of the channel allows it.
     async fn attempt(&self, to: &Address, call: &Call) -> Result<Arc<str>, ChannelError> {
-        let (mut taken, mut waited) = (Taken::default(), Duration::ZERO);
-        while let Err(wait) = self.rates.take(&to.conversation, &mut taken) {
-            if waited.is_zero() {
-                telemetry::delivery_throttled(&to.conversation.bot);
-            }
-            waited += wait;
-            tracing::debug!(
-                bot = %to.conversation.bot,
-                channel = %to.conversation.channel,
-                ?wait,
-                "the rate limit of the channel is reached"
-            );
-            (self.wait)(wait).await;
+        let mut place = Place::default();
+        while let Err(wait) = self.rates.take(&to.conversation, &mut place.taken) {
+            self.wait_for_rate(to, &mut place, wait).await;
         }
-        if !waited.is_zero() {
-            telemetry::delivery_was_throttled(&to.conversation.bot, waited);
-        }
+        place.is_used(to);
         self.ask(to, call).await
+    }
+
+    async fn wait_for_rate(&self, to: &Address, place: &mut Place, wait: Duration) {
+        if place.waited.is_zero() {
+            telemetry::delivery_throttled(&to.conversation.bot);
+        }
+        place.waited += wait;
+        tracing::debug!(
+            bot = %to.conversation.bot,
+            channel = %to.conversation.channel,
+            ?wait,
+            "the rate limit of the channel is reached"
+        );
+        (self.wait)(wait).await;
     }
 
     /// Creates a conversation, or returns when a retry is allowed. All conversations that a bot creates on a channel

@@ -1,7 +1,7 @@
 //! Peers that cannot be reached: deliveries to them wait, and one at a time finds out whether the peer is back.
 //!
-//! Nothing was sent to an unreachable peer, so waiting loses nothing and repeats nothing. Each lane waits with its oldest
-//! row, so the order within a conversation holds.
+//! Nothing was sent to an unreachable peer, so waiting loses nothing and repeats nothing. Each lane waits with its
+//! oldest row, so the order within a conversation holds.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// Time from one probe to the next: 0.25, 0.5, 1 … 15 seconds. All times are of the monotonic clock, so a change of the wall
-/// clock does not move them.
+/// Time from one probe to the next: 0.25, 0.5, 1 … 15 seconds. All times are of the monotonic clock, so a change of the
+/// wall clock does not move them.
 const PROBE_AFTER_MIN: Duration = Duration::from_millis(250);
 const PROBE_AFTER_MAX: Duration = Duration::from_secs(15);
 

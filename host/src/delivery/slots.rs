@@ -1,10 +1,10 @@
 //! Limits concurrent calls, so that neither a bot nor slow conversations can occupy all of them.
 //!
-//! A call begins in one of the quick slots of its origin. If it lasts longer than [`QUICK_MAX`], it moves to a slow slot, and
-//! the next call of its conversation begins there, until one is quick again. So silent conversations hold up each other and
-//! nobody else. In both kinds of slots a bot holds at most three times as many as are free, so a bot that takes all it can
-//! leaves a quarter, two leave a seventh, and each further one finds a free slot at once. Bots that wait get slots in turn.
-//! A conversation has one call at a time, because its lane makes one after the other.
+//! A call begins in one of the quick slots of its origin. If it lasts longer than [`QUICK_MAX`], it moves to a slow
+//! slot, and the next call of its conversation begins there, until one is quick again. So silent conversations hold up
+//! each other and nobody else. In both kinds of slots a bot holds at most three times as many as are free, so a bot
+//! that takes all it can leaves a quarter, two leave a seventh, and each further one finds a free slot at once. Bots
+//! that wait get slots in turn. A conversation has one call at a time, because its lane makes one after the other.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::pin;
@@ -21,7 +21,7 @@ use crate::channel::Address;
 /// Number of quick calls to one origin, and to all.
 const QUICK_CALLS: (usize, usize) = (64, 256);
 /// Number of slow calls to one origin, and to all.
-const SLOW_CALLS: (usize, usize) = (256, 512);
+const SLOW_CALLS: (usize, usize) = (512, 1_024);
 /// Duration of a quick call.
 const QUICK_MAX: Duration = Duration::from_millis(250);
 /// A bot holds at most this many times the free slots.
@@ -95,8 +95,8 @@ impl Kind {
         Self { all: Arc::new(Pool::new(all)), by_origin: Mutex::default(), per_origin }
     }
 
-    /// Waits for a slot of the origin, then for one of all. A call that waits for its origin holds no slot of all. None only
-    /// while the host is torn down.
+    /// Waits for a slot of the origin, then for one of all. A call that waits for its origin holds no slot of all. None
+    /// only while the host is torn down.
     async fn acquire(&self, origin: &Arc<str>, bot: &Arc<str>) -> Option<Slot> {
         let origin = self.origin(origin).acquire(bot).await?;
         let all = self.all.acquire(bot).await?;

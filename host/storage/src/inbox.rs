@@ -15,10 +15,11 @@ pub struct InboxEntry {
     pub activity: Arc<str>,
 }
 
-/// Number of starts that run an activity together with the others. If none of them ended it, it is a suspect: it may be what
-/// ends the process, or it was there by chance.
+/// Number of starts that run an activity together with the others. If none of them ended it, it is a suspect: it may be
+/// what ends the process, or it was there by chance.
 pub const STARTS_TOGETHER: u32 = 3;
-/// Number of times that a suspect runs alone, after all others. If the process ends each time, the activity is given up.
+/// Number of times that a suspect runs alone, after all others. If the process ends each time, the activity is given
+/// up.
 pub const RUNS_ALONE_MAX: u32 = 3;
 
 /// What an earlier process left.

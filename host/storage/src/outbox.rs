@@ -96,9 +96,9 @@ pub struct OutboxUse {
 impl OutboxUse {
     /// Decides whether a turn may add rows.
     ///
-    /// A bot may have at most as many undelivered rows as are still free for all, and a conversation at most as many as are
-    /// still free for its bot. A bot that sends to a dead channel therefore takes half of the rows, two take a third each, and
-    /// whatever they do there is room for a bot and for a conversation that has no undelivered rows.
+    /// A bot may have at most as many undelivered rows as are still free for all, and a conversation at most as many as
+    /// are still free for its bot. A bot that sends to a dead channel therefore takes half of the rows, two take a
+    /// third each, and whatever they do there is room for a bot and for a conversation that has no undelivered rows.
     ///
     /// # Errors
     /// [`StorageError::Full`], which names the bound and the bot with the most rows.

@@ -1,8 +1,8 @@
 //! What the compile worker may ask of the kernel: memory, threads, the clock, and the three files that it was given.
 //!
-//! Everything else is refused with `EPERM`. Code that takes over the worker therefore opens no file, reads no other process,
-//! reaches no network and starts no program. The standard library and the allocator live with these refusals: what they ask
-//! for beyond this is a hint only.
+//! Everything else is refused with `EPERM`. Code that takes over the worker therefore opens no file, reads no other
+//! process, reaches no network and starts no program. The standard library and the allocator live with these refusals:
+//! what they ask for beyond this is a hint only.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,8 @@ pub(super) fn confine() -> anyhow::Result<()> {
 fn filters() -> anyhow::Result<[BpfProgram; 2]> {
     let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
     let refuse = |error: i32| SeccompAction::Errno(error.unsigned_abs());
-    // A filter cannot see whether `clone3` makes a thread or a process. Whoever is told that the kernel lacks it uses `clone`.
+    // A filter cannot see whether `clone3` makes a thread or a process. Whoever is told that the kernel lacks it uses
+    // `clone`.
     let no_clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let no_clone3 = SeccompFilter::new(no_clone3, SeccompAction::Allow, refuse(libc::ENOSYS), architecture)?;
     let allowed = SeccompFilter::new(rules()?, refuse(libc::EPERM), SeccompAction::Allow, architecture)?;

@@ -1,8 +1,8 @@
 //! How long the host waits for a peer, counted in time in which the host itself ran.
 //!
-//! A machine may stand still for longer than any timeout: it is suspended, or its processor is taken away. When it goes on,
-//! timers have ended, and the answer of the peer waits unread in the socket. So the time is counted in steps. A step that
-//! took far longer than it should does not count, and the next one gives time to read what is there.
+//! A machine may stand still for longer than any timeout: it is suspended, or its processor is taken away. When it goes
+//! on, timers have ended, and the answer of the peer waits unread in the socket. So the time is counted in steps. A
+//! step that took far longer than it should does not count, and the next one gives time to read what is there.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -63,8 +63,8 @@ mod tests {
         assert_eq!(Patience::new(Duration::from_secs(60)).wait_for(async { 1 }).await, Some(1));
     }
 
-    /// The thread stands still for much longer than the whole time, as it does on a paused machine. The work needs a few more
-    /// turns of the runtime then, as reading an answer does.
+    /// The thread stands still for much longer than the whole time, as it does on a paused machine. The work needs a
+    /// few more turns of the runtime then, as reading an answer does.
     #[tokio::test]
     async fn what_is_there_after_a_freeze_is_read() {
         let mut patience = Patience::new(Duration::from_millis(400));

@@ -2,8 +2,8 @@
 //! meanwhile.
 //!
 //! A page that many turns changed is written back once. What is committed while the thread works is little; the writer
-//! brings it into the file itself, so that the log begins again at its start. The log stays much smaller than the free space of
-//! its disk, because writing it back may need as much again in the file.
+//! brings it into the file itself, so that the log begins again at its start. The log stays much smaller than the free
+//! space of its disk, because writing it back may need as much again in the file.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -70,8 +70,8 @@ impl Checkpoints {
         Ok(Self { wake, stage, left, allowed, asked_at, folder, _thread: Joined::new(thread) })
     }
 
-    /// Writes the log back and empties it, because a write failed: the disk may be full of it. Waits for reads, each of which
-    /// is short.
+    /// Writes the log back and empties it, because a write failed: the disk may be full of it. Waits for reads, each of
+    /// which is short.
     pub(super) fn make_room(&self, connection: &Connection) {
         if write_back(connection, "PRAGMA wal_checkpoint(TRUNCATE)") {
             PAGES.set(0);

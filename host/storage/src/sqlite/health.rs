@@ -1,9 +1,9 @@
 //! Whether the store takes writes, and whether its file is still the one that was opened.
 //!
-//! The writer notes what became of each transaction. After a failure it writes the log back, which makes room on a small
-//! disk, and tries a write of its own until one succeeds: without it a host that is not ready would get no work, and so never
-//! learn that the disk has room again. If somebody removes or replaces the file, SQLite goes on with a file that nobody finds
-//! again. The store takes nothing then.
+//! The writer notes what became of each transaction. After a failure it writes the log back, which makes room on a
+//! small disk, and tries a write of its own until one succeeds: without it a host that is not ready would get no work,
+//! and so never learn that the disk has room again. If somebody removes or replaces the file, SQLite goes on with a
+//! file that nobody finds again. The store takes nothing then.
 
 use std::cell::Cell;
 use std::fs;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, ffi};
+use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::checkpoint::Checkpoints;
 use super::writer::{Committed, end_transaction, execute};
@@ -128,21 +128,32 @@ impl Care {
         Ok(())
     }
 
-    /// Notes what became of a transaction. After a failure makes room and finds out whether writes succeed.
-    pub(super) fn note(&self, connection: &Connection, checkpoints: &Checkpoints, is_ok: bool) {
-        if is_ok {
-            self.health.note(&Ok(()));
-        } else if self.health.check_not_lost().is_ok() {
-            checkpoints.make_room(connection);
-            self.health.note(&write(connection));
+    /// Notes what became of a transaction. `work_failed`: SQLite failed in some of its work.
+    pub(super) fn note(
+        &self,
+        connection: &Connection,
+        checkpoints: &Checkpoints,
+        committed: &Committed,
+        work_failed: bool,
+    ) {
+        if self.health.check_not_lost().is_err() {
+            return;
+        }
+        if (committed.is_ok() && !work_failed) || is_locked(committed) {
+            self.health.note(committed);
+        } else {
+            self.health.note(&make_room(connection, checkpoints));
         }
     }
 
     /// Called while nothing else is to do.
     pub(super) fn idle(&self, connection: &Connection, checkpoints: &Checkpoints) {
-        if self.check_file().is_ok() && !self.health.is_well() {
-            self.note(connection, checkpoints, false);
+        if self.check_file().is_err() || self.health.is_well() {
+            return;
         }
+        let written = write(connection);
+        let is_decided = written.is_ok() || is_locked(&written);
+        self.health.note(&if is_decided { written } else { make_room(connection, checkpoints) });
     }
 }
 
@@ -152,6 +163,18 @@ fn identity(path: &Path) -> Result<Identity, ErrorKind> {
 
 fn lost(why: String) -> Arc<rusqlite::Error> {
     Arc::new(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_NOTFOUND), Some(why)))
+}
+
+/// Returns whether another program holds the file. Room on the disk does not help then.
+fn is_locked(written: &Committed) -> bool {
+    let code = written.as_ref().err().and_then(|error| error.sqlite_error_code());
+    matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Empties the log, and finds out whether writes succeed then.
+fn make_room(connection: &Connection, checkpoints: &Checkpoints) -> Committed {
+    checkpoints.make_room(connection);
+    write(connection)
 }
 
 /// Writes a page that says what it said before.

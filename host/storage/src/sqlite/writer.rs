@@ -240,7 +240,7 @@ fn work(connection: &Connection, queue: &Receiver<Job>, chain: &Chain, checkpoin
         for tell in waiting {
             tell(&committed);
         }
-        care.note(connection, &checkpoints, committed.is_ok() && !has_failed);
+        care.note(connection, &checkpoints, &committed, has_failed);
         checkpoints.after_commit(connection);
     }
     drop(checkpoints);

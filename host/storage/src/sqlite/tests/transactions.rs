@@ -4,7 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn one_turn_that_fails_undoes_no_other() {
-    let storage = Arc::new(Folder::new().open());
+    let folder = Folder::new();
+    let storage = Arc::new(folder.open());
     let scope = StateScope { bot: "bot".into(), namespace: "plugin:p".into(), owner: ScopeOwner::Bot };
     // Only the first of these finds what it expects; all wait for the writer at once.
     let turns = (0..50).map(|number| {
