@@ -10,6 +10,7 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 use turntable_auth::{Auth, Proof};
 
+use crate::budget::Budget;
 use crate::channel::connector::Connector;
 use crate::channel::directline::{DirectLine, Secrets};
 use crate::config::{Config, StorageKind};
@@ -34,6 +35,8 @@ pub struct App {
     pub auth: Arc<Auth>,
     /// Bots, their generations and their status.
     pub registry: Arc<Registry>,
+    /// The memory of requests.
+    pub budget: Arc<Budget>,
     /// The entry point of every activity.
     pub turns: Arc<Turns>,
     /// The store.
@@ -74,6 +77,7 @@ impl App {
             storage: storage.clone(),
             deliveries: deliveries.clone(),
             plugins: plugins.clone(),
+            notification_bytes_max: config.storage.notification_bytes_per_bot_max,
             due: Arc::default(),
         };
         let turns =
@@ -81,6 +85,7 @@ impl App {
         let site_secrets = Secrets::in_data_dir(&config.runtime.data_dir);
         Ok(Arc::new(Self {
             site_secrets,
+            budget: Budget::new(&config.server),
             config,
             public,
             admin,

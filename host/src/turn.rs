@@ -47,6 +47,7 @@ pub(crate) use self::record::Records;
 pub use self::record::{CallRecord, TurnRecord};
 use self::staging::{Leaving, Staging};
 use crate::activity::{Activity, DeliveryMode, Inbound, Object};
+use crate::budget::Claim;
 use crate::channel::Address;
 use crate::delivery::Deliveries;
 use crate::dialog::Progress;
@@ -64,6 +65,8 @@ pub struct Services {
     pub deliveries: Arc<Deliveries>,
     /// Where plugins run.
     pub plugins: Arc<Runtime>,
+    /// `storage.notification-bytes-per-bot-max`
+    pub notification_bytes_max: u64,
     /// Told when a notification may be due.
     pub due: Arc<tokio::sync::Notify>,
 }
@@ -82,6 +85,8 @@ pub struct TurnContext {
     contention: Contention,
     /// Held while the activity is being kept, so that keeping it and the end of its turn cannot pass each other.
     keeping: tokio::sync::Mutex<Keeping>,
+    /// The memory of the activity, charged until the turn is gone. None: the host itself made it.
+    _held: Option<Claim>,
 }
 
 /// Whether a restart runs the activity of a turn.

@@ -312,6 +312,7 @@ fn limits(mut table: Table<'_>, base: &Limits) -> Limits {
     table.bytes("host-call-bytes", &mut limits.host_call_bytes, KIB..=64 * MIB);
     table.number("sends-per-turn", &mut limits.sends_per_turn, 1..=10_000);
     table.bytes("bytes-per-send", &mut limits.bytes_per_send, KIB..=64 * MIB);
+    table.bytes("staged-bytes", &mut limits.staged_bytes, KIB..=1_024 * MIB);
     table.bytes("state-bytes-per-scope", &mut limits.state_bytes_per_scope, KIB..=64 * MIB);
     table.number("log-lines-per-turn", &mut limits.log_lines_per_turn, 0..=100_000);
     table.bytes("output-bytes", &mut limits.output_bytes, 0..=16 * MIB);

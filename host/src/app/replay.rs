@@ -93,8 +93,13 @@ impl ReplayHost {
         let (direct_line, connector) = (recorder.clone(), recorder.clone());
         let deliveries = Deliveries::new(&config.channel, storage.clone(), direct_line, connector, Handle::current());
         let deliveries = Arc::new(deliveries);
-        let services =
-            Services { storage: storage.clone(), deliveries: deliveries.clone(), plugins, due: Arc::default() };
+        let services = Services {
+            storage: storage.clone(),
+            deliveries: deliveries.clone(),
+            plugins,
+            notification_bytes_max: config.storage.notification_bytes_per_bot_max,
+            due: Arc::default(),
+        };
         let turns = Arc::new(Turns::new(&config.server, &config.runtime, services, registry, Vec::new(), guests));
         Ok(Self { bot: bot.into(), turns, deliveries, recorder, told: None })
     }

@@ -128,7 +128,8 @@ impl Turns {
         };
         let gone = reference.is_some_and(|reference| reference.gone.is_some());
         let notification = Some(notification);
-        self.enqueue(bot, Origin { inbound, turn_id, mark: None, keeping: Keeping::No, notification, gone }).await
+        self.enqueue(bot, Origin { inbound, turn_id, mark: None, keeping: Keeping::No, notification, gone, held: None })
+            .await
     }
 
     /// Says that something may be due.
