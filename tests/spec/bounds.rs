@@ -48,7 +48,7 @@ async fn fill(host: &Host, headers: &[(&str, &str)]) {
 
 /// Sends the head of a request with a large body and nothing of the body.
 async fn announce(host: &Host, bot: &str, headers: &[(&str, &str)]) -> RawAnswer {
-    let headers = [&[HOST, JSON, ("Content-Length", "200000")], headers].concat();
+    let headers = [&[HOST, JSON, ("Content-Length", "250000")], headers].concat();
     raw::send(&host.url(""), &request("POST", &format!("/api/bots/{bot}/messages"), &headers, "")).await
 }
 
@@ -133,7 +133,7 @@ async fn a_redelivery_holds_no_body_while_it_waits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_do_not_come_hold_nothing() {
     let Some(host) = Host::start(config()).await else { return };
-    let head = request("POST", "/api/bots/echo/messages", &[HOST, JSON, ("Content-Length", "200000")], "");
+    let head = request("POST", "/api/bots/echo/messages", &[HOST, JSON, ("Content-Length", "250000")], "");
     let mut slow = Vec::new();
     for _ in 0..100 {
         let mut stream = raw::connect(&host.url("")).await;
@@ -178,7 +178,7 @@ async fn json_costs_what_its_bound_allows() {
 /// Fifty sends of this size have room as text, but not as trees of small values.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_turn_stages_has_a_bound_in_memory() {
-    let more = "limits.cpu-ms = 20000\nlimits.staged-bytes = '1 MiB'\n";
+    let more = "limits.cpu-ms = 8000\nlimits.staged-bytes = '1 MiB'\n";
     let Some(host) = Host::start(Config::new().bot("bot", &[]).plugin("bot", "hostile", more)).await else { return };
     let small = json!({ "type": "message", "text": "x", "value": "y".repeat(100_000) });
     host.bot("bot").says(&format!("send {small}")).replies("x").await;
@@ -193,7 +193,7 @@ async fn what_a_turn_stages_has_a_bound_in_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_guests_together_have_a_bound() {
     let config = Config::new().set("runtime.guest-memory-bytes-max", "'64 MiB'").bot("echo", &["echo"]).bot("bot", &[]);
-    let config = config.plugin("bot", "hostile", "limits.cpu-ms = 20000\nlimits.memory-bytes = '1 GiB'\n");
+    let config = config.plugin("bot", "hostile", "limits.cpu-ms = 8000\nlimits.memory-bytes = '1 GiB'\n");
     let Some(host) = Host::start(config).await else { return };
     host.post("bot", &message("allocate")).await;
     let error = host.last_turn("bot").await["calls"][0]["error"].to_string();

@@ -434,8 +434,9 @@ mod tests {
         let path = folder.path().join("token");
         std::fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let token = Arc::new(load_token(Setting::AdminTokenFile, &path).unwrap());
-        let router = Router::new().route("/", get(async || "ok")).route_layer(from_fn_with_state(token, require_token));
+        let token = load_token(Setting::AdminTokenFile, &path).unwrap();
+        let door = Arc::new(Door { token, wrong: WrongTokens::new() });
+        let router = Router::new().route("/", get(async || "ok")).route_layer(from_fn_with_state(door, require_token));
         let mut request = Request::builder().uri("/?token=0123456789abcdef0123456789abcdef");
         for (name, value) in headers {
             request = request.header(*name, *value);
