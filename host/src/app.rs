@@ -10,6 +10,7 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 use turntable_auth::{Auth, Proof};
 
+use crate::budget::Budget;
 use crate::channel::connector::Connector;
 use crate::channel::directline::{DirectLine, Secrets};
 use crate::config::{Config, StorageKind};
@@ -36,6 +37,8 @@ pub struct App {
     pub auth: Arc<Auth>,
     /// Bots, their generations and their status.
     pub registry: Arc<Registry>,
+    /// The memory of requests.
+    pub budget: Arc<Budget>,
     /// The entry point of every activity.
     pub turns: Arc<Turns>,
     /// The store.
@@ -80,6 +83,7 @@ impl App {
             storage: storage.clone(),
             deliveries: deliveries.clone(),
             plugins: plugins.clone(),
+            notification_bytes_max: config.storage.notification_bytes_per_bot_max,
             due: Arc::default(),
             bridges: Some(bridges.clone()),
         };
@@ -89,6 +93,7 @@ impl App {
         Ok(Arc::new(Self {
             site_secrets,
             bridges,
+            budget: Budget::new(&config.server),
             config,
             public,
             admin,

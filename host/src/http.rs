@@ -7,6 +7,7 @@ pub mod admin;
 pub mod body;
 mod bridge;
 mod broadcasts;
+mod client;
 mod dead_letters;
 pub mod dev;
 pub mod directline;
@@ -16,6 +17,7 @@ mod inbox;
 pub mod messages;
 mod notifications;
 pub mod page;
+mod places;
 mod privacy;
 pub mod request;
 mod serve;
@@ -24,6 +26,7 @@ mod socket;
 pub mod token;
 mod transcripts;
 mod unread;
+mod wrong_tokens;
 
 use std::sync::Arc;
 
@@ -36,9 +39,10 @@ use axum::response::{IntoResponse, Response};
 use tower::Layer;
 use tower_http::normalize_path::NormalizePathLayer;
 
+use self::client::Proxies;
 pub use self::error::HttpError;
 pub use self::guard::Guard;
-pub use self::serve::serve;
+pub use self::serve::{Connections, serve};
 use self::token::Token;
 use crate::app::App;
 use crate::telemetry::PrometheusHandle;
@@ -54,7 +58,7 @@ pub fn public_router(app: &Arc<App>) -> Router {
         .merge(directline::routes(&local, &guard))
         .merge(page::routes(server.development))
         .merge(dev::routes(app.clone(), &guard));
-    edge("public", guard, routes)
+    edge("public", guard, Proxies::of(server), routes)
 }
 
 /// The routes of the admin listener, for callers who know the token.
@@ -63,12 +67,12 @@ pub fn admin_router(app: Arc<App>, token: Token, metrics: PrometheusHandle) -> R
     let listen = app.admin.unwrap_or(app.public);
     let guard = Arc::new(Guard::new(listen, &[], &[]));
     let routes = admin::routes(app, &guard, token, metrics);
-    edge("admin", guard, routes)
+    edge("admin", guard, Proxies::default(), routes)
 }
 
 /// Puts around routes what every request of a listener passes.
-fn edge(listener: &'static str, guard: Arc<Guard>, routes: Router) -> Router {
-    let edge = Edge { listener, guard };
+fn edge(listener: &'static str, guard: Arc<Guard>, proxies: Proxies, routes: Router) -> Router {
+    let edge = Edge { listener, guard, proxies: Arc::new(proxies) };
     let routes = routes
         .fallback(async || HttpError::not_found("there is no such route"))
         .method_not_allowed_fallback(async || HttpError::method_not_allowed())
@@ -86,10 +90,12 @@ fn edge(listener: &'static str, guard: Arc<Guard>, routes: Router) -> Router {
 struct Edge {
     listener: &'static str,
     guard: Arc<Guard>,
+    proxies: Arc<Proxies>,
 }
 
 impl Edge {
-    async fn pass(State(edge): State<Self>, request: Request, next: Next) -> Response {
+    async fn pass(State(edge): State<Self>, mut request: Request, next: Next) -> Response {
+        edge.proxies.note_client(&mut request);
         // Around every refusal: none may leave a body unread without saying so.
         unread::settle(request, |request| {
             // The request id, its span, its metrics: before the rest, so that refusals below have them too.
@@ -121,7 +127,7 @@ mod tests {
 
     async fn ask(method: &str, target: &str, host: &str) -> Response {
         let guard = Arc::new(Guard::new("127.0.0.1:3978".parse().unwrap(), &[], &[]));
-        let router = edge("test", guard, Router::new().route("/x", post(async || "ok")));
+        let router = edge("test", guard, Proxies::default(), Router::new().route("/x", post(async || "ok")));
         let request = Request::builder().method(method).uri(target).header("host", host);
         router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }

@@ -29,6 +29,7 @@ pub use turntable_storage as storage;
 
 pub mod transcript;
 
+mod budget;
 pub mod cli;
 mod clock;
 mod colours;

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::app::App;
 use crate::config::{Config, StorageKind};
 use crate::delivery::DrainReport;
-use crate::http;
+use crate::http::{self, Connections};
 use crate::registry::watch as file_watch;
 use crate::telemetry;
 use crate::threads::{self, GuestThreads, Guests};
@@ -96,13 +96,18 @@ async fn run(config: Config, mut options: ServeOptions, guests: Guests) -> anyho
     app.start_background(&guests);
 
     let (stop, stopped) = watch::channel(false);
-    let keep_alive = config.server.keep_alive;
     let router = http::public_router(&app);
-    let mut servers = vec![tokio::spawn(http::serve(public, router, keep_alive, stopping(&stopped)))];
+    let mut servers =
+        vec![tokio::spawn(http::serve(public, router, Connections::public(&config.server), stopping(&stopped)))];
     if let Some(listener) = admin {
         let token = http::admin::load_or_create_token(&config.admin.token_file)?;
         let router = http::admin_router(app.clone(), token, metrics);
-        servers.push(tokio::spawn(http::serve(listener, router, keep_alive, stopping(&stopped))));
+        servers.push(tokio::spawn(http::serve(
+            listener,
+            router,
+            Connections::admin(&config.server),
+            stopping(&stopped),
+        )));
     }
     // Install the signal handlers before the host reports that it is ready, and keep them, so that no signal is missed.
     let mut signals = Signals::new()?;

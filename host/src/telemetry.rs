@@ -110,6 +110,18 @@ pub mod name {
     pub const INSTANCE_SLOTS_USED: &str = "turntable_instance_slots_used";
     /// Number of instance slots of the host, `runtime.instances-max`.
     pub const INSTANCE_SLOTS_MAX: &str = "turntable_instance_slots_max";
+    /// Bytes of requests in progress: bodies, activities until their turn ends, answers until they are sent.
+    pub const HELD_BYTES: &str = "turntable_held_bytes";
+    /// Bytes of memory that live guests have.
+    pub const GUEST_MEMORY_BYTES: &str = "turntable_guest_memory_bytes";
+    /// Bytes of memory that are kept for guests to come.
+    pub const GUEST_MEMORY_KEPT_BYTES: &str = "turntable_guest_memory_kept_bytes";
+    /// Bytes of the histories of Direct Line conversations.
+    pub const DIRECT_LINE_HISTORY_BYTES: &str = "turntable_direct_line_history_bytes";
+    /// Bytes of the files that were uploaded to Direct Line conversations.
+    pub const DIRECT_LINE_UPLOAD_BYTES: &str = "turntable_direct_line_upload_bytes";
+    /// Number of requests that were refused because a bound on such bytes had no room, by bound.
+    pub const REQUESTS_SHED: &str = "turntable_requests_shed_total";
     /// Number of undelivered sends.
     pub const OUTBOX_ROWS: &str = "turntable_outbox_rows";
     /// Number of enabled bots without a generation.
@@ -194,6 +206,16 @@ fn describe() {
     describe_gauge!(name::TURNS_QUEUED, "Number of turns that wait or run");
     describe_gauge!(name::INSTANCE_SLOTS_USED, "Number of instance slots that turns hold");
     describe_gauge!(name::INSTANCE_SLOTS_MAX, "Number of instance slots of the host");
+    describe_gauge!(name::HELD_BYTES, Unit::Bytes, "Bytes of requests in progress");
+    describe_gauge!(name::GUEST_MEMORY_BYTES, Unit::Bytes, "Memory of live guests");
+    describe_gauge!(name::GUEST_MEMORY_KEPT_BYTES, Unit::Bytes, "Memory that is kept for guests to come");
+    describe_gauge!(name::DIRECT_LINE_HISTORY_BYTES, Unit::Bytes, "Histories of Direct Line conversations");
+    describe_gauge!(
+        name::DIRECT_LINE_UPLOAD_BYTES,
+        Unit::Bytes,
+        "Files that were uploaded to Direct Line conversations"
+    );
+    describe_counter!(name::REQUESTS_SHED, "Number of requests that were refused to bound memory, by bound");
     describe_gauge!(name::OUTBOX_ROWS, "Number of undelivered sends");
     describe_gauge!(name::BOTS_WAITING, "Number of enabled bots without a generation");
     describe_gauge!(name::INFO, "Version of this host");
@@ -243,6 +265,11 @@ pub fn token_refused(bot: &str, check: &'static str) {
     counter!(name::TOKENS_REFUSED, "bot" => bot.to_owned(), "check" => check).increment(1);
 }
 
+/// Counts a request that was refused because this bound had no room for it.
+pub fn request_shed(bound: &'static str) {
+    counter!(name::REQUESTS_SHED, "bound" => bound).increment(1);
+}
+
 /// Records a swap. `cause`: `start`, `watch`, `reload`, `deploy` or `rollback`.
 pub fn swapped(bot: &str, cause: &'static str, duration: Duration) {
     counter!(name::SWAPS, "bot" => bot.to_owned(), "cause" => cause).increment(1);
@@ -279,6 +306,12 @@ pub struct Gauges {
     pub turns_queued: usize,
     /// Number of instance slots that turns hold, and their total number.
     pub instance_slots: (usize, usize),
+    /// Bytes of requests in progress.
+    pub held_bytes: usize,
+    /// Histories and uploads of Direct Line conversations.
+    pub direct_line_bytes: (usize, usize),
+    /// Memory of live guests, and memory that is kept for guests to come.
+    pub guest_memory_bytes: (usize, usize),
     /// Number of undelivered sends.
     pub outbox_rows: u64,
     /// Number of enabled bots without a generation.
@@ -298,6 +331,11 @@ pub fn gauges(now: Gauges) {
     gauge!(name::TURNS_QUEUED).set(now.turns_queued as f64);
     gauge!(name::INSTANCE_SLOTS_USED).set(now.instance_slots.0 as f64);
     gauge!(name::INSTANCE_SLOTS_MAX).set(now.instance_slots.1 as f64);
+    gauge!(name::GUEST_MEMORY_BYTES).set(now.guest_memory_bytes.0 as f64);
+    gauge!(name::GUEST_MEMORY_KEPT_BYTES).set(now.guest_memory_bytes.1 as f64);
+    gauge!(name::DIRECT_LINE_HISTORY_BYTES).set(now.direct_line_bytes.0 as f64);
+    gauge!(name::DIRECT_LINE_UPLOAD_BYTES).set(now.direct_line_bytes.1 as f64);
+    gauge!(name::HELD_BYTES).set(now.held_bytes as f64);
     gauge!(name::OUTBOX_ROWS).set(now.outbox_rows as f64);
     gauge!(name::BOTS_WAITING).set(now.bots_waiting as f64);
     gauge!(name::PEERS_UNREACHABLE).set(now.peers_unreachable as f64);
@@ -332,15 +370,19 @@ mod tests {
         request_ended("public", "POST", "/api/messages", 200, Duration::from_micros(500));
         plugin::metrics::outbound_request("telemetry-test", "echo", "denied");
         dead_letter_dropped("telemetry-test");
+        request_shed("server.held-bytes-max");
         gauges(Gauges {
             turns_running: 3,
             turns_queued: 4,
             instance_slots: (7, 8),
-            outbox_rows: 5,
-            bots_waiting: 6,
             peers_unreachable: 9,
             inbox_given_up: 10,
             store_healthy: true,
+            held_bytes: 9,
+            direct_line_bytes: (12, 13),
+            guest_memory_bytes: (10, 11),
+            outbox_rows: 5,
+            bots_waiting: 6,
         });
         let text = handle.render();
         for line in [
@@ -362,6 +404,12 @@ mod tests {
             r#"turntable_outbound_requests_total{bot="telemetry-test",plugin="echo",outcome="denied"} 1"#,
             "turntable_instance_slots_used 7",
             "turntable_instance_slots_max 8",
+            "turntable_held_bytes 9",
+            "turntable_direct_line_history_bytes 12",
+            "turntable_direct_line_upload_bytes 13",
+            "turntable_guest_memory_bytes 10",
+            "turntable_guest_memory_kept_bytes 11",
+            r#"turntable_requests_shed_total{bound="server.held-bytes-max"} 1"#,
             "turntable_outbox_rows 5",
             "turntable_bots_waiting 6",
             r#"turntable_dead_letters_dropped_total{bot="telemetry-test"} 1"#,

@@ -52,6 +52,7 @@ pub use self::record::{CallRecord, TurnRecord};
 use self::staging::{Leaving, Staging};
 pub use self::stop::RunningTurn;
 use crate::activity::{Activity, DeliveryMode, Inbound, Object};
+use crate::budget::Claim;
 use crate::channel::Address;
 use crate::delivery::Deliveries;
 use crate::dialog::Progress;
@@ -69,6 +70,8 @@ pub struct Services {
     pub deliveries: Arc<Deliveries>,
     /// Where plugins run.
     pub plugins: Arc<Runtime>,
+    /// `storage.notification-bytes-per-bot-max`
+    pub notification_bytes_max: u64,
     /// Told when a notification may be due.
     pub due: Arc<tokio::sync::Notify>,
     /// Bridged bots. None in a host that only replays.
@@ -92,6 +95,8 @@ pub struct TurnContext {
     /// Held while the activity is being kept, so that keeping it and the end of its turn cannot pass each other.
     keeping: tokio::sync::Mutex<Keeping>,
     stop: stop::StopSwitch,
+    /// The memory of the activity, charged until the turn is gone. None: the host itself made it.
+    _held: Option<Claim>,
 }
 
 /// Whether a restart runs the activity of a turn.

@@ -8,6 +8,7 @@ mod support;
 
 mod admin;
 mod authentication;
+mod bounds;
 mod bridge;
 mod broadcast;
 mod cli;

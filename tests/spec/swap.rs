@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Config, Connector, Host, component, message, within};
 
 /// Returns the hostile guest as its `number`th generation. The digits of the marker differ, and so does the digest.
-fn generation(number: u32) -> Vec<u8> {
+pub(crate) fn generation(number: u32) -> Vec<u8> {
     let bytes = fs::read(component("hostile").unwrap()).unwrap();
     let marker = b"GENERATION-0000";
     let at = bytes.windows(marker.len()).position(|window| window == marker).expect("the marker is in the binary");

@@ -62,6 +62,7 @@ const LAYERS: &[&str] = &[
     "registry",
     "channel",
     "transcript",
+    "budget",
     "telemetry",
     "colours",
     "clock",

@@ -18,6 +18,8 @@ use crate::{ARRAYS, OBJECTS, STRINGS};
 pub(crate) const ACCOUNTS: &[&str] = &["from", "recipient", "conversation"];
 /// Brackets of a text that may have an index: with fewer, no value is nested too deeply.
 const BRACKETS_MAX: usize = 100;
+/// Members of an activity that has an index. The protocol defines fewer than 60.
+const MEMBERS_MAX: usize = 128;
 
 /// The members of one text, in their order.
 #[derive(Debug, Clone)]
@@ -111,6 +113,9 @@ impl<'t> Visitor<'t> for Entries<'t> {
                 Cow::Borrowed(part) => Text::At(Place::within(self.0, part)),
                 Cow::Owned(decoded) => Text::Decoded(decoded.into()),
             };
+            if entries.len() == MEMBERS_MAX {
+                return Err(A::Error::custom("unusual"));
+            }
             entries.push(Entry { name: Place::within(self.0, name), value: Place::within(self.0, value), string });
         }
         Ok(entries)

@@ -202,6 +202,22 @@ pub fn checked(text: &str) -> Result<Cow<'_, str>> {
     }
 }
 
+/// Counts the values of a JSON text: members, entries, and the text itself. A tree of the text has as many nodes. What is no JSON
+/// has a count too, at most one more than it has bytes.
+pub fn values(text: &str) -> usize {
+    let (mut count, mut in_string, mut is_escaped) = (1, false, false);
+    for byte in text.bytes() {
+        if in_string {
+            in_string = is_escaped || byte != b'"';
+            is_escaped = !is_escaped && byte == b'\\';
+        } else {
+            in_string = byte == b'"';
+            count += usize::from(matches!(byte, b',' | b'[' | b'{'));
+        }
+    }
+    count
+}
+
 /// Returns the UTF-16 code unit of the escape at `start`, if there is one.
 fn escaped(text: &str, start: usize) -> Option<u16> {
     let digits = text.get(start..start + ESCAPE_BYTES)?.strip_prefix("\\u")?;
@@ -407,6 +423,22 @@ mod tests {
         let kept: Vec<Kept> = serde_json::from_str(&text).unwrap();
         let Kept::Options { options } = &kept[0];
         assert_eq!(options.to_string(), sent);
+    }
+
+    #[test]
+    fn values_are_counted_without_a_tree() {
+        for (text, count) in [
+            ("7", 1),
+            (r#""a,b[{""#, 1),
+            (r#""a\",[" "#, 1),
+            (r#""a\\",[1"#, 3),
+            ("[1,2]", 3),
+            (r#"{"a":[{"b":1},2],"c":"[,"}"#, 6),
+            ("", 1),
+        ] {
+            assert_eq!(values(text), count, "{text}");
+        }
+        assert!(values(&format!("[{}", "[],".repeat(100))) > 200);
     }
 
     #[test]

@@ -143,6 +143,12 @@ impl Activity {
         Self::parse(&text)
     }
 
+    /// Returns the activity without its tree of values, or none if it has no tree. The tree is built again when it is needed.
+    pub fn without_tree(&self) -> Option<Self> {
+        self.object.get()?;
+        Some(Self { text: self.text.clone(), index: self.index.clone(), object: OnceLock::new() })
+    }
+
     /// The JSON text as it arrived, with unpaired surrogates replaced by U+FFFD.
     pub fn text(&self) -> &Arc<str> {
         &self.text

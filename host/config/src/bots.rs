@@ -16,8 +16,8 @@ use super::sections::first_set;
 use super::table::{Found, Node, Table, described};
 use super::text::{is_name, shown_bytes};
 use super::{
-    BotSpec, DateOrder, Grants, HttpGrant, KeptTranscripts, Limits, OnFailure, OnHookFailure, OnNewer, Overlap, PluginSpec,
-    Runtime, Scope,
+    BotSpec, DateOrder, Grants, HttpGrant, KeptTranscripts, Limits, OnFailure, OnHookFailure, OnNewer, Overlap,
+    PluginSpec, Runtime, Scope,
 };
 
 /// Prefix of the section names of bots.
@@ -339,6 +339,7 @@ pub(super) fn limits(mut table: Table<'_>, base: &Limits) -> Limits {
     table.bytes("host-call-bytes", &mut limits.host_call_bytes, KIB..=64 * MIB);
     table.number("sends-per-turn", &mut limits.sends_per_turn, 1..=10_000);
     table.bytes("bytes-per-send", &mut limits.bytes_per_send, KIB..=64 * MIB);
+    table.bytes("staged-bytes", &mut limits.staged_bytes, KIB..=1_024 * MIB);
     table.bytes("state-bytes-per-scope", &mut limits.state_bytes_per_scope, KIB..=64 * MIB);
     table.number("log-lines-per-turn", &mut limits.log_lines_per_turn, 0..=100_000);
     table.bytes("output-bytes", &mut limits.output_bytes, 0..=16 * MIB);

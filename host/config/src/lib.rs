@@ -8,11 +8,13 @@ mod credential;
 mod grants;
 pub mod http;
 mod limits;
+mod machine;
 mod problem;
 mod read;
 mod registration;
 pub mod secret;
 mod sections;
+mod server;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,7 @@ pub use limits::Limits;
 pub use problem::{Problem, Problems};
 pub use read::{Keys, Overrides, Places, Reading, load, load_for_bot, load_sections, load_with, read};
 pub use registration::{Algorithm, AppKind, Cloud, Registration};
+pub use server::Server;
 
 /// A validated configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,41 +70,6 @@ pub struct Config {
 /// Default of `error-text`: the reply to the user when a message turn fails.
 pub const ERROR_TEXT: &str = "Sorry, something went wrong on my side. Please try again.";
 
-/// The public listener and what it accepts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Server {
-    /// `listen`, default `127.0.0.1:3978`.
-    pub listen: SocketAddr,
-    /// `mode`: `development` serves the chat page and hands out Direct Line tokens; default `production`.
-    pub development: bool,
-    /// `allow-anonymous-remote`, default false: serve bots without an app id on a listener that is not on loopback.
-    pub allow_anonymous_remote: bool,
-    /// `host-names`: further names by which clients may address this listener, besides its own address and `localhost`.
-    pub host_names: Vec<String>,
-    /// `allowed-origins`: web origins that may use Direct Line, besides the origin of the chat page.
-    pub allowed_origins: Vec<String>,
-    /// `body-bytes-max`, default 512 KiB. Larger bodies get 413.
-    pub body_bytes_max: usize,
-    /// `upload-bytes-max`, default 4 MiB for each Direct Line upload.
-    pub upload_bytes_max: usize,
-    /// `acknowledge-ms`, default 5,000. A normal activity whose turn lasts longer gets 202 while the turn continues.
-    pub acknowledge_after: Duration,
-    /// `invoke-deadline-ms`, default 9,000. An invoke whose turn lasts longer gets 504.
-    pub invoke_deadline: Duration,
-    /// `expect-replies-deadline-ms`, default 14,000. An expectReplies activity whose turn lasts longer gets 504.
-    pub expect_replies_deadline: Duration,
-    /// `keep-alive-ms`, default 75,000: idle time after which a connection of either listener is closed. It should
-    /// exceed the idle time of load balancers, usually 60 s: a load balancer that reuses a connection while the host
-    /// closes it answers its client 502.
-    pub keep_alive: Duration,
-    /// `shutdown-grace-ms`, default 10,000: how long accepted turns may continue after a stop signal.
-    pub shutdown_grace: Duration,
-    /// `turns-queued-per-conversation-max`, default 32. Further activities get 429.
-    pub turns_queued_per_conversation_max: usize,
-    /// `turns-queued-max`, default 4,096 over all conversations. Further activities get 429.
-    pub turns_queued_max: usize,
-}
-
 /// The admin listener.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admin {
@@ -124,6 +92,9 @@ pub struct Runtime {
     pub instances_max: u32,
     /// `instances-per-bot-max`, default half of `instances-max`: maximum number of live instances of one bot.
     pub instances_per_bot_max: u32,
+    /// `guest-memory-bytes-max`, default half of the machine's memory, or of the container's: memory of all guests together.
+    /// From seven eighths of it on, new instances of the bot that holds most wait; beyond it no guest gets more.
+    pub guest_memory_bytes_max: usize,
     /// `instances-wait-ms`, default 4,000: how long a turn waits for its instances before the activity gets 503. Less
     /// than `server.acknowledge-ms`, because after a 202 the channel would not learn that the activity was rejected.
     pub instances_wait: Duration,
@@ -215,6 +186,8 @@ pub struct Storage {
     pub password: Option<Source>,
     /// `connections`: connections to PostgreSQL at a time, default 8.
     pub connections: usize,
+    /// `notification-bytes-per-bot-max`, default 64 MiB: content of the notifications and timers of one bot that wait.
+    pub notification_bytes_per_bot_max: u64,
 }
 
 /// Implementations of the store.
@@ -247,6 +220,7 @@ impl Storage {
             url: None,
             password: None,
             connections: 8,
+            notification_bytes_per_bot_max: 64 << 20,
         }
     }
 }
@@ -377,27 +351,6 @@ pub enum Overlap {
     Interrupt,
 }
 
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3978)),
-            development: false,
-            allow_anonymous_remote: false,
-            host_names: Vec::new(),
-            allowed_origins: Vec::new(),
-            body_bytes_max: 512 << 10,
-            upload_bytes_max: 4 << 20,
-            acknowledge_after: Duration::from_millis(5_000),
-            invoke_deadline: Duration::from_millis(9_000),
-            expect_replies_deadline: Duration::from_millis(14_000),
-            keep_alive: Duration::from_millis(75_000),
-            shutdown_grace: Duration::from_millis(10_000),
-            turns_queued_per_conversation_max: 32,
-            turns_queued_max: 4_096,
-        }
-    }
-}
-
 /// Paths are relative to the current folder.
 impl Default for Admin {
     fn default() -> Self {
@@ -417,6 +370,7 @@ impl Default for Runtime {
             allocator: Allocator::Auto,
             instances_max: 256,
             instances_per_bot_max: 128,
+            guest_memory_bytes_max: machine::memory_bytes() / 2,
             instances_wait: Duration::from_millis(4_000),
             http_requests_per_bot_max: 64,
             workers: available_parallelism().map_or(1, std::num::NonZero::get),

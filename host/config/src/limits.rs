@@ -21,6 +21,9 @@ pub struct Limits {
     pub sends_per_turn: u32,
     /// `bytes-per-send`, default 256 KiB: JSON text of one activity or invoke response.
     pub bytes_per_send: usize,
+    /// `staged-bytes`, default 16 MiB: memory of what one turn stages: activities that are sent or updated, answers to
+    /// invokes, notifications. A value of JSON counts as 128 bytes. Like sends, what is undone still counts.
+    pub staged_bytes: usize,
     /// `state-bytes-per-scope`, default 256 KiB: keys and values of one scope, and also the state of one dialog frame.
     pub state_bytes_per_scope: usize,
     /// `log-lines-per-turn`, default 200. Further lines are counted and dropped.
@@ -70,6 +73,7 @@ impl Default for Limits {
             host_call_bytes: 4 << 20,
             sends_per_turn: 50,
             bytes_per_send: 256 << 10,
+            staged_bytes: 16 << 20,
             state_bytes_per_scope: 256 << 10,
             log_lines_per_turn: 200,
             output_bytes: 64 << 10,

@@ -12,7 +12,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::bots::{BOT_SECTION, bot_section, is_of_bot, plugin_section};
 use super::table::{Found, Table};
 use super::text::nearest;
-use super::{BotSpec, Config, Problems, Runtime, Server, bots, registration, sections};
+use super::{BotSpec, Config, Problems, Runtime, Server, bots, registration, sections, server};
 
 /// Maximum size of a configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -202,7 +202,7 @@ fn config(path: &Path, mut root: Table<'_>, found: &Found, overrides: Overrides,
     let folder = path.parent().unwrap_or(Path::new(""));
     found.in_section("server");
     let mut server_table = root.table("server");
-    let mut server = sections::server(&mut server_table);
+    let mut server = server::read(&mut server_table);
     server.listen = overrides.listen.unwrap_or(server.listen);
     server.development |= overrides.development;
     let default_bot_key = server_table.string("default-bot");

@@ -1,4 +1,4 @@
-//! Reads the sections that do not belong to a bot: `[server]`, `[admin]`, `[runtime]`, `[channel]`, `[storage]`, `[tls]`.
+//! Reads the sections that do not belong to a bot: `[admin]`, `[runtime]`, `[channel]`, `[storage]`, `[tls]`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,56 +10,23 @@ use toml::de::DeValue;
 use super::credential::source;
 use super::read::beside;
 use super::table::Table;
-use super::text::{addresses_overlap, connector_origin, host_name, origin};
+use super::text::{addresses_overlap, connector_origin};
 use super::{
     Admin, Allocator, Ambiguous, Channel, Durability, Rate, Rates, Runtime, Server, Storage, StorageKind, Tls,
 };
 
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const GIB: u64 = 1 << 30;
 
 /// Range of every configurable wait, in milliseconds.
-const WAIT_MS: RangeInclusive<u64> = 1..=600_000;
+pub(super) const WAIT_MS: RangeInclusive<u64> = 1..=600_000;
 
 /// Range of `channel.unreachable-ms`, up to a week.
 const UNREACHABLE_MS: RangeInclusive<u64> = 1..=604_800_000;
 
 /// Default of `connector-origins` in development mode, because development tools choose another port at each start.
 const ANY_PORT: &str = "http://localhost:*";
-
-/// Reads `[server]` except `default-bot`, which is checked after the bots are read.
-pub(super) fn server(table: &mut Table<'_>) -> Server {
-    let mut server = Server::default();
-    if let Some((text, span)) = table.string("listen") {
-        match listen_address(text) {
-            Ok(address) => server.listen = address,
-            Err(why) => table.problem(span, format!("`server.listen`: {why}")),
-        }
-    }
-    table.choice("mode", &mut server.development, &[("development", true), ("production", false)]);
-    table.bool("allow-anonymous-remote", &mut server.allow_anonymous_remote);
-    each(table, "host-names", &mut server.host_names, host_name);
-    each(table, "allowed-origins", &mut server.allowed_origins, origin);
-    table.bytes("body-bytes-max", &mut server.body_bytes_max, KIB..=64 * MIB);
-    table.bytes("upload-bytes-max", &mut server.upload_bytes_max, KIB..=256 * MIB);
-    table.millis("acknowledge-ms", &mut server.acknowledge_after, WAIT_MS);
-    table.millis("invoke-deadline-ms", &mut server.invoke_deadline, WAIT_MS);
-    table.millis("expect-replies-deadline-ms", &mut server.expect_replies_deadline, WAIT_MS);
-    table.millis("keep-alive-ms", &mut server.keep_alive, WAIT_MS);
-    table.millis("shutdown-grace-ms", &mut server.shutdown_grace, 0..=*WAIT_MS.end());
-    table.number("turns-queued-per-conversation-max", &mut server.turns_queued_per_conversation_max, 1..=10_000);
-    table.number("turns-queued-max", &mut server.turns_queued_max, 1..=1_000_000);
-    let (per_conversation, all) = (server.turns_queued_per_conversation_max, server.turns_queued_max);
-    if per_conversation > all {
-        let span = first_set(table, &["turns-queued-per-conversation-max", "turns-queued-max"]);
-        let message = format!(
-            "`server.turns-queued-per-conversation-max` ({per_conversation}) is above `server.turns-queued-max` ({all}), so it can never be reached"
-        );
-        table.problem(span, message);
-    }
-    server
-}
 
 /// Reads `[admin]`. `public_span` is the position of `server.listen`.
 pub(super) fn admin(
@@ -126,6 +93,7 @@ pub(super) fn runtime(mut table: Table<'_>, folder: &Path) -> Runtime {
         );
         table.problem(table.span_of("instances-per-bot-max"), message);
     }
+    table.bytes("guest-memory-bytes-max", &mut runtime.guest_memory_bytes_max, 64 * MIB..=1_024 * GIB);
     table.millis("instances-wait-ms", &mut runtime.instances_wait, WAIT_MS);
     table.number("http-requests-per-bot-max", &mut runtime.http_requests_per_bot_max, 1..=100_000);
     table.number("workers", &mut runtime.workers, 1..=1_024);
@@ -212,6 +180,7 @@ pub(super) fn storage(mut table: Table<'_>, folder: &Path, data_dir: &Path) -> S
             table.problem(table.span_of(key), why);
         }
     }
+    table.bytes("notification-bytes-per-bot-max", &mut storage.notification_bytes_per_bot_max, KIB..=64 * GIB);
     table.finish();
     storage
 }
@@ -234,7 +203,7 @@ pub(super) fn tls(mut table: Table<'_>, folder: &Path) -> Tls {
 }
 
 /// Reads an array of strings. `check` returns each string in canonical form, or an error text.
-fn each(
+pub(super) fn each(
     table: &mut Table<'_>,
     key: &'static str,
     slot: &mut Vec<String>,
@@ -268,7 +237,7 @@ pub(super) fn first_set(table: &Table<'_>, keys: &[&str]) -> Range<usize> {
     keys.iter().find(|key| table.has(key)).map_or_else(|| table.span(), |key| table.span_of(key))
 }
 
-fn listen_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let named = || match text.strip_prefix("localhost:") {
         Some(port) => format!("write \"127.0.0.1:{port}\" instead of \"{text}\""),
         None => {

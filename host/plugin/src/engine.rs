@@ -63,6 +63,12 @@ pub(super) fn build(allocator: Allocator, instances: u32) -> anyhow::Result<Buil
 /// Slots above the host's own bound, for the instances of `describe` and those that are being dropped.
 const SPARE_SLOTS: u32 = 16;
 
+/// Memories, tables and stacks that keep pages although no instance uses them. Without this bound every component that was
+/// ever deployed would leave some behind.
+const WARM_SLOTS_MAX: u32 = 16;
+/// Bytes that a memory keeps for its next instance. Most guests dirty less; what is beyond goes back to the system.
+const MEMORY_KEPT_BYTES: usize = 512 << 10;
+
 fn pooling(instances: u32) -> anyhow::Result<Engine> {
     let slots = instances.saturating_add(SPARE_SLOTS);
     let parts = slots.saturating_mul(4);
@@ -77,8 +83,9 @@ fn pooling(instances: u32) -> anyhow::Result<Engine> {
         .max_core_instances_per_component(PARTS_PER_COMPONENT)
         .max_tables_per_module(4)
         .table_elements(100_000)
-        .linear_memory_keep_resident(2 << 20)
-        .table_keep_resident(512 << 10)
+        .max_unused_warm_slots(WARM_SLOTS_MAX)
+        .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
+        .table_keep_resident(64 << 10)
         .async_stack_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
     let mut config = code_settings();

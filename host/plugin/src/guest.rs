@@ -91,7 +91,12 @@ impl GuestState {
             http,
             http_hooks: HttpHooks::new(plugin.clone(), turn_id.clone(), transport),
             table,
-            limiter: MemoryLimiter::new(limits.memory_bytes, limits.table_elements),
+            limiter: MemoryLimiter::new(
+                limits.memory_bytes,
+                limits.table_elements,
+                plugin.share.memory.clone(),
+                plugin.bot.clone(),
+            ),
             meter,
             slow,
             turn_id,

@@ -14,6 +14,7 @@ use super::cpu::{Meter, SlowLane};
 use super::engine::TICK;
 use super::guest::{GuestState, Stopped, Within};
 use super::imports::truncate;
+use super::memory::ALL_GUESTS;
 use super::output::last_words;
 use super::{Call, Code, Done, Entry, Event, Failure, Fault, Flow, Meta, Outcome, Plugin, Runtime, Step, TurnHost};
 use crate::threads::{go, pace};
@@ -36,6 +37,10 @@ impl Instance {
         turn_id: &Arc<str>,
         cpu_used: Duration,
     ) -> Result<Self, Failure> {
+        let (all, wall) = (&runtime.memory, plugin.limits.wall);
+        if tokio::time::timeout(wall, all.admit(&plugin.bot)).await.is_err() {
+            return Err(Failure::Memory { key: ALL_GUESTS, limit: all.held().1 });
+        }
         let mut store = store(runtime, plugin, turn_id, cpu_used);
         let meter = store.data().meter.clone();
         // Instantiation runs guest code too (start functions), so it is bounded like a call.
@@ -209,7 +214,11 @@ fn classify(store: &Store<GuestState>, error: &wasmtime::Error) -> Failure {
         None => {}
     }
     if let Some(key) = store.data().limiter.refused() {
-        let limit = if key == "memory-bytes" { limits.memory_bytes } else { limits.table_elements };
+        let limit = match key {
+            "memory-bytes" => limits.memory_bytes,
+            "table-elements" => limits.table_elements,
+            _ => store.data().plugin.share.memory.held().1,
+        };
         return Failure::Memory { key, limit };
     }
     let trap = error.downcast_ref::<Trap>();

@@ -47,6 +47,7 @@ pub use self::http::HttpCall;
 use self::http::Outbound;
 pub use self::instance::Instance;
 pub use self::manifest::Manifest;
+use self::memory::GuestMemory;
 use self::metrics::PluginMetrics;
 use self::preflight::Preflight;
 use self::threads::slow_workers;
@@ -62,6 +63,7 @@ pub struct Runtime {
     /// One for every worker but one (`host/docs/fair-cpu.md`).
     slow_permits: Arc<Semaphore>,
     slow_share: usize,
+    memory: Arc<GuestMemory>,
     http_share: usize,
     /// The threads that send the requests of guests: those in which the runtime was started.
     transport: Option<Handle>,
@@ -75,6 +77,8 @@ pub struct Runtime {
 pub struct BotShare {
     /// Permits of slow guests.
     slow: Arc<Semaphore>,
+    /// The memory of all guests of the host.
+    memory: Arc<GuestMemory>,
     /// HTTP requests in progress.
     http: Arc<Semaphore>,
     http_max: usize,
@@ -248,7 +252,7 @@ pub enum Failure {
         /// The limit.
         limit: Duration,
     },
-    /// `memory-bytes` or `table-elements` is reached, and the guest did not survive that.
+    /// `memory-bytes`, `table-elements` or `runtime.guest-memory-bytes-max` is reached, and the guest did not survive that.
     Memory {
         /// The limit's configuration key.
         key: &'static str,
@@ -370,6 +374,7 @@ impl Runtime {
             engine: built.engine,
             slow_permits: Arc::new(Semaphore::new(slow)),
             slow_share: slow.div_ceil(2),
+            memory: GuestMemory::new(settings.guest_memory_bytes_max),
             http_share: settings.http_requests_per_bot_max,
             transport: Handle::try_current().ok(),
             codes: Mutex::default(),
@@ -379,7 +384,16 @@ impl Runtime {
     /// Returns what a new bot's plugins share.
     pub fn share(&self) -> BotShare {
         let (slow, http) = (Arc::new(Semaphore::new(self.slow_share)), Arc::new(Semaphore::new(self.http_share)));
-        BotShare { slow, http, http_max: self.http_share }
+        BotShare { slow, memory: self.memory.clone(), http, http_max: self.http_share }
+    }
+
+    /// Returns the memory of all guests that live, and the memory that the pool keeps for guests to come.
+    pub fn guest_memory_bytes(&self) -> (usize, usize) {
+        let kept = self.engine.pooling_allocator_metrics().map_or(0, |pool| {
+            let stacks = pool.unused_stack_bytes_resident().unwrap_or_default();
+            pool.unused_memory_bytes_resident() + pool.unused_table_bytes_resident() + stacks
+        });
+        (self.memory.held().0, kept)
     }
 
     /// Turns the bytes of a component into code. Code of a digest that is in use is shared, not loaded again.

@@ -76,7 +76,7 @@ const ROUTES_MAX: usize = 64;
 const PATTERN_BYTES_MAX: usize = 1024;
 const DESCRIPTION_CHARS_MAX: usize = 1024;
 /// The compiled size of one pattern: `(a{1000}){1000}` is short and huge.
-const PATTERN_PROGRAM_BYTES_MAX: usize = 1 << 20;
+const PATTERN_PROGRAM_BYTES_MAX: usize = 256 << 10;
 
 impl Manifest {
     /// Reads a manifest. The error lists every problem.

@@ -97,6 +97,7 @@ impl ReplayHost {
             storage: storage.clone(),
             deliveries: deliveries.clone(),
             plugins,
+            notification_bytes_max: config.storage.notification_bytes_per_bot_max,
             due: Arc::default(),
             bridges: None,
         };

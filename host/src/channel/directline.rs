@@ -18,6 +18,7 @@ mod uploads;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -34,7 +35,7 @@ pub use secrets::{Owner, SLOTS, Secrets};
 /// `channelId` of every activity of this channel.
 pub const CHANNEL_ID: &str = "directline";
 
-/// Maximum number of conversations. With the limit on each history they take at most 1 GiB.
+/// Maximum number of conversations.
 const CONVERSATIONS_MAX: usize = 2_048;
 /// Idle time after which a conversation is deleted. Its client is told that the conversation has ended.
 const IDLE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -45,6 +46,9 @@ const SWEEP_AFTER: Duration = Duration::from_secs(60);
 pub struct DirectLine {
     service_url: Arc<str>,
     conversations: Mutex<Conversations>,
+    /// Bytes of the histories of all conversations, and their bound, `server.direct-line-history-bytes-max`.
+    history_bytes: Arc<AtomicUsize>,
+    history_bytes_max: usize,
     uploads: Uploads,
 }
 
@@ -64,6 +68,8 @@ impl DirectLine {
         Self {
             service_url: service_url(public),
             conversations: Mutex::new(Conversations { by_id: HashMap::new(), swept: Instant::now() }),
+            history_bytes: Arc::default(),
+            history_bytes_max: config.server.direct_line_history_bytes_max,
             uploads: Uploads::new(config.server.upload_bytes_max),
         }
     }
@@ -91,16 +97,28 @@ impl DirectLine {
         }
         conversations.make_room();
         let id = start.id.clone();
-        let conversation = Arc::new(Conversation::new(start, self.service_url.clone()));
+        let conversation = Arc::new(Conversation::new(start, self.service_url.clone(), self.history_bytes.clone()));
         conversations.by_id.insert(id, conversation.clone());
         (conversation, true)
     }
 
     /// Returns a conversation that exists, and marks it as used.
     pub fn conversation(&self, id: &str) -> Option<Arc<Conversation>> {
-        let conversation = self.lock().by_id.get(id).cloned()?;
+        let mut conversations = self.lock();
+        let conversation = conversations.by_id.get(id).cloned()?;
         conversation.touch();
+        let mut excess = self.history_bytes().saturating_sub(self.history_bytes_max);
+        // Somebody may still be at one that ends here, so its bytes are counted and not the sum read again.
+        while excess > 0 && conversations.by_id.len() > 1 {
+            let Some(ended) = conversations.end_oldest() else { break };
+            excess = excess.saturating_sub(ended.history_bytes());
+        }
         Some(conversation)
+    }
+
+    /// Returns the size of the histories of all conversations.
+    pub fn history_bytes(&self) -> usize {
+        self.history_bytes.load(Ordering::Relaxed)
     }
 
     /// Deletes a conversation of a bot and its uploads. Its client is told that the conversation has ended.
@@ -143,14 +161,18 @@ impl Conversations {
 
     fn make_room(&mut self) {
         while self.by_id.len() >= CONVERSATIONS_MAX {
-            let oldest = self
-                .by_id
-                .iter()
-                .min_by_key(|(_, conversation)| (conversation.is_connected(), conversation.used_at()))
-                .map(|(id, _)| id.clone());
-            let Some(oldest) = oldest else { return };
-            self.by_id.remove(&oldest);
+            if self.end_oldest().is_none() {
+                return;
+            }
         }
+    }
+
+    /// Ends the conversation that was used least recently, connected ones last.
+    fn end_oldest(&mut self) -> Option<Arc<Conversation>> {
+        let used =
+            |(_, conversation): &(&Arc<str>, &Arc<Conversation>)| (conversation.is_connected(), conversation.used_at());
+        let oldest = self.by_id.iter().min_by_key(used).map(|(id, _)| id.clone())?;
+        self.by_id.remove(&oldest)
     }
 }
 

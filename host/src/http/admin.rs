@@ -36,7 +36,6 @@
 //! a URL. Requests of web pages are refused: no page has business here.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
@@ -47,8 +46,6 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
 use super::body;
 use super::broadcasts;
@@ -56,17 +53,18 @@ use super::error::{HttpError, code};
 use super::guard::{self, Guard};
 use super::request::Query;
 pub use super::token::{Setting, Token, load as load_token, load_or_create as load_or_create_token};
+use super::wrong_tokens::WrongTokens;
 use super::{dead_letters, inbox, notifications, privacy, site_secrets, transcripts};
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
+use crate::budget::Budget;
+use crate::json;
 use crate::registry::{Bot, BotStatus, Swap};
 use crate::storage::notifications::ReferenceFilter;
 use crate::telemetry::{self, PrometheusHandle};
 
-/// Components that are uploaded at once: each is held in memory whole.
+/// Components of the largest size that fit into the memory of uploads: each is held whole until it is loaded.
 const UPLOADS_MAX: usize = 2;
-/// How long further ones wait for their place; a compilation may take as long.
-const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(120);
 /// Entries of one answer.
 const NOTIFICATIONS_LISTED: usize = 1_000;
 const REFERENCES_LISTED: usize = 100;
@@ -74,13 +72,15 @@ const REFERENCES_LISTED: usize = 100;
 pub(super) struct Admin {
     pub(super) app: Arc<App>,
     metrics: PrometheusHandle,
-    uploads: Semaphore,
+    uploads: Arc<Budget>,
 }
 
 /// The routes of this module.
 pub fn routes(app: Arc<App>, guard: &Arc<Guard>, token: Token, metrics: PrometheusHandle) -> Router {
     let broadcasts = broadcasts::routes(app.clone());
-    let admin = Arc::new(Admin { app, metrics, uploads: Semaphore::new(UPLOADS_MAX) });
+    let component_bytes_max = usize::try_from(app.config.runtime.component_bytes_max).unwrap_or(usize::MAX);
+    let uploads = Budget::of_uploads(component_bytes_max.saturating_mul(UPLOADS_MAX));
+    let admin = Arc::new(Admin { app, metrics, uploads });
     let open = Router::new().route("/healthz", get(healthy)).route("/readyz", get(ready));
     let closed = Router::new()
         .route("/metrics", get(metrics_text))
@@ -103,15 +103,21 @@ pub fn routes(app: Arc<App>, guard: &Arc<Guard>, token: Token, metrics: Promethe
         .merge(transcripts::routes())
         .merge(privacy::routes())
         .merge(site_secrets::routes())
-        .route_layer(from_fn_with_state(Arc::new(token), require_token));
+        .route_layer(from_fn_with_state(Arc::new(Door { token, wrong: WrongTokens::new() }), require_token));
     open.merge(closed).with_state(admin).route_layer(from_fn_with_state(guard.clone(), guard::check_origin))
 }
 
+/// Who may come in, and what those learn who may not.
+struct Door {
+    token: Token,
+    wrong: WrongTokens,
+}
+
 /// Middleware: refuses with 401 whoever does not present the token.
-async fn require_token(State(token): State<Arc<Token>>, request: Request, next: Next) -> Result<Response, HttpError> {
+async fn require_token(State(door): State<Arc<Door>>, request: Request, next: Next) -> Result<Response, HttpError> {
     let presented = bearer(request.headers()).ok_or_else(HttpError::unauthorized)?;
-    if !token.matches(presented) {
-        return Err(HttpError::unauthorized().detail("a wrong admin token was presented"));
+    if !door.token.matches(presented) {
+        return Err(door.wrong.refuse().await);
     }
     let mut response = next.run(request).await;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -143,6 +149,9 @@ async fn metrics_text(State(admin): State<Arc<Admin>>) -> Result<Response, HttpE
         turns_running: app.turns.running(),
         turns_queued: app.turns.queue_depth(),
         instance_slots: app.turns.instance_slots(),
+        held_bytes: app.budget.held().0,
+        direct_line_bytes: (app.directline.history_bytes(), app.directline.uploads().bytes()),
+        guest_memory_bytes: app.plugins.guest_memory_bytes(),
         outbox_rows: app.storage.outbox_depth().await?,
         bots_waiting: admin.waiting().len(),
         peers_unreachable: app.deliveries.peers_unreachable(),
@@ -168,13 +177,10 @@ async fn deploy(
     request: Request,
 ) -> Result<Response, HttpError> {
     admin.bot(&bot)?;
-    // Its body is not read meanwhile, so that it costs nothing.
-    let Ok(Ok(_upload)) = timeout(UPLOAD_WAIT_MAX, admin.uploads.acquire()).await else {
-        let message = "too many components are being uploaded; try again later";
-        return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message).retry_after_default());
-    };
     let bytes_max = usize::try_from(admin.app.config.runtime.component_bytes_max).unwrap_or(usize::MAX);
-    let component = body::read(request, bytes_max, "runtime.component-bytes-max").await?;
+    // What is uploaded slowly holds what has arrived and no more, so it delays no other deploy.
+    let (component, _claim) =
+        body::read_charged(&admin.uploads, None, request, bytes_max, "runtime.component-bytes-max").await?;
     let app = admin.app.clone();
     if deployment.dry_run {
         let rehearsed = detached(async move { app.turns.rehearse(&bot, &plugin, component).await });
@@ -366,8 +372,9 @@ mod tests {
         let path = folder.path().join("token");
         std::fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let token = Arc::new(load_token(Setting::AdminTokenFile, &path).unwrap());
-        let router = Router::new().route("/", get(async || "ok")).route_layer(from_fn_with_state(token, require_token));
+        let token = load_token(Setting::AdminTokenFile, &path).unwrap();
+        let door = Arc::new(Door { token, wrong: WrongTokens::new() });
+        let router = Router::new().route("/", get(async || "ok")).route_layer(from_fn_with_state(door, require_token));
         let mut request = Request::builder().uri("/?token=0123456789abcdef0123456789abcdef");
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -1,32 +1,73 @@
-//! Reading request bodies: whole, bounded in size and time.
+//! Reading request bodies: whole, bounded in size, in time and in the memory of all requests together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, StatusCode};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use tokio::time::timeout;
 
+use super::client::client_of;
 use super::error::{HttpError, code};
+use crate::budget::{Budget, Claim, cost};
+use crate::json;
 
 /// How long a body may take to arrive.
 const READ_MAX: Duration = Duration::from_secs(30);
+
 /// Reads a whole body of at most `bytes_max` bytes; `bound` is the setting that says so, for the message.
 ///
 /// # Errors
 /// 415 where it is compressed, 413 where it is larger, 408 where it takes longer than 30 seconds, 400 where it breaks off.
 pub async fn read(request: Request, bytes_max: usize, bound: &str) -> Result<Bytes, HttpError> {
-    refuse_encoded(request.headers())?;
-    let mut body = request.into_body();
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > bytes_max {
-        return Err(too_large(bytes_max, bound));
+    announced(&request, bytes_max, bound)?;
+    collect(&mut request.into_body(), bytes_max, bound, READ_MAX, None).await
+}
+
+/// Reads a whole body like [`read`], and charges it to the memory of requests, for a bot and the client of the request. The
+/// claim is the caller's: it must live as long as anything of the request is in memory.
+///
+/// # Errors
+/// Those of [`read`]; 429 or 503 with `Retry-After` where the memory of requests has no room, before the body is read.
+pub async fn read_charged(
+    budget: &Arc<Budget>,
+    bot: Option<&Arc<str>>,
+    request: Request,
+    bytes_max: usize,
+    bound: &str,
+) -> Result<(Bytes, Claim), HttpError> {
+    let announced = announced(&request, bytes_max, bound)?;
+    let mut claim = budget.open(bot, client_of(request.extensions()), announced)?;
+    let bytes = collect(&mut request.into_body(), bytes_max, bound, READ_MAX, Some(&mut claim)).await?;
+    Ok((bytes, claim))
+}
+
+/// Decodes a body of JSON that is going to be parsed, and charges what its tree may take.
+///
+/// # Errors
+/// 400 where it is not UTF-8, 413 where it has more values than `server.json-values-max`, 429 or 503 where the memory of
+/// requests has no room.
+pub fn json_text<'b>(bytes: &'b [u8], values_max: usize, claim: &mut Claim) -> Result<&'b str, HttpError> {
+    let text = json::decoded(bytes).map_err(|error| HttpError::bad_syntax(error.to_string()))?;
+    let values = json::values(text);
+    if values > values_max {
+        let message = format!("the body has {values} JSON values, more than {values_max} (`server.json-values-max`)");
+        return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, message));
     }
-    collect(&mut body, bytes_max, bound, READ_MAX).await
+    claim.grow(cost(text.len(), values).saturating_sub(bytes.len()))?;
+    Ok(text)
+}
+
+/// Returns the announced size of a body that may be read.
+fn announced(request: &Request, bytes_max: usize, bound: &str) -> Result<usize, HttpError> {
+    refuse_encoded(request.headers())?;
+    let announced = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > bytes_max { Err(too_large(bytes_max, bound)) } else { Ok(announced) }
 }
 
 /// Refuses what is compressed. `identity` means that it is not, and `chunked` is how it is sent.
@@ -43,17 +84,44 @@ fn refuse_encoded(headers: &HeaderMap) -> Result<(), HttpError> {
     Ok(())
 }
 
-async fn collect(body: &mut Body, bytes_max: usize, bound: &str, read_max: Duration) -> Result<Bytes, HttpError> {
-    match timeout(read_max, Limited::new(body, bytes_max).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(bytes_max, bound)),
-        Ok(Err(error)) => Err(HttpError::bad_syntax("the body broke off").detail(error)),
-        Err(_) => Err(HttpError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            code::REQUEST_TIMEOUT,
-            format!("the body took longer than {} s", read_max.as_secs()),
-        )),
+async fn collect(
+    body: &mut Body,
+    bytes_max: usize,
+    bound: &str,
+    read_max: Duration,
+    claim: Option<&mut Claim>,
+) -> Result<Bytes, HttpError> {
+    timeout(read_max, gather(body, bytes_max, bound, claim)).await.unwrap_or_else(|_| {
+        let message = format!("the body took longer than {} s", read_max.as_secs());
+        Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, code::REQUEST_TIMEOUT, message))
+    })
+}
+
+/// Puts the parts of a body together. Most bodies arrive in one part, which is not copied.
+async fn gather(
+    body: &mut Body,
+    bytes_max: usize,
+    bound: &str,
+    mut claim: Option<&mut Claim>,
+) -> Result<Bytes, HttpError> {
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| HttpError::bad_syntax("the body broke off").detail(error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + all.len() + data.len() > bytes_max {
+            return Err(too_large(bytes_max, bound));
+        }
+        if let Some(claim) = &mut claim {
+            claim.grow(data.len())?;
+        }
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
     }
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 fn too_large(bytes_max: usize, bound: &str) -> HttpError {
@@ -125,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_does_not_come_is_given_up() {
         let mut body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-        let error = collect(&mut body, 9, "limit", Duration::ZERO).await.unwrap_err();
+        let error = collect(&mut body, 9, "limit", Duration::ZERO, None).await.unwrap_err();
         assert_eq!(error.status(), StatusCode::REQUEST_TIMEOUT);
     }
 }

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::activity::ActivityError;
+use crate::budget::Spent;
 use crate::registry::RegistryError;
 use crate::storage::StorageError;
 use crate::turn::Refusal;
@@ -255,6 +256,16 @@ impl From<ActivityError> for HttpError {
             ActivityError::Missing(_) => Self::missing_property(message),
             ActivityError::WrongType { .. } | ActivityError::TooLong(_) => Self::bad_argument(message),
         }
+    }
+}
+
+impl From<Spent> for HttpError {
+    fn from(spent: Spent) -> Self {
+        let (status, code) = match spent {
+            Spent::Host => (StatusCode::SERVICE_UNAVAILABLE, code::SERVICE_UNAVAILABLE),
+            Spent::Bot | Spent::Peer => (StatusCode::TOO_MANY_REQUESTS, code::THROTTLED),
+        };
+        Self::new(status, code, spent.to_string()).retry_after(RETRY_AFTER_DEFAULT)
     }
 }
 

@@ -13,10 +13,10 @@
 //! | 403 | the token is valid, but its sender may not speak for the channel, name the `serviceUrl`, or call the bot |
 //! | 403, 415, 421 | see [`guard`] |
 //! | 404 | no such bot, or no default bot |
-//! | 413 | the body is larger than `server.body-bytes-max` |
-//! | 429 with `Retry-After` | a queue is full |
+//! | 413 | the body is larger than `server.body-bytes-max`, or has more values than `server.json-values-max` |
+//! | 429 with `Retry-After` | a queue is full, or requests for the bot or from the client hold too many bytes |
 //! | 503 | the bot is disabled |
-//! | 503 with `Retry-After` | the keys of the token's issuer are not known, no working generation, no free instance slot, a failure of the host, the host is stopping |
+//! | 503 with `Retry-After` | the keys of the token's issuer are not known, no working generation, no free instance slot, all requests together hold too many bytes, a failure of the host, the host is stopping |
 //! | 504 | an `invoke` or `expectReplies` did not end within its deadline; the turn goes on |
 //!
 //! `serviceUrl` may be missing or unusable only where the answer does not need it (`invoke`, `expectReplies`): agents that call
@@ -36,6 +36,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
+use bytes::Bytes;
 use futures_util::poll;
 use tokio::time::timeout;
 use turntable_auth::{self as auth, Refused, Sender};
@@ -46,10 +47,10 @@ use super::request::RequestId;
 use super::{body, error};
 use crate::activity::{Activity, ChannelInstance, ConversationKey, DeliveryMode, Inbound};
 use crate::app::App;
+use crate::budget::Claim;
 use crate::channel::connector;
 use crate::clock;
 use crate::config;
-use crate::json;
 use crate::registry::Bot;
 use crate::telemetry;
 use crate::turn::{Answer, Ticket};
@@ -95,8 +96,12 @@ async fn post_to_bot(
 async fn take(app: &Arc<App>, bot: &Bot, id: RequestId, request: Request) -> Result<Response, HttpError> {
     let sender = authenticate(app, bot, request.headers()).await?;
     let server = &app.config.server;
-    let bytes = body::read(request, server.body_bytes_max, "server.body-bytes-max").await?;
-    let activity = parse(&bytes)?;
+    let (bytes, mut claim) =
+        body::read_charged(&app.budget, Some(bot.name()), request, server.body_bytes_max, "server.body-bytes-max")
+            .await?;
+    let activity = parse(body::json_text(&bytes, server.json_values_max, &mut claim)?)?;
+    // What waits from here on is the activity, or a redelivery without one.
+    drop(bytes);
     let channel = channel_of(app, bot, sender.as_ref(), &activity).await?;
     let wait = Wait::of(&activity, server);
     let key = ConversationKey {
@@ -105,8 +110,9 @@ async fn take(app: &Arc<App>, bot: &Bot, id: RequestId, request: Request) -> Res
         conversation: activity.conversation_id().into(),
     };
     let inbound = Inbound { key, activity: Arc::new(activity), request_id: id.0 };
-    let ticket = accept(app, inbound).await?;
-    wait.answer(ticket).await
+    let answer_claim = claim.another();
+    let ticket = accept(app, inbound, claim).await?;
+    wait.answer(ticket, answer_claim).await
 }
 
 /// Checks that the caller may talk to the bot, before the body is read. None: the bot has no app id.
@@ -151,8 +157,7 @@ fn refusal(bot: &Bot, refused: &Refused) -> HttpError {
     error.detail(format_args!("bot {}: {refused}", bot.name()))
 }
 
-fn parse(bytes: &[u8]) -> Result<Activity, HttpError> {
-    let text = json::decoded(bytes).map_err(|error| HttpError::bad_syntax(error.to_string()))?;
+fn parse(text: &str) -> Result<Activity, HttpError> {
     let activity = Activity::parse(text)?;
     if !is_answered_in_place(&activity) {
         check_service_url(activity.service_url())?;
@@ -176,9 +181,9 @@ fn is_answered_in_place(activity: &Activity) -> bool {
 }
 
 /// Hands the activity over. What happens then is no longer this request's.
-async fn accept(app: &Arc<App>, inbound: Inbound) -> Result<Ticket, HttpError> {
+async fn accept(app: &Arc<App>, inbound: Inbound, claim: Claim) -> Result<Ticket, HttpError> {
     let turns = app.turns.clone();
-    let mut accepted = Box::pin(async move { turns.accept(inbound).await });
+    let mut accepted = Box::pin(async move { turns.accept_charged(inbound, claim).await });
     // Most stores take it without a wait.
     if let Poll::Ready(accepted) = poll!(&mut accepted) {
         return Ok(accepted?);
@@ -206,7 +211,7 @@ impl Wait {
         }
     }
 
-    async fn answer(self, mut ticket: Ticket) -> Result<Response, HttpError> {
+    async fn answer(self, mut ticket: Ticket, claim: Claim) -> Result<Response, HttpError> {
         let (Self::Acknowledge(limit) | Self::Deadline(limit)) = self;
         let mut answer = timeout(limit, &mut ticket.answer).await;
         // «Taken» is a promise that a restart must hold: where it cannot be given, the caller waits.
@@ -214,7 +219,7 @@ impl Wait {
             answer = Ok(ticket.answer.await);
         }
         let mut response = match (answer, self) {
-            (Ok(Ok(answer)), _) => respond(answer)?,
+            (Ok(Ok(answer)), _) => respond(answer, claim)?,
             (Ok(Err(_)), _) => return Err(HttpError::unavailable("the host is shutting down")),
             (Err(_), Self::Acknowledge(_)) => StatusCode::ACCEPTED.into_response(),
             (Err(_), Self::Deadline(limit)) => {
@@ -231,7 +236,19 @@ impl Wait {
     }
 }
 
-fn respond(answer: Answer) -> Result<Response, HttpError> {
+/// The body of an answer. It is charged until its last byte is written.
+struct Written {
+    text: Arc<str>,
+    _claim: Claim,
+}
+
+impl AsRef<[u8]> for Written {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+fn respond(answer: Answer, mut claim: Claim) -> Result<Response, HttpError> {
     let status = StatusCode::from_u16(answer.status)
         .ok()
         .filter(|status| !status.is_informational())
@@ -239,7 +256,9 @@ fn respond(answer: Answer) -> Result<Response, HttpError> {
     let mut response = match answer.body {
         Some(body) => {
             let json = HeaderValue::from_static("application/json; charset=utf-8");
-            (status, [(CONTENT_TYPE, json)], Body::from(body.as_bytes().to_vec())).into_response()
+            claim.set(body.len());
+            let body = Bytes::from_owner(Written { text: body, _claim: claim });
+            (status, [(CONTENT_TYPE, json)], Body::from(body)).into_response()
         }
         None => status.into_response(),
     };
@@ -256,9 +275,14 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::budget::Budget;
+
+    fn claim() -> Claim {
+        Budget::new(&config::Server::default()).open(None, None, 0).unwrap()
+    }
 
     fn code(body: &[u8]) -> Option<&'static str> {
-        parse(body).err().map(|error| {
+        body::json_text(body, 10_000, &mut claim()).and_then(parse).err().map(|error| {
             assert_eq!(error.status(), StatusCode::BAD_REQUEST);
             error.code()
         })
@@ -297,6 +321,7 @@ mod tests {
             assert_eq!(code(body.as_bytes()), wanted, "{}", &body[..body.len().min(80)]);
         }
         assert_eq!(code(b"{\"type\":\"\xff\"}"), Some("BadSyntax"), "not UTF-8");
+        assert_eq!(body::json_text(b"[1,2]", 2, &mut claim()).unwrap_err().status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[test]
@@ -325,7 +350,7 @@ mod tests {
             ("https://localhost/#a", false),
         ] {
             let body = serde_json::json!({ "type": "message", "conversation": { "id": "c" }, "serviceUrl": url });
-            let error = parse(body.to_string().as_bytes()).err();
+            let error = parse(&body.to_string()).err();
             assert_eq!(error.is_none(), fits, "{url}");
             if let Some(error) = error {
                 assert_eq!((error.status().as_u16(), error.code()), (400, "BadArgument"), "{url}");
@@ -344,7 +369,7 @@ mod tests {
     async fn the_answer_of_the_turn_is_the_answer() {
         let (sender, ticket) = ticket();
         sender.send(Answer { status: 409, body: Some(r#"{"a":1}"#.into()) }).unwrap();
-        let response = Wait::Deadline(Duration::from_secs(5)).answer(ticket).await.unwrap();
+        let response = Wait::Deadline(Duration::from_secs(5)).answer(ticket, claim()).await.unwrap();
         assert_eq!(response.status().as_u16(), 409);
         assert_eq!(response.headers()["content-type"], "application/json; charset=utf-8");
         assert_eq!(response.headers()["x-turn-id"], "01TURN");
@@ -354,7 +379,7 @@ mod tests {
     #[tokio::test]
     async fn a_turn_that_goes_on_is_given_up_by_a_caller_that_needs_its_body() {
         let (_running, goes_on) = ticket();
-        let error = Wait::Deadline(Duration::ZERO).answer(goes_on).await.unwrap_err();
+        let error = Wait::Deadline(Duration::ZERO).answer(goes_on, claim()).await.unwrap_err();
         assert_eq!(error.status().as_u16(), 504);
     }
 
@@ -362,24 +387,24 @@ mod tests {
     async fn a_turn_that_is_torn_down_answers_503() {
         let (sender, ticket) = ticket();
         drop(sender);
-        let error = Wait::Acknowledge(Duration::from_secs(5)).answer(ticket).await.unwrap_err();
+        let error = Wait::Acknowledge(Duration::from_secs(5)).answer(ticket, claim()).await.unwrap_err();
         assert_eq!(error.status().as_u16(), 503);
     }
 
     #[test]
     fn a_status_that_http_does_not_have_is_a_failure_of_the_host() {
         for status in [0, 99, 101, 1000] {
-            let error = respond(Answer { status, body: None }).unwrap_err();
+            let error = respond(Answer { status, body: None }, claim()).unwrap_err();
             assert_eq!(error.status().as_u16(), 500, "{status}");
         }
-        assert_eq!(respond(Answer { status: 501, body: None }).unwrap().status().as_u16(), 501);
+        assert_eq!(respond(Answer { status: 501, body: None }, claim()).unwrap().status().as_u16(), 501);
     }
 
     #[test]
     fn a_turn_that_failed_in_the_host_says_when_to_try_again() {
         let body = Some(r#"{"error":{"code":"ServiceUnavailable"}}"#.into());
-        let response = respond(Answer { status: 503, body }).unwrap();
+        let response = respond(Answer { status: 503, body }, claim()).unwrap();
         assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &HeaderValue::from(1)));
-        assert!(!respond(Answer { status: 200, body: None }).unwrap().headers().contains_key("retry-after"));
+        assert!(!respond(Answer { status: 200, body: None }, claim()).unwrap().headers().contains_key("retry-after"));
     }
 }

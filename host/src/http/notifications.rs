@@ -53,6 +53,7 @@ use crate::json;
 use crate::storage::notifications::{Added, IdempotencyKey, Mode, Notification, Reference, WAITING_MAX};
 use crate::turn::Refusal;
 use crate::turn::opening::NotOpened;
+use crate::turn::proactive::request::NOTIFICATION_BYTES;
 use crate::turn::proactive::{Content, Schedule, from_operator};
 
 /// The largest body, in bytes.
@@ -113,7 +114,9 @@ async fn notify_with_key(
         return Err(HttpError::unauthorized().detail("a wrong key of a bot was presented"));
     }
     let headers = request.headers().clone();
-    let body = body::read(request, BODY_BYTES_MAX, "256 KiB").await?;
+    let (body, mut claim) =
+        body::read_charged(&app.budget, Some(&name.as_str().into()), request, BODY_BYTES_MAX, "256 KiB").await?;
+    body::json_text(&body, app.config.server.json_values_max, &mut claim)?;
     notify(&app, &name, &headers, &body).await
 }
 
@@ -143,6 +146,12 @@ pub(super) async fn notify(app: &Arc<App>, bot: &str, headers: &HeaderMap, body:
     if app.storage.waiting(&notification.conversation).await? >= WAITING_MAX {
         let message =
             format!("{WAITING_MAX} notifications wait in this conversation (notifications-waiting); cancel some");
+        return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message));
+    }
+    let bytes_max = app.config.storage.notification_bytes_per_bot_max;
+    if app.storage.waiting_bytes(bot).await?.saturating_add(notification.content.len() as u64) > bytes_max {
+        let message =
+            format!("notifications of the bot that wait have {bytes_max} bytes ({NOTIFICATION_BYTES}); cancel some");
         return Err(HttpError::new(StatusCode::TOO_MANY_REQUESTS, code::THROTTLED, message));
     }
     let is_later = notification.due_ms > now_ms() || notification.cron.is_some();

@@ -1,39 +1,89 @@
 //! Connections: from a bound listener to requests, until told to stop.
 
-use std::net::SocketAddr;
-use std::pin::pin;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::Request;
-use hyper::body::Incoming;
+use axum::body::{Body, Bytes};
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tower::Service;
 
+use super::client::{PeerAddress, Proxies, proxy_header};
 use super::guard::LocalAddress;
+use super::places::{InProgress, Place, Places};
 use super::socket::Socket;
+use crate::config;
 
-/// Connections that one listener serves at once; further ones wait in the backlog of the system.
-const CONNECTIONS_MAX: usize = 4_096;
-/// How long a new connection may take to bring its first request head.
+/// How long a new connection may take to bring its first request head, and what a proxy says before that.
 const FIRST_REQUEST_MAX: Duration = Duration::from_secs(10);
 /// Bytes of a request head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
+/// Bytes that an HTTP/2 client may send before somebody reads them, in one request and in a connection.
+const STREAM_BYTES_MAX: u32 = 128 * 1024;
+const CONNECTION_BYTES_MAX: u32 = 256 * 1024;
+/// Bytes of answers of one HTTP/2 request that are written ahead.
+const AHEAD_BYTES_MAX: usize = 64 * 1024;
 /// After so much silence an HTTP/2 peer is asked whether it is there.
 const PING_AFTER: Duration = Duration::from_secs(20);
 /// How long accepting pauses where the system has no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection whose place is needed may take to end in good order.
+const LEAVE_MAX: Duration = Duration::from_secs(1);
+/// An answer of at most this size is written at once, so its request has ended when the answer is made.
+const WRITTEN_AT_ONCE: u64 = 64 * 1024;
+
+/// What a listener asks of its connections.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    /// `server.connections-max`
+    pub max: usize,
+    /// `server.connections-per-peer-max`
+    pub per_peer_max: usize,
+    /// `server.keep-alive-ms`
+    pub keep_alive: Duration,
+    /// `server.write-stall-ms`
+    pub write_stall: Duration,
+    proxies: Proxies,
+}
+
+impl Connections {
+    /// Those of the public listener.
+    pub fn public(server: &config::Server) -> Self {
+        Self { proxies: Proxies::of(server), ..Self::admin(server) }
+    }
+
+    /// Those of the admin listener, which no proxy is in front of.
+    pub fn admin(server: &config::Server) -> Self {
+        Self {
+            max: server.connections_max,
+            per_peer_max: server.connections_per_peer_max,
+            keep_alive: server.keep_alive,
+            write_stall: server.write_stall,
+            proxies: Proxies::default(),
+        }
+    }
+}
+
+/// What the connections of one listener share.
+struct Listening {
+    server: Builder<TokioExecutor>,
+    router: Router,
+    connections: Connections,
+}
 
 /// Serves HTTP/1.1 and HTTP/2 (by prior knowledge), upgrades included, until `shutdown`; then accepts nothing more,
 /// closes idle connections and returns when requests under way are answered. The caller bounds that wait.
@@ -41,23 +91,29 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A client may close its sending side and still read its answer. A client that is gone is detected when it resets the
 /// connection, at the latest when the host sends to it. The deadlines of answers limit how long that takes.
 ///
-/// A connection of HTTP/1.1 is closed where it does not bring the next request head within `keep_alive`, idle time included.
+/// A connection that has no request in progress for `keep_alive` is closed, and also one that lacks the next request head for
+/// that time. If all places are taken, the connection that has been idle longest is closed for a new one.
 /// Upgraded connections (WebSocket) are their handlers' and not waited for.
-pub async fn serve(listener: TcpListener, router: Router, keep_alive: Duration, shutdown: impl Future<Output = ()>) {
-    let server = Arc::new(builder(keep_alive));
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let graceful = GracefulShutdown::new();
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: Connections,
+    shutdown: impl Future<Output = ()>,
+) {
+    let places = Places::new(connections.max, connections.per_peer_max, connections.proxies.clone());
+    let listening = Arc::new(Listening { server: builder(connections.keep_alive), router, connections });
+    let (stop, stopping) = watch::channel(false);
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &connections) => accepted,
+            accepted = accept(&listener, &places) => accepted,
             () = &mut shutdown => break,
         };
-        let Some((permit, stream, local)) = accepted else { break };
-        tokio::spawn(connection(server.clone(), stream, local, router.clone(), graceful.watcher(), permit));
+        tokio::spawn(listening.clone().connection(accepted, stopping.clone()));
     }
-    drop(listener);
-    graceful.shutdown().await;
+    drop((listener, stopping));
+    stop.send_replace(true);
+    stop.closed().await;
 }
 
 fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
@@ -74,20 +130,33 @@ fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_BYTES_MAX)
+        .initial_connection_window_size(CONNECTION_BYTES_MAX)
+        .max_send_buf_size(AHEAD_BYTES_MAX)
         .keep_alive_interval(PING_AFTER);
     builder
 }
 
-/// Accepts the next connection that has a place. None: the listener's semaphore is closed, which nobody does.
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> Option<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
-    let permit = connections.clone().acquire_owned().await.ok()?;
+/// A connection that has a place, where it comes from, and where it arrived.
+struct Accepted {
+    place: Arc<Place>,
+    stream: TcpStream,
+    peer: IpAddr,
+    local: SocketAddr,
+}
+
+/// Accepts the next connection that gets a place. One whose address has its share is dropped.
+async fn accept(listener: &TcpListener, places: &Arc<Places>) -> Accepted {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => match stream.local_addr() {
-                Ok(local) => return Some((permit, stream, local)),
+            Ok((stream, peer)) => match stream.local_addr() {
+                Ok(local) => {
+                    let peer = peer.ip();
+                    if let Some(place) = places.take(peer).await {
+                        return Accepted { place, stream, peer, local };
+                    }
+                    tracing::debug!(%peer, "connection refused: its address has `server.connections-per-peer-max`");
+                }
                 // The peer is gone already.
                 Err(error) => tracing::debug!(%error, "connection lost while it was accepted"),
             },
@@ -99,36 +168,87 @@ async fn accept(
     }
 }
 
-/// Serves one connection to its end.
-async fn connection(
-    server: Arc<Builder<TokioExecutor>>,
-    stream: TcpStream,
-    local: SocketAddr,
-    router: Router,
-    watcher: Watcher,
-    _permit: OwnedSemaphorePermit,
-) {
-    // Answers are small and whole; waiting to fill a segment only delays them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot switch off send coalescing");
+impl Listening {
+    /// Serves one connection to its end.
+    async fn connection(self: Arc<Self>, accepted: Accepted, mut stopping: watch::Receiver<bool>) {
+        let Accepted { place, mut stream, peer, local } = accepted;
+        // Answers are small and whole; waiting to fill a segment only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot switch off send coalescing");
+        }
+        let proxies = &self.connections.proxies;
+        if !(proxies.speak_first && proxies.has(peer)) {
+            return self.requests(stream, place, (peer, local), stopping).await;
+        }
+        let named = tokio::select! {
+            named = timeout(FIRST_REQUEST_MAX, proxy_header(&mut stream)) => named,
+            () = place.needed() => return,
+            () = told_to_stop(&mut stopping) => return,
+        };
+        match named {
+            Ok(Ok(None)) => self.requests(stream, place, (peer, local), stopping).await,
+            Ok(Ok(Some(client))) if place.is_of(client) => {
+                self.requests(stream, place, (client, local), stopping).await;
+            }
+            Ok(Ok(Some(client))) => {
+                tracing::debug!(%client, "connection refused: its address has `server.connections-per-peer-max`");
+            }
+            Ok(Err(error)) => tracing::warn!(%error, %peer, "connection refused: `server.proxy-protocol` is true"),
+            Err(_) => tracing::debug!(%peer, "connection closed: its proxy said nothing"),
+        }
     }
-    let spoken = AtomicBool::new(false);
-    let (stream, peer, abandoned) = Socket::new(stream);
-    let service = service_fn(|mut request: Request<Incoming>| {
-        spoken.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(LocalAddress(local));
-        request.extensions_mut().insert(peer.clone());
-        request.extensions_mut().insert(abandoned.clone());
-        // A router is always ready.
-        router.clone().call(request.map(Body::new))
-    });
-    let served = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    tokio::select! {
-        result = watcher.watch(served) => if let Err(error) = result {
-            tracing::debug!(error = %error, "connection ended");
-        },
-        () = peer.gone() => tracing::debug!("connection reset by its peer"),
-        () = silence(&spoken) => tracing::debug!("connection closed: no request came"),
+
+    async fn requests(
+        &self,
+        stream: TcpStream,
+        place: Arc<Place>,
+        (peer, local): (IpAddr, SocketAddr),
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let spoken = AtomicBool::new(false);
+        let (stream, socket, abandoned) = Socket::new(stream, self.connections.write_stall, place.clone());
+        let service = service_fn(|mut request: Request<Incoming>| {
+            spoken.store(true, Ordering::Relaxed);
+            let in_progress = place.begin();
+            request.extensions_mut().insert(LocalAddress(local));
+            request.extensions_mut().insert(PeerAddress(peer));
+            request.extensions_mut().insert(socket.clone());
+            request.extensions_mut().insert(abandoned.clone());
+            // A router is always ready.
+            let answered = self.router.clone().call(request.map(Body::new));
+            async move { answered.await.map(|response| in_progress.until_written(response)) }
+        });
+        let mut served = pin!(self.server.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let ends = async {
+            tokio::select! {
+                () = told_to_stop(&mut stopping) => false,
+                () = place.idle_for(self.connections.keep_alive) => true,
+                () = place.needed() => true,
+            }
+        };
+        let leaves_soon = tokio::select! {
+            result = served.as_mut() => return ended(result),
+            () = socket.gone() => return tracing::debug!("connection reset by its peer"),
+            () = silence(&spoken) => return tracing::debug!("connection closed: no request came"),
+            leaves_soon = ends => leaves_soon,
+        };
+        served.as_mut().graceful_shutdown();
+        tokio::select! {
+            result = served => ended(result),
+            () = socket.gone() => tracing::debug!("connection reset by its peer"),
+            () = sleep(LEAVE_MAX), if leaves_soon => tracing::debug!("connection closed for another one, or idle"),
+        }
+    }
+}
+
+async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
+    // A dropped sender means that the host is being torn down, which must stop connections too.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+fn ended(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended");
     }
 }
 
@@ -140,177 +260,42 @@ async fn silence(spoken: &AtomicBool) {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use axum::extract::WebSocketUpgrade;
-    use axum::extract::ws::Message;
-    use axum::response::Response;
-    use axum::routing::get;
-    use axum::{Extension, Router};
-    use futures_util::{SinkExt, StreamExt};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::sync::oneshot;
-    use tokio::task::JoinHandle;
-    use tokio_tungstenite::tungstenite;
-
-    use super::*;
-
-    const KEEP_ALIVE: Duration = Duration::from_secs(600);
-
-    /// Returns the address of a running server, what stops it, and its end.
-    async fn start(router: Router) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let server = serve(listener, router, KEEP_ALIVE, async move { stopped.await.unwrap_or_default() });
-        (address, stop, tokio::spawn(server))
-    }
-
-    /// Sends one request and reads one answer of known length.
-    async fn exchange(stream: &mut TcpStream, request: &str, answer_ends: &str) -> String {
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        let mut buffer = [0; 1024];
-        while !answer.ends_with(answer_ends) {
-            let read = stream.read(&mut buffer).await.unwrap();
-            assert!(read > 0, "closed after {answer:?}");
-            answer.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+impl InProgress {
+    /// Counts the request until its answer is written.
+    fn until_written(self, response: Response) -> Response {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.for_good();
+            return response;
         }
-        answer
-    }
-
-    #[tokio::test]
-    async fn a_connection_serves_several_requests_and_knows_its_address() {
-        let handler = async |Extension(LocalAddress(local)): Extension<LocalAddress>| format!("{local}!");
-        let (address, _stop, _server) = start(Router::new().route("/", get(handler))).await;
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        for _ in 0..2 {
-            let answer = exchange(&mut stream, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", "!").await;
-            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(&format!("{address}!")), "{answer}");
+        if response.body().size_hint().upper().is_some_and(|bytes| bytes <= WRITTEN_AT_ONCE) {
+            return response;
         }
-    }
-
-    #[tokio::test]
-    async fn a_connection_without_a_next_request_is_closed_after_its_time() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", get(async || "hi"));
-        tokio::spawn(serve(listener, router, Duration::from_millis(50), std::future::pending()));
-        // On a slow machine the time may be over before the request is there; then it is asked again.
-        loop {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            let mut all = Vec::new();
-            let request = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
-            let is_closed = stream.write_all(request).await.is_ok() && stream.read_to_end(&mut all).await.is_ok();
-            if is_closed && all.starts_with(b"HTTP/1.1 200") {
-                break;
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn http_2_is_spoken_by_prior_knowledge() {
-        let (address, _stop, _server) = start(Router::new()).await;
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let empty_settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        stream.write_all(&empty_settings).await.unwrap();
-        let mut header = [0; 9];
-        stream.read_exact(&mut header).await.unwrap();
-        assert_eq!(header[3], 4, "the first frame is SETTINGS: {header:?}");
-    }
-
-    #[tokio::test]
-    async fn stopping_finishes_what_is_under_way_and_closes_what_is_idle() {
-        let (started, mut starts) = tokio::sync::mpsc::channel(1);
-        let gate = Arc::new(Semaphore::new(0));
-        let opened = gate.clone();
-        let slow = async move || {
-            started.send(()).await.unwrap();
-            opened.acquire().await.unwrap().forget();
-            "done"
-        };
-        let router = Router::new().route("/slow", get(slow)).route("/", get(async || "quick"));
-        let (address, stop, server) = start(router).await;
-        let mut idle = TcpStream::connect(address).await.unwrap();
-        exchange(&mut idle, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", "quick").await;
-        let mut silent = TcpStream::connect(address).await.unwrap();
-        let caller = tokio::spawn(async move {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            exchange(&mut stream, "GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n", "done").await
-        });
-        starts.recv().await.unwrap();
-
-        stop.send(()).unwrap();
-        assert_eq!(idle.read(&mut [0; 1]).await.unwrap(), 0, "the idle connection is closed");
-        assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0, "and the one that never said anything");
-        assert!(!server.is_finished());
-        gate.add_permits(1);
-        assert!(caller.await.unwrap().starts_with("HTTP/1.1 200"));
-        server.await.unwrap();
-        assert!(TcpStream::connect(address).await.is_err(), "nothing listens any more");
-    }
-
-    /// The answer is large, so that it is still being sent after the client has closed its side.
-    #[tokio::test]
-    async fn a_client_that_ends_its_side_reads_the_whole_answer() {
-        let gate = Arc::new(Semaphore::new(0));
-        let opened = gate.clone();
-        let (started, mut starts) = tokio::sync::mpsc::channel(1);
-        let handler = async move |body: String| {
-            started.send(()).await.unwrap();
-            opened.acquire().await.unwrap().forget();
-            body.repeat(1 << 20)
-        };
-        let (address, _stop, _server) = start(Router::new().route("/", axum::routing::post(handler))).await;
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\nhi").await.unwrap();
-        stream.shutdown().await.unwrap();
-        starts.recv().await.unwrap();
-        gate.add_permits(1);
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        assert!(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(b"hihi"));
-        assert!(answer.len() > 2 << 20, "{}", answer.len());
-    }
-
-    #[tokio::test]
-    async fn a_client_that_is_gone_holds_no_connection() {
-        /// Reports when the handler of a request is dropped.
-        struct Held(tokio::sync::mpsc::UnboundedSender<&'static str>);
-        impl Drop for Held {
-            fn drop(&mut self) {
-                self.0.send("given up").unwrap();
-            }
-        }
-        let (told, mut tells) = tokio::sync::mpsc::unbounded_channel();
-        let handler = async move || {
-            let _held = Held(told.clone());
-            told.send("begun").unwrap();
-            std::future::pending::<()>().await;
-        };
-        let (address, _stop, _server) = start(Router::new().route("/", get(handler))).await;
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        assert_eq!(tells.recv().await, Some("begun"));
-        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-        drop(stream);
-        assert_eq!(tells.recv().await, Some("given up"));
-    }
-
-    #[tokio::test]
-    async fn a_connection_can_become_a_web_socket() {
-        async fn echo(upgrade: WebSocketUpgrade) -> Response {
-            upgrade.on_upgrade(async |mut socket| {
-                while let Some(Ok(Message::Text(text))) = socket.recv().await {
-                    socket.send(Message::Text(text)).await.unwrap();
-                }
-            })
-        }
-        let (address, _stop, _server) = start(Router::new().route("/socket", get(echo))).await;
-        let stream = TcpStream::connect(address).await.unwrap();
-        let (mut socket, _) = tokio_tungstenite::client_async("ws://localhost/socket", stream).await.unwrap();
-        socket.send(tungstenite::Message::text("hi")).await.unwrap();
-        assert_eq!(socket.next().await.unwrap().unwrap(), tungstenite::Message::text("hi"));
+        response.map(|body| Body::new(Writing { body, _in_progress: self }))
     }
 }
+
+/// The body of an answer that is being written.
+struct Writing {
+    body: Body,
+    _in_progress: InProgress,
+}
+
+impl hyper::body::Body for Writing {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,14 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::places::Place;
 use super::unread::{Abandoned, LINGER_BYTES_MAX, LINGER_MAX};
 
 /// The client of a connection. [`super::serve`] adds it to every request as an extension.
@@ -47,13 +49,26 @@ pub(super) struct Socket {
     stream: Arc<TcpStream>,
     abandoned: Abandoned,
     rest: Option<(Pin<Box<Sleep>>, usize)>,
+    /// How long the peer may read nothing of what is written, and the end of that time while it reads nothing.
+    write_stall: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// The place of the connection, also after it became a `WebSocket`.
+    _place: Arc<Place>,
 }
 
 impl Socket {
     /// Wraps a stream. The caller adds the returned peer and flag to the requests of the connection.
-    pub(super) fn new(stream: TcpStream) -> (Self, Peer, Abandoned) {
+    pub(super) fn new(stream: TcpStream, write_stall: Duration, place: Arc<Place>) -> (Self, Peer, Abandoned) {
         let (stream, abandoned) = (Arc::new(stream), Abandoned::default());
-        (Self { stream: stream.clone(), abandoned: abandoned.clone(), rest: None }, Peer(stream), abandoned)
+        let socket = Self {
+            stream: stream.clone(),
+            abandoned: abandoned.clone(),
+            rest: None,
+            write_stall,
+            stalled: None,
+            _place: place,
+        };
+        (socket, Peer(stream), abandoned)
     }
 }
 
@@ -70,12 +85,12 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_with(cx, |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -117,17 +132,23 @@ impl AsyncWrite for Socket {
 }
 
 impl Socket {
+    /// Writes what the peer takes. The error says that it takes nothing for too long.
     fn poll_write_with(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.stream.poll_write_ready(cx))?;
+        while self.stream.poll_write_ready(cx)?.is_ready() {
             match write(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
+                written => {
+                    self.stalled = None;
+                    return Poll::Ready(written);
+                }
             }
         }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.write_stall)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer reads nothing (`server.write-stall-ms`)")))
     }
 }

@@ -1,9 +1,11 @@
 //! Routes: which global handlers want a message, matched without instantiating anything.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::activity::Activity;
 use crate::plugin::Plugin;
+use crate::threads::{Pace, go};
 
 /// One route of one plugin of a generation.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub(crate) struct Match {
     pub(crate) name: String,
 }
 
+/// After so much time in patterns a turn lets others go first.
+const YIELD_AFTER: Duration = Duration::from_millis(1);
 /// The longest message that a route can match, in characters.
 const TEXT_CHARS_MAX: usize = 2_000;
 
@@ -59,7 +63,10 @@ impl Routes {
     }
 
     /// Returns the routes that want this activity, best first.
-    pub(crate) fn matches(&self, plugins: &[Arc<Plugin>], activity: &Activity) -> Vec<Match> {
+    ///
+    /// A pattern takes time that is linear in the text, but there may be many: what takes long goes on in the threads of slow
+    /// guests, and others get their turn between two patterns.
+    pub(crate) async fn matches(&self, plugins: &[Arc<Plugin>], activity: &Activity) -> Vec<Match> {
         if activity.kind() != "message" || self.entries.is_empty() {
             return Vec::new();
         }
@@ -69,11 +76,22 @@ impl Routes {
         // A pattern matches the whole text, and nobody calls for help at such length.
         texts.retain(|text| text.chars().nth(TEXT_CHARS_MAX).is_none());
         let locale = activity.str("locale");
-        let wants = |entry: &Entry| {
-            let route = plugins.get(entry.plugin)?.manifest.routes.get(entry.route)?;
-            let fits = texts.iter().any(|text| route.matches(text, locale));
-            fits.then(|| Match { plugin: entry.plugin, name: route.name.clone() })
-        };
-        self.entries.iter().filter_map(wants).collect()
+        let mut found = Vec::new();
+        let (mut since, mut is_slow) = (Instant::now(), false);
+        for entry in &self.entries {
+            let route = plugins.get(entry.plugin).and_then(|plugin| plugin.manifest.routes.get(entry.route));
+            if let Some(route) = route.filter(|route| texts.iter().any(|text| route.matches(text, locale))) {
+                found.push(Match { plugin: entry.plugin, name: route.name.clone() });
+            }
+            if since.elapsed() > YIELD_AFTER {
+                go(Pace::Slow).await;
+                tokio::task::yield_now().await;
+                (since, is_slow) = (Instant::now(), true);
+            }
+        }
+        if is_slow {
+            go(Pace::Quick).await;
+        }
+        found
     }
 }

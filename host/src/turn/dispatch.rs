@@ -32,7 +32,7 @@ impl Turn {
         }
         let activity = self.activity.clone();
         self.staging().received(&activity);
-        let routes = generation.routes.matches(&generation.plugins, &activity);
+        let routes = generation.routes.matches(&generation.plugins, &activity).await;
         let handles = |position: &usize| {
             generation.plugins.get(*position).is_some_and(|plugin| plugin.manifest.handles(activity.kind()))
         };

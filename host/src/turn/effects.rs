@@ -170,6 +170,7 @@ impl Effects {
     /// Stages a notification or a timer of a plugin, and returns its id.
     pub(super) async fn notify(&self, plugin: &Plugin, request: NotificationRequest<'_>) -> Result<Arc<str>, Fault> {
         self.staging().check_notifications()?;
+        self.staging().charge(request.content, &plugin.limits)?;
         let notification = self.context.notification_of(plugin, request).await?;
         let id = notification.id.clone();
         self.staging().add_notification(notification)?;

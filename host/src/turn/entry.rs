@@ -22,6 +22,7 @@ use super::stop::{LiveTurns, StopSwitch};
 use super::streams::LeftOpen;
 use super::{Answer, Keeping, Services, Turn, TurnContext, streams};
 use crate::activity::{Activity, Inbound};
+use crate::budget::Claim;
 use crate::config;
 use crate::registry::{Bot, Registry};
 use crate::storage::notifications::Notification;
@@ -62,12 +63,22 @@ pub struct Ticket {
     pub answer: oneshot::Receiver<Answer>,
     /// The turn that can be kept. None: a redelivery, whose first run answers.
     first_run: Option<Arc<TurnContext>>,
+    /// The memory of a caller who waits for the first run.
+    _waits: Option<Claim>,
 }
 
 impl Ticket {
     /// A ticket for an answer that comes from elsewhere, or is there.
     pub fn of(turn_id: Arc<str>, answer: oneshot::Receiver<Answer>) -> Self {
-        Self { turn_id, answer, first_run: None }
+        Self { turn_id, answer, first_run: None, _waits: None }
+    }
+
+    fn charged(mut self, claim: Option<Claim>) -> Self {
+        self._waits = claim.map(|mut claim| {
+            claim.waits();
+            claim
+        });
+        self
     }
 
     /// Makes sure that the activity is run even if this process dies, so that its caller may be told that it was taken.
@@ -112,6 +123,8 @@ pub(super) struct Origin {
     pub(super) left_open: Option<LeftOpen>,
     /// Whether the channel takes nothing for the conversation any more.
     pub(super) gone: bool,
+    /// The memory that the activity takes until its turn ends. None: the host itself made it.
+    pub(super) held: Option<Claim>,
 }
 
 impl Origin {
@@ -122,7 +135,17 @@ impl Origin {
         mark: Option<DeduplicationKey>,
         keeping: Keeping,
     ) -> Self {
-        Self { inbound, turn_id, mark, keeping, notification: None, controls: false, left_open: None, gone: false }
+        Self {
+            inbound,
+            turn_id,
+            mark,
+            keeping,
+            notification: None,
+            controls: false,
+            left_open: None,
+            gone: false,
+            held: None,
+        }
     }
 }
 
@@ -176,6 +199,16 @@ impl Turns {
     ///
     /// A redelivery is not queued: its ticket yields the answer of the first run, at once or when that run ends.
     pub async fn accept(self: &Arc<Self>, inbound: Inbound) -> Result<Ticket, Refusal> {
+        self.admit(inbound, None).await
+    }
+
+    /// Accepts an activity like [`Turns::accept`], and keeps its claim on memory until its turn ends, or, for a redelivery,
+    /// a small one until the first run ends.
+    pub async fn accept_charged(self: &Arc<Self>, inbound: Inbound, held: Claim) -> Result<Ticket, Refusal> {
+        self.admit(inbound, Some(held)).await
+    }
+
+    async fn admit(self: &Arc<Self>, inbound: Inbound, held: Option<Claim>) -> Result<Ticket, Refusal> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Refusal::ShuttingDown);
         }
@@ -189,14 +222,16 @@ impl Turns {
         if let Some(key) = &mark {
             match self.services.storage.accept(key, &turn_id).await {
                 Ok(Accepted::New) => {}
-                Ok(Accepted::Running { turn_id, answer }) => return Ok(self.ticket_of_first_run(turn_id, answer)),
+                Ok(Accepted::Running { turn_id, answer }) => {
+                    return Ok(self.ticket_of_first_run(turn_id, answer).charged(held));
+                }
                 Ok(Accepted::Duplicate { turn_id, answer }) => return Ok(ready(turn_id, answer)),
                 Err(error) => return Err(Refusal::Storage(error.to_string())),
             }
         }
         let controls = self.overlap(&generation, &inbound);
         let origin = Origin::of_channel(inbound, turn_id, mark, Keeping::No);
-        self.enqueue(bot, Origin { controls, ..origin }).await
+        self.enqueue(bot, Origin { controls, held, ..origin }).await
     }
 
     /// Accepts an activity that an earlier process accepted and kept. It keeps its turn id, under which it is kept.
@@ -224,13 +259,17 @@ impl Turns {
     }
 
     pub(super) async fn enqueue(self: &Arc<Self>, bot: Arc<Bot>, origin: Origin) -> Result<Ticket, Refusal> {
-        let Origin { inbound, turn_id, mark, keeping, notification, controls, left_open, gone } = origin;
+        let Origin { mut inbound, turn_id, mark, keeping, notification, controls, left_open, gone, held } = origin;
         let lane = match (&notification, inbound.activity.kind()) {
             (Some(_), _) => Lane::Internal,
             _ if controls => Lane::Control,
             (None, "invoke") => Lane::Invoke,
             (None, _) => Lane::Channel,
         };
+        // What waits is the text. The turn parses it again where it needs a tree.
+        if let Some(text_only) = inbound.activity.without_tree() {
+            inbound.activity = Arc::new(text_only);
+        }
         let context = Arc::new(TurnContext {
             turn_id: turn_id.clone(),
             inbound,
@@ -242,6 +281,7 @@ impl Turns {
             contention: self.contention.clone(),
             keeping: tokio::sync::Mutex::new(keeping),
             stop: StopSwitch::default(),
+            _held: held,
         });
         let first_run = Some(context.clone());
         let (sender, answer) = oneshot::channel();
@@ -259,7 +299,7 @@ impl Turns {
             turns.run_again(&bot, context).await;
         };
         match self.queues.push(&key, lane, job) {
-            Ok(()) => Ok(Ticket { turn_id, answer, first_run }),
+            Ok(()) => Ok(Ticket { turn_id, answer, first_run, _waits: None }),
             Err(bound) => {
                 if let Some(key) = &mark {
                     self.services.storage.release(key).await;

@@ -3,7 +3,7 @@
 //! A notification is a row of the store until the commit of its turn ends it, so it happens once, across a crash too.
 
 mod delivery;
-mod request;
+pub(crate) mod request;
 
 use std::sync::Arc;
 

@@ -43,6 +43,8 @@ pub(crate) struct Staging {
     actions: Vec<Staged>,
     response: Option<Answer>,
     sends: u32,
+    /// Memory of what guests staged.
+    staged_bytes: usize,
     /// How often the turn flushed: what was staged before a flush cannot be undone.
     flushes: u32,
     /// Whether a flush found that another turn wrote what this one relied on.
@@ -79,6 +81,7 @@ impl Staging {
             actions: Vec::new(),
             response: None,
             sends: 0,
+            staged_bytes: 0,
             flushes: 0,
             conflict: false,
             proactive: ProactiveChanges::default(),

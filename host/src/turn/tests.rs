@@ -57,7 +57,8 @@ async fn entry(folder: &TempDir, middleware: Vec<Box<dyn Middleware>>) -> Arc<Tu
     let handle = tokio::runtime::Handle::current();
     let deliveries =
         Arc::new(Deliveries::new(&config.channel, storage.clone(), connector.clone(), connector, handle.clone()));
-    let services = Services { storage, deliveries, plugins, due: Arc::default(), bridges: None };
+    let services =
+        Services { storage, deliveries, plugins, notification_bytes_max: 1 << 20, due: Arc::default(), bridges: None };
     Arc::new(Turns::new(&config.server, &config.runtime, services, registry, middleware, Guests::on(handle)))
 }
 

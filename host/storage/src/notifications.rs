@@ -195,6 +195,9 @@ pub trait Notifications: Send + Sync {
     /// Returns how many wait in a conversation.
     async fn waiting(&self, conversation: &ConversationKey) -> Result<usize, StorageError>;
 
+    /// Returns how many bytes of content wait in all conversations of a bot.
+    async fn waiting_bytes(&self, bot: &str) -> Result<u64, StorageError>;
+
     /// Returns those that are due and were not held, by time, the first of each conversation only, at most `limit`: all,
     /// or those that come after one.
     async fn due(

@@ -1,7 +1,7 @@
 //! One conversation of the local Direct Line.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -76,9 +76,10 @@ impl Stamped {
 }
 
 impl Conversation {
-    pub(super) fn new(start: Start, service_url: Arc<str>) -> Self {
+    /// `of_all` is the size of the histories of all conversations.
+    pub(super) fn new(start: Start, service_url: Arc<str>, of_all: Arc<AtomicUsize>) -> Self {
         let Start { id, bot, title, user, locale } = start;
-        let state = State { log: Log::new(), touched: Instant::now(), knows_bot: false, users: Vec::new() };
+        let state = State { log: Log::new(of_all), touched: Instant::now(), knows_bot: false, users: Vec::new() };
         let identity = Identity { conversation: id, bot, title, locale, service_url, is_group: AtomicBool::new(false) };
         Self { identity, user, gate: tokio::sync::Mutex::default(), state: Mutex::new(state) }
     }
@@ -122,6 +123,10 @@ impl Conversation {
 
     pub(super) fn used_at(&self) -> Instant {
         self.state().touched
+    }
+
+    pub(super) fn history_bytes(&self) -> usize {
+        self.state().log.bytes()
     }
 
     pub(super) fn is_connected(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The bounded history of a conversation and its one live subscriber.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
@@ -26,6 +27,8 @@ pub(super) struct Log {
     last_ms: i64,
     entries: VecDeque<Entry>,
     bytes: usize,
+    /// Bytes of the histories of all conversations.
+    of_all: Arc<AtomicUsize>,
     subscriber: Option<Subscriber>,
     streams_issued: u64,
     streams_used: u64,
@@ -63,8 +66,9 @@ pub struct Subscription {
 pub struct StreamUsed;
 
 impl Log {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(of_all: Arc<AtomicUsize>) -> Self {
         Self {
+            of_all,
             next: 0,
             last_ms: 0,
             entries: VecDeque::new(),
@@ -87,7 +91,7 @@ impl Log {
     /// Appends an activity and sends it to the subscriber.
     pub(super) fn append(&mut self, stamp: Stamp, text: String) {
         self.show(&text, Some(stamp.sequence));
-        self.bytes += text.len();
+        self.resize(self.bytes + text.len());
         let Stamp { sequence, timestamp } = stamp;
         self.entries.push_back(Entry { sequence, changed: sequence, timestamp, text });
         self.trim();
@@ -101,9 +105,10 @@ impl Log {
         let entry = self.entries.get_mut(place)?;
         let text = text(&entry.timestamp);
         self.next += 1;
-        self.bytes = self.bytes - entry.text.len() + text.len();
+        let bytes = self.bytes - entry.text.len() + text.len();
         entry.changed = changed;
         entry.text.clone_from(&text);
+        self.resize(bytes);
         self.show(&text, Some(changed));
         self.trim();
         Some(())
@@ -162,13 +167,25 @@ impl Log {
     fn trim(&mut self) {
         while self.entries.len() > ACTIVITIES_MAX || (self.bytes > BYTES_MAX && self.entries.len() > 1) {
             let Some(oldest) = self.entries.pop_front() else { return };
-            self.bytes -= oldest.text.len();
+            self.resize(self.bytes - oldest.text.len());
         }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Sets the size of the history, here and in the sum of all.
+    fn resize(&mut self, bytes: usize) {
+        // The sum wraps around within one step at most, and then back.
+        self.of_all.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
+        self.bytes = bytes;
     }
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
+        self.resize(0);
         self.close(FORGOTTEN);
     }
 }

@@ -280,3 +280,20 @@ async fn pieces_of_a_stream_say_so_in_both_ways() {
     let entities = stamped.inbound.activity.object()["entities"].clone();
     assert_eq!(entities, json!([{"type": "streaminfo", "streamType": "streaming", "streamSequence": 1}]));
 }
+
+#[tokio::test]
+async fn histories_of_all_conversations_have_a_bound_together() {
+    let hub = DirectLine { history_bytes_max: 3_000, ..hub() };
+    let said = text(&object(&json!({"type": "message", "text": "x".repeat(1_000)})));
+    for id in ["C1", "C2", "C3"] {
+        hub.start(start(id));
+        hub.send(&to(id), &said).await.unwrap();
+    }
+    assert!(hub.conversation("C3").is_some());
+    assert!(hub.conversation("C1").is_none(), "it was used least recently");
+    assert!(hub.conversation("C2").is_some());
+    let bytes = hub.history_bytes();
+    assert!((2_000..=3_000).contains(&bytes), "{bytes}");
+    hub.forget("demo", "C2");
+    assert!(hub.history_bytes() < bytes);
+}

@@ -76,6 +76,11 @@ impl Uploads {
         files.by_id.get(id).map(|stored| stored.upload.clone())
     }
 
+    /// Returns the size of all files.
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Deletes the files of a conversation.
     pub(super) fn forget(&self, conversation: &str) {
         let mut files = self.lock();

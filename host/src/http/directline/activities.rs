@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::{Local, watermark};
 use crate::activity::{Activity, ActivityError, ID_BYTES_MAX, Object, members};
+use crate::budget::Claim;
 use crate::channel::directline::{Account, Conversation, Door};
 use crate::http::error::{self, HttpError};
 use crate::http::request::RequestId;
@@ -55,16 +56,19 @@ pub(super) async fn take(
             "an activity must be `application/json` in UTF-8",
         ));
     }
-    let bytes = body::read(Request::from_parts(parts, body), ACTIVITY_BYTES_MAX, "256 KiB for an activity").await?;
-    let activity = parse(&bytes)?;
+    let (budget, request) = (&local.app.budget, Request::from_parts(parts, body));
+    let bot = Some(conversation.bot());
+    let (bytes, mut claim) =
+        body::read_charged(budget, bot, request, ACTIVITY_BYTES_MAX, "256 KiB for an activity").await?;
+    let activity = parse(body::json_text(&bytes, local.app.config.server.json_values_max, &mut claim)?)?;
+    drop(bytes);
     let from = sender(claims.account(), None, &activity, &conversation)?;
-    deliver(local, conversation, from, activity, request_id.0).await
+    deliver(local, conversation, from, activity, request_id.0, claim).await
 }
 
 /// Reads an activity as a client sends it: without what the channel adds.
-pub(super) fn parse(bytes: &[u8]) -> Result<Object, HttpError> {
-    let activity = json::decoded(bytes).and_then(json::object);
-    let mut activity = activity.map_err(|error| ActivityError::Syntax(error.to_string()))?;
+pub(super) fn parse(text: &str) -> Result<Object, HttpError> {
+    let mut activity = json::object(text).map_err(|error| ActivityError::Syntax(error.to_string()))?;
     members::canonical(&mut activity, members::ACTIVITY);
     Activity::check_types(&activity)?;
     match activity.get("type").and_then(Value::as_str).unwrap_or_default() {
@@ -113,6 +117,7 @@ pub(super) async fn deliver(
     from: Account,
     activity: Object,
     request_id: Arc<str>,
+    claim: Claim,
 ) -> Result<Response, HttpError> {
     let is_empty_update = is_empty_update(&activity);
     // In a task of its own: a caller who hangs up must not leave an activity that the bot has and the history has not.
@@ -124,7 +129,7 @@ pub(super) async fn deliver(
         if is_empty_update {
             return Ok((id, None));
         }
-        match local.app.turns.accept(stamped.inbound.clone()).await {
+        match local.app.turns.accept_charged(stamped.inbound.clone(), claim).await {
             Ok(ticket) => {
                 // Answers wait at the door, so the echo stands before them.
                 door.echo(stamped);

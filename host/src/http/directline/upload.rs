@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Local, activities, attachments, file_name, member, reached_by};
 use crate::activity::Object;
+use crate::budget::Claim;
 use crate::channel::directline::Upload;
 use crate::http::body;
 use crate::http::error::HttpError;
@@ -42,8 +43,16 @@ pub(super) async fn take(
     let (parts, body) = request.into_parts();
     let (claims, conversation) = local.conversation(&parts, &id)?;
     let request = Request::from_parts(parts.clone(), body);
-    let bytes = body::read(request, local.app.config.server.upload_bytes_max, "server.upload-bytes-max").await?;
-    let Content { activity, files } = content(&parts, bytes).await?;
+    let server = &local.app.config.server;
+    let (bytes, mut claim) = body::read_charged(
+        &local.app.budget,
+        Some(conversation.bot()),
+        request,
+        server.upload_bytes_max,
+        "server.upload-bytes-max",
+    )
+    .await?;
+    let Content { activity, files } = content(&parts, bytes, server.json_values_max, &mut claim).await?;
     if files.is_empty() {
         return Err(HttpError::missing_property("the upload has no file"));
     }
@@ -58,14 +67,14 @@ pub(super) async fn take(
         urls.push(format!("http{secure}://{host}{}", attachments::path(&id)));
     }
     attach(&mut activity, &files, urls);
-    activities::deliver(local, conversation, from, activity, request_id.0).await
+    activities::deliver(local, conversation, from, activity, request_id.0, claim).await
 }
 
 /// Reads both forms of an upload: several parts, or one file as the body.
-async fn content(parts: &Parts, bytes: Bytes) -> Result<Content, HttpError> {
+async fn content(parts: &Parts, bytes: Bytes, values_max: usize, claim: &mut Claim) -> Result<Content, HttpError> {
     let media = text(&parts.headers, CONTENT_TYPE.as_str());
     if media.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/")) {
-        return multipart(parts, bytes).await;
+        return multipart(parts, bytes, values_max, claim).await;
     }
     if bytes.is_empty() {
         return Ok(Content::default());
@@ -74,7 +83,7 @@ async fn content(parts: &Parts, bytes: Bytes) -> Result<Content, HttpError> {
     Ok(Content { activity: None, files: vec![Upload { name, content_type: content_type(media), bytes }] })
 }
 
-async fn multipart(parts: &Parts, bytes: Bytes) -> Result<Content, HttpError> {
+async fn multipart(parts: &Parts, bytes: Bytes, values_max: usize, claim: &mut Claim) -> Result<Content, HttpError> {
     let malformed = |why: String| HttpError::bad_syntax(format!("the upload is malformed: {why}"));
     let broken = |error: MultipartError| malformed(error.body_text());
     let request = Request::from_parts(parts.clone(), Body::from(bytes));
@@ -86,7 +95,7 @@ async fn multipart(parts: &Parts, bytes: Bytes) -> Result<Content, HttpError> {
         let name = file_name::of_headers(part.headers());
         let bytes = part.bytes().await.map_err(broken)?;
         if media.get(..ACTIVITY_TYPE.len()).is_some_and(|media| media.eq_ignore_ascii_case(ACTIVITY_TYPE)) {
-            if content.activity.replace(activities::parse(&bytes)?).is_some() {
+            if content.activity.replace(activities::parse(body::json_text(&bytes, values_max, claim)?)?).is_some() {
                 return Err(HttpError::bad_argument("the upload has more than one activity"));
             }
         } else if content.files.len() == FILES_MAX {
@@ -158,6 +167,8 @@ mod tests {
     use axum::http::header::CONTENT_DISPOSITION;
 
     use super::*;
+    use crate::budget::Budget;
+    use crate::config;
 
     fn file(name: &str) -> Upload {
         Upload { name: name.to_owned(), content_type: "image/png".to_owned(), bytes: Bytes::from_static(b"x") }
@@ -170,7 +181,8 @@ mod tests {
     async fn read(media: &str, disposition: &str, bytes: &str) -> Result<Content, HttpError> {
         let request = HttpRequest::builder().header(CONTENT_TYPE, media).header(CONTENT_DISPOSITION, disposition);
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        content(&parts, Bytes::from(bytes.to_owned())).await
+        let mut claim = Budget::new(&config::Server::default()).open(None, None, 0).unwrap();
+        content(&parts, Bytes::from(bytes.to_owned()), 10_000, &mut claim).await
     }
 
     #[test]

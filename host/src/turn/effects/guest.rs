@@ -43,6 +43,7 @@ impl TurnHost for GuestTurn {
     }
 
     async fn respond(&self, status: u32, body: Option<&str>) -> Result<(), Fault> {
+        self.effects.staging().charge(body.unwrap_or_default(), &self.plugin.limits)?;
         let inbound = &self.effects.context.inbound.activity;
         let response = outgoing::checked_response(inbound, status, body, &self.plugin.limits)?;
         Ok(self.effects.respond(self.layers, &self.plugin.name, &self.plugin.limits, response).await?)

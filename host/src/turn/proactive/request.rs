@@ -14,6 +14,9 @@ use crate::turn::TurnContext;
 pub(crate) const DEPTH_MAX: u32 = 8;
 pub(crate) const NEW_CAUSE_MS: u64 = 60_000;
 
+/// The key of the bound on the content of all notifications of a bot.
+pub(crate) const NOTIFICATION_BYTES: &str = "storage.notification-bytes-per-bot-max";
+
 /// The longest name of a timer, in bytes.
 const NAME_BYTES_MAX: usize = 256;
 
@@ -63,6 +66,12 @@ impl TurnContext {
         let waiting = self.services.storage.waiting(&notification.conversation).await;
         if waiting.map_err(|error| Fault::new("unavailable", error.to_string()))? >= WAITING_MAX {
             return Err(Fault::quota("notifications-waiting", WAITING_MAX));
+        }
+        let bytes = self.services.storage.waiting_bytes(&plugin.bot).await;
+        let bytes = bytes.map_err(|error| Fault::new("unavailable", error.to_string()))?;
+        let bytes_max = self.services.notification_bytes_max;
+        if bytes.saturating_add(notification.content.len() as u64) > bytes_max {
+            return Err(Fault::quota(NOTIFICATION_BYTES, bytes_max));
         }
         Ok(notification)
     }

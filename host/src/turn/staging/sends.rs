@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::Staging;
 use crate::activity::Object;
+use crate::budget;
 use crate::channel::stream::stream_info;
 use crate::config::Limits;
+use crate::json;
 use crate::plugin::Fault;
 use crate::storage::{Answer, OutboxAction, StorageError};
 use crate::turn::address::address;
@@ -44,7 +46,18 @@ impl Staging {
     /// Reads a guest's activity and counts it.
     pub(in crate::turn) fn admit(&mut self, text: &str, limits: &Limits) -> Result<Object, Fault> {
         self.count(limits)?;
+        self.charge(text, limits)?;
         outgoing::checked_of_guest(text, limits)
+    }
+
+    /// Counts the memory of something that a guest stages against `staged-bytes`.
+    pub(in crate::turn) fn charge(&mut self, text: &str, limits: &Limits) -> Result<(), Fault> {
+        let bytes = self.staged_bytes.saturating_add(budget::cost(text.len(), json::values(text)));
+        if bytes > limits.staged_bytes {
+            return Err(Fault::quota("staged-bytes", limits.staged_bytes));
+        }
+        self.staged_bytes = bytes;
+        Ok(())
     }
 
     /// Counts one send against `sends-per-turn`.

@@ -106,6 +106,11 @@ async fn notifications_wait_end_and_are_due_again(storage: &dyn Storage) {
     assert_eq!(after, [elsewhere]);
     assert!(storage.cancel_notification("bot", "other").await.unwrap());
     assert_eq!(storage.waiting(&conversation("owed")).await.unwrap(), 3);
+    let bytes = u64::try_from(3 * owed("late", 20).content.len()).unwrap();
+    assert_eq!(
+        (storage.waiting_bytes("bot").await.unwrap(), storage.waiting_bytes("other").await.unwrap()),
+        (bytes, 0)
+    );
     assert_eq!(storage.next_due(20).await.unwrap(), Some(1_000));
     // The same key.
     let again = Notification { id: "again".into(), ..owed("early", 10) };

@@ -148,6 +148,14 @@ impl Notifications for SqliteStorage {
         })
     }
 
+    async fn waiting_bytes(&self, bot: &str) -> Result<u64, StorageError> {
+        self.read("waiting_bytes", |connection| {
+            // The length is in the header of a row, so the content is not read.
+            let sql = "SELECT ifnull(sum(octet_length(content)), 0) FROM notifications WHERE ended IS NULL AND bot = ?";
+            connection.prepare_cached(sql)?.query_row(params![bot], |row| row.get(0))
+        })
+    }
+
     async fn due(
         &self,
         now_ms: u64,
