@@ -72,8 +72,9 @@ async fn a_host_that_wakes_after_another_took_over_writes_nothing_and_ends() {
         kill_process(frozen.pid(), Signal::CONT).unwrap();
         next
     };
-    let (late, next) = tokio::join!(late, others);
-    assert_ne!(late, Some(200), "the channel would take the turn for done twice");
+    // The late answer is that of the other host, whose record the frozen one finds, or none.
+    let (_, next) = tokio::join!(late, others);
+    frozen.logged("error: another host has taken over the database").await;
     assert!(!frozen.ends().await.success(), "it has lost its store");
     assert_eq!(next.try_post("bot", &counting(&connector, "c", 5)).await, Some(200));
     connector.calls(5).await;
