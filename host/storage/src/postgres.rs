@@ -18,6 +18,7 @@ mod process;
 mod schema;
 mod storage;
 mod transcripts;
+mod undelivered;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use self::database::{Database, Session};
 use self::members::{Heart, Other, Patience};
 pub use self::operator::{Report, check, stats};
 use self::param::{Columns, params};
+use self::undelivered::Undelivered;
 use super::claims::Claims;
 use super::known::KnownConversations;
 use super::{Accepted, Answer, DeduplicationKey, Fence, Owner, StorageError};
@@ -52,8 +54,7 @@ pub struct PostgresStorage {
     inbox: Mutex<HashSet<Arc<str>>>,
     /// Read-locked by each activity on its way into the inbox.
     adding_to_inbox: Arc<RwLock<()>>,
-    /// Rows in the outbox, so that its bound costs no counting.
-    outbox_rows: AtomicUsize,
+    undelivered: Undelivered,
     known: KnownConversations,
     heart: Heart,
 }
@@ -123,7 +124,7 @@ impl PostgresStorage {
         let database = Database::new(pool, runtime.clone(), begin);
         let pulse = Database::new(pulse, runtime.clone(), "BEGIN".into());
         let heart = Heart::start(pulse, id.clone(), &runtime);
-        let outbox_rows = count_outbox(&database).await.context("counting undelivered messages")?;
+        let undelivered = Undelivered::count(&database).await.context("counting undelivered messages")?;
         Ok(Self {
             database,
             id,
@@ -137,7 +138,7 @@ impl PostgresStorage {
             },
             inbox: Mutex::default(),
             adding_to_inbox: Arc::default(),
-            outbox_rows: AtomicUsize::new(outbox_rows),
+            undelivered,
             known: KnownConversations::default(),
             heart,
         })
@@ -192,11 +193,6 @@ impl PostgresStorage {
         let rows = self.database.read(what, sql, params).await?;
         rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| database::Failure::from(error).told(what))
     }
-
-    fn forget_rows(&self, rows: usize) {
-        let less = |known: usize| Some(known.saturating_sub(rows));
-        let _ = self.outbox_rows.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-    }
 }
 
 async fn join(session: Session, id: Arc<str>, name: String) -> Result<Joined, database::Failure> {
@@ -212,12 +208,6 @@ async fn join(session: Session, id: Arc<str>, name: String) -> Result<Joined, da
     schema::migrate(&session, found.version).await?;
     members::join(&session, &id, &name).await?;
     Ok(Joined::Member)
-}
-
-async fn count_outbox(database: &Database) -> Result<usize, StorageError> {
-    let rows = database.read("open", "SELECT count(*) FROM turntable.outbox", &[]).await?;
-    let count = rows.first().map_or(Ok(0), |row| row.number(0));
-    Ok(usize::try_from(count.map_err(|error| database::Failure::from(error).told("open"))?).unwrap_or(usize::MAX))
 }
 
 #[cfg(test)]

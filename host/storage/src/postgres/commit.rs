@@ -76,7 +76,10 @@ impl PostgresStorage {
         if commit.builds_on.iter().any(|earlier| earlier.is_lost()) {
             return Err(StorageError::Conflict);
         }
-        self.check_outbox_bound(commit.outbox.len())?;
+        if !commit.outbox.is_empty() {
+            let (of, max) = (&commit.conversation, self.bounds.outbox_rows_max);
+            self.undelivered.used(of).admit(of, commit.outbox.len(), max)?;
+        }
         notifications::keep_user(self, &mut commit.proactive).await?;
         let batch = self.batch_of(&commit, key, was_in_inbox);
         let committed =
@@ -96,16 +99,6 @@ impl PostgresStorage {
         let sql = "SELECT fence FROM turntable.leases WHERE place = $1";
         let held = self.first("commit", sql, &params![key], |row| row.number(0)).await?;
         if held.unwrap_or_default() == fence.0 { Ok(()) } else { Err(StorageError::Fenced) }
-    }
-
-    fn check_outbox_bound(&self, sends: usize) -> Result<(), StorageError> {
-        let (rows, max) = (self.outbox_rows.load(Ordering::Relaxed), self.bounds.outbox_rows_max);
-        if sends > 0 && rows + sends > max {
-            return Err(StorageError::Full(format!(
-                "{rows} sends are undelivered and this turn adds {sends}; channel.outbox-rows-max is {max}"
-            )));
-        }
-        Ok(())
     }
 
     fn batch_of(&self, commit: &TurnCommit, key: Key, was_in_inbox: bool) -> CommitBatch {
@@ -148,7 +141,7 @@ impl PostgresStorage {
     /// What this process knows after a commit.
     fn note_commit(&self, commit: TurnCommit) {
         let TurnCommit { conversation, turn_id, outbox, proactive, record, ends_turn, made, .. } = commit;
-        self.outbox_rows.fetch_add(outbox.len(), Ordering::Relaxed);
+        self.undelivered.add(&conversation, outbox.len());
         self.inbox.lock().remove(&turn_id);
         if proactive.removed {
             self.known.forget(&conversation);

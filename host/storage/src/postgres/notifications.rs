@@ -155,6 +155,12 @@ impl Notifications for PostgresStorage {
         Ok(usize::try_from(count.unwrap_or_default()).unwrap_or(usize::MAX))
     }
 
+    async fn waiting_bytes(&self, bot: &str) -> Result<u64, StorageError> {
+        let sql = "SELECT coalesce(sum(octet_length(content)), 0)::bigint FROM turntable.notifications \
+                   WHERE ended IS NULL AND bot = $1";
+        Ok(self.first("waiting_bytes", sql, &params![bot], |row| row.number(0)).await?.unwrap_or_default())
+    }
+
     async fn due(
         &self,
         now_ms: u64,

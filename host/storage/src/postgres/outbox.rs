@@ -1,12 +1,12 @@
 //! The outbox: rows that wait for the channel, the end of their delivery, dead letters, and ids of sent activities.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::PostgresStorage;
 use super::columns::{ROW, conversation_of, place, row_of};
+use super::database::Failure;
 use super::param::{Columns, params};
-use crate::{DeadLetter, Delivery, OutboxAction, OutboxRow, StorageError};
+use crate::{DeadLetter, Delivery, DroppedLetter, OutboxAction, OutboxRow, StorageError};
 use turntable_activity::ConversationKey;
 
 /// Ends a row, once: what it was about, which id the channel gave, and why it is dead.
@@ -38,7 +38,11 @@ impl PostgresStorage {
         }
     }
 
-    pub(super) async fn end_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
+    pub(super) async fn end_delivery(
+        &self,
+        row: &OutboxRow,
+        delivery: Delivery,
+    ) -> Result<Vec<DroppedLetter>, StorageError> {
         let (why, how) = match &delivery {
             Delivery::Done { .. } => (None, "delivered"),
             Delivery::Dead { why, gone: false } => (Some(why.as_str()), "failed"),
@@ -52,19 +56,24 @@ impl PostgresStorage {
         let end = params![row.sequence, &delivery.channel_id(), is_done, &host_id, why, how];
         let ended = self.database.run("note_delivery", true, END, end).await?;
         if ended.rows.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        self.forget_rows(1);
-        if why.is_some() {
-            self.trim_letters().await?;
+        self.undelivered.remove(&row.conversation, 1);
+        let dropped = if why.is_some() { self.trim_letters().await? } else { Vec::new() };
+        if !host_id.is_empty() {
+            self.trim_ids().await?;
         }
-        if host_id.is_empty() { Ok(()) } else { self.trim_ids().await }
+        Ok(dropped)
     }
 
-    async fn trim_letters(&self) -> Result<(), StorageError> {
+    async fn trim_letters(&self) -> Result<Vec<DroppedLetter>, StorageError> {
         let sql = "DELETE FROM turntable.dead_letters WHERE sequence <= \
-                   (SELECT sequence FROM turntable.dead_letters ORDER BY sequence DESC LIMIT 1 OFFSET $1)";
-        self.database.run("note_delivery", true, sql, params![self.bounds.dead_letters_max]).await.map(drop)
+                   (SELECT sequence FROM turntable.dead_letters ORDER BY sequence DESC LIMIT 1 OFFSET $1) \
+                   RETURNING bot, channel, conversation, sequence";
+        let dropped = self.database.run("note_delivery", true, sql, params![self.bounds.dead_letters_max]).await?;
+        let letter = |row| Ok(DroppedLetter { conversation: conversation_of(row, 0)?, sequence: row.number(3)? });
+        let letters: Result<_, tokio_postgres::Error> = dropped.rows.iter().map(letter).collect();
+        letters.map_err(|error| Failure::from(error).told("note_delivery"))
     }
 
     async fn trim_ids(&self) -> Result<(), StorageError> {
@@ -103,14 +112,18 @@ impl PostgresStorage {
 
     /// Moves a dead letter back into the outbox, behind what waits there.
     pub(super) async fn retry(&self, bot: &str, sequence: u64) -> Result<Option<ConversationKey>, StorageError> {
+        let sql = "SELECT bot, channel, conversation FROM turntable.dead_letters WHERE bot = $1 AND sequence = $2";
+        let found = self.first("retry_dead_letter", sql, &params![bot, sequence], |row| conversation_of(row, 0));
+        let Some(of) = found.await? else { return Ok(None) };
+        self.undelivered.used(&of).admit(&of, 1, self.bounds.outbox_rows_max)?;
         let sql = "WITH letter AS (DELETE FROM turntable.dead_letters WHERE bot = $1 AND sequence = $2 RETURNING *) \
                    INSERT INTO turntable.outbox (place, bot, channel, conversation, service_url, turn_id, action, id, activity) \
-                   SELECT place, bot, channel, conversation, service_url, turn_id, action, id, activity FROM letter \
-                   RETURNING bot, channel, conversation";
+                   SELECT place, bot, channel, conversation, service_url, turn_id, action, id, activity FROM letter";
         let retried = self.database.run("retry_dead_letter", false, sql, params![bot, sequence]).await?;
-        let Some(row) = retried.rows.first() else { return Ok(None) };
-        self.outbox_rows.fetch_add(1, Ordering::Relaxed);
-        let conversation = conversation_of(row, 0);
-        conversation.map(Some).map_err(|error| super::database::Failure::from(error).told("retry_dead_letter"))
+        if retried.changed == 0 {
+            return Ok(None);
+        }
+        self.undelivered.add(&of, 1);
+        Ok(Some(of))
     }
 }

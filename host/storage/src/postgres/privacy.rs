@@ -46,7 +46,7 @@ impl Privacy for PostgresStorage {
         let forgotten = self.database.write("forget_conversation", false, forget).await;
         self.known.forget(conversation);
         if let Ok(forgotten) = &forgotten {
-            self.forget_rows(forgotten.0.get("undelivered").copied().unwrap_or(0));
+            self.undelivered.remove(conversation, forgotten.0.get("undelivered").copied().unwrap_or(0));
         }
         forgotten
     }

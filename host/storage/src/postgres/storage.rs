@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio_postgres::Row;
 
 use super::columns::{channel_column, conversation_of, digest, place, scope_columns};
 use super::database::Failure;
@@ -13,8 +13,8 @@ use super::param::{Columns, params};
 use super::{PostgresStorage, Session};
 use crate::failpoints::{self, Point};
 use crate::{
-    Accepted, DeadLetter, DeduplicationKey, Delivery, FrameTag, InboxEntry, Lease, Leftovers, OutboxRow, Owner,
-    PROOFS_MAX, ProvedOrigin, STARTS_MAX, StateScope, StateValue, Storage, StorageError, TurnCommit,
+    Accepted, DeadLetter, DeduplicationKey, Delivery, DroppedLetter, FrameTag, GivenUp, InboxEntry, Lease, Leftovers,
+    OutboxRow, Owner, PROOFS_MAX, ProvedOrigin, RUNS_ALONE_MAX, STARTS_TOGETHER, StateScope, StateValue, Storage, StorageError, TurnCommit,
 };
 use turntable_activity::ConversationKey;
 
@@ -62,15 +62,49 @@ impl Storage for PostgresStorage {
 
     async fn leftovers(&self) -> Result<Leftovers, StorageError> {
         let found = self.database.write("leftovers", false, |session| async move {
-            session.run("UPDATE turntable.inbox SET starts = starts + 1", &[]).await?;
+            let count = "UPDATE turntable.inbox SET starts = starts + 1 WHERE starts <= $1";
+            session.run(count, &params![STARTS_TOGETHER]).await?;
             // Whether a dialog still waits is found out again.
             session.run("UPDATE turntable.notifications SET held = false WHERE held AND ended IS NULL", &[]).await?;
             leftovers(&session).await
         });
         let found = found.await?;
-        let turns = found.activities.iter().map(|entry| &entry.turn_id).chain(&found.given_up);
+        let kept = found.activities.iter().chain(&found.suspects);
+        let turns = kept.map(|entry| &entry.turn_id).chain(&found.given_up);
         self.inbox.lock().extend(turns.cloned());
         Ok(found)
+    }
+
+    async fn note_run_alone(&self, turn_id: &Arc<str>) -> Result<(), StorageError> {
+        let sql = "UPDATE turntable.inbox SET runs_alone = runs_alone + 1 WHERE turn_id = $1";
+        self.database.run("note_run_alone", false, sql, params![turn_id]).await.map(drop)
+    }
+
+    async fn given_up(&self, bot: &str) -> Result<Vec<GivenUp>, StorageError> {
+        let sql = format!(
+            "SELECT {ENTRY}, number FROM turntable.inbox WHERE bot = $1 AND runs_alone >= $2 ORDER BY number"
+        );
+        let read = |row: &Row| Ok(GivenUp { number: row.number(5)?, entry: entry(row)? });
+        self.all("given_up", &sql, &params![bot, RUNS_ALONE_MAX], read).await
+    }
+
+    async fn retry_given_up(&self, bot: &str, number: u64) -> Result<Option<InboxEntry>, StorageError> {
+        let sql = format!(
+            "UPDATE turntable.inbox SET runs_alone = $4 WHERE bot = $1 AND number = $2 AND runs_alone >= $3 RETURNING {ENTRY}"
+        );
+        let of = params![bot, number, RUNS_ALONE_MAX, RUNS_ALONE_MAX - 1];
+        let retried = self.database.run("retry_given_up", false, &sql, of).await?;
+        let found = retried.rows.first().map(entry).transpose();
+        found.map_err(|error| Failure::from(error).told("retry_given_up"))
+    }
+
+    async fn drop_given_up(&self, bot: &str, number: u64) -> Result<bool, StorageError> {
+        let sql = "DELETE FROM turntable.inbox WHERE bot = $1 AND number = $2 AND runs_alone >= $3 RETURNING turn_id";
+        let dropped = self.database.run("drop_given_up", false, sql, params![bot, number, RUNS_ALONE_MAX]).await?;
+        let Some(row) = dropped.rows.first() else { return Ok(false) };
+        let turn_id = row.text(0).map_err(|error| Failure::from(error).told("drop_given_up"))?;
+        self.inbox.lock().remove(&turn_id);
+        Ok(true)
     }
 
     async fn lease(&self, conversation: &ConversationKey, owner: &Owner, ttl: Duration) -> Result<Lease, StorageError> {
@@ -122,7 +156,7 @@ impl Storage for PostgresStorage {
         Ok(row)
     }
 
-    async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<(), StorageError> {
+    async fn note_delivery(&self, row: &OutboxRow, delivery: Delivery) -> Result<Vec<DroppedLetter>, StorageError> {
         failpoints::reach(Point::Sent).await;
         let noted = self.end_delivery(row, delivery).await;
         failpoints::reach(Point::Noted).await;
@@ -194,7 +228,7 @@ impl Storage for PostgresStorage {
     }
 
     async fn outbox_depth(&self) -> Result<u64, StorageError> {
-        Ok(u64::try_from(self.outbox_rows.load(Ordering::Relaxed)).unwrap_or(u64::MAX))
+        Ok(u64::try_from(self.undelivered.all()).unwrap_or(u64::MAX))
     }
 
     async fn lost(&self) -> String {
@@ -207,16 +241,27 @@ impl Storage for PostgresStorage {
     }
 }
 
+/// The columns that [`entry`] reads.
+const ENTRY: &str = "bot, channel, conversation, turn_id, activity";
+
+fn entry(row: &Row) -> Result<InboxEntry, tokio_postgres::Error> {
+    Ok(InboxEntry { conversation: conversation_of(row, 0)?, turn_id: row.text(3)?, activity: row.text(4)? })
+}
+
 async fn leftovers(session: &Session) -> Result<Leftovers, Failure> {
-    let sql =
-        "SELECT bot, channel, conversation, turn_id, activity FROM turntable.inbox WHERE starts <= $1 ORDER BY number";
     let mut found = Leftovers::default();
-    for row in session.rows(sql, &params![STARTS_MAX]).await? {
-        let (conversation, turn_id, activity) = (conversation_of(&row, 0)?, row.text(3)?, row.text(4)?);
-        found.activities.push(InboxEntry { turn_id, conversation, activity });
+    let sql = format!("SELECT {ENTRY} FROM turntable.inbox WHERE starts <= $1 ORDER BY number");
+    for row in session.rows(&sql, &params![STARTS_TOGETHER]).await? {
+        found.activities.push(entry(&row)?);
     }
-    let sql = "SELECT turn_id FROM turntable.inbox WHERE starts > $1 ORDER BY number";
-    for row in session.rows(sql, &params![STARTS_MAX]).await? {
+    let sql = format!(
+        "SELECT {ENTRY} FROM turntable.inbox WHERE starts > $1 AND runs_alone < $2 ORDER BY runs_alone, number"
+    );
+    for row in session.rows(&sql, &params![STARTS_TOGETHER, RUNS_ALONE_MAX]).await? {
+        found.suspects.push(entry(&row)?);
+    }
+    let sql = "SELECT turn_id FROM turntable.inbox WHERE starts > $1 AND runs_alone >= $2 ORDER BY number";
+    for row in session.rows(sql, &params![STARTS_TOGETHER, RUNS_ALONE_MAX]).await? {
         found.given_up.push(row.text(0)?);
     }
     let sql = "SELECT bot, channel, conversation, count(*) FROM turntable.outbox GROUP BY 1, 2, 3";

@@ -82,7 +82,7 @@ CREATE INDEX records_by_place ON turntable.records (place);
 CREATE TABLE turntable.inbox (
     number bigint NOT NULL DEFAULT nextval('turntable.numbers'), turn_id text COLLATE "C" PRIMARY KEY, place bytea NOT NULL,
     bot text NOT NULL, channel text NOT NULL, conversation text NOT NULL,
-    activity text NOT NULL, starts bigint NOT NULL DEFAULT 0
+    activity text NOT NULL, starts bigint NOT NULL DEFAULT 0, runs_alone bigint NOT NULL DEFAULT 0
 );
 
 -- Known conversations. `number` grows with each change, and is the place of a page.
