@@ -210,7 +210,7 @@ async fn a_freeze_does_not_make_a_dead_letter_of_a_reply_that_was_taken() {
 /// The usual soft limit of open files is for programs that use `select`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_may_open_as_many_files_as_the_hard_limit_allows() {
-    let config = Config::new().launcher(command::after("ulimit -Hn 900; ulimit -Sn 400")).bot("echo", &["echo"]);
+    let config = Config::new().launcher(command::after("ulimit -Sn 400; ulimit -Hn 900")).bot("echo", &["echo"]);
     let Some(host) = Host::start(config).await else { return };
     let limit = getrlimit_of(&host);
     assert_eq!((limit.current, limit.maximum), (Some(900), Some(900)));
