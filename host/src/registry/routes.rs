@@ -50,11 +50,11 @@ impl Routes {
     }
 
     /// Whether the best route that wants this activity controls the conversation.
-    pub(crate) fn controls(&self, plugins: &[Arc<Plugin>], activity: &Activity) -> bool {
+    pub(crate) async fn controls(&self, plugins: &[Arc<Plugin>], activity: &Activity) -> bool {
         if !self.have_controls {
             return false;
         }
-        let best = self.matches(plugins, activity).into_iter().next();
+        let best = self.matches(plugins, activity).await.into_iter().next();
         let route = best.and_then(|found| {
             let routes = &plugins.get(found.plugin)?.manifest.routes;
             routes.iter().find(|route| route.name == found.name)

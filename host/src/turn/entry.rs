@@ -229,7 +229,7 @@ impl Turns {
                 Err(error) => return Err(Refusal::Storage(error.to_string())),
             }
         }
-        let controls = self.overlap(&generation, &inbound);
+        let controls = self.overlap(&generation, &inbound).await;
         let origin = Origin::of_channel(inbound, turn_id, mark, Keeping::No);
         self.enqueue(bot, Origin { controls, held, ..origin }).await
     }

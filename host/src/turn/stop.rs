@@ -141,11 +141,11 @@ impl Turns {
 
     /// Acts on what an accepted activity means for the turn that runs in its conversation. True: a control route matches, so the
     /// activity is the next one of its conversation.
-    pub(super) fn overlap(&self, generation: &Generation, inbound: &Inbound) -> bool {
+    pub(super) async fn overlap(&self, generation: &Generation, inbound: &Inbound) -> bool {
         if inbound.activity.kind() != "message" {
             return false;
         }
-        let controls = generation.routes.controls(&generation.plugins, &inbound.activity);
+        let controls = generation.routes.controls(&generation.plugins, &inbound.activity).await;
         if controls || generation.spec.overlap == Overlap::Interrupt {
             self.live.stop_for(inbound);
         }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::channel::Fault;
@@ -164,6 +164,8 @@ async fn a_peer_that_sends_one_byte_at_a_time_has_no_more_time_than_others() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
+        // The client has asked before it is answered.
+        assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
         for byte in b"HTTP/1.1 201 Created\r\nx: ".iter().chain(std::iter::repeat(&b'x')) {
             if stream.write_all(&[*byte]).await.is_err() {
                 return;

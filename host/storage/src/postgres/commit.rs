@@ -1,6 +1,5 @@
 //! The commit of a turn: one transaction, sent as one.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -1,13 +1,15 @@
 //! The hosts of a database: one at a time in this release.
 //!
 //! A host has a row that it renews. A host that ends deletes its row. A row that was not renewed in time, or whose process has
-//! ended on the machine of the host that comes next, is deleted by that host. Every transaction that writes locks the row of its host, so a host that was declared dead, perhaps
-//! because it was frozen, stores nothing when it wakes. All times are those of the database.
+//! ended on the machine of the host that comes next, is deleted by that host. Every transaction that writes locks the row of its
+//! host, so a host that was declared dead, perhaps because it was frozen, stores nothing when it wakes. All times are those of the
+//! database.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -96,12 +98,20 @@ impl Patience {
 pub(super) struct Heart {
     task: AbortHandle,
     lives: watch::Receiver<bool>,
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Heart {
     pub(super) fn start(database: Database, id: Arc<str>, runtime: &Handle) -> Self {
         let (alive, lives) = watch::channel(true);
-        Self { task: runtime.spawn(beat(database, id, alive)).abort_handle(), lives }
+        let trouble = Arc::default();
+        let beats = beat(database, id, alive, Arc::clone(&trouble));
+        Self { task: runtime.spawn(beats).abort_handle(), lives, trouble }
+    }
+
+    /// Returns why the last beat failed. None: it reached the database.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// Returns once the host was declared dead.
@@ -120,7 +130,7 @@ impl Drop for Heart {
     }
 }
 
-async fn beat(database: Database, id: Arc<str>, alive: watch::Sender<bool>) {
+async fn beat(database: Database, id: Arc<str>, alive: watch::Sender<bool>, trouble: Arc<Mutex<Option<String>>>) {
     let mut ticks = interval(BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut fails = false;
@@ -128,6 +138,7 @@ async fn beat(database: Database, id: Arc<str>, alive: watch::Sender<bool>) {
         ticks.tick().await;
         let renewed = renew(&database, &id).await;
         let failed = renewed.is_err();
+        *trouble.lock() = renewed.as_ref().err().map(|error| format!("the database cannot be reached: {error:#}"));
         match renewed {
             Ok(true) if fails => tracing::info!("the database is back"),
             Ok(true) => {}

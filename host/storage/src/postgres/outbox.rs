@@ -113,8 +113,9 @@ impl PostgresStorage {
     /// Moves a dead letter back into the outbox, behind what waits there.
     pub(super) async fn retry(&self, bot: &str, sequence: u64) -> Result<Option<ConversationKey>, StorageError> {
         let sql = "SELECT bot, channel, conversation FROM turntable.dead_letters WHERE bot = $1 AND sequence = $2";
-        let found = self.first("retry_dead_letter", sql, &params![bot, sequence], |row| conversation_of(row, 0));
-        let Some(of) = found.await? else { return Ok(None) };
+        let letter = params![bot, sequence];
+        let found = self.first("retry_dead_letter", sql, &letter, |row| conversation_of(row, 0)).await?;
+        let Some(of) = found else { return Ok(None) };
         self.undelivered.used(&of).admit(&of, 1, self.bounds.outbox_rows_max)?;
         let sql = "WITH letter AS (DELETE FROM turntable.dead_letters WHERE bot = $1 AND sequence = $2 RETURNING *) \
                    INSERT INTO turntable.outbox (place, bot, channel, conversation, service_url, turn_id, action, id, activity) \

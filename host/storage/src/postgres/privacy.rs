@@ -10,7 +10,7 @@ use super::columns::{Key, channel_column, person, place, place_in};
 use super::database::{Failure, Session};
 use super::param::{Columns, Param, params};
 use crate::privacy::{Forgotten, Privacy};
-use crate::{STARTS_MAX, StorageError};
+use crate::{RUNS_ALONE_MAX, StorageError};
 use turntable_activity::{ChannelInstance, ConversationKey};
 
 /// What deletes the rows of a conversation, and what they are to an operator.
@@ -101,8 +101,8 @@ async fn forget_conversation(session: &Session, key: Key) -> Result<Forgotten, F
     for (sql, what) in OF_CONVERSATION {
         forgotten.add(what, count(session.changed(sql, &params![key]).await?));
     }
-    let sql = "DELETE FROM turntable.inbox WHERE place = $1 AND starts > $2";
-    forgotten.add("given_up", count(session.changed(sql, &params![key, STARTS_MAX]).await?));
+    let sql = "DELETE FROM turntable.inbox WHERE place = $1 AND runs_alone >= $2";
+    forgotten.add("given_up", count(session.changed(sql, &params![key, RUNS_ALONE_MAX]).await?));
     Ok(forgotten)
 }
 

@@ -14,7 +14,8 @@ use super::{PostgresStorage, Session};
 use crate::failpoints::{self, Point};
 use crate::{
     Accepted, DeadLetter, DeduplicationKey, Delivery, DroppedLetter, FrameTag, GivenUp, InboxEntry, Lease, Leftovers,
-    OutboxRow, Owner, PROOFS_MAX, ProvedOrigin, RUNS_ALONE_MAX, STARTS_TOGETHER, StateScope, StateValue, Storage, StorageError, TurnCommit,
+    OutboxRow, Owner, PROOFS_MAX, ProvedOrigin, RUNS_ALONE_MAX, STARTS_TOGETHER, StateScope, StateValue, Storage,
+    StorageError, TurnCommit,
 };
 use turntable_activity::ConversationKey;
 
@@ -81,19 +82,17 @@ impl Storage for PostgresStorage {
     }
 
     async fn given_up(&self, bot: &str) -> Result<Vec<GivenUp>, StorageError> {
-        let sql = format!(
-            "SELECT {ENTRY}, number FROM turntable.inbox WHERE bot = $1 AND runs_alone >= $2 ORDER BY number"
-        );
+        let sql =
+            format!("SELECT {ENTRY}, number FROM turntable.inbox WHERE bot = $1 AND runs_alone >= $2 ORDER BY number");
         let read = |row: &Row| Ok(GivenUp { number: row.number(5)?, entry: entry(row)? });
         self.all("given_up", &sql, &params![bot, RUNS_ALONE_MAX], read).await
     }
 
     async fn retry_given_up(&self, bot: &str, number: u64) -> Result<Option<InboxEntry>, StorageError> {
-        let sql = format!(
-            "UPDATE turntable.inbox SET runs_alone = $4 WHERE bot = $1 AND number = $2 AND runs_alone >= $3 RETURNING {ENTRY}"
-        );
+        let sql = "UPDATE turntable.inbox SET runs_alone = $4 WHERE bot = $1 AND number = $2 AND runs_alone >= $3 \
+                   RETURNING bot, channel, conversation, turn_id, activity";
         let of = params![bot, number, RUNS_ALONE_MAX, RUNS_ALONE_MAX - 1];
-        let retried = self.database.run("retry_given_up", false, &sql, of).await?;
+        let retried = self.database.run("retry_given_up", false, sql, of).await?;
         let found = retried.rows.first().map(entry).transpose();
         found.map_err(|error| Failure::from(error).told("retry_given_up"))
     }
@@ -234,6 +233,10 @@ impl Storage for PostgresStorage {
     async fn lost(&self) -> String {
         self.heart.stopped().await;
         super::members::LOST.to_owned()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.heart.trouble()
     }
 
     async fn close(&self) -> Result<(), StorageError> {

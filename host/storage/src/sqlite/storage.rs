@@ -12,7 +12,7 @@ use super::cache::UNDELIVERED;
 use super::columns::{ROW, channel_of, columns, conversation_of, integer, row_of, scope_columns};
 use super::index::Lookup;
 use super::writer::Undo;
-use super::{Run, SqliteStorage, commit, failed, ids, inbox, outbox, run, transcripts};
+use super::{SqliteStorage, ids, inbox, outbox, run, transcripts};
 use crate::failpoints::{self, Point};
 use crate::{
     Accepted, DeadLetter, DeduplicationKey, Delivery, DroppedLetter, FrameTag, GivenUp, InboxEntry, Lease, Leftovers,

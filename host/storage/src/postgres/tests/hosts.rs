@@ -45,7 +45,7 @@ async fn a_host_that_was_declared_dead_stores_and_sends_nothing() {
         other => panic!("{other:?}"),
     };
     lost(frozen.commit(late).await);
-    lost(frozen.note_delivery(&row, Delivery::Done { channel_id: "late".into() }).await);
+    lost(frozen.note_delivery(&row, Delivery::Done { channel_id: "late".into() }).await.map(drop));
     lost(frozen.claim_outbox(&one).await.map(drop));
     lost(
         frozen.add_to_inbox(InboxEntry { turn_id: "t".into(), conversation: one.clone(), activity: "{}".into() }).await,

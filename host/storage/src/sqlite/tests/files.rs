@@ -113,7 +113,8 @@ async fn a_mark_of_an_earlier_version_names_no_turn() {
     let folder = Folder::new();
     let done = TurnCommit { record: Some((mark("old"), answer(201))), ..commit(&conversation("c"), Vec::new()) };
     folder.open().commit(done).await.unwrap();
-    let before = "ALTER TABLE marks DROP COLUMN turn_id; PRAGMA user_version = 8";
+    let before =
+        "ALTER TABLE marks DROP COLUMN turn_id; ALTER TABLE kept DROP COLUMN runs_alone; PRAGMA user_version = 8";
     Connection::open(folder.path()).unwrap().execute_batch(before).unwrap();
     let accepted = folder.open().accept(&mark("old"), &turn()).await.unwrap();
     let Accepted::Duplicate { turn_id, answer: found } = accepted else { panic!("{accepted:?}") };
