@@ -2,13 +2,21 @@
 
 package turntable
 
-import "unsafe"
+import (
+	"runtime/debug"
+	"unsafe"
+)
 
 // registered is the plugin of the component. Register sets it before main packages are initialized completely.
 var registered *Plugin
 
 // Register makes a bot the bot of the component. Call it from a function init.
-func Register(bot *Bot) { registered = NewPlugin(bot) }
+func Register(bot *Bot) {
+	// A collection asks the host for the time, which is a trap while the host passes texts. An instance serves one turn, and
+	// its memory has a bound.
+	debug.SetGCPercent(-1)
+	registered = NewPlugin(bot)
+}
 
 // kept holds the memory that crossed the contract, so that the garbage collector keeps it. An instance serves one turn.
 var kept []any

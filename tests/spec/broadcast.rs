@@ -97,7 +97,7 @@ async fn all_are_reached_once_and_the_report_says_who_was_not() {
     outcomes.sort_unstable();
     assert_eq!(outcomes, ["failed", "gone", "gone"], "{failures:#?}");
     assert!(
-        failures.iter().any(|failed| failed["why"].as_str().is_some_and(|why| why.contains("planned by the spec")))
+        failures.iter().any(|failed| failed["why"].as_str().is_some_and(|why| why.contains("403 Forbidden: Planned")))
     );
     let after = format!("{path}/failures?after={}", failures[2]["place"]);
     assert_eq!(ask(&host, "GET", &after, &Value::Null).await.json(), json!([]));

@@ -50,7 +50,7 @@ pub struct Server {
     /// `held-bytes-per-peer-max`, default half of `held-bytes-max`, for each address of clients. Further requests from
     /// the address get 429.
     pub held_bytes_per_peer_max: usize,
-    /// `json-values-max`, default 16,384: values in one body of JSON. Bodies with more get 413.
+    /// `json-values-max`, default 65,536: values in one body of JSON. Bodies with more get 413.
     pub json_values_max: usize,
     /// `connections-max`, default 4,096 for each listener. If all are taken, the connection that has been idle longest is
     /// closed for a new one.
@@ -91,7 +91,7 @@ impl Default for Server {
             held_bytes_max: 64 << 20,
             held_bytes_per_bot_max: 32 << 20,
             held_bytes_per_peer_max: 32 << 20,
-            json_values_max: 16_384,
+            json_values_max: 65_536,
             connections_max: 4_096,
             connections_per_peer_max: 1_024,
             direct_line_history_bytes_max: 32 << 20,

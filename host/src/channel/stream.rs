@@ -98,6 +98,11 @@ pub(crate) fn unmark(activity: &mut Object) {
     if let Some(Value::Object(data)) = activity.get_mut("channelData") {
         data.retain(|member, _| !matches!(&**member, "streamId" | "streamType" | "streamSequence"));
     }
+    activity.retain(|member, value| match (&**member, value) {
+        ("entities", Value::Array(entities)) => !entities.is_empty(),
+        ("channelData", Value::Object(data)) => !data.is_empty(),
+        _ => true,
+    });
 }
 
 /// Returns the entity that makes an activity a piece of a stream.

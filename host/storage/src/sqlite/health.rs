@@ -74,8 +74,8 @@ impl Health {
     }
 
     fn lose(&self, why: &str) {
-        tracing::error!(why, "the store is lost; the host accepts nothing any more");
         *self.0.lock() = State::Lost(why.to_owned());
+        tracing::error!(why, "the store is lost; the host accepts nothing any more");
     }
 }
 
