@@ -77,7 +77,8 @@ impl Turns {
     ) -> (Answer, Option<Turn>) {
         let started = Instant::now();
         let _listed = self.live.list(&context);
-        let run = self.run_turn(bot, context.clone(), queued);
+        // It holds all that a turn holds, and would be copied with each task that waits for it.
+        let run = Box::pin(self.run_turn(bot, context.clone(), queued));
         let panic = match AssertUnwindSafe(run).catch_unwind().await {
             Ok(ended) => return ended,
             Err(panic) => panic_text(&*panic),

@@ -129,7 +129,9 @@ impl<'a> Parts<'a> {
             storage: Arc::new(SqliteStorage::temporary(&self.config.channel)?),
             deliveries: self.deliveries.clone(),
             plugins: self.plugins.clone(),
+            notification_bytes_max: self.config.storage.notification_bytes_per_bot_max,
             due: Arc::default(),
+            bridges: None,
         };
         let (server, runtime) = (&self.config.server, &self.config.runtime);
         let guests = Guests::on(self.guests.handle().clone());

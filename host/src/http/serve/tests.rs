@@ -97,7 +97,7 @@ async fn http_2_that_only_pings_ends() {
     let (mut reads, mut writes) = stream.split();
     let pings = async {
         while writes.write_all(&ping).await.is_ok() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     let end = async { while matches!(reads.read(&mut [0; 4096]).await, Ok(read) if read > 0) {} };
