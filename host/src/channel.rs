@@ -181,7 +181,7 @@ pub enum ChannelError {
     },
     /// The activity was certainly not delivered, because a peer that the call needs cannot be reached. A retry is safe.
     Unreachable {
-        /// The peer, one of [`Address::peers`].
+        /// The peer, a connector or an issuer of tokens.
         peer: Arc<str>,
         /// The cause.
         why: String,
