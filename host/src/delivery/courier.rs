@@ -1,5 +1,7 @@
 //! Delivers one item after the other to its channel: resolves ids, retries if that is safe, and records the outcome.
 
+mod parts;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,15 +14,16 @@ use serde_json::Value;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
+use self::parts::end_of_stream;
 use super::ids::{self, Stream};
 use super::outages::{Admission, Outages};
 use super::pace::{self, Pace};
 use super::rates::{Rates, Taken};
 use super::slots::Slots;
-use super::streams::{Shown, Streams};
+use super::streams::Streams;
 use super::watched::{Outcome, Watched};
 use crate::activity::{ChannelInstance, ConversationKey, Object};
-use crate::channel::stream::{Pieces, RefusedPart, stream_info, unmark};
+use crate::channel::stream::Pieces;
 use crate::channel::{self, Address, Channel, ChannelError, Fault, Opened, RefusedOrigin};
 use crate::config::{self, Ambiguous};
 use crate::json;
@@ -235,94 +238,6 @@ impl Courier {
         }
     }
 
-    /// Sends a piece of a stream.
-    async fn deliver_piece(
-        &self,
-        to: &Address,
-        stream: &Arc<str>,
-        mut activity: Object,
-        pieces: Pieces,
-    ) -> Result<(), ChannelError> {
-        let conversation = &to.conversation;
-        let is_text = stream_info(&activity).is_some_and(|info| info["streamType"] == "streaming");
-        let text =
-            if is_text { activity.get("text").and_then(Value::as_str).unwrap_or_default() } else { "" }.to_owned();
-        let place = ids::resolve(&*self.storage, conversation, &mut activity).await;
-        let call = Call::Send(written(&activity));
-        let sent = match place {
-            Stream::Opens => self.attempt(to, &call).await,
-            Stream::Of(_) => match self.rates.take(conversation, &mut Taken::default()) {
-                Ok(()) => self.ask(to, &call).await,
-                Err(wait) => {
-                    telemetry::delivery_throttled(&conversation.bot);
-                    let why = "the rate limit of the channel is reached (channel.rates)".to_owned();
-                    Err(ChannelError::Throttled { why, retry_after: Some(wait) })
-                }
-            },
-            Stream::None | Stream::Unknown => {
-                let why = "the channel returned no id for the start of the stream".to_owned();
-                Err(ChannelError::Refused { status: None, fault: None, why })
-            }
-        };
-        self.streams.note(stream, pieces, &text, &sent);
-        match sent {
-            Ok(id) if place == Stream::Opens => {
-                stored("map_id", || self.storage.map_id(conversation, stream, &id)).await;
-                Ok(())
-            }
-            Ok(_) => Ok(()),
-            Err(error) => {
-                tracing::debug!(bot = %conversation.bot, %error, "a piece of a stream was not delivered");
-                Err(error)
-            }
-        }
-    }
-
-    /// Delivers the last message of a stream. If the channel does not take it as that, it updates the first piece, and if the
-    /// channel cannot do that either, it is a message of its own.
-    async fn deliver_end(
-        &self,
-        to: &Address,
-        stream: &str,
-        mut activity: Object,
-        committed: Instant,
-    ) -> Result<Arc<str>, ChannelError> {
-        let shown = self.streams.end(stream);
-        let Stream::Of(id) = ids::resolve(&*self.storage, &to.conversation, &mut activity).await else {
-            return self.persist(to, &Call::Send(written(&activity)), committed).await;
-        };
-        if shown.as_ref().is_some_and(|shown| shown.refused == Some(RefusedPart::Stopped)) {
-            return Ok(id);
-        }
-        let wait = shown.as_ref().map(Shown::wait).unwrap_or_default();
-        if !wait.is_zero() {
-            (self.wait)(wait).await;
-        }
-        let text = activity.get("text").and_then(Value::as_str).unwrap_or_default();
-        let updates = activity.get("channelData").and_then(|data| data.get("streamId")).is_none();
-        if shown.is_none_or(|shown| shown.takes_as_end(text)) {
-            match self.persist(to, &Call::Send(written(&activity)), committed).await {
-                Err(ChannelError::Refused { fault, status: Some(400..=409), .. }) => match RefusedPart::of(fault) {
-                    RefusedPart::Stopped | RefusedPart::Done => return Ok(id),
-                    RefusedPart::Over => {}
-                },
-                // Whether or not the channel has it: an update may be repeated.
-                Err(ChannelError::Ambiguous { .. }) if updates => {}
-                sent => return sent.map(|sent| if sent.is_empty() { id } else { sent }),
-            }
-        }
-        unmark(&mut activity);
-        if updates {
-            let mut update = activity.clone();
-            update.insert("id".to_owned(), Value::from(&*id));
-            match self.persist(to, &Call::Update(id.clone(), written(&update)), committed).await {
-                Err(ChannelError::Refused { fault: None | Some(Fault::Stream(_)), .. }) => {}
-                updated => return updated.map(|_| id),
-            }
-        }
-        self.persist(to, &Call::Send(written(&activity)), committed).await
-    }
-
     /// Resolves the ids of a row, or returns why the row cannot be sent.
     async fn call_of(&self, row: &OutboxRow) -> Result<Call, String> {
         let conversation = &row.conversation;
@@ -520,17 +435,6 @@ impl Ephemeral {
     pub(super) fn can_be_missed(&self) -> bool {
         kind(&self.activity) == "typing" && !ids::opens_stream(&self.activity)
     }
-}
-
-/// Returns the host id of the stream whose last message a row is, and the message.
-fn end_of_stream(row: &OutboxRow) -> Option<(String, Object)> {
-    let OutboxAction::Send { activity, .. } = &row.action else { return None };
-    if !ids::may_name_host_ids(activity) || !activity.contains("streaminfo") {
-        return None;
-    }
-    let activity = json::object(activity).ok()?;
-    let stream = stream_info(&activity).filter(|info| info["streamType"] == "final")?["streamId"].as_str()?.to_owned();
-    Some((stream, activity))
 }
 
 fn read(activity: &str) -> Result<Object, String> {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::language::{Language, phrases, says, words};
 use super::lexicon::{Mean, Weight};
 use super::text::Text;
-use super::{NotRecognized, answer, number};
+use super::{NotRecognized, answer, either::shown, number};
 use crate::activity::Activity;
 use crate::json;
 
@@ -164,9 +164,7 @@ pub(super) fn find(
         Named::None => Err(NotRecognized::because(NONE)),
         Named::One(found) => Ok(found),
         Named::Several(places) => {
-            // Whoever chooses one of two by a button has said no word of the choice.
-            let shown = |index: &usize| choices.get(*index).map(|choice| choice.shown().to_owned()).unwrap_or_default();
-            let value = |index: &usize| Found { index: *index, score: 1.0, synonym: shown(index) }.value(choices);
+            let value = |&index: &usize| Found { index, score: 1.0, synonym: shown(choices, index) }.value(choices);
             let readings = if places.len() == 2 { places.iter().map(value).collect() } else { Vec::new() };
             Err(NotRecognized { why: SEVERAL, readings })
         }

@@ -46,7 +46,7 @@ impl Prompt {
         match &self.kind {
             Kind::Choice { choices, .. } => {
                 let index = usize::try_from(value.get("index")?.as_u64()?).ok()?;
-                choices.get(index).map(|choice| choice.shown().to_owned())
+                Some(shown(choices, index)).filter(|name| !name.is_empty())
             }
             Kind::DateTime { .. } => {
                 let said = value.get("value")?.as_str()?;
@@ -66,6 +66,11 @@ impl Prompt {
             _ => None,
         }
     }
+}
+
+/// What the user sees of a choice, which is also what they said of it if they chose it by a button.
+pub(super) fn shown(choices: &[Choice], index: usize) -> String {
+    choices.get(index).map(|choice| choice.shown().to_owned()).unwrap_or_default()
 }
 
 fn date(date: Date, language: &Language) -> String {
