@@ -40,8 +40,21 @@ impl Folder {
         self.0.path().join("data/turntable.db")
     }
 
+    /// Opens the store. A process that another test starts holds the lock of a store that was just closed until it runs its
+    /// program, because a fork copies all files.
     fn open(&self) -> SqliteStorage {
-        SqliteStorage::open(&self.path(), Durability::Full, &roomy()).unwrap()
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            match SqliteStorage::open(&self.path(), Durability::Full, &roomy()) {
+                Ok(storage) => return storage,
+                Err(error)
+                    if format!("{error:#}").contains("is in use by process") && std::time::Instant::now() < end =>
+                {
+                    std::thread::yield_now();
+                }
+                Err(error) => panic!("{error:#}"),
+            }
+        }
     }
 
     fn refusal(&self) -> String {
