@@ -39,7 +39,8 @@ async fn a_prompt_asks_until_the_answer_fits_and_resumes_the_dialog() {
 /// The bot names a zone that is a day ahead of any other, and the order of dates in digits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bot_names_the_zone_and_the_order_of_dates() {
-    let config = Config::new().bot("bot", &["time-zone = \"Pacific/Kiritimati\"", "date-order = \"day-month\""]);
+    let config = Config::new().bot("bot", &[]);
+    let config = config.bot_key("time-zone", "'Pacific/Kiritimati'").bot_key("date-order", "'day-month'");
     let Some(host) = Host::start(config.plugin("bot", "scripted", GRANTS)).await else { return };
     let day = json!({ "kind": "date-time", "prompt": "?", "types": ["date"] });
     let zoned = json!({ "kind": "date-time", "prompt": "?", "types": ["date-time"] });

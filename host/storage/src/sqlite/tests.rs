@@ -43,7 +43,7 @@ impl Folder {
     /// Opens the store. A process that another test starts holds the lock of a store that was just closed until it runs its
     /// program, because a fork copies all files.
     fn open(&self) -> SqliteStorage {
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let end = std::time::Instant::now() + Duration::from_secs(60);
         loop {
             match SqliteStorage::open(&self.path(), Durability::Full, &roomy()) {
                 Ok(storage) => return storage,
