@@ -2,7 +2,7 @@
 //!
 //! Each conversation has two lanes, for what its channel brought and for what the host began itself. They are served
 //! alternately, so that neither starves the other; order holds within a lane. An invoke, whose caller waits, goes before what
-//! the host began, but not for ever.
+//! the host began, but not for ever. Messages that control the conversation have a lane of their own, which goes first.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -54,9 +54,10 @@ struct State {
     total: usize,
 }
 
-/// The two lanes of a conversation.
+/// What waits in a conversation.
 #[derive(Default)]
 struct Waiting {
+    control: VecDeque<Job>,
     /// Each with whether it is an invoke.
     channel: VecDeque<(bool, Job)>,
     internal: VecDeque<Job>,
@@ -68,6 +69,9 @@ struct Waiting {
 
 impl Waiting {
     fn pop(&mut self) -> Option<Job> {
+        if let Some(job) = self.control.pop_front() {
+            return Some(job);
+        }
         let due = !self.internal.is_empty() && (self.channel.is_empty() || !self.was_internal);
         let invoke = self.channel.front().is_some_and(|(is_invoke, _)| *is_invoke) && self.overtaken < OVERTAKEN_MAX;
         let internal = due && !invoke;
@@ -98,13 +102,17 @@ impl Queues {
         }
         match state.waiting.get_mut(key) {
             Some(waiting) => {
-                let length = if lane == Lane::Internal { waiting.internal.len() } else { waiting.channel.len() };
-                if length >= shared.per_conversation_max && lane != Lane::Control {
+                let length = match lane {
+                    Lane::Internal => waiting.internal.len(),
+                    Lane::Control => waiting.control.len(),
+                    Lane::Channel | Lane::Invoke => waiting.channel.len(),
+                };
+                if length >= shared.per_conversation_max {
                     return Err("turns-queued-per-conversation-max");
                 }
                 match lane {
                     Lane::Internal => waiting.internal.push_back(Box::pin(job)),
-                    Lane::Control => waiting.channel.push_front((true, Box::pin(job))),
+                    Lane::Control => waiting.control.push_back(Box::pin(job)),
                     lane => waiting.channel.push_back((lane == Lane::Invoke, Box::pin(job))),
                 }
             }
@@ -117,6 +125,11 @@ impl Queues {
         }
         state.total += 1;
         Ok(())
+    }
+
+    /// Whether a job of a conversation waits or runs.
+    pub(super) fn is_busy(&self, key: &ConversationKey) -> bool {
+        self.shared.state.lock().waiting.contains_key(key)
     }
 
     /// Jobs waiting or running.
@@ -241,6 +254,30 @@ mod tests {
         gate.notify_one();
         let order = [done.recv().await.unwrap(), done.recv().await.unwrap(), done.recv().await.unwrap()];
         assert_eq!(order, [0, 1, 11]);
+    }
+
+    #[tokio::test]
+    async fn control_goes_first_in_its_order_and_has_a_bound() {
+        let queues = Queues::new(Guests::on(Handle::current()), 2, 80);
+        let (sender, mut done) = mpsc::channel(10);
+        let gate = Arc::new(Notify::new());
+        let opened = gate.clone();
+        assert!(!queues.is_busy(&key("a")));
+        queues.push(&key("a"), Lane::Channel, async move { opened.notified().await }).unwrap();
+        assert!(queues.is_busy(&key("a")));
+        let push = |lane: Lane, n: u32| {
+            let sender = sender.clone();
+            queues.push(&key("a"), lane, async move { sender.send(n).await.unwrap() })
+        };
+        push(Lane::Channel, 3).unwrap();
+        push(Lane::Channel, 4).unwrap();
+        push(Lane::Control, 1).unwrap();
+        push(Lane::Control, 2).unwrap();
+        assert_eq!(push(Lane::Control, 5), Err("turns-queued-per-conversation-max"));
+        gate.notify_one();
+        for n in [1, 2, 3, 4] {
+            assert_eq!(done.recv().await, Some(n));
+        }
     }
 
     #[tokio::test]

@@ -142,7 +142,8 @@ impl Turns {
     /// Acts on what an accepted activity means for the turn that runs in its conversation. True: a control route matches, so the
     /// activity is the next one of its conversation.
     pub(super) async fn overlap(&self, generation: &Generation, inbound: &Inbound) -> bool {
-        if inbound.activity.kind() != "message" {
+        // An idle conversation has nothing to stop and nothing to overtake, so its messages are not matched twice.
+        if inbound.activity.kind() != "message" || !self.queues.is_busy(&inbound.key) {
             return false;
         }
         let controls = generation.routes.controls(&generation.plugins, &inbound.activity).await;
