@@ -151,7 +151,7 @@ const WORDS: &[(Mean, &str)] = &[
     (Weekday(5), "Saturday|?sat"),
     (Weekday(6), "Sunday|?sun"),
     (Day(-2), "day before yesterday|the day before yesterday"),
-    (Day(-1), "yesterday|the day before"),
+    (Day(-1), "yesterday"),
     (Day(0), "today"),
     (
         Day(1),
